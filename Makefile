@@ -1,0 +1,48 @@
+# The only verbs of this repository. Everything they install goes into .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PYTHON3 ?= python3
+
+.PHONY: help install demo test up down lint proto bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## make .venv with everything in it
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	$(PYTHON3) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install ## raw photos to an answered query, in one command
+	$(PYTHON) -m demo run
+
+up: install ## start the three services with the demo's bundle and index, and leave them running
+	$(PYTHON) -m demo up
+
+down: ## stop what `make up` started
+	$(PYTHON) -m demo down
+
+test: install ## run every test
+	$(PYTHON) -m pytest
+
+lint: install ## ruff, mypy, buf lint, buf breaking, and whether the stubs are fresh
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(PYTHON) -m scripts.protos check
+	$(PYTHON) -m scripts.protos lint
+	$(PYTHON) -m scripts.protos breaking
+
+proto: install ## generate the stubs from protos/
+	$(PYTHON) -m scripts.protos generate
+
+bench: install ## measure the whole way through
+	$(PYTHON) -m benchmarks slice
+
+clean: ## remove what the demo, tests and tools wrote, but not .venv
+	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,128 @@
+"""`python -m demo run|up|down|fill|ask`: what `make demo`, `make up` and `make down` call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from demo import running
+from demo.catalogue import fill, is_filled, mark_filled
+from demo.contact_sheet import Card, draw_contact_sheet
+from demo.files import DemoFiles
+from demo.pipeline import make_bundle
+from demo.query import ask, show
+from demo.timing import Stopwatch
+from lookalike.errors import StartupError
+from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.local_stack import LocalStack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one verb; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--files", type=Path, default=DemoFiles().root, help="where to keep things")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("run", help="sample, train, serve, fill, ask one photo, stop")
+    verbs.add_parser("up", help="leave the services running")
+    verbs.add_parser("down", help="stop them")
+    for verb, text in (("fill", "fill a running gateway's catalogue"), ("ask", "ask a gateway")):
+        added = verbs.add_parser(verb, help=text)
+        added.add_argument("--gateway", default=f"127.0.0.1:{running.PORTS['gateway']}")
+    options = parser.parse_args(arguments)
+    files = DemoFiles(options.files)
+    try:
+        match options.verb:
+            case "run":
+                run(files, Stopwatch())
+            case "up":
+                up(files)
+            case "down":
+                print("stopped: " + (", ".join(running.stop(files)) or "nothing was running"))
+            case "fill":
+                _fill(options.gateway, files)
+            case "ask":
+                _ask(options.gateway, files)
+    except StartupError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(files: DemoFiles, stopwatch: Stopwatch) -> None:
+    """Goes the whole way once, and stops everything it started."""
+    started = time.monotonic()
+    make_bundle(files, stopwatch)
+    with stopwatch.step("start services"):
+        print("\nstarting embedder, index and gateway on loopback …", flush=True)
+        stack = LocalStack(bundle=files.bundle, index_dir=files.index, log_dir=files.logs)
+        gateway = stack.start()
+    try:
+        with stopwatch.step("fill index"):
+            _fill_once(gateway, files)
+        with stopwatch.step("query"):
+            _ask(gateway, files)
+    finally:
+        with stopwatch.step("stop services"):
+            stack.stop()
+    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.seconds.items())
+    print(f"\n{time.monotonic() - started:.1f} s in all: {steps}")
+
+
+def up(files: DemoFiles) -> None:
+    """Makes what is missing, starts the services and leaves them running."""
+    make_bundle(files, Stopwatch())
+    stack = running.start(files)
+    _fill_once(stack.address("gateway"), files)
+    for service in stack.services:
+        print(f"{service.module:17} {service.address}  process {service.pid}, log {service.log}")
+    print("`make down` stops them")
+
+
+def _fill_once(gateway: str, files: DemoFiles) -> None:
+    """Fills the index unless it was filled with this marketplace and this model."""
+    manifest = json.loads((files.bundle / "manifest.json").read_text())
+    sample = (files.marketplace / "sample.json").read_text()
+    facts = {"embedding_space": manifest["embedding_space"], "sample": sample}
+    if is_filled(files.filled, facts):
+        print("the index is filled already")
+        return
+    _fill(gateway, files)
+    mark_filled(files.filled, facts)
+
+
+def _fill(gateway: str, files: DemoFiles) -> None:
+    filled = fill(gateway, files.marketplace)
+    print(f"{filled.written} photos ingested through the gateway; {len(filled.refused)} refused:")
+    for problem in filled.refused:
+        print(f"  {problem}")
+
+
+def _ask(gateway: str, files: DemoFiles) -> None:
+    query = json.loads((files.marketplace / "queries/queries.json").read_text())[0]
+    photo = files.marketplace / "queries" / query["file"]
+    answer = ask(gateway, photo)
+    show(answer, photo)
+    best = answer.classification.scores[0]
+    draw_contact_sheet(
+        Card(photo, best.category, [f"{best.probability:.0%} confidence"]),
+        [_card(hit, best.category, files) for hit in answer.listings],
+        files.result,
+    )
+    print(f"contact sheet: {files.result}")
+
+
+def _card(hit: pb.SimilarListing, category: str, files: DemoFiles) -> Card:
+    listing = hit.listing
+    return Card(
+        files.marketplace / "images" / f"{listing.item_id}.jpg",
+        listing.title,
+        [listing.category, f"£{listing.price:,.2f}", f"distance {hit.distance:.2f}"],
+        agrees=listing.category == category,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

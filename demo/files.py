@@ -1,0 +1,58 @@
+"""Where the demo keeps what it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Everything below one directory."""
+
+    root: Path = Path("var/demo")
+
+    @property
+    def marketplace(self) -> Path:
+        """The sample marketplace, in the raw format."""
+        return self.root / "marketplace"
+
+    @property
+    def prepared(self) -> Path:
+        """The clean data set."""
+        return self.root / "prepared"
+
+    @property
+    def run(self) -> Path:
+        """The training run."""
+        return self.root / "run"
+
+    @property
+    def bundle(self) -> Path:
+        """The model bundle."""
+        return self.root / "bundle"
+
+    @property
+    def index(self) -> Path:
+        """The index service's store."""
+        return self.root / "index"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a service."""
+        return self.root / "logs"
+
+    @property
+    def filled(self) -> Path:
+        """Says what the index was filled with."""
+        return self.root / "filled.json"
+
+    @property
+    def processes(self) -> Path:
+        """The process ids of services left running."""
+        return self.root / "processes.json"
+
+    @property
+    def result(self) -> Path:
+        """The contact sheet."""
+        return self.root / "result.png"

@@ -1,0 +1,73 @@
+"""Services left running: `make up` and `make down`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from demo.files import DemoFiles
+from lookalike.errors import StartupError
+from lookalike.local_stack import LocalStack
+
+PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050}
+
+
+def start(files: DemoFiles) -> LocalStack:
+    """Starts the three services on their usual ports and remembers their process ids."""
+    if any(_is_ours(pid, module) for module, pid in _remembered(files.processes).items()):
+        raise StartupError("the services are running already; `make down` stops them")
+    stack = LocalStack(
+        bundle=files.bundle,
+        index_dir=files.index,
+        log_dir=files.logs,
+        ports=PORTS,
+        detached=True,
+    )
+    stack.start()
+    pids = {service.module: service.pid for service in stack.services}
+    files.processes.write_text(json.dumps(pids, indent=2) + "\n")
+    return stack
+
+
+def stop(files: DemoFiles, timeout_s: float = 30) -> list[str]:
+    """Stops what `start` left running, the gateway first; returns the services stopped."""
+    remembered = _remembered(files.processes)
+    stopped = []
+    for module, pid in reversed(remembered.items()):
+        if not _is_ours(pid, module):
+            continue
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        while _is_ours(pid, module):
+            if time.monotonic() > deadline:
+                raise StartupError(f"{module} (process {pid}) did not stop in {timeout_s:g} s")
+            time.sleep(0.05)
+        stopped.append(module)
+    files.processes.unlink(missing_ok=True)
+    return stopped
+
+
+def _remembered(file: Path) -> dict[str, int]:
+    return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def _is_ours(pid: int, module: str) -> bool:
+    """Whether the process runs and is that service: process ids are used again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+        return _exists(pid)  # no /proc on macOS
+    return module.encode() in command
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Turns photos into vectors with a model bundle, over gRPC."""

@@ -1,0 +1,63 @@
+"""The embedder's settings, read once at start from LOOKALIKE_EMBEDDER_* variables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike.server import ServerSettings
+from lookalike.settings import setting
+
+PREFIX = "LOOKALIKE_EMBEDDER_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderSettings(ServerSettings):
+    """What the embedder can be told."""
+
+    port: int = setting(50051, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    bundle: Path = setting(Path("var/demo/bundle"), "Directory of the model bundle.")
+    engine: str = setting(
+        "openvino",
+        "openvino is the fast one on CPUs; torch is the reference and runs on CUDA.",
+        choices=("openvino", "torch"),
+    )
+    precision: str = setting(
+        "auto",
+        "auto takes bf16 where the CPU computes in it natively (about twice as fast), else fp32.",
+        choices=("auto", "fp32", "bf16"),
+    )
+    inference_threads: int = setting(
+        len(os.sched_getaffinity(0)),
+        "Threads of one forward pass; more than there are cores slows everything.",
+        minimum=1,
+    )
+    decode_threads: int = setting(
+        len(os.sched_getaffinity(0)),
+        "Photos decoded at a time; each holds its decoded pixels, and takes time from inference.",
+        minimum=1,
+    )
+    max_batch: int = setting(
+        8,
+        "Most photos of one forward pass; more raises everyone's latency under load.",
+        minimum=1,
+        maximum=256,
+    )
+    max_queue: int = setting(
+        256,
+        "Most photos in the service; more are refused. Each holds its bytes, and the last waits "
+        "for all before it.",
+        minimum=1,
+    )
+    max_stream_in_flight: int = setting(
+        64, "Most unanswered photos of one stream; each holds its bytes.", minimum=1
+    )
+    max_image_bytes: int = setting(
+        12 << 20, "Largest encoded photo; must fit into a message.", minimum=1
+    )
+    max_image_pixels: int = setting(
+        64_000_000,
+        "Largest decoded photo; each decode thread may hold 3 bytes for every pixel.",
+        minimum=1,
+    )

@@ -1,0 +1,43 @@
+"""Engines run a bundle's network on a batch of pixels. This module knows which there are."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder_service.bundle import Bundle
+
+
+class Engine(Protocol):
+    """Runs the network. `infer` is called by one thread at a time."""
+
+    name: str
+    precision: str
+
+    def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Returns each output by name, of shape (N, dimension).
+
+        Args:
+            batch: uint8 of shape (N, size, size, 3), RGB.
+        """
+        ...
+
+
+def load_engine(bundle: Bundle, *, name: str, precision: str, threads: int) -> Engine:
+    """Returns a compiled engine for a bundle.
+
+    Args:
+        bundle: A verified bundle.
+        name: `openvino` or `torch`. Only the one named is imported.
+        precision: `fp32`, `bf16`, or `auto` for bf16 where the CPU computes in it natively.
+        threads: Threads of the forward pass.
+    """
+    if name == "torch":
+        from embedder_service.engines.torch_engine import TorchEngine  # noqa: PLC0415
+
+        return TorchEngine.load(bundle, precision=precision, threads=threads)
+    from embedder_service.engines.openvino_engine import OpenVINOEngine  # noqa: PLC0415
+
+    return OpenVINOEngine.load(bundle, precision=precision, threads=threads)

@@ -1,0 +1,83 @@
+"""The network that a bundle describes, as a torch module: training, export and the torch engine.
+
+Knows nothing of how it is trained.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from embedder_service.bundle import Architecture, Output, Preprocessing
+from embedder_service.engines.torchvision_loading import torchvision
+
+POOLED_FEATURES = 2048
+
+
+class Network(nn.Module):
+    """Normalisation, backbone, pooling, and one head for each output.
+
+    Input: uint8 of shape (N, size, size, 3), RGB. Output: float32 of shape (N, dimension) by name.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, architecture: Architecture, preprocessing: Preprocessing, outputs: tuple[Output, ...]
+    ) -> None:
+        super().__init__()
+        self.outputs = outputs
+        # Constants of the manifest, not weights: they are not saved again in the state_dict.
+        self.register_buffer("mean", _per_channel(preprocessing.mean), persistent=False)
+        self.register_buffer("std", _per_channel(preprocessing.std), persistent=False)
+        # Blocks that begin as identities learn from nothing far sooner (Goyal et al. 2017,
+        # arXiv:1706.02677, section 5.1); loaded weights replace this.
+        self.backbone = torchvision.models.resnet50(weights=None, zero_init_residual=True)
+        self.backbone.fc = nn.Identity()
+        if architecture.stride_in_1x1:
+            _move_stride_to_1x1(self.backbone)
+        self.heads = nn.ModuleDict(
+            {output.name: _head(architecture, output.dimension) for output in outputs}
+        )
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Returns every output by name."""
+        return self.heads_of(self.pooled(images))
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Returns the backbone's pooled features, float32 of shape (N, 2048)."""
+        pixels = images.permute(0, 3, 1, 2).float() / 255
+        features: Tensor = self.backbone((pixels - self.mean) / self.std)
+        return features
+
+    def heads_of(self, features: Tensor) -> dict[str, Tensor]:
+        """Returns every output of pooled features."""
+        return {output.name: self.heads[output.name](features) for output in self.outputs}
+
+
+def _head(architecture: Architecture, dimension: int) -> nn.Sequential:
+    if not architecture.head_units:
+        return nn.Sequential(
+            nn.Dropout(architecture.dropout), nn.Linear(POOLED_FEATURES, dimension)
+        )
+    return nn.Sequential(
+        nn.Dropout(architecture.dropout),
+        nn.Linear(POOLED_FEATURES, architecture.head_units),
+        nn.ReLU(),
+        nn.Dropout(architecture.dropout),
+        nn.Linear(architecture.head_units, dimension),
+    )
+
+
+def _move_stride_to_1x1(backbone: nn.Module) -> None:
+    for stage in ("layer2", "layer3", "layer4"):
+        block = backbone.get_submodule(f"{stage}.0")
+        for name, stride in (("conv1", (2, 2)), ("conv2", (1, 1))):
+            convolution = block.get_submodule(name)
+            assert isinstance(convolution, nn.Conv2d)
+            convolution.stride = stride
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values).view(1, 3, 1, 1)

@@ -1,0 +1,120 @@
+"""From a photo's bytes to the network's pixels, for serving and training alike.
+
+Every safety limit on photos is here. Knows nothing of models or requests.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lookalike.errors import ImageTooLargeError, InvalidImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# Pillow would warn, and refuse only at twice its own limit; `decode` compares the header's size
+# with the configured limit before a pixel is read.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Largest photo accepted: encoded bytes, and decoded pixels (width × height)."""
+
+    max_bytes: int = 12 << 20
+    max_pixels: int = 64_000_000
+
+
+def preprocess(data: bytes, size: int, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Returns a photo as the network takes it.
+
+    Args:
+        data: Encoded photo.
+        size: Side of the square, in pixels.
+        limits: What is refused.
+
+    Returns:
+        uint8 of shape (size, size, 3), RGB, letterboxed on black.
+
+    Raises:
+        InvalidImageError: The bytes are no photo that can be decoded.
+        ImageTooLargeError: A limit is exceeded.
+    """
+    return np.asarray(letterbox(decode(data, limits, at_least=size), size))
+
+
+def decode(data: bytes, limits: ImageLimits, *, at_least: int = 0) -> Image.Image:
+    """Returns an upright RGB image; transparent parts become white.
+
+    Args:
+        data: Encoded photo.
+        limits: What is refused.
+        at_least: A JPEG may be decoded at a fraction of its size whose sides are not below this
+            (a DCT-scaled decode costs a fraction of a full one); 0 for full size.
+    """
+    if not data:
+        raise InvalidImageError("image is empty (0 bytes)", field="image")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(
+            f"image is {len(data) / 2**20:.1f} MiB; the limit is "
+            f"{limits.max_bytes / 2**20:.1f} MiB (LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES)",
+            field="image",
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(image, limits)
+            if at_least:
+                image.draft("RGB", (at_least, at_least))
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except (ImageTooLargeError, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        raise InvalidImageError(
+            f"image is not one of {', '.join(FORMATS)}; it begins with {data[:8].hex(' ')}",
+            field="image",
+        ) from None
+    except Exception as error:  # a decoder fed hostile bytes may raise anything
+        raise InvalidImageError(f"image cannot be decoded: {error}", field="image") from error
+
+
+def letterbox(image: Image.Image, size: int) -> Image.Image:
+    """Returns the image scaled to fit a square of `size` pixels, centred on black."""
+    if image.size == (size, size):
+        return image
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    square = Image.new("RGB", (size, size))
+    square.paste(resized, ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"image is {width}×{height} = {width * height:,} pixels; the limit is "
+            f"{limits.max_pixels:,} (LOOKALIKE_EMBEDDER_MAX_IMAGE_PIXELS)",
+            field="image",
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit and wider greys: Pillow's own conversion would clip at 255 instead of scaling.
+        grey = np.asarray(image, dtype=np.float64)
+        wide = image.mode.startswith("I;16") or grey.max(initial=0) > 255
+        top = 65535.0 if wide else 255.0
+        return Image.fromarray((grey.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")

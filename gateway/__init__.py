@@ -1,0 +1,1 @@
+"""Composes embedder and index: photos in, categories and similar listings out."""

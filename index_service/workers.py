@@ -1,0 +1,68 @@
+"""A named, sized thread pool with a bounded queue. Knows nothing of what runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from lookalike.errors import QueueFullError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# About the time in which a busy pool frees a place.
+_RETRY_AFTER_MS = 100
+
+
+class Workers:
+    """Runs blocking functions beside the event loop; use as a context manager.
+
+    Args:
+        name: What runs here, in the plural; in the threads' names and the error message.
+        threads: How many functions run at once.
+        waiting: How many more may wait.
+    """
+
+    def __init__(self, name: str, *, threads: int, waiting: int) -> None:
+        self._name = name
+        self._limit = threads + waiting
+        self._places = threading.BoundedSemaphore(self._limit)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"index-{name}")
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Returns what the function returns.
+
+        A caller that is cancelled takes a waiting function along; one that runs goes on to its
+        end, so a write is never left half done.
+
+        Raises:
+            QueueFullError: All threads are busy and as many calls wait as may.
+        """
+        if not self._places.acquire(blocking=False):
+            raise QueueFullError(
+                f"{self._limit} {self._name} run or wait, as many as the service accepts; "
+                "try again later",
+                retry_after_ms=_RETRY_AFTER_MS,
+            )
+        future = self._executor.submit(function, *args, **kwargs)
+        future.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Waits for what is running; what still waits is cancelled."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

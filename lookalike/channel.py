@@ -1,0 +1,80 @@
+"""Client channels with the settings that every caller of Lookalike wants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from grpc import aio
+
+from lookalike import telemetry
+
+MAX_MESSAGE_BYTES = 16 << 20
+
+
+def open_channel(
+    target: str, *, health_service: str = "", max_message_bytes: int = MAX_MESSAGE_BYTES
+) -> aio.Channel:
+    """Opens a channel to one service; reuse it, and close it at the end.
+
+    Args:
+        target: `host:port`, or `dns:///name:port` to spread calls over every address of the name.
+        health_service: Full name of a service. Given, only servers whose health says that it is
+            SERVING get calls, and the channel is READY only while there is one.
+        max_message_bytes: Largest message either way; the server's own limit holds too.
+    """
+    service_config: dict[str, Any] = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    # Every write is idempotent, so what never got an answer may be sent again.
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+        # Past about one failure in ten, retries stop: they would only add load.
+        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+    }
+    if health_service:
+        service_config["healthCheckConfig"] = {"serviceName": health_service}
+    return aio.insecure_channel(
+        target,
+        options=[
+            ("grpc.service_config", json.dumps(service_config)),
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+        ],
+        interceptors=[_ForwardRequestId()],
+    )
+
+
+class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
+    """Sends the id of the request being answered along with the calls made for it."""
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[[aio.ClientCallDetails, Any], Any],
+        client_call_details: aio.ClientCallDetails,
+        request: Any,
+    ) -> Any:
+        """Adds the header."""
+        if current := telemetry.request_id.get():
+            metadata = aio.Metadata(*(client_call_details.metadata or ()))
+            metadata.add(telemetry.REQUEST_ID_HEADER, current)
+            client_call_details = aio.ClientCallDetails(
+                client_call_details.method,
+                client_call_details.timeout,
+                metadata,
+                client_call_details.credentials,
+                client_call_details.wait_for_ready,
+            )
+        return await continuation(client_call_details, request)

@@ -1,0 +1,183 @@
+"""Every error that a caller can meet: one class for each reason, one gRPC code for each class.
+
+LookalikeError
+├── InvalidArgumentError                INVALID_ARGUMENT
+│   ├── InvalidImageError               INVALID_IMAGE
+│   ├── ImageTooLargeError              IMAGE_TOO_LARGE
+│   ├── UnknownOutputError              UNKNOWN_OUTPUT
+│   ├── DimensionMismatchError          DIMENSION_MISMATCH
+│   └── NonFiniteVectorError            NON_FINITE_VECTOR
+├── ItemNotFoundError                   ITEM_NOT_FOUND
+├── CollectionNotFoundError             COLLECTION_NOT_FOUND
+├── CollectionExistsError               COLLECTION_EXISTS
+├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
+├── QueueFullError                      QUEUE_FULL
+├── StorageFullError                    STORAGE_FULL
+├── UpstreamUnavailableError            UPSTREAM_UNAVAILABLE
+├── DrainingError                       DRAINING
+├── StoreCorruptedError                 STORE_CORRUPTED
+├── ForeignError                        FOREIGN: somebody else's status, its code kept
+└── InternalError                       INTERNAL
+
+Domain code raises these and knows nothing of gRPC; `lookalike.status` turns them into
+`google.rpc.Status` and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from grpc import StatusCode
+
+
+class LookalikeError(Exception):
+    """Base of all errors with a reason.
+
+    Args:
+        message: Says what is wrong, the limit and the value, and what to do.
+        field: Path of the request field at fault, for example `image`.
+        metadata: Machine-readable facts, for example both embedding spaces.
+        resource: Type and name of the thing that is missing or taken.
+        retry_after_ms: When a retry may succeed, in milliseconds.
+    """
+
+    code: StatusCode = StatusCode.UNKNOWN
+    reason: ClassVar[str] = "UNKNOWN"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        metadata: Mapping[str, str] | None = None,
+        resource: tuple[str, str] | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.metadata = dict(metadata or {})
+        self.resource = resource
+        self.retry_after_ms = retry_after_ms
+
+
+class InvalidArgumentError(LookalikeError):
+    """A request field breaks its documented limits."""
+
+    code = StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_ARGUMENT"
+
+
+class InvalidImageError(InvalidArgumentError):
+    """The bytes are not a photo that can be decoded."""
+
+    reason = "INVALID_IMAGE"
+
+
+class ImageTooLargeError(InvalidArgumentError):
+    """The photo has too many bytes or pixels."""
+
+    reason = "IMAGE_TOO_LARGE"
+
+
+class UnknownOutputError(InvalidArgumentError):
+    """The model has no output of that name."""
+
+    reason = "UNKNOWN_OUTPUT"
+
+
+class DimensionMismatchError(InvalidArgumentError):
+    """The vector's length is not the collection's dimension."""
+
+    reason = "DIMENSION_MISMATCH"
+
+
+class NonFiniteVectorError(InvalidArgumentError):
+    """The vector holds NaN or infinity."""
+
+    reason = "NON_FINITE_VECTOR"
+
+
+class ItemNotFoundError(LookalikeError):
+    """The collection has no item of that id."""
+
+    code = StatusCode.NOT_FOUND
+    reason = "ITEM_NOT_FOUND"
+
+
+class CollectionNotFoundError(LookalikeError):
+    """There is no collection of that name."""
+
+    code = StatusCode.NOT_FOUND
+    reason = "COLLECTION_NOT_FOUND"
+
+
+class CollectionExistsError(LookalikeError):
+    """The name of a new collection is taken."""
+
+    code = StatusCode.ALREADY_EXISTS
+    reason = "COLLECTION_EXISTS"
+
+
+class EmbeddingSpaceMismatchError(LookalikeError):
+    """A vector comes from another embedding space than the collection's."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "EMBEDDING_SPACE_MISMATCH"
+
+
+class QueueFullError(LookalikeError):
+    """The service has as much waiting work as it accepts."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "QUEUE_FULL"
+
+
+class StorageFullError(LookalikeError):
+    """The disk has no room for the write; nothing of it was kept."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "STORAGE_FULL"
+
+
+class UpstreamUnavailableError(LookalikeError):
+    """A service that this one needs cannot be reached."""
+
+    code = StatusCode.UNAVAILABLE
+    reason = "UPSTREAM_UNAVAILABLE"
+
+
+class DrainingError(LookalikeError):
+    """The service is shutting down."""
+
+    code = StatusCode.UNAVAILABLE
+    reason = "DRAINING"
+
+
+class StoreCorruptedError(LookalikeError):
+    """The store of record is damaged."""
+
+    code = StatusCode.DATA_LOSS
+    reason = "STORE_CORRUPTED"
+
+
+class InternalError(LookalikeError):
+    """A fault of ours; the log has it, the caller gets no details."""
+
+    code = StatusCode.INTERNAL
+    reason = "INTERNAL"
+
+
+class ForeignError(LookalikeError):
+    """A status that is not ours, for example gRPC's own DEADLINE_EXCEEDED. Keeps its code."""
+
+    reason = "FOREIGN"
+
+    def __init__(self, message: str, *, code: StatusCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StartupError(Exception):
+    """A process cannot start: a bad setting, a bad bundle, a port in use. Printed as one line."""

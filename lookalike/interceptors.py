@@ -1,0 +1,129 @@
+"""What happens around every RPC of ours: request id, access log, exception → status.
+
+Knows nothing of what the RPCs do. Health and reflection pass through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+from google.rpc import status_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+from lookalike import telemetry
+from lookalike.errors import LookalikeError
+from lookalike.status import to_status
+
+logger = logging.getLogger(__name__)
+
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class RequestInterceptor(aio.ServerInterceptor):
+    """Gives every request an id, logs it once, and turns what it raises into a status."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the method's handler."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        if handler.response_streaming:
+            return _wrap_streaming(handler, method)
+        return _wrap_unary(handler, method)
+
+
+def _wrap_unary(handler: Handler, method: str) -> Handler:
+    behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+    async def answer(request: Any, context: Context) -> Any:
+        async with _answering(method, context):
+            return await behaviour(request, context)
+
+    make = (
+        grpc.stream_unary_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+def _wrap_streaming(handler: Handler, method: str) -> Handler:
+    behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+    async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+        async with _answering(method, context):
+            async for response in behaviour(request, context):
+                yield response
+
+    make: Any = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_stream_rpc_method_handler
+    )
+    wrapped: Handler = make(answer, handler.request_deserializer, handler.response_serializer)
+    return wrapped
+
+
+def in_band_status(error: Exception) -> status_pb2.Status:
+    """Returns the status of one failed item of a stream that goes on; logs what is unexpected."""
+    if not isinstance(error, LookalikeError):
+        logger.error("unhandled exception in a stream", exc_info=error)
+    return to_status(error)
+
+
+@asynccontextmanager
+async def _answering(method: str, context: Context) -> AsyncIterator[None]:
+    metadata = dict(context.invocation_metadata() or ())
+    request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or telemetry.new_request_id())
+    telemetry.request_id.set(request_id)
+    trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
+    context.set_trailing_metadata(trailer)
+    started = time.perf_counter()
+    code, message = grpc.StatusCode.OK, ""
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        code = grpc.StatusCode.CANCELLED
+        raise
+    except Exception as error:
+        if not isinstance(error, LookalikeError):
+            logger.exception("unhandled exception", extra={"method": method})
+        status = rpc_status.to_status(to_status(error))
+        code, message = status.code, status.details
+        pushback: tuple[tuple[str, str], ...] = ()
+        if isinstance(error, LookalikeError) and error.retry_after_ms is not None:
+            pushback = (("grpc-retry-pushback-ms", str(error.retry_after_ms)),)
+        await context.abort(code, message, (*status.trailing_metadata, *trailer, *pushback))
+    finally:
+        logger.log(
+            logging.WARNING if code in _OUR_FAULT else logging.INFO,
+            "request",
+            extra={
+                "method": method,
+                "peer": context.peer(),
+                "code": code.name,
+                "error": message,
+                "duration_ms": round((time.perf_counter() - started) * 1e3, 3),
+            },
+        )
+
+
+_OUR_FAULT = {
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.UNAVAILABLE,
+}

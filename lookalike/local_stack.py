@@ -1,0 +1,181 @@
+"""Runs services as processes of this machine: for the demo, tests and benchmarks.
+
+Starts `python -m <service>`, waits until it says where it listens, and ends it by its own process
+id. Knows the services by module name only, never by import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lookalike.errors import StartupError
+
+_POLL_S = 0.02
+
+
+class ServiceProcess:
+    """One service in a process of its own.
+
+    Args:
+        module: What `python -m` runs, for example `embedder_service`.
+        environment: Settings, added to this process's environment.
+        log: File that gets the service's stderr and stdout.
+        detached: Leave it running when this process ends.
+    """
+
+    def __init__(
+        self, module: str, environment: Mapping[str, str], log: Path, *, detached: bool = False
+    ) -> None:
+        self.module = module
+        self.log = log
+        self.address = ""
+        self._environment = {**os.environ, **environment}
+        self._detached = detached
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 before `start`."""
+        return self._process.pid if self._process else 0
+
+    def start(self, timeout_s: float = 60) -> str:
+        """Starts it and returns the `host:port` it listens on; StartupError with its last words."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self.module],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=Path(__file__).resolve().parent.parent,
+                start_new_session=self._detached,
+            )
+        deadline = time.monotonic() + timeout_s
+        while not self.address:
+            if self._process.poll() is not None:
+                lines = self.log.read_text(errors="replace").strip().splitlines()
+                raise StartupError(lines[-1] if lines else f"{self.module} ended without a word")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise StartupError(
+                    f"{self.module} did not serve within {timeout_s:g} s: {self.log}"
+                )
+            time.sleep(_POLL_S)
+            self.address = self._announced()
+        return self.address
+
+    def stop(self, timeout_s: float = 30) -> int:
+        """Asks it to drain and end; returns its exit status. Kills it after `timeout_s`."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def kill(self) -> None:
+        """Ends it at once (SIGKILL)."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _announced(self) -> str:
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("event") == "serving":
+                    return str(entry["address"])
+        return ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class LocalStack:
+    """Embedder, index and gateway as three processes on loopback; use as a context manager.
+
+    Args:
+        bundle: Directory of the model bundle.
+        index_dir: Directory of the index's store of record; made if missing.
+        log_dir: Directory for one log file a service.
+        ports: Port of each service by module name; a free one where not given.
+        detached: Leave the services running when this process ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        bundle: Path,
+        index_dir: Path,
+        log_dir: Path,
+        ports: Mapping[str, int] | None = None,
+        detached: bool = False,
+    ) -> None:
+        self._ports = ports or {}
+        self._log_dir = log_dir
+        self._detached = detached
+        self._embedder_settings = {"LOOKALIKE_EMBEDDER_BUNDLE": str(bundle.resolve())}
+        self._index_settings = {"LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve())}
+        self.services: list[ServiceProcess] = []
+
+    def start(self) -> str:
+        """Starts all three and returns the gateway's `host:port`."""
+        try:
+            embedder = self._start("embedder_service", "EMBEDDER", self._embedder_settings)
+            index = self._start("index_service", "INDEX", self._index_settings)
+            upstreams = {"LOOKALIKE_GATEWAY_EMBEDDER": embedder, "LOOKALIKE_GATEWAY_INDEX": index}
+            return self._start("gateway", "GATEWAY", upstreams)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stops them, the gateway first, so that nothing calls a service that is gone."""
+        for service in reversed(self.services):
+            service.stop()
+        self.services.clear()
+
+    def address(self, module: str) -> str:
+        """Returns the `host:port` of one service."""
+        return next(service.address for service in self.services if service.module == module)
+
+    def _start(self, module: str, name: str, settings: Mapping[str, str]) -> str:
+        port = {f"LOOKALIKE_{name}_PORT": str(self._ports.get(module, 0))}
+        log = self._log_dir / f"{module}.log"
+        service = ServiceProcess(module, {**settings, **port}, log, detached=self._detached)
+        self.services.append(service)
+        return service.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,161 @@
+"""Life cycle of one gRPC server process: port, health, reflection, drain. Knows no service's work.
+
+Health: `""` is liveness, SERVING as long as the event loop runs. The service's full name is
+readiness, switched by the service. On SIGTERM: NOT_SERVING, keep serving for a propagation delay
+while load balancers notice, drain what is in flight, exit 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lookalike import settings as settings_module
+from lookalike import telemetry
+from lookalike.errors import StartupError
+from lookalike.interceptors import RequestInterceptor
+from lookalike.settings import setting
+
+logger = logging.getLogger(__name__)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every server of ours can be told."""
+
+    host: str = setting(
+        "127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in, without encryption."
+    )
+    port: int = setting(0, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    log_level: str = setting(
+        "info", "debug logs more and costs time.", choices=("debug", "info", "warning", "error")
+    )
+    max_message_bytes: int = setting(
+        16 << 20,
+        "Largest message accepted or sent; every concurrent call may hold this much memory.",
+        minimum=1 << 16,
+        maximum=(1 << 31) - 1,
+    )
+    propagation_delay_s: float = setting(
+        0.0,
+        "How long to keep serving after SIGTERM while load balancers notice; delays every stop.",
+        minimum=0,
+        maximum=600,
+    )
+    drain_timeout_s: float = setting(
+        20.0,
+        "How long calls in flight may take after that; a stuck call delays the stop by this much.",
+        minimum=0,
+        maximum=3600,
+    )
+
+
+S = TypeVar("S", bound=ServerSettings)
+
+
+class GrpcServer:
+    """A grpc.aio server with health and reflection.
+
+    Use in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
+    """
+
+    def __init__(self, settings: ServerSettings, variable_prefix: str) -> None:
+        self._settings = settings
+        self._prefix = variable_prefix
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = []
+        self._stop = asyncio.Event()
+        self._server = aio.server(
+            interceptors=[RequestInterceptor()],
+            options=[
+                # With SO_REUSEPORT a second process on the same port would start, and take half
+                # of the connections, instead of failing.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+            ],
+        )
+        self.port = 0
+
+    def bind(self) -> None:
+        """Takes the port, before slow work begins; raises StartupError if it is not to be had."""
+        host, port = self._settings.host, self._settings.port
+        try:
+            # gRPC would say no more than that it failed, and write lines of its own to stderr.
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+            self.port = self._server.add_insecure_port(f"{host}:{port}")
+        except (OSError, RuntimeError) as error:
+            raise StartupError(
+                f"cannot listen on {host}:{port}: {error}; "
+                f"set {self._prefix}PORT or {self._prefix}HOST"
+            ) from None
+
+    def add(self, register: Callable[[Any, aio.Server], None], servicer: Any, name: str) -> None:
+        """Adds a service by its generated `add_…_to_server` function and its full name."""
+        register(servicer, self._server)
+        self._names.append(name)
+
+    async def start(self) -> None:
+        """Starts answering; services count as not ready until `set_ready`."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        await self._health.set("", SERVING)
+        await self.set_ready(False)
+        await self._server.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        logger.info(
+            "serving", extra={"address": f"{self._settings.host}:{self.port}", "pid": os.getpid()}
+        )
+
+    async def set_ready(self, ready: bool) -> None:
+        """Switches the readiness of all added services."""
+        if self._stop.is_set() and ready:
+            return  # on the way down nothing becomes ready again
+        for name in self._names:
+            await self._health.set(name, SERVING if ready else NOT_SERVING)
+
+    async def wait_for_stop(self) -> None:
+        """Returns after SIGTERM or SIGINT, when everything in flight was answered."""
+        await self._stop.wait()
+        logger.info("stopping")
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._settings.propagation_delay_s)
+        await self._server.stop(self._settings.drain_timeout_s)
+        logger.info("stopped")
+
+
+def run(
+    name: str,
+    settings_class: type[S],
+    prefix: str,
+    serve: Callable[[S], Coroutine[Any, Any, None]],
+) -> None:
+    """Runs a service's `serve` as this process's only job; what `__main__` modules call.
+
+    Exits with 1 and one line on stderr if the service cannot start.
+    """
+    try:
+        settings = settings_module.load(settings_class, prefix, os.environ)
+        telemetry.configure_logging(name, settings.log_level)
+        asyncio.run(serve(settings))
+    except StartupError as error:
+        sys.exit(f"{name}: {error}")

@@ -1,0 +1,70 @@
+"""Reads a frozen dataclass from environment variables, and says which variable is wrong.
+
+A field `max_image_bytes` of a settings class with the prefix `LOOKALIKE_EMBEDDER_` is read from
+`LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES`. Declare fields with `setting(...)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from lookalike.errors import StartupError
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002  the field's word everywhere
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Declares a field: its default, what raising it costs, and its limits."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def load(settings_class: type[T], prefix: str, environment: Mapping[str, str]) -> T:
+    """Returns the settings; raises StartupError naming the variable that is wrong or unknown."""
+    assert dataclasses.is_dataclass(settings_class)
+    types = get_type_hints(settings_class)
+    fields = {prefix + field.name.upper(): field for field in dataclasses.fields(settings_class)}
+    unknown = sorted(name for name in environment if name.startswith(prefix) and name not in fields)
+    if unknown:
+        known = ", ".join(sorted(fields))
+        raise StartupError(f"{unknown[0]} is not a setting; known settings: {known}")
+    values = {
+        field.name: _parse(name, environment[name], types[field.name], field.metadata)
+        for name, field in fields.items()
+        if name in environment
+    }
+    return settings_class(**values)
+
+
+def variables(settings_class: type[Any], prefix: str) -> list[tuple[str, str, str]]:
+    """Returns name, default and meaning of every variable, for the documentation."""
+    return [
+        (prefix + f.name.upper(), str(f.default), f.metadata["help"])
+        for f in dataclasses.fields(settings_class)
+    ]
+
+
+def _parse(name: str, text: str, kind: type[Any], metadata: Mapping[str, Any]) -> Any:
+    parsers: dict[type[Any], Callable[[str], Any]] = {int: int, float: float, str: str, Path: Path}
+    try:
+        value = parsers[kind](text)
+    except ValueError:
+        raise StartupError(f"{name} is '{text}'; it must be of type {kind.__name__}") from None
+    low, high, choices = metadata["minimum"], metadata["maximum"], metadata["choices"]
+    if low is not None and value < low:
+        raise StartupError(f"{name} is {value}; it must be at least {low}")
+    if high is not None and value > high:
+        raise StartupError(f"{name} is {value}; it must be at most {high}")
+    if choices and value not in choices:
+        raise StartupError(f"{name} is '{value}'; it must be one of {', '.join(choices)}")
+    return value

@@ -1,0 +1,63 @@
+"""Prepared photos as tensors. Pixels stay uint8 until the network normalises them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from embedder_service.preprocessing import letterbox
+from training.images import photo_path
+from training.prepare import Prepared
+
+Transform = Callable[[Tensor], Tensor]
+
+
+def load_pixels(prepared: Prepared, sha256: str, size: int) -> NDArray[np.uint8]:
+    """Returns a prepared photo, uint8 of shape (size, size, 3)."""
+    with Image.open(photo_path(prepared.image_folder, sha256)) as image:
+        return np.array(letterbox(image.convert("RGB"), size))
+
+
+class PhotoDataset(Dataset[tuple[Tensor, int]]):
+    """Photos and labels.
+
+    Args:
+        prepared: The data set.
+        photos: The rows of it to serve, columns sha256 and label.
+        size: Side of the network's input, in pixels.
+        transform: Augmentation, from and to uint8 of shape (size, size, 3); none for evaluation.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        photos: pd.DataFrame,
+        size: int,
+        transform: Transform | None = None,
+    ) -> None:
+        self._prepared = prepared
+        self._sha256 = photos["sha256"].tolist()
+        self._labels = photos["label"].tolist()
+        self._size = size
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        pixels = torch.from_numpy(load_pixels(self._prepared, self._sha256[row], self._size))
+        if self._transform is not None:
+            pixels = self._transform(pixels)
+        return pixels, self._labels[row]
+
+
+def mirrored(pixels: Tensor) -> Tensor:
+    """Returns the photo, half of the time mirrored left to right."""
+    return pixels.flip(1) if torch.rand(()) < 0.5 else pixels

@@ -1,0 +1,153 @@
+"""A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
+
+One row a photo: image_id, product_id, category, title, price, location, and one column of float32
+lists for each output. The file's metadata names the embedding space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.progress import track
+
+from embedder_service import bundle as bundles
+from embedder_service.bundle import Bundle
+from embedder_service.engines import Engine, load_engine
+from embedder_service.preprocessing import preprocess
+from lookalike.errors import LookalikeError
+from training.errors import TrainingError
+from training.files import read_json, replacing, write_json
+from training.images import LIMITS, in_threads, photo_path
+from training.tabular import read_images, read_listings
+
+BATCH = 16
+CHUNK = 1024
+EMBEDDING_SPACE = b"embedding_space"
+_KEY = b"made_from"
+
+
+@dataclass(frozen=True)
+class EmbeddedCatalogue:
+    """What `embed` wrote: the file, its number of photos, and what could not be embedded."""
+
+    file: Path
+    photos: int
+    problems: Sequence[str]
+
+
+def embed(
+    bundle_path: Path, data: Path, out: Path, *, precision: str = "auto"
+) -> EmbeddedCatalogue:
+    """Embeds every photo of a catalogue; an interrupted run goes on where it stopped.
+
+    Args:
+        bundle_path: The model bundle.
+        data: The catalogue: Products.csv, Images.csv and images/.
+        out: Parquet file to write; photos that failed are listed beside it in a .problems.json.
+        precision: As the embedder's setting.
+    """
+    try:
+        bundle = bundles.load(bundle_path)
+    except bundles.BundleError as error:
+        raise TrainingError(str(error)) from None
+    photos = catalogue_photos(data, bundle.manifest.labels)
+    key = _key(bundle, photos)
+    if out.exists() and pq.read_schema(out).metadata.get(_KEY) == key.encode():
+        problems = read_json(_problems_file(out), "the photos that failed")
+        return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
+    parts = out.with_name(f".{out.stem}-{key}.parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    files = [parts / f"{number:05d}.parquet" for number in range(len(chunks))]
+    missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
+    if missing:
+        engine = load_engine(
+            bundle, name="openvino", precision=precision, threads=len(os.sched_getaffinity(0))
+        )
+        work = _embedded(engine, bundle, data / "images", missing)
+        total = sum(len(chunk) for chunk, _ in missing)
+        for _ in track(work, f"Embedding ({engine.precision})", total=total):
+            pass
+    table = pa.concat_tables([pq.read_table(file) for file in files])
+    failed = pc.not_equal(table["problem"], "")
+    problems = table.filter(failed)["problem"].to_pylist()
+    vectors = table.filter(pc.invert(failed)).drop_columns("problem")
+    metadata = {EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(), _KEY: key.encode()}
+    write_json(_problems_file(out), problems)
+    with replacing(out) as aside:
+        pq.write_table(vectors.replace_schema_metadata(metadata), aside)
+    shutil.rmtree(parts)
+    return EmbeddedCatalogue(out, len(vectors), problems)
+
+
+def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
+    """Returns one row a photo of a catalogue's clean listings, with what a hit should show."""
+    listings = read_listings(data / "Products.csv", categories).table
+    columns = ["product_id", "root", "title", "price", "location"]
+    photos = read_images(data / "Images.csv").merge(listings[columns])
+    return photos.rename(columns={"root": "category"})
+
+
+def _embedded(
+    engine: Engine, bundle: Bundle, images: Path, missing: list[tuple[pd.DataFrame, Path]]
+) -> Iterator[int]:
+    """Writes the missing parts; yields once a photo."""
+    manifest = bundle.manifest
+    size = manifest.preprocessing.size
+
+    def load(image_id: str) -> NDArray[np.uint8] | str:
+        file = photo_path(images, image_id)
+        try:
+            return preprocess(file.read_bytes(), size, LIMITS)
+        except FileNotFoundError:
+            return f"{file.name}: no such file"
+        except LookalikeError as error:
+            return f"{file.name}: {error.message}"
+
+    for chunk, file in missing:
+        table = pa.Table.from_pandas(chunk, preserve_index=False)
+        vectors = {
+            o.name: np.zeros((len(chunk), o.dimension), np.float32) for o in manifest.outputs
+        }
+        problems = [""] * len(chunk)
+        loaded = enumerate(in_threads(load, chunk["image_id"].tolist()))
+        while some := list(itertools.islice(loaded, BATCH)):
+            good = [(row, pixels) for row, pixels in some if not isinstance(pixels, str)]
+            for row, problem in some:
+                if isinstance(problem, str):
+                    problems[row] = problem
+            if good:
+                outputs = engine.infer(np.stack([pixels for _, pixels in good]))
+                for name, values in outputs.items():
+                    vectors[name][[row for row, _ in good]] = values
+            yield from range(len(some))
+        for output in manifest.outputs:
+            flat = pa.array(vectors[output.name].ravel())
+            column = pa.FixedSizeListArray.from_arrays(flat, output.dimension)
+            table = table.append_column(output.name, column)
+        table = table.append_column("problem", pa.array(problems, pa.string()))
+        with replacing(file) as aside:
+            pq.write_table(table, aside)
+
+
+def _problems_file(out: Path) -> Path:
+    return out.with_suffix(".problems.json")
+
+
+def _key(bundle: Bundle, photos: pd.DataFrame) -> str:
+    """Returns what tells this embedding run from any other."""
+    digest = hashlib.sha256(bundle.manifest.embedding_space.encode())
+    digest.update(photos.to_json().encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Writes files and directories aside and moves them into place, so that none is ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from training.errors import TrainingError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yields a path beside `target` to write to; moves it there if the block ends well.
+
+    The path keeps the target's suffix, because many writers choose the format by it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.stem}-{os.getpid()}-{threading.get_ident()}{target.suffix}")
+    try:
+        yield aside
+        aside.replace(target)
+    except OSError as error:
+        raise TrainingError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Writes JSON for people and programs."""
+    with replacing(target) as aside:
+        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_json(file: Path, what: str) -> Any:
+    """Reads JSON; raises TrainingError saying that `what` was expected there."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise TrainingError(f"{file}: missing; expected {what}") from None
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file}: not readable as {what}: {error}") from None

@@ -1,0 +1,91 @@
+"""Checks a catalogue's photos and writes them upright, RGB and letterboxed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from embedder_service.preprocessing import ImageLimits, decode, letterbox
+from lookalike.errors import LookalikeError
+from training.errors import TrainingError
+from training.files import replacing
+
+LIMITS = ImageLimits(max_bytes=64 << 20, max_pixels=200_000_000)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class CheckedPhoto:
+    """What became of one photo: its content hash, or why it was left out."""
+
+    image_id: str
+    sha256: str = ""
+    problem: str = ""
+
+
+def photo_path(folder: Path, image_id: str) -> Path:
+    """Returns where a catalogue keeps a photo; its id must not lead out of the folder."""
+    if not image_id or Path(image_id).name != image_id or image_id.startswith("."):
+        raise TrainingError(f"image id '{image_id}' cannot be the name of a file in {folder}")
+    return folder / f"{image_id}.jpg"
+
+
+def prepare_photo(image_id: str, source: Path, target: Path, size: int) -> CheckedPhoto:
+    """Writes one photo as a letterboxed JPEG, named by its content; never raises for a bad photo.
+
+    A file of that name is the same photo, from an earlier run or another listing, and is kept.
+    """
+    file = photo_path(source, image_id)
+    try:
+        data = file.read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        prepared = photo_path(target, sha256)
+        if not prepared.exists():
+            image = decode(data, LIMITS)
+            with replacing(prepared) as aside:
+                if _is_prepared(data, size):
+                    aside.write_bytes(data)  # encoding it once more would only lose
+                else:
+                    letterbox(image, size).save(aside, "JPEG", quality=95, subsampling=0)
+    except FileNotFoundError:
+        return CheckedPhoto(image_id, problem=f"{file.name}: no such file")
+    except LookalikeError as error:
+        return CheckedPhoto(image_id, problem=f"{file.name}: {error.message}")
+    return CheckedPhoto(image_id, sha256=sha256)
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], *, ahead: int = 64
+) -> Iterator[Result]:
+    """Yields `work(item)` in order, computed on all cores (Pillow lets go of the GIL).
+
+    At most `ahead` results wait, so memory stays bounded however many items there are.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        futures = [pool.submit(work, item) for item in items[:ahead]]
+        try:
+            for number in range(len(items)):
+                yield futures[number % ahead].result()
+                if number + ahead < len(items):
+                    futures[number % ahead] = pool.submit(work, items[number + ahead])
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _is_prepared(data: bytes, size: int) -> bool:
+    with Image.open(BytesIO(data)) as image:
+        upright = image.getexif().get(0x0112, 1) == 1
+        return (
+            image.format == "JPEG" and image.mode == "RGB" and image.size == (size,) * 2 and upright
+        )

@@ -1,0 +1,94 @@
+"""Vectors in Parquet → the index service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.progress import track
+
+from lookalike.errors import CollectionExistsError
+from lookalike.index.v1 import index_pb2 as pb
+from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
+from lookalike.status import from_rpc_error
+from training.embed import EMBEDDING_SPACE
+from training.errors import TrainingError
+from training.model import CATEGORY_OUTPUT
+
+BATCH = 1000
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class IndexedCatalogue:
+    """What `index` wrote."""
+
+    inserted: int
+    replaced: int
+    items: int
+
+
+def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
+    """Upserts every photo of a vectors file; safe to repeat, since ids replace themselves.
+
+    Args:
+        vectors: What `embed` wrote.
+        target: The index service's host:port.
+        collection: Made if it is not there.
+    """
+    try:
+        file = pq.ParquetFile(vectors)
+        space = file.schema_arrow.metadata[EMBEDDING_SPACE].decode()
+        dimension = file.schema_arrow.field(CATEGORY_OUTPUT).type.list_size
+    except (OSError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        raise TrainingError(f"{vectors}: not a file of `training embed`: {error}") from None
+    with grpc.insecure_channel(target) as channel:
+        stub = IndexServiceStub(channel)
+        try:
+            _ensure_collection(stub, collection, space, dimension)
+            counts = [0, 0]
+            rows = file.metadata.num_rows
+            work = _upserted(stub, file, collection, space, counts)
+            for _ in track(work, "Indexing", total=rows):
+                pass
+            request = pb.GetCollectionRequest(name=collection)
+            items = stub.GetCollection(request, timeout=_TIMEOUT_S).collection.item_count
+        except grpc.RpcError as error:
+            message = from_rpc_error(error).message
+            raise TrainingError(f"the index at {target}: {message}") from None
+    return IndexedCatalogue(counts[0], counts[1], items)
+
+
+def _ensure_collection(stub: IndexServiceStub, name: str, space: str, dimension: int) -> None:
+    collection = pb.Collection(name=name, embedding_space=space, dimension=dimension)
+    try:
+        stub.CreateCollection(pb.CreateCollectionRequest(collection=collection), timeout=_TIMEOUT_S)
+    except grpc.RpcError as error:
+        if not isinstance(from_rpc_error(error), CollectionExistsError):
+            raise
+
+
+def _upserted(
+    stub: IndexServiceStub, file: pq.ParquetFile, collection: str, space: str, counts: list[int]
+) -> Iterator[int]:
+    for batch in file.iter_batches(BATCH):
+        items = [
+            pb.Item(
+                id=row["image_id"],
+                product_id=row["product_id"],
+                category=row["category"],
+                price=row["price"],
+                attributes={"title": row["title"], "location": row["location"]},
+                vector=pb.Vector(values=row[CATEGORY_OUTPUT], embedding_space=space),
+            )
+            for row in batch.to_pylist()
+        ]
+        request = pb.BatchUpsertItemsRequest(collection=collection, items=items)
+        response = stub.BatchUpsertItems(request, timeout=_TIMEOUT_S)
+        counts[0] += response.inserted
+        counts[1] += response.replaced
+        yield from range(len(items))

@@ -1,0 +1,44 @@
+"""Classification figures from logits and labels. Knows nothing of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def classification_metrics(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], categories: Sequence[str]
+) -> dict[str, Any]:
+    """Returns top-1 and top-3 accuracy, and precision, recall and F1 of each category.
+
+    Args:
+        logits: float32 of shape (photos, categories).
+        labels: int of shape (photos,).
+        categories: Names in the order of the logits.
+    """
+    ranked = np.argsort(-logits, axis=1, kind="stable")
+    predicted = ranked[:, 0]
+    per_class = {}
+    for index, category in enumerate(categories):
+        hits = int(((predicted == index) & (labels == index)).sum())
+        guesses, photos = int((predicted == index).sum()), int((labels == index).sum())
+        per_class[category] = {
+            "precision": _ratio(hits, guesses),
+            "recall": _ratio(hits, photos),
+            "f1": _ratio(2 * hits, guesses + photos),
+            "photos": photos,
+        }
+    return {
+        "photos": len(labels),
+        "accuracy": float((predicted == labels).mean()),
+        "accuracy_top3": float((ranked[:, :3] == labels[:, None]).any(axis=1).mean()),
+        "per_class": per_class,
+    }
+
+
+def _ratio(part: int, whole: int) -> float:
+    """Returns part of whole; 0 of nothing."""
+    return part / whole if whole else 0.0

@@ -1,0 +1,78 @@
+"""Builds the network and loads the weights that training starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from embedder_service.bundle import Architecture, Output, Preprocessing
+from embedder_service.engines.torch_network import Network
+from embedder_service.engines.torchvision_loading import torchvision
+from training.config import TrainConfig
+from training.errors import TrainingError
+
+CATEGORY_OUTPUT = "category"
+
+
+def build_network(config: TrainConfig, classes: int) -> Network:
+    """Returns the network with starting weights; its head is fresh.
+
+    Args:
+        config: Names the weights and the shape of the head.
+        classes: Number of categories.
+    """
+    torch.manual_seed(config.seed)
+    network = Network(
+        architecture_of(config), Preprocessing(config.image_size), outputs_of(classes)
+    )
+    state = _starting_weights(config.weights)
+    if state is not None:
+        _load_backbone(network, state, config.weights)
+    return network
+
+
+def architecture_of(config: TrainConfig) -> Architecture:
+    """Returns the shape that a bundle of this run will have."""
+    return Architecture(
+        stride_in_1x1=config.stride_in_1x1, head_units=config.head_units, dropout=config.dropout
+    )
+
+
+def outputs_of(classes: int) -> tuple[Output, ...]:
+    """Returns what the network gives: the categories' logits, which are the embedding too."""
+    return (Output(CATEGORY_OUTPUT, classes, "logits"),)
+
+
+def _starting_weights(weights: str) -> dict[str, Any] | None:
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        source = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+        try:
+            return dict(source.get_state_dict(progress=True, check_hash=True))
+        except OSError as error:
+            raise TrainingError(
+                f"ImageNet weights cannot be downloaded from {source.url}: {error}; "
+                "give a file with --weights PATH, or --weights none"
+            ) from None
+    file = Path(weights)
+    if not file.is_file():
+        raise TrainingError(f"--weights {weights}: no such file; or use imagenet or none")
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises what the unpickler meets
+        raise TrainingError(f"--weights {weights}: not a state_dict: {error}") from None
+
+
+def _load_backbone(network: Network, state: dict[str, Any], weights: str) -> None:
+    """Loads everything but the classifier of another task (`fc`)."""
+    backbone = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    try:
+        network.backbone.load_state_dict(backbone)
+    except RuntimeError as error:
+        raise TrainingError(f"--weights {weights}: not a ResNet50's: {error}") from None

@@ -1,0 +1,126 @@
+"""Raw listings and photos → a clean data set with splits.
+
+categories.json   encoder and decoder between category and index
+listings.parquet  one row a listing: product_id, title, category, root, label, price, …
+photos.parquet    one row a good photo: image_id, product_id, label, sha256, split
+images/<size>/    the photos, letterboxed, each named by the SHA-256 of its source file
+report.json       what was read, dropped and why; written last, so its presence means complete
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.progress import track
+
+from embedder_service.bundle import sha256_of
+from training.categories import CATEGORIES
+from training.files import read_json, replacing, write_json
+from training.images import CheckedPhoto, in_threads, prepare_photo
+from training.splits import SPLITS, assign_splits
+from training.tabular import read_images, read_listings
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A prepared data set on disk."""
+
+    path: Path
+    listings: pd.DataFrame
+    photos: pd.DataFrame
+    categories: tuple[str, ...]
+    report: dict[str, Any]
+
+    @property
+    def image_folder(self) -> Path:
+        """Where the letterboxed photos are, each named by its sha256."""
+        return self.path / "images" / str(self.report["options"]["image_size"])
+
+
+def prepare(data: Path, out: Path, *, image_size: int = 256, seed: int = 7) -> Prepared:
+    """Cleans the catalogue in `data` into `out`; what is there already is kept.
+
+    Args:
+        data: Holds Products.csv, Images.csv and images/.
+        out: The prepared data set.
+        image_size: Side of the letterboxed photos, in pixels.
+        seed: Of the split.
+    """
+    options = {
+        "products_sha256": sha256_of_input(data / "Products.csv"),
+        "images_sha256": sha256_of_input(data / "Images.csv"),
+        "image_size": image_size,
+        "seed": seed,
+    }
+    if (out / "report.json").exists():
+        prepared = load_prepared(out)
+        if prepared.report["options"] == options:
+            return prepared
+    listings = read_listings(data / "Products.csv", CATEGORIES)
+    rows = read_images(data / "Images.csv")
+    known = rows["product_id"].isin(listings.table["product_id"])
+    rows = rows[known].reset_index(drop=True)
+    folder = out / "images" / str(image_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").unlink(missing_ok=True)
+
+    def check(image_id: str) -> CheckedPhoto:
+        return prepare_photo(image_id, data / "images", folder, image_size)
+
+    ids = rows["image_id"].tolist()
+    checked = list(track(in_threads(check, ids), "Checking photos", total=len(ids)))
+    rows["sha256"] = [photo.sha256 for photo in checked]
+    photos = rows[rows["sha256"] != ""].merge(listings.table[["product_id", "label"]])
+    photos["split"] = assign_splits(photos, seed=seed)
+    problems = [photo.problem for photo in checked if photo.problem]
+    with_photo = listings.table["product_id"].isin(photos["product_id"])
+    report = {
+        "options": options,
+        "listings": len(listings.table),
+        "listings_dropped": listings.dropped,
+        "photos": len(photos),
+        "photos_of_dropped_listings": int((~known).sum()),
+        "photos_rejected": problems,
+        "listings_without_photo": int((~with_photo).sum()),
+        "photos_by_split": {s: int((photos["split"] == s).sum()) for s in SPLITS},
+        "photos_by_category": _by_category(photos),
+    }
+    write_json(
+        out / "categories.json",
+        {
+            "index_to_category": list(CATEGORIES),
+            "category_to_index": {category: i for i, category in enumerate(CATEGORIES)},
+        },
+    )
+    for name, table in (("listings", listings.table), ("photos", photos)):
+        with replacing(out / f"{name}.parquet") as aside:
+            table.to_parquet(aside, index=False)
+    write_json(out / "report.json", report)
+    return load_prepared(out)
+
+
+def load_prepared(path: Path) -> Prepared:
+    """Reads what `prepare` wrote; TrainingError if it is missing or incomplete."""
+    report = read_json(path / "report.json", "a data set made by `training prepare`")
+    categories = read_json(path / "categories.json", "the categories")["index_to_category"]
+    return Prepared(
+        path,
+        pd.read_parquet(path / "listings.parquet"),
+        pd.read_parquet(path / "photos.parquet"),
+        tuple(categories),
+        report,
+    )
+
+
+def sha256_of_input(file: Path) -> str:
+    """Returns the hash of an input file; empty if it is missing, which its reader will report."""
+    return sha256_of(file) if file.is_file() else ""
+
+
+def _by_category(photos: pd.DataFrame) -> dict[str, int]:
+    counts = Counter(photos["label"])
+    return {category: counts[i] for i, category in enumerate(CATEGORIES)}

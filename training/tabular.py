@@ -1,0 +1,118 @@
+"""Reads and cleans Products.csv and Images.csv. Knows nothing of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from training.errors import TrainingError
+
+PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
+IMAGE_COLUMNS = ("id", "product_id")
+MISSING = ("", "NaN", "nan", "N/A", "null", "None")
+
+# Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
+_TITLE_SUFFIX = r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$"
+_PRICE = r"^\s*£?\s*((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\s*$"
+
+
+@dataclass(frozen=True)
+class Listings:
+    """Cleaned listings.
+
+    Attributes:
+        table: Columns product_id, title, category, root, label, description, price, location.
+        dropped: Rows that were left out, counted by reason.
+    """
+
+    table: pd.DataFrame
+    dropped: dict[str, int]
+
+
+def read_listings(file: Path, categories: Sequence[str]) -> Listings:
+    """Reads Products.csv and cleans it.
+
+    Args:
+        file: Records are separated by a line feed alone; descriptions may hold bare carriage
+            returns.
+        categories: Known root categories, in the order of their indices.
+
+    Raises:
+        TrainingError: The file is unreadable, a column is missing, or a category is unknown.
+    """
+    raw = _read_csv(file, PRODUCT_COLUMNS)
+    dropped: dict[str, int] = {}
+
+    def keep(table: pd.DataFrame, good: pd.Series, reason: str) -> pd.DataFrame:
+        if not good.all():
+            dropped[reason] = int((~good).sum())
+        return table[good]
+
+    for column in PRODUCT_COLUMNS:
+        raw = keep(raw, ~raw[column].str.strip().isin(MISSING), f"missing {column}")
+    prices = raw["price"].str.extract(_PRICE, expand=False)
+    raw = keep(raw, prices.notna(), "unreadable price")
+    raw = keep(raw, ~raw["id"].duplicated(), "repeated id")
+    roots = raw["category"].str.split(" / ").str[0].str.strip()
+    _check_categories(file, raw, roots, categories)
+    table = pd.DataFrame(
+        {
+            "product_id": raw["id"],
+            "title": raw["product_name"].str.replace(_TITLE_SUFFIX, "", regex=True),
+            "category": raw["category"],
+            "root": roots,
+            "label": roots.map({category: i for i, category in enumerate(categories)}),
+            "description": raw["product_description"].str.replace("\r", "\n"),
+            "price": prices[raw.index].str.replace(",", "").astype(float),
+            "location": raw["location"],
+        }
+    )
+    return Listings(table.reset_index(drop=True), dropped)
+
+
+def read_images(file: Path) -> pd.DataFrame:
+    """Reads Images.csv; returns columns image_id and product_id, one row a photo.
+
+    Raises:
+        TrainingError: The file is unreadable or a column is missing.
+    """
+    raw = _read_csv(file, IMAGE_COLUMNS)
+    for column in IMAGE_COLUMNS:
+        raw = raw[~raw[column].str.strip().isin(MISSING)]
+    table = pd.DataFrame({"image_id": raw["id"], "product_id": raw["product_id"]})
+    return table.drop_duplicates("image_id").reset_index(drop=True)
+
+
+def _read_csv(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            text = stream.read()
+        # Everything as text: what counts as missing is decided above, not by pandas.
+        table = pd.read_csv(file, lineterminator="\n", dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file}: cannot be read as CSV: {error}") from None
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        have = ", ".join(str(column) for column in table.columns)
+        raise TrainingError(f"{file}: column '{absent[0]}' is missing; it has {have}")
+    # Outside quotes every line feed ends a record: a check that no record was split or swallowed.
+    separators = sum(part.count("\n") for part in text.split('"')[::2])
+    records = separators - 1 if text.endswith("\n") else separators
+    if len(table) != records:
+        raise TrainingError(f"{file}: {len(table)} rows parsed, but {records} records counted")
+    return table
+
+
+def _check_categories(
+    file: Path, raw: pd.DataFrame, roots: pd.Series, categories: Sequence[str]
+) -> None:
+    unknown = ~roots.isin(list(categories))
+    if unknown.any():
+        listing, category = raw["id"][unknown].iloc[0], roots[unknown].iloc[0]
+        raise TrainingError(
+            f"{file}: listing {listing} has the root category '{category}', which is "
+            f"not one of the {len(categories)} known: {'; '.join(categories)}"
+        )
