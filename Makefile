@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test up down lint proto bench clean
+.PHONY: help install demo test e2e up down lint proto bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ down: ## stop what `make up` started
 
 test: install ## run every test
 	$(PYTHON) -m pytest
+
+e2e: install ## the containers too: builds the images and runs the compose stack
+	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
 
 lint: install ## ruff, mypy, buf lint, buf breaking, and whether the stubs are fresh
 	$(VENV)/bin/ruff check

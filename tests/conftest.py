@@ -1,0 +1,174 @@
+"""What tests share: photos drawn in memory, a real but untrained model bundle, and the services."""
+
+from __future__ import annotations
+
+import io
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import pytest
+from PIL import Image, ImageDraw
+
+from embedder_service import bundle as bundles
+from embedder_service.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.errors import LookalikeError, StartupError
+from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.status import from_rpc_error
+
+LABELS = tuple(f"category {number}" for number in range(13))
+IMAGE_SIZE = 32
+
+PREFIXES = {
+    "embedder_service": "LOOKALIKE_EMBEDDER_",
+    "index_service": "LOOKALIKE_INDEX_",
+    "gateway": "LOOKALIKE_GATEWAY_",
+}
+
+
+class DrawPhoto(Protocol):
+    """Draws the photo of a seed: the same bytes each time, other bytes for another seed."""
+
+    def __call__(
+        self, seed: int, size: tuple[int, int] = (96, 64), kind: str = "JPEG", **options: Any
+    ) -> bytes: ...
+
+
+def _draw(seed: int, size: tuple[int, int]) -> Image.Image:
+    dice = random.Random(seed)
+    image = Image.new("RGB", size, tuple(dice.randbytes(3)))
+    pen = ImageDraw.Draw(image)
+    for _ in range(6):
+        left, right = sorted(dice.sample(range(size[0] + 1), 2))
+        top, bottom = sorted(dice.sample(range(size[1] + 1), 2))
+        pen.rectangle((left, top, right, bottom), fill=tuple(dice.randbytes(3)))
+    return image
+
+
+@pytest.fixture(scope="session")
+def draw_photo() -> DrawPhoto:
+    """Rectangles in random colours, encoded by Pillow with its options."""
+
+    def draw(
+        seed: int, size: tuple[int, int] = (96, 64), kind: str = "JPEG", **options: Any
+    ) -> bytes:
+        out = io.BytesIO()
+        _draw(seed, size).save(out, kind, **options)
+        return out.getvalue()
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle as `training export` writes it, of small input and with random weights."""
+    import openvino
+    import torch
+    from safetensors.torch import save_file
+
+    from embedder_service.engines.torch_network import Network
+    from training.features import to_openvino
+
+    architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)
+    outputs = (Output("category", len(LABELS), "logits"), Output("style", 4, "embedding"))
+    folder = tmp_path_factory.mktemp("tiny")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = Network(architecture, preprocessing, outputs)
+    with warnings.catch_warnings():
+        # torch deprecates the tracing that OpenVINO's converter does.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = to_openvino(network, IMAGE_SIZE)
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    return bundles.write(
+        folder / "bundle",
+        name="tiny",
+        version="1",
+        labels=LABELS,
+        architecture=architecture,
+        preprocessing=preprocessing,
+        outputs=outputs,
+        metrics={},
+        files={
+            bundles.WEIGHTS: folder / "model.safetensors",
+            bundles.OPENVINO_MODEL: folder / "model.xml",
+            bundles.OPENVINO_WEIGHTS: folder / "model.bin",
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def stack(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The three services on the tiny bundle and an empty index; tests keep to ids of their own."""
+    folder = tmp_path_factory.mktemp("stack")
+    with LocalStack(
+        bundle=tiny_bundle.path, index_dir=folder / "index", log_dir=folder / "logs"
+    ) as stack:
+        yield stack
+
+
+class StartService(Protocol):
+    """Starts `python -m module` with settings named as the fields of its settings class."""
+
+    def __call__(self, module: str, **settings: object) -> ServiceProcess: ...
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[StartService]:
+    """Those that still run at the end of the test are stopped, the newest first."""
+    services: list[ServiceProcess] = []
+
+    def start(module: str, **settings: object) -> ServiceProcess:
+        prefix = PREFIXES[module]
+        environment = {prefix + name.upper(): str(value) for name, value in settings.items()}
+        environment.setdefault(prefix + "PORT", "0")
+        log = tmp_path / f"{len(services)}-{module}.log"
+        services.append(ServiceProcess(module, environment, log))
+        services[-1].start()
+        return services[-1]
+
+    yield start
+    for service in reversed(services):
+        service.stop()
+
+
+@pytest.fixture
+def last_words(start_service: StartService) -> Callable[..., str]:
+    """The last line of a service that does not start."""
+
+    def last_words(module: str, **settings: object) -> str:
+        with pytest.raises(StartupError) as caught:
+            start_service(module, **settings)
+        return str(caught.value)
+
+    return last_words
+
+
+@pytest.fixture
+def open_channel() -> Iterator[Callable[[str], grpc.Channel]]:
+    """Plain channels, closed at the end of the test."""
+    channels: list[grpc.Channel] = []
+
+    def connect(target: str) -> grpc.Channel:
+        channels.append(grpc.insecure_channel(target))
+        return channels[-1]
+
+    yield connect
+    for channel in channels:
+        channel.close()
+
+
+@pytest.fixture(scope="session")
+def refusal() -> Callable[[Callable[[], object]], LookalikeError]:
+    """Makes a call that must fail, and returns the error that its status tells of."""
+
+    def refusal(call: Callable[[], object]) -> LookalikeError:
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        return from_rpc_error(caught.value)
+
+    return refusal
