@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test e2e up down lint proto bench clean
+.PHONY: help install demo test e2e up down lint proto docs bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,11 +38,15 @@ lint: install ## ruff, mypy, buf lint, buf breaking, and whether the stubs are f
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(PYTHON) -m scripts.protos check
+	$(PYTHON) -m scripts.settings_table check
 	$(PYTHON) -m scripts.protos lint
 	$(PYTHON) -m scripts.protos breaking
 
 proto: install ## generate the stubs from protos/
 	$(PYTHON) -m scripts.protos generate
+
+docs: install ## write docs/configuration.md from the settings classes
+	$(PYTHON) -m scripts.settings_table
 
 bench: install ## measure the whole way through
 	$(PYTHON) -m benchmarks slice

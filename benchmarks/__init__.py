@@ -1,0 +1,1 @@
+"""Measurements, each a table and a JSON file of one shape: `python -m benchmarks NAME`."""
