@@ -12,12 +12,13 @@ from demo import running
 from demo.catalogue import fill, is_filled, mark_filled
 from demo.contact_sheet import Card, draw_contact_sheet
 from demo.files import DemoFiles
-from demo.pipeline import make_bundle
+from demo.pipeline import EPOCHS, LISTINGS, make_bundle
 from demo.query import ask, show
 from demo.timing import Stopwatch
-from lookalike.errors import StartupError
+from lookalike.errors import LookalikeError, StartupError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.local_stack import LocalStack
+from training.errors import TrainingError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,8 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--files", type=Path, default=DemoFiles().root, help="where to keep things")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("run", help="sample, train, serve, fill, ask one photo, stop")
-    verbs.add_parser("up", help="leave the services running")
+    for verb, text in (
+        ("run", "sample, train, serve, fill, ask one photo, stop"),
+        ("up", "leave the services running"),
+    ):
+        added = verbs.add_parser(verb, help=text)
+        added.add_argument(
+            "--listings", type=int, default=LISTINGS, help="size of the sample marketplace"
+        )
+        added.add_argument("--epochs", type=int, default=EPOCHS, help="passes over it in training")
     verbs.add_parser("down", help="stop them")
     for verb, text in (("fill", "fill a running gateway's catalogue"), ("ask", "ask a gateway")):
         added = verbs.add_parser(verb, help=text)
@@ -36,25 +44,30 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match options.verb:
             case "run":
-                run(files, Stopwatch())
+                run(files, Stopwatch(), listings=options.listings, epochs=options.epochs)
             case "up":
-                up(files)
+                up(files, listings=options.listings, epochs=options.epochs)
             case "down":
                 print("stopped: " + (", ".join(running.stop(files)) or "nothing was running"))
             case "fill":
                 _fill(options.gateway, files)
             case "ask":
                 _ask(options.gateway, files)
-    except StartupError as error:
+    except (StartupError, TrainingError, LookalikeError) as error:
         print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or files.root  # a full disk does not name the file
+        print(f"demo: {where}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(files: DemoFiles, stopwatch: Stopwatch) -> None:
+def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -> None:
     """Goes the whole way once, and stops everything it started."""
     started = time.monotonic()
-    make_bundle(files, stopwatch)
+    make_bundle(files, stopwatch, listings=listings, epochs=epochs)
+    _forget_a_removed_index(files)
     with stopwatch.step("start services"):
         print("\nstarting embedder, index and gateway on loopback …", flush=True)
         stack = LocalStack(bundle=files.bundle, index_dir=files.index, log_dir=files.logs)
@@ -71,14 +84,20 @@ def run(files: DemoFiles, stopwatch: Stopwatch) -> None:
     print(f"\n{time.monotonic() - started:.1f} s in all: {steps}")
 
 
-def up(files: DemoFiles) -> None:
+def up(files: DemoFiles, *, listings: int, epochs: int) -> None:
     """Makes what is missing, starts the services and leaves them running."""
-    make_bundle(files, Stopwatch())
+    make_bundle(files, Stopwatch(), listings=listings, epochs=epochs)
+    _forget_a_removed_index(files)
     stack = running.start(files)
     _fill_once(stack.address("gateway"), files)
     for service in stack.services:
         print(f"{service.module:17} {service.address}  process {service.pid}, log {service.log}")
     print("`make down` stops them")
+
+
+def _forget_a_removed_index(files: DemoFiles) -> None:
+    if not files.index.exists():
+        files.filled.unlink(missing_ok=True)
 
 
 def _fill_once(gateway: str, files: DemoFiles) -> None:
@@ -119,7 +138,11 @@ def _card(hit: pb.SimilarListing, category: str, files: DemoFiles) -> Card:
     return Card(
         files.marketplace / "images" / f"{listing.item_id}.jpg",
         listing.title,
-        [listing.category, f"£{listing.price:,.2f}", f"distance {hit.distance:.2f}"],
+        [
+            listing.category,
+            f"£{listing.price:,.2f}" if listing.HasField("price") else "",
+            f"distance {hit.distance:.2f}",
+        ],
         agrees=listing.category == category,
     )
 

@@ -19,6 +19,7 @@ from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.status import from_rpc_error
 from training.categories import CATEGORIES
 from training.embed import catalogue_photos
+from training.images import photo_path
 
 if TYPE_CHECKING:
     from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceAsyncStub
@@ -36,12 +37,18 @@ class Filled:
 
 def fill(gateway: str, marketplace: Path) -> Filled:
     """Ingests every photo of a raw catalogue; bad photos are refused and listed."""
-    return asyncio.run(_fill(gateway, marketplace))
+    try:
+        return asyncio.run(_fill(gateway, marketplace))
+    except ExceptionGroup as group:  # photos in flight fail together, and alike
+        raise group.exceptions[0] from None
 
 
 def is_filled(marker: Path, wanted: dict[str, str]) -> bool:
     """Whether `mark_filled` was called with the same facts."""
-    return marker.exists() and json.loads(marker.read_text()) == wanted
+    try:
+        return bool(json.loads(marker.read_text()) == wanted)
+    except (OSError, ValueError):
+        return False  # never filled, or interrupted while saying so
 
 
 def mark_filled(marker: Path, facts: dict[str, str]) -> None:
@@ -78,6 +85,8 @@ async def _ingest(
         filled.written += 1
     except FileNotFoundError:
         filled.refused.append(f"{file.name}: no such file")
+    except OSError as os_error:
+        filled.refused.append(f"{file.name}: {os_error.strerror or os_error}")
     except aio.AioRpcError as rpc_error:
         error = from_rpc_error(rpc_error)
         if not isinstance(error, InvalidArgumentError):
@@ -97,5 +106,5 @@ def _requests(marketplace: Path) -> Iterator[tuple[pb.IngestListingRequest, Path
         )
         yield (
             pb.IngestListingRequest(listing=listing),
-            (marketplace / "images" / f"{row['image_id']}.jpg"),
+            photo_path(marketplace / "images", row["image_id"]),
         )

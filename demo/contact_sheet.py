@@ -44,7 +44,7 @@ def draw_contact_sheet(query: Card, hits: Sequence[Card], out: Path) -> None:
     draw = ImageDraw.Draw(sheet)
     _label(draw, (MARGIN, MARGIN), "Query", FADED, 20)
     left = MARGIN + QUERY_SIDE + 2 * GAP
-    _label(draw, (left, MARGIN), "Most similar listings, nearest first", FADED, 20)
+    _label(draw, (left, MARGIN), "Nearest listings first; green: of the category found", FADED, 20)
     top = MARGIN + 36
     _draw_card(sheet, query, (MARGIN, top), QUERY_SIDE, 24)
     for number, hit in enumerate(hits):

@@ -11,21 +11,28 @@ from demo.timing import Stopwatch
 from lookalike.errors import StartupError
 
 LISTINGS = 520
+EPOCHS = 10
 # Small photos and a network from scratch: no download, and a model in about a minute on two cores.
 TRAIN_OPTIONS = (
     "--weights none --stage all --image-size 64 --head-units 0 --dropout 0.1 "
-    "--epochs 10 --batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1"
+    "--batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1"
 )
 
 
-def make_bundle(files: DemoFiles, stopwatch: Stopwatch) -> None:
+def make_bundle(
+    files: DemoFiles, stopwatch: Stopwatch, *, listings: int = LISTINGS, epochs: int = EPOCHS
+) -> None:
     """Runs sample, prepare, train, evaluate and export; each keeps what it finds done."""
+    marketplace, prepared, trained, bundle = (
+        shlex.quote(str(path))
+        for path in (files.marketplace, files.prepared, files.run, files.bundle)
+    )
     for command in (
-        f"sample --out {files.marketplace} --listings {LISTINGS}",
-        f"prepare --data {files.marketplace} --out {files.prepared} --image-size 128",
-        f"train --data {files.prepared} --out {files.run} {TRAIN_OPTIONS}",
-        f"evaluate --data {files.prepared} --run {files.run}",
-        f"export --data {files.prepared} --run {files.run} --out {files.bundle}",
+        f"sample --out {marketplace} --listings {listings}",
+        f"prepare --data {marketplace} --out {prepared} --image-size 128",
+        f"train --data {prepared} --out {trained} {TRAIN_OPTIONS} --epochs {epochs}",
+        f"evaluate --data {prepared} --run {trained}",
+        f"export --data {prepared} --run {trained} --out {bundle}",
     ):
         print(f"\n$ python -m training {command}", flush=True)
         name, *_ = command.split()
@@ -34,4 +41,7 @@ def make_bundle(files: DemoFiles, stopwatch: Stopwatch) -> None:
                 [sys.executable, "-m", "training", *shlex.split(command)], check=False
             ).returncode
         if status:
-            raise StartupError(f"`python -m training {name}` failed with status {status}")
+            raise StartupError(
+                f"`python -m training {name}` failed with status {status}; "
+                f"`rm -rf {files.root}` starts afresh"
+            )

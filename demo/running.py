@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from demo.files import DemoFiles
@@ -39,7 +42,8 @@ def stop(files: DemoFiles, timeout_s: float = 30) -> list[str]:
     for module, pid in reversed(remembered.items()):
         if not _is_ours(pid, module):
             continue
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it may end by itself this moment
+            os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout_s
         while _is_ours(pid, module):
             if time.monotonic() > deadline:
@@ -51,23 +55,25 @@ def stop(files: DemoFiles, timeout_s: float = 30) -> list[str]:
 
 
 def _remembered(file: Path) -> dict[str, int]:
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    try:
+        return {str(module): int(pid) for module, pid in json.loads(file.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StartupError(f"{file}: not a list of processes: {error}") from None
 
 
 def _is_ours(pid: int, module: str) -> bool:
     """Whether the process runs and is that service: process ids are used again."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-        return _exists(pid)  # no /proc on macOS
-    return module.encode() in command
+    return ("-m", module) in itertools.pairwise(_command(pid))
 
 
-def _exists(pid: int) -> bool:
+def _command(pid: int) -> list[str]:
+    """Returns a process's arguments; none if there is no such process."""
+    if not Path("/proc/self").exists():  # macOS
+        listed = ["ps", "-p", str(pid), "-o", "command="]
+        return subprocess.run(listed, capture_output=True, text=True, check=False).stdout.split()
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

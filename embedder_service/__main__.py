@@ -10,6 +10,7 @@ from embedder_service.embedding import PhotoEmbedder
 from embedder_service.engines import load_engine
 from embedder_service.preprocessing import ImageLimits
 from embedder_service.servicer import SERVICE_NAME, EmbedderServicer
+from lookalike.cpu import available_cores
 from lookalike.embedder.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike.errors import StartupError
 from lookalike.server import GrpcServer, run
@@ -23,19 +24,23 @@ async def serve(settings: EmbedderSettings) -> None:
     server.bind()
     try:
         bundle = bundles.load(settings.bundle)
+        engine = load_engine(
+            bundle,
+            name=settings.engine,
+            precision=settings.precision,
+            threads=settings.inference_threads or available_cores(),
+        )
     except bundles.BundleError as error:
         raise StartupError(f"{error} ({PREFIX}BUNDLE)") from None
-    engine = load_engine(
-        bundle,
-        name=settings.engine,
-        precision=settings.precision,
-        threads=settings.inference_threads,
-    )
+    except ImportError as error:
+        raise StartupError(
+            f"the engine {settings.engine} is not installed: {error} ({PREFIX}ENGINE)"
+        ) from None
     embedder = PhotoEmbedder(
         bundle.manifest,
         engine,
         limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        decode_threads=settings.decode_threads,
+        decode_threads=settings.decode_threads or available_cores(),
         max_batch=settings.max_batch,
         max_queue=settings.max_queue,
     )

@@ -54,13 +54,15 @@ class DynamicBatcher(Generic[Item, Result]):
         self._arrived = asyncio.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._worker: asyncio.Task[None] | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Starts taking batches; needs a running event loop."""
         self._worker = asyncio.create_task(self._work(), name="batcher")
 
     async def close(self) -> None:
-        """Ends; items still waiting get a DrainingError."""
+        """Ends; items that wait, run or come later get a DrainingError."""
+        self._closed = True
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -70,6 +72,8 @@ class DynamicBatcher(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Answer[Result]:
         """Returns the item's answer; raises what `run` raised for it."""
+        if self._closed:
+            raise _draining()
         entry = _Entry[Item, Result](item, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         self._arrived.set()
@@ -79,8 +83,12 @@ class DynamicBatcher(Generic[Item, Result]):
         while True:
             await self._arrived.wait()
             batch = self._take()
-            if batch:
-                await self._answer(batch)
+            try:
+                if batch:
+                    await self._answer(batch)
+            except asyncio.CancelledError:
+                _refuse(batch)
+                raise
 
     def _take(self) -> list[_Entry[Item, Result]]:
         batch: list[_Entry[Item, Result]] = []
@@ -101,13 +109,11 @@ class DynamicBatcher(Generic[Item, Result]):
             )
             if len(results) != len(batch):
                 raise RuntimeError(f"a batch of {len(batch)} gave {len(results)} results")
-        except asyncio.CancelledError:
-            _refuse(batch)
-            raise
         except Exception as error:
             if len(batch) > 1:
                 for entry in batch:
-                    await self._answer([entry])
+                    if not entry.future.done():
+                        await self._answer([entry])
             elif not batch[0].future.done():
                 batch[0].future.set_exception(error)
             return
@@ -121,4 +127,8 @@ class DynamicBatcher(Generic[Item, Result]):
 def _refuse(entries: Iterable[_Entry[Any, Any]]) -> None:
     for entry in entries:
         if not entry.future.done():
-            entry.future.set_exception(DrainingError("the service is shutting down; retry"))
+            entry.future.set_exception(_draining())
+
+
+def _draining() -> DrainingError:
+    return DrainingError("the service is shutting down; retry", retry_after_ms=1000)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -179,6 +178,7 @@ def write(
             metrics=dict(metrics),
             files=entries,
         )
+        _check_labels(path / MANIFEST, manifest)
         text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False) + "\n"
         (aside / MANIFEST).write_text(text, encoding="utf-8")
         aside.chmod(0o755)  # mkdtemp's 0700 would lock out a container's user
@@ -193,15 +193,7 @@ def load(path: Path) -> Bundle:
     """Reads and verifies a bundle; raises BundleError naming the file that is wrong."""
     manifest = _read_manifest(path / MANIFEST)
     for name, entry in manifest.files.items():
-        file = path / name
-        if not file.is_file():
-            raise BundleError(f"{file}: missing, though {MANIFEST} lists it")
-        if file.stat().st_size != entry.bytes:
-            raise BundleError(
-                f"{file}: {file.stat().st_size} bytes, but {MANIFEST} says {entry.bytes}"
-            )
-        if (found := sha256_of(file)) != entry.sha256:
-            raise BundleError(f"{file}: SHA-256 is {found}, but {MANIFEST} says {entry.sha256}")
+        _check_file(path / name, entry)
     weights = manifest.files.get(WEIGHTS)
     if weights is None:
         raise BundleError(f"{path / MANIFEST}: `files` does not list {WEIGHTS}")
@@ -213,6 +205,7 @@ def load(path: Path) -> Bundle:
             f"{path / MANIFEST}: embedding_space is {manifest.embedding_space}, "
             f"but weights, preprocessing and outputs give {expected}"
         )
+    _check_labels(path / MANIFEST, manifest)
     return Bundle(path, manifest)
 
 
@@ -220,6 +213,32 @@ def sha256_of(file: Path) -> str:
     """Returns a file's SHA-256 in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_file(file: Path, entry: FileEntry) -> None:
+    try:
+        size = file.stat().st_size
+        if size != entry.bytes:
+            raise BundleError(f"{file}: {size} bytes, but {MANIFEST} says {entry.bytes}")
+        found = sha256_of(file)
+    except FileNotFoundError:
+        raise BundleError(f"{file}: missing, though {MANIFEST} lists it") from None
+    except OSError as error:
+        raise BundleError(f"{file}: not readable: {error}") from None
+    if found != entry.sha256:
+        raise BundleError(f"{file}: SHA-256 is {found}, but {MANIFEST} says {entry.sha256}")
+
+
+def _check_labels(file: Path, manifest: Manifest) -> None:
+    # Labels are no part of the embedding space, so nothing else would notice a wrong number.
+    default = next(iter(manifest.outputs), None)
+    if default is None:
+        raise BundleError(f"{file}: `outputs` is empty")
+    if default.kind == "logits" and len(manifest.labels) != default.dimension:
+        raise BundleError(
+            f"{file}: {len(manifest.labels)} labels, but output '{default.name}' has "
+            f"{default.dimension} values"
+        )
 
 
 def _read_manifest(file: Path) -> Manifest:
@@ -260,7 +279,11 @@ def _replace_directory(source: Path, target: Path) -> None:
     if not target.exists():
         source.rename(target)
         return
-    old = target.with_name(f".{target.name}-old-{os.getpid()}")
+    old = source.with_name(f"{source.name}-old")
     target.rename(old)
-    source.rename(target)
+    try:
+        source.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
     shutil.rmtree(old)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +28,15 @@ class EmbedderSettings(ServerSettings):
         choices=("auto", "fp32", "bf16"),
     )
     inference_threads: int = setting(
-        len(os.sched_getaffinity(0)),
-        "Threads of one forward pass; more than there are cores slows everything.",
-        minimum=1,
+        0,
+        "Threads of one forward pass, 0 for one a CPU core; more than cores slows everything.",
+        minimum=0,
     )
     decode_threads: int = setting(
-        len(os.sched_getaffinity(0)),
-        "Photos decoded at a time; each holds its decoded pixels, and takes time from inference.",
-        minimum=1,
+        0,
+        "Photos decoded at a time, 0 for one a CPU core; each holds its decoded pixels, and takes "
+        "time from inference.",
+        minimum=0,
     )
     max_batch: int = setting(
         8,
@@ -51,7 +51,10 @@ class EmbedderSettings(ServerSettings):
         minimum=1,
     )
     max_stream_in_flight: int = setting(
-        64, "Most unanswered photos of one stream; each holds its bytes.", minimum=1
+        64,
+        "Most unanswered photos of one stream; each holds its bytes.",
+        minimum=1,
+        maximum=(1 << 31) - 1,
     )
     max_image_bytes: int = setting(
         12 << 20, "Largest encoded photo; must fit into a message.", minimum=1

@@ -64,7 +64,11 @@ class PhotoEmbedder:
 
     async def __aenter__(self) -> PhotoEmbedder:
         self._batcher.start()
-        await self._warm_up()
+        try:
+            await self._warm_up()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -118,9 +122,16 @@ class PhotoEmbedder:
 
     def _infer(self, batch: list[Pixels]) -> list[Vectors]:
         outputs = self._engine.infer(np.stack(batch))
-        for name, values in outputs.items():
+        for output in self.manifest.outputs:
+            if output.name not in outputs:
+                raise RuntimeError(f"the engine has no output '{output.name}'")
+            values, expected = outputs[output.name], (len(batch), output.dimension)
+            if values.shape != expected:
+                raise RuntimeError(
+                    f"output '{output.name}' is of shape {values.shape} instead of {expected}"
+                )
             if not np.isfinite(values).all():
-                raise FloatingPointError(f"output '{name}' holds NaN or infinity")
+                raise FloatingPointError(f"output '{output.name}' holds NaN or infinity")
         return [
             {name: values[row] for name, values in outputs.items()} for row in range(len(batch))
         ]

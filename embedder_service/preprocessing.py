@@ -60,8 +60,8 @@ def decode(data: bytes, limits: ImageLimits, *, at_least: int = 0) -> Image.Imag
         raise InvalidImageError("image is empty (0 bytes)", field="image")
     if len(data) > limits.max_bytes:
         raise ImageTooLargeError(
-            f"image is {len(data) / 2**20:.1f} MiB; the limit is "
-            f"{limits.max_bytes / 2**20:.1f} MiB (LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES)",
+            f"image has {len(data):,} bytes; the limit is {limits.max_bytes:,} "
+            "(LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES)",
             field="image",
         )
     try:
@@ -109,7 +109,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         # 16-bit and wider greys: Pillow's own conversion would clip at 255 instead of scaling.
-        grey = np.asarray(image, dtype=np.float64)
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
         wide = image.mode.startswith("I;16") or grey.max(initial=0) > 255
         top = 65535.0 if wide else 255.0
         return Image.fromarray((grey.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from grpc import aio
@@ -72,14 +72,16 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
                 f"{len(request.outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
             )
         photo = await self._embedder.embed(request.image, request.outputs)
-        return _response(photo, self._model.embedding_space)
+        return _response(photo, request.outputs or list(photo.vectors), self._model.embedding_space)
 
 
-def _response(photo: EmbeddedPhoto, embedding_space: str) -> pb.EmbedImageResponse:
+def _response(
+    photo: EmbeddedPhoto, outputs: Sequence[str], embedding_space: str
+) -> pb.EmbedImageResponse:
     return pb.EmbedImageResponse(
         embeddings=[
-            pb.Embedding(output=name, values=values, embedding_space=embedding_space)
-            for name, values in photo.vectors.items()
+            pb.Embedding(output=name, values=photo.vectors[name], embedding_space=embedding_space)
+            for name in outputs
         ],
         timings=pb.Timings(
             decode_ns=photo.decode_ns, queue_ns=photo.queue_ns, inference_ns=photo.inference_ns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 
 from index_service.catalog import Catalog
@@ -11,6 +10,7 @@ from index_service.data_directory import exclusive
 from index_service.servicer import NAME, IndexServicer
 from index_service.store import Store
 from index_service.workers import Workers
+from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from lookalike.server import GrpcServer, run
@@ -31,7 +31,7 @@ async def serve(settings: IndexSettings) -> None:
         reads = stack.enter_context(
             Workers(
                 "reads",
-                threads=settings.search_threads or os.cpu_count() or 1,
+                threads=settings.search_threads or available_cores(),
                 waiting=settings.max_waiting_reads,
             )
         )

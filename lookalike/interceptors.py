@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,6 +22,8 @@ from lookalike.errors import LookalikeError
 from lookalike.status import to_status
 
 logger = logging.getLogger(__name__)
+
+MAX_REQUEST_ID_LENGTH = 128
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -63,10 +65,12 @@ def _wrap_unary(handler: Handler, method: str) -> Handler:
 def _wrap_streaming(handler: Handler, method: str) -> Handler:
     behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
-    async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with _answering(method, context):
-            async for response in behaviour(request, context):
-                yield response
+    # No generator: grpcio ends those some time after a caller has left, and what they then ask of
+    # the released call, be it one more message, ends the whole process.
+    async def answer(request: Any, context: Context) -> None:
+        async with _answering(method, context), aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
 
     make: Any = (
         grpc.stream_stream_rpc_method_handler
@@ -87,7 +91,10 @@ def in_band_status(error: Exception) -> status_pb2.Status:
 @asynccontextmanager
 async def _answering(method: str, context: Context) -> AsyncIterator[None]:
     metadata = dict(context.invocation_metadata() or ())
-    request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or telemetry.new_request_id())
+    request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or "")
+    # It is in every line of the log, and sent back and on.
+    if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
+        request_id = telemetry.new_request_id()
     telemetry.request_id.set(request_id)
     trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
     context.set_trailing_metadata(trailer)

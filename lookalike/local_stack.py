@@ -50,6 +50,7 @@ class ServiceProcess:
 
     def start(self, timeout_s: float = 60) -> str:
         """Starts it and returns the `host:port` it listens on; StartupError with its last words."""
+        self.address = ""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(

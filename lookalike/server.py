@@ -18,19 +18,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lookalike import health, telemetry
 from lookalike import settings as settings_module
-from lookalike import telemetry
 from lookalike.errors import StartupError
 from lookalike.interceptors import RequestInterceptor
 from lookalike.settings import setting
 
 logger = logging.getLogger(__name__)
-
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +73,7 @@ class GrpcServer:
     def __init__(self, settings: ServerSettings, variable_prefix: str) -> None:
         self._settings = settings
         self._prefix = variable_prefix
-        self._health = health.aio.HealthServicer()
+        self._health = health.HealthServicer()
         self._names: list[str] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
@@ -89,7 +86,7 @@ class GrpcServer:
                 ("grpc.max_send_message_length", settings.max_message_bytes),
             ],
         )
-        self.port = 0
+        self.address = ""
 
     def bind(self) -> None:
         """Takes the port, before slow work begins; raises StartupError if it is not to be had."""
@@ -98,12 +95,15 @@ class GrpcServer:
             # gRPC would say no more than that it failed, and write lines of its own to stderr.
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             socket.create_server((host, port), family=family).close()
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
-        except (OSError, RuntimeError) as error:
+            shown_host = f"[{host}]" if family == socket.AF_INET6 else host
+            bound = self._server.add_insecure_port(f"{shown_host}:{port}")
+        # UnicodeError: no name of a host, such as `a..b`.
+        except (OSError, RuntimeError, UnicodeError) as error:
             raise StartupError(
                 f"cannot listen on {host}:{port}: {error}; "
                 f"set {self._prefix}PORT or {self._prefix}HOST"
             ) from None
+        self.address = f"{shown_host}:{bound}"
 
     def add(self, register: Callable[[Any, aio.Server], None], servicer: Any, name: str) -> None:
         """Adds a service by its generated `add_…_to_server` function and its full name."""
@@ -114,32 +114,30 @@ class GrpcServer:
         """Starts answering; services count as not ready until `set_ready`."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
-            [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+            [*self._names, health.NAME, reflection.SERVICE_NAME], self._server
         )
-        await self._health.set("", SERVING)
         await self.set_ready(False)
         await self._server.start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        logger.info(
-            "serving", extra={"address": f"{self._settings.host}:{self.port}", "pid": os.getpid()}
-        )
+        logger.info("serving", extra={"address": self.address, "pid": os.getpid()})
 
     async def set_ready(self, ready: bool) -> None:
         """Switches the readiness of all added services."""
-        if self._stop.is_set() and ready:
-            return  # on the way down nothing becomes ready again
         for name in self._names:
-            await self._health.set(name, SERVING if ready else NOT_SERVING)
+            self._health.set_ready(name, ready)
 
     async def wait_for_stop(self) -> None:
         """Returns after SIGTERM or SIGINT, when everything in flight was answered."""
         await self._stop.wait()
         logger.info("stopping")
-        await self._health.enter_graceful_shutdown()
+        self._health.stop_serving()
         await asyncio.sleep(self._settings.propagation_delay_s)
-        await self._server.stop(self._settings.drain_timeout_s)
+        # In this order: a watch that ends while new calls are still taken is begun again.
+        await asyncio.gather(
+            self._server.stop(self._settings.drain_timeout_s), self._health.end_watches()
+        )
         logger.info("stopped")
 
 

@@ -7,6 +7,7 @@ A field `max_image_bytes` of a settings class with the prefix `LOOKALIKE_EMBEDDE
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -60,6 +61,8 @@ def _parse(name: str, text: str, kind: type[Any], metadata: Mapping[str, Any]) -
         value = parsers[kind](text)
     except ValueError:
         raise StartupError(f"{name} is '{text}'; it must be of type {kind.__name__}") from None
+    if kind is float and not math.isfinite(value):
+        raise StartupError(f"{name} is {value}; it must be finite")
     low, high, choices = metadata["minimum"], metadata["maximum"], metadata["choices"]
     if low is not None and value < low:
         raise StartupError(f"{name} is {value}; it must be at least {low}")

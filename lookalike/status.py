@@ -5,10 +5,12 @@ Reasons and details follow Google's AIP-193: https://google.aip.dev/193
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_status import rpc_status
@@ -16,22 +18,32 @@ from grpc_status import rpc_status
 from lookalike.errors import ForeignError, InternalError, LookalikeError
 
 DOMAIN = "lookalike"
+# A status travels in trailers, up to three times over, and clients take 8 KiB of them: one that is
+# larger would reach the caller as an error of gRPC's own, without code or reason.
+MAX_MESSAGE_BYTES = 1024
+MAX_DETAIL_BYTES = 256
 
 
 def to_status(error: BaseException) -> status_pb2.Status:
-    """Returns the status that a caller sees; an unknown exception becomes a fixed INTERNAL."""
+    """Returns the status that a caller sees; an unknown exception becomes a fixed INTERNAL.
+
+    Long texts, such as a name that the caller made up, are cut.
+    """
     if not isinstance(error, LookalikeError):
         error = InternalError("internal error; the service's log has the details")
-    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    message = _cut(error.message, MAX_MESSAGE_BYTES)
+    metadata = {key: _cut(value, MAX_DETAIL_BYTES) for key, value in error.metadata.items()}
+    status = status_pb2.Status(code=error.code.value[0], message=message)
     status.details.add().Pack(
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
     )
     if error.field:
         bad_request = error_details_pb2.BadRequest()
-        bad_request.field_violations.add(field=error.field, description=error.message)
+        field = _cut(error.field, MAX_DETAIL_BYTES)
+        bad_request.field_violations.add(field=field, description=message)
         status.details.add().Pack(bad_request)
     if error.resource:
-        kind, name = error.resource
+        kind, name = (_cut(text, MAX_DETAIL_BYTES) for text in error.resource)
         status.details.add().Pack(
             error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name)
         )
@@ -48,7 +60,8 @@ def from_status(status: status_pb2.Status) -> LookalikeError:
     resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
     for detail in status.details:
         for message in (info, bad_request, resource, retry):
-            detail.Unpack(message)
+            with contextlib.suppress(DecodeError):  # broken on its way: told by the code alone
+                detail.Unpack(message)
     error_class = _by_reason().get(info.reason) if info.domain == DOMAIN else None
     if error_class is None:
         code = next((c for c in grpc.StatusCode if c.value[0] == status.code), None)
@@ -72,12 +85,19 @@ def from_rpc_error(error: grpc.RpcError) -> LookalikeError:
     assert isinstance(error, (grpc.Call, aio.AioRpcError))
     try:
         status = rpc_status.from_call(error)
-    except ValueError:  # the details contradict the code: some proxy rewrote one of them
-        status = None
+    except (ValueError, DecodeError):
+        status = None  # the details contradict the code or are broken: a proxy wrote one of them
     if status is None:
         code: int = error.code().value[0]
         status = status_pb2.Status(code=code, message=error.details() or "")
     return from_status(status)
+
+
+def _cut(text: str, limit: int) -> str:
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= limit:
+        return encoded.decode()
+    return encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 @functools.cache

@@ -21,11 +21,20 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         options.step(options)
-    except (TrainingError, ValueError) as error:
-        print(f"training {options.name}: {error}", file=sys.stderr)
+    except (TrainingError, ValueError, OSError) as error:
+        print(f"training {options.name}: {_one_line(error, options)}", file=sys.stderr)
         return 1
     print(f"{options.name}: {time.monotonic() - started:.1f} s")
     return 0
+
+
+def _one_line(error: Exception, options: argparse.Namespace) -> str:
+    text = str(error)
+    if isinstance(error, OSError):
+        # what fails while a file is being written, such as a full disk, does not name the file
+        where = error.filename or getattr(options, "out", None) or getattr(options, "run", "")
+        text = f"{where}: {error.strerror or error}"
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _sample(options: argparse.Namespace) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from training.errors import TrainingError
+from training.files import write_json
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,26 @@ class TrainConfig:
     label_smoothing: float = 0.1
     seed: int = 7
 
+    def __post_init__(self) -> None:
+        """Raises TrainingError naming the first setting that is out of its range."""
+        ranges = {
+            "image_size": self.image_size >= 1 or "at least 1",
+            "head_units": self.head_units >= 0 or "at least 0",
+            "dropout": 0 <= self.dropout < 1 or "from 0 to below 1",
+            "epochs": self.epochs >= 1 or "at least 1",
+            "batch_size": self.batch_size >= 1 or "at least 1",
+            "learning_rate": 0 < self.learning_rate < math.inf or "above 0",
+            "weight_decay": 0 <= self.weight_decay < math.inf or "at least 0",
+            "label_smoothing": 0 <= self.label_smoothing < 1 or "from 0 to below 1",
+            "stage": self.stage in {"frozen", "all"} or "`frozen` or `all`",
+        }
+        for name, allowed in ranges.items():
+            if allowed is not True:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be {allowed}")
+
     def save(self, file: Path) -> None:
         """Writes the settings as JSON."""
-        file.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        write_json(file, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -55,7 +74,7 @@ class TrainConfig:
             return cls(**json.loads(file.read_text()))
         except FileNotFoundError:
             raise TrainingError(f"{file}: missing; is this the directory of a run?") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, TrainingError) as error:
             raise TrainingError(f"{file}: not the settings of a run: {error}") from None
 
     def check_same(self, other: TrainConfig, file: Path) -> None:

@@ -1,14 +1,13 @@
 """A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
 
-One row a photo: image_id, product_id, category, title, price, location, and one column of float32
-lists for each output. The file's metadata names the embedding space.
+One row a photo: image_id, product_id, category, title, price, location, and `vector:NAME`, a column
+of float32 lists, for each output NAME. The file's metadata names the embedding space.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from embedder_service import bundle as bundles
 from embedder_service.bundle import Bundle
 from embedder_service.engines import Engine, load_engine
 from embedder_service.preprocessing import preprocess
+from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
@@ -36,6 +36,7 @@ BATCH = 16
 CHUNK = 1024
 EMBEDDING_SPACE = b"embedding_space"
 _KEY = b"made_from"
+_LAYOUT = 2  # raise it when the columns change, so that no part of the old layout is taken up
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ def embed(
     except bundles.BundleError as error:
         raise TrainingError(str(error)) from None
     photos = catalogue_photos(data, bundle.manifest.labels)
-    key = _key(bundle, photos)
-    if out.exists() and pq.read_schema(out).metadata.get(_KEY) == key.encode():
+    if photos.empty:
+        raise TrainingError(f"{data}: no photo of a complete listing to embed")
+    key = _key(bundle, photos, precision)
+    if out.exists() and _made_from(out) == key.encode():
         problems = read_json(_problems_file(out), "the photos that failed")
         return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
     parts = out.with_name(f".{out.stem}-{key}.parts")
@@ -74,7 +77,7 @@ def embed(
     missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
     if missing:
         engine = load_engine(
-            bundle, name="openvino", precision=precision, threads=len(os.sched_getaffinity(0))
+            bundle, name="openvino", precision=precision, threads=available_cores()
         )
         work = _embedded(engine, bundle, data / "images", missing)
         total = sum(len(chunk) for chunk, _ in missing)
@@ -100,6 +103,11 @@ def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
     return photos.rename(columns={"root": "category"})
 
 
+def vector_column(output: str) -> str:
+    """Returns the column that holds an output; its bare name may be one of the listing's too."""
+    return f"vector:{output}"
+
+
 def _embedded(
     engine: Engine, bundle: Bundle, images: Path, missing: list[tuple[pd.DataFrame, Path]]
 ) -> Iterator[int]:
@@ -113,6 +121,8 @@ def _embedded(
             return preprocess(file.read_bytes(), size, LIMITS)
         except FileNotFoundError:
             return f"{file.name}: no such file"
+        except OSError as error:
+            return f"{file.name}: {error.strerror or error}"
         except LookalikeError as error:
             return f"{file.name}: {error.message}"
 
@@ -136,7 +146,7 @@ def _embedded(
         for output in manifest.outputs:
             flat = pa.array(vectors[output.name].ravel())
             column = pa.FixedSizeListArray.from_arrays(flat, output.dimension)
-            table = table.append_column(output.name, column)
+            table = table.append_column(vector_column(output.name), column)
         table = table.append_column("problem", pa.array(problems, pa.string()))
         with replacing(file) as aside:
             pq.write_table(table, aside)
@@ -146,8 +156,15 @@ def _problems_file(out: Path) -> Path:
     return out.with_suffix(".problems.json")
 
 
-def _key(bundle: Bundle, photos: pd.DataFrame) -> str:
+def _made_from(out: Path) -> bytes:
+    try:
+        return bytes((pq.read_schema(out).metadata or {}).get(_KEY, b""))
+    except (OSError, pa.ArrowInvalid):
+        raise TrainingError(f"{out}: is there already, and is not a file of `embed`") from None
+
+
+def _key(bundle: Bundle, photos: pd.DataFrame, precision: str) -> str:
     """Returns what tells this embedding run from any other."""
-    digest = hashlib.sha256(bundle.manifest.embedding_space.encode())
+    digest = hashlib.sha256(f"{_LAYOUT} {bundle.manifest.embedding_space} {precision}".encode())
     digest.update(photos.to_json().encode())
     return digest.hexdigest()[:16]

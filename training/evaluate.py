@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
@@ -54,7 +55,11 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
         raise TrainingError(f"{run}: the run is not complete; `train` goes on with it")
     preprocessing = Preprocessing(config.image_size)
     network = Network(architecture_of(config), preprocessing, outputs_of(classes))
-    network.load_state_dict(load_file(run / "model.safetensors"))
+    try:
+        network.load_state_dict(load_file(run / "model.safetensors"))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise TrainingError(f"{run / 'model.safetensors'}: cannot be loaded: {reason}") from None
     return config, network.eval()
 
 

@@ -14,6 +14,7 @@ from embedder_service import bundle as bundles
 from embedder_service.bundle import Bundle, Preprocessing
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from embedder_service.engines.torch_engine import TorchEngine
+from lookalike.cpu import available_cores
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.errors import TrainingError
@@ -45,6 +46,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     if kept is not None:
         return kept
     metrics = read_json(run / "metrics.json", "a run's metrics; run `training evaluate` first")
+    _check_replaceable(out)
     with tempfile.TemporaryDirectory() as folder:
         model = to_openvino(network, config.image_size)
         exported = Path(folder) / "model.xml"
@@ -84,6 +86,14 @@ def _kept(out: Path, weights: Path, config: TrainConfig, version: str) -> Bundle
     return bundle if same else None
 
 
+def _check_replaceable(out: Path) -> None:
+    """Raises unless `out` is free or a bundle, since writing a bundle removes what is there."""
+    if not out.exists() or (out / bundles.MANIFEST).is_file():
+        return
+    if not out.is_dir() or any(out.iterdir()):
+        raise TrainingError(f"{out}: is there already, and is not a bundle; name another --out")
+
+
 def _parity_photos(prepared: Prepared, size: int) -> NDArray[np.uint8]:
     chosen = prepared.photos["sha256"].drop_duplicates()[:PARITY_PHOTOS]
     return np.stack([load_pixels(prepared, sha256, size) for sha256 in chosen])
@@ -92,7 +102,7 @@ def _parity_photos(prepared: Prepared, size: int) -> NDArray[np.uint8]:
 def _parity(network: torch.nn.Module, model: openvino.Model, photos: NDArray[np.uint8]) -> float:
     """Returns the largest difference of any value, relative to the outputs' spread."""
     reference = TorchEngine(network, precision="fp32", device="cpu").infer(photos)
-    threads = torch.get_num_threads()
+    threads = available_cores()
     exported = OpenVINOEngine(model, precision="fp32", threads=threads).infer(photos)
     worst = 0.0
     for name, values in reference.items():

@@ -5,6 +5,7 @@ The backbone runs in OpenVINO on a CPU, several times as fast as torch there, or
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -23,6 +24,7 @@ from embedder_service.engines import Engine
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from embedder_service.engines.torch_engine import TorchEngine
 from embedder_service.engines.torch_network import POOLED_FEATURES, Network
+from lookalike.cpu import available_cores
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.files import replacing
@@ -54,13 +56,14 @@ def frozen_features(
     on: an interrupted run goes on where it stopped, and other runs find them.
     """
     photos = prepared.photos["sha256"].tolist()
-    folder = prepared.path / "features" / _key(network, config, photos)
+    folder = prepared.path / "features" / _key(network, config, prepared, photos)
     folder.mkdir(parents=True, exist_ok=True)
     chunks = [photos[start : start + _CHUNK] for start in range(0, len(photos), _CHUNK)]
     files = [folder / f"{number:05d}.npy" for number in range(len(chunks))]
     missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
     if missing:
-        engine = _engine(network, config.image_size)
+        # A copy: an engine moves its network to its device and turns off the heads' dropout.
+        engine = _engine(copy.deepcopy(network), config.image_size)
         total = sum(len(chunk) for chunk, _ in missing)
         work = _computed(engine, prepared, config.image_size, missing)
         for _ in track(work, f"Features ({engine.precision})", total=total):
@@ -88,7 +91,7 @@ def _engine(network: Network, size: int) -> Engine:
     if torch.cuda.is_available():
         return TorchEngine(pooled, precision="bf16", device="cuda")
     model = to_openvino(pooled, size)
-    return OpenVINOEngine(model, precision="auto", threads=torch.get_num_threads())
+    return OpenVINOEngine(model, precision="auto", threads=available_cores())
 
 
 def to_openvino(module: nn.Module, size: int) -> openvino.Model:
@@ -123,7 +126,7 @@ class _AsTuple(nn.Module):
         return tuple(self.module(images).values())
 
 
-def _key(network: Network, config: TrainConfig, photos: list[str]) -> str:
+def _key(network: Network, config: TrainConfig, prepared: Prepared, photos: list[str]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(network.backbone.state_dict().items()):
         digest.update(name.encode())
@@ -131,6 +134,7 @@ def _key(network: Network, config: TrainConfig, photos: list[str]) -> str:
     shape = [
         architecture_of(config).stride_in_1x1,
         dataclasses.asdict(Preprocessing(config.image_size)),
+        prepared.image_folder.name,  # photos stored in another size have other pixels
         photos,
     ]
     digest.update(json.dumps(shape).encode())

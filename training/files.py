@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,16 @@ def replacing(target: Path) -> Iterator[Path]:
 
     The path keeps the target's suffix, because many writers choose the format by it.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.stem}-{os.getpid()}-{threading.get_ident()}{target.suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         aside.replace(target)
     except OSError as error:
         raise TrainingError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def write_json(target: Path, content: Any) -> None:

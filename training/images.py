@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TypeVar
 from PIL import Image
 
 from embedder_service.preprocessing import ImageLimits, decode, letterbox
+from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
 from training.errors import TrainingError
 from training.files import replacing
@@ -35,7 +35,8 @@ class CheckedPhoto:
 
 def photo_path(folder: Path, image_id: str) -> Path:
     """Returns where a catalogue keeps a photo; its id must not lead out of the folder."""
-    if not image_id or Path(image_id).name != image_id or image_id.startswith("."):
+    hostile = Path(image_id).name != image_id or "\0" in image_id
+    if not image_id or hostile or image_id.startswith("."):
         raise TrainingError(f"image id '{image_id}' cannot be the name of a file in {folder}")
     return folder / f"{image_id}.jpg"
 
@@ -48,6 +49,11 @@ def prepare_photo(image_id: str, source: Path, target: Path, size: int) -> Check
     file = photo_path(source, image_id)
     try:
         data = file.read_bytes()
+    except FileNotFoundError:
+        return CheckedPhoto(image_id, problem=f"{file.name}: no such file")
+    except OSError as error:
+        return CheckedPhoto(image_id, problem=f"{file.name}: {error.strerror or error}")
+    try:
         sha256 = hashlib.sha256(data).hexdigest()
         prepared = photo_path(target, sha256)
         if not prepared.exists():
@@ -57,8 +63,6 @@ def prepare_photo(image_id: str, source: Path, target: Path, size: int) -> Check
                     aside.write_bytes(data)  # encoding it once more would only lose
                 else:
                     letterbox(image, size).save(aside, "JPEG", quality=95, subsampling=0)
-    except FileNotFoundError:
-        return CheckedPhoto(image_id, problem=f"{file.name}: no such file")
     except LookalikeError as error:
         return CheckedPhoto(image_id, problem=f"{file.name}: {error.message}")
     return CheckedPhoto(image_id, sha256=sha256)
@@ -71,7 +75,7 @@ def in_threads(
 
     At most `ahead` results wait, so memory stays bounded however many items there are.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         futures = [pool.submit(work, item) for item in items[:ahead]]
         try:
             for number in range(len(items)):

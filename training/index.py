@@ -15,11 +15,12 @@ from lookalike.errors import CollectionExistsError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
-from training.embed import EMBEDDING_SPACE
+from training.embed import EMBEDDING_SPACE, vector_column
 from training.errors import TrainingError
 from training.model import CATEGORY_OUTPUT
 
 BATCH = 1000
+VECTOR = vector_column(CATEGORY_OUTPUT)
 _TIMEOUT_S = 60.0
 
 
@@ -43,8 +44,8 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
     try:
         file = pq.ParquetFile(vectors)
         space = file.schema_arrow.metadata[EMBEDDING_SPACE].decode()
-        dimension = file.schema_arrow.field(CATEGORY_OUTPUT).type.list_size
-    except (OSError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        dimension = file.schema_arrow.field(VECTOR).type.list_size
+    except (OSError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
         raise TrainingError(f"{vectors}: not a file of `training embed`: {error}") from None
     with grpc.insecure_channel(target) as channel:
         stub = IndexServiceStub(channel)
@@ -83,7 +84,7 @@ def _upserted(
                 category=row["category"],
                 price=row["price"],
                 attributes={"title": row["title"], "location": row["location"]},
-                vector=pb.Vector(values=row[CATEGORY_OUTPUT], embedding_space=space),
+                vector=pb.Vector(values=row[VECTOR], embedding_space=space),
             )
             for row in batch.to_pylist()
         ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from embedder_service.bundle import Architecture, Output, Preprocessing
 from embedder_service.engines.torch_network import Network
@@ -24,11 +26,11 @@ def build_network(config: TrainConfig, classes: int) -> Network:
         config: Names the weights and the shape of the head.
         classes: Number of categories.
     """
+    state = _starting_weights(config.weights)
     torch.manual_seed(config.seed)
     network = Network(
         architecture_of(config), Preprocessing(config.image_size), outputs_of(classes)
     )
-    state = _starting_weights(config.weights)
     if state is not None:
         _load_backbone(network, state, config.weights)
     return network
@@ -53,7 +55,7 @@ def _starting_weights(weights: str) -> dict[str, Any] | None:
         source = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
         try:
             return dict(source.get_state_dict(progress=True, check_hash=True))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter for a wrong hash
             raise TrainingError(
                 f"ImageNet weights cannot be downloaded from {source.url}: {error}; "
                 "give a file with --weights PATH, or --weights none"
@@ -65,14 +67,31 @@ def _starting_weights(weights: str) -> dict[str, Any] | None:
         if file.suffix == ".safetensors":
             return dict(load_file(file))
         return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError:  # torch's text recommends to load the file unsafely
+        raise TrainingError(
+            f"--weights {weights}: not a state_dict: not of torch.save, or not of tensors alone"
+        ) from None
     except Exception as error:  # torch raises what the unpickler meets
-        raise TrainingError(f"--weights {weights}: not a state_dict: {error}") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(f"--weights {weights}: not a state_dict: {reason}") from None
 
 
 def _load_backbone(network: Network, state: dict[str, Any], weights: str) -> None:
     """Loads everything but the classifier of another task (`fc`)."""
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise TrainingError(
+                f"--weights {weights}: not a state_dict: {name!r} is of type {kind}"
+            )
     backbone = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     try:
-        network.backbone.load_state_dict(backbone)
-    except RuntimeError as error:
-        raise TrainingError(f"--weights {weights}: not a ResNet50's: {error}") from None
+        keys = network.backbone.load_state_dict(backbone, strict=False)
+    except RuntimeError as error:  # a headline, then a line for each shape that differs
+        wrong = [line.strip() for line in str(error).splitlines()[1:]]
+    else:
+        wrong = [f"{name} is missing" for name in keys.missing_keys]
+        wrong += [f"{name} is unknown" for name in keys.unexpected_keys]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+        raise TrainingError(f"--weights {weights}: not a ResNet50's: {wrong[0]}{more}")

@@ -9,6 +9,7 @@ report.json       what was read, dropped and why; written last, so its presence 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.progress import track
 
 from embedder_service.bundle import sha256_of
 from training.categories import CATEGORIES
+from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import CheckedPhoto, in_threads, prepare_photo
 from training.splits import SPLITS, assign_splits
@@ -50,13 +52,15 @@ def prepare(data: Path, out: Path, *, image_size: int = 256, seed: int = 7) -> P
         image_size: Side of the letterboxed photos, in pixels.
         seed: Of the split.
     """
+    if image_size < 1:
+        raise TrainingError(f"image size is {image_size}; it must be at least 1")
     options = {
         "products_sha256": sha256_of_input(data / "Products.csv"),
         "images_sha256": sha256_of_input(data / "Images.csv"),
         "image_size": image_size,
         "seed": seed,
     }
-    if (out / "report.json").exists():
+    with contextlib.suppress(TrainingError):  # missing or damaged, so it is made anew
         prepared = load_prepared(out)
         if prepared.report["options"] == options:
             return prepared
@@ -104,16 +108,30 @@ def prepare(data: Path, out: Path, *, image_size: int = 256, seed: int = 7) -> P
 
 
 def load_prepared(path: Path) -> Prepared:
-    """Reads what `prepare` wrote; TrainingError if it is missing or incomplete."""
-    report = read_json(path / "report.json", "a data set made by `training prepare`")
-    categories = read_json(path / "categories.json", "the categories")["index_to_category"]
+    """Reads what `prepare` wrote; TrainingError if it is missing, incomplete or damaged."""
+    what = "a data set made by `training prepare`"
+    report = read_json(path / "report.json", what)
+    categories = read_json(path / "categories.json", what)
+    for file, content, key in (
+        ("report.json", report, "options"),
+        ("categories.json", categories, "index_to_category"),
+    ):
+        if not isinstance(content, dict) or key not in content:
+            raise TrainingError(f"{path / file}: not of {what}: it has no '{key}'")
     return Prepared(
         path,
-        pd.read_parquet(path / "listings.parquet"),
-        pd.read_parquet(path / "photos.parquet"),
-        tuple(categories),
+        _read_table(path / "listings.parquet"),
+        _read_table(path / "photos.parquet"),
+        tuple(categories["index_to_category"]),
         report,
     )
+
+
+def _read_table(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file}: cannot be read as a table: {error}") from None
 
 
 def sha256_of_input(file: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,10 @@ MISSING = ("", "NaN", "nan", "N/A", "null", "None")
 
 # Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
 _TITLE_SUFFIX = r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$"
-_PRICE = r"^\s*£?\s*((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)\s*$"
+# At most 15 digits before the point: all are exact in a float, and none is infinite.
+_PRICE = r"^\s*£?\s*((?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d+)?)\s*$"
+# A quote opens a quoted field only where a field begins; elsewhere it stands for itself (19" TV).
+_QUOTED_FIELD = re.compile(r'(?:^|(?<=[,\n]))"[^"]*(?:""[^"]*)*"')
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,27 @@ def read_images(file: Path) -> pd.DataFrame:
 
 def _read_csv(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             text = stream.read()
+        if text.partition("\n")[0].endswith("\r"):
+            text = text.replace("\r\n", "\n")  # saved anew on Windows
         # Everything as text: what counts as missing is decided above, not by pandas.
-        table = pd.read_csv(file, lineterminator="\n", dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{file}: cannot be read as CSV: {error}") from None
+        table = pd.read_csv(
+            io.StringIO(text), lineterminator="\n", dtype=str, keep_default_na=False
+        ).fillna("")  # only what a short record lacks
+    except OSError as error:
+        raise TrainingError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise TrainingError(f"{file}: cannot be read as CSV: {str(error).strip()}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the surplus for row names
+        raise TrainingError(f"{file}: the first record has more fields than the header")
     absent = [column for column in columns if column not in table.columns]
     if absent:
         have = ", ".join(str(column) for column in table.columns)
         raise TrainingError(f"{file}: column '{absent[0]}' is missing; it has {have}")
     # Outside quotes every line feed ends a record: a check that no record was split or swallowed.
-    separators = sum(part.count("\n") for part in text.split('"')[::2])
-    records = separators - 1 if text.endswith("\n") else separators
+    lines = _QUOTED_FIELD.sub("", text).split("\n")
+    records = sum(1 for line in lines if line.strip()) - 1
     if len(table) != records:
         raise TrainingError(f"{file}: {len(table)} rows parsed, but {records} records counted")
     return table

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -105,15 +106,23 @@ def train(data: Path, out: Path, config: TrainConfig) -> dict[str, Any]:
     prepared = load_prepared(data)
     if (out / "config.json").exists():
         config.check_same(TrainConfig.load(out / "config.json"), out / "config.json")
+    _check_same_data(prepared, out / "data.json")
     if (out / "run.json").exists():
         return dict(read_json(out / "run.json", "a run's report"))
     out.mkdir(parents=True, exist_ok=True)
     config.save(out / "config.json")
+    write_json(out / "data.json", prepared.report["options"])
     network = build_network(config, len(prepared.categories))
     training, validation = _loaders(network, config, prepared)
     module = Classification(network, config, config.epochs * len(training))
+    # The second best is kept too: a new best replaces the old one before last.ckpt knows of it, so
+    # a run interrupted in between would otherwise go on without any best.
     checkpoint = ModelCheckpoint(
-        out / "checkpoints", monitor="validation/accuracy", mode="max", save_last=True
+        out / "checkpoints",
+        monitor="validation/accuracy",
+        mode="max",
+        save_top_k=2,
+        save_last=True,
     )
     trainer = _trainer(out, config, checkpoint)
     last = out / "checkpoints/last.ckpt"
@@ -127,28 +136,44 @@ def train(data: Path, out: Path, config: TrainConfig) -> dict[str, Any]:
     return _finish(out, module, checkpoint, config)
 
 
+def _check_same_data(prepared: Prepared, file: Path) -> None:
+    if not file.exists():
+        return
+    theirs, mine = read_json(file, "what a run was trained on"), prepared.report["options"]
+    changed = [name for name in mine if mine[name] != theirs.get(name)]
+    if changed:
+        raise TrainingError(
+            f"{file}: the run was started on other data than {prepared.path} (another "
+            f"{', '.join(changed)}); use another --out, or remove the directory"
+        )
+
+
 def _loaders(
     network: Network, config: TrainConfig, prepared: Prepared
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     photos = prepared.photos
-    sides = [(photos["split"] == side).to_numpy() for side in ("train", "validation")]
+    sides = [(photos["split"] == side).to_numpy(copy=True) for side in ("train", "validation")]
+    for name, side in zip(("train", "validation"), sides, strict=True):
+        if not side.any():
+            raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     datasets: list[Any]
     if config.stage == "frozen":
         features = torch.from_numpy(frozen_features(network, config, prepared))
-        labels = torch.from_numpy(photos["label"].to_numpy())
+        labels = torch.from_numpy(photos["label"].to_numpy(copy=True))
         datasets = [TensorDataset(features[side], labels[side]) for side in sides]
     else:
         datasets = [
             PhotoDataset(prepared, photos[side], config.image_size, transform)
             for side, transform in zip(sides, (mirrored, None), strict=True)
         ]
-    for name, dataset in zip(("train", "validation"), datasets, strict=True):
-        if not len(dataset):
-            raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     # The order of a run must not depend on how often it was resumed within its process.
     generator = torch.Generator().manual_seed(config.seed)
+    # A last batch of one photo has no spread to normalise by (BatchNorm refuses it at 32 pixels).
+    lone = config.stage == "all" and len(datasets[0]) % config.batch_size == 1 < len(datasets[0])
     return (
-        DataLoader(datasets[0], config.batch_size, shuffle=True, generator=generator),
+        DataLoader(
+            datasets[0], config.batch_size, shuffle=True, generator=generator, drop_last=lone
+        ),
         DataLoader(datasets[1], config.batch_size),
     )
 
@@ -198,7 +223,10 @@ def _finish(
     module.load_state_dict(best["state_dict"])
     state = {name: tensor.contiguous() for name, tensor in module.network.state_dict().items()}
     with replacing(out / "model.safetensors") as aside:
-        save_file(state, aside)
+        try:
+            save_file(state, aside)
+        except SafetensorError as error:  # a full disk, for one, is no OSError there
+            raise OSError(str(error)) from None
     report = {
         "epochs": config.epochs,
         "best_epoch": int(best["epoch"]),

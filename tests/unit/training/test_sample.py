@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-import training.drawings
+import training.sample.drawings
 from training.categories import CATEGORIES
-from training.drawings import KINDS, draw_photo, kinds_of, make_look
 from training.errors import TrainingError
 from training.sample import (
     FEWEST_LISTINGS,
@@ -20,7 +19,8 @@ from training.sample import (
     category_slug,
     write_sample,
 )
-from training.sample_words import WORDS
+from training.sample.drawings import KINDS, draw_photo, kinds_of, make_look
+from training.sample.words import WORDS
 
 LISTINGS = 60
 SEED = 3
@@ -269,7 +269,7 @@ def test_a_new_kind_leaves_the_listings_of_other_kinds_as_they_were(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fewer = tuple(kind for kind in KINDS if kind.name != "toaster")
-    monkeypatch.setattr(training.drawings, "KINDS", fewer)
+    monkeypatch.setattr(training.sample.drawings, "KINDS", fewer)
     write_sample(tmp_path / "fewer", listings=LISTINGS, seed=SEED, queries=0)
     before = read_table(sample / "Products.csv")
     after = read_table(tmp_path / "fewer" / "Products.csv")
@@ -356,7 +356,7 @@ def test_progress_counts_every_photo_up_to_the_total(tmp_path: Path) -> None:
 
 def test_flaws_grow_gently_with_the_listings() -> None:
     # the plan alone tells, so that no thousand photos need drawing
-    from training.sample import _plan
+    from training.sample.marketplace import _plan
 
     flaws = Counter(listing.oddity for listing in _plan(1000, SEED) if listing.oddity)
 
@@ -378,7 +378,7 @@ def test_each_category_has_at_least_three_kinds_and_each_kind_its_words() -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
-def test_two_views_show_one_object_differently(kind: training.drawings.Kind) -> None:
+def test_two_views_show_one_object_differently(kind: training.sample.drawings.Kind) -> None:
     look = make_look("one object")
     first = draw_photo(kind, look, "first view", (120, 90))
     again = draw_photo(kind, look, "first view", (120, 90))

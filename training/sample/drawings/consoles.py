@@ -1,7 +1,7 @@
 """Draws game consoles and controllers."""
 
-from training.drawings.looks import Colour, Look, shade
-from training.drawings.pen import Pen, Point, ellipse_points
+from training.sample.drawings.looks import Colour, Look, shade
+from training.sample.drawings.pen import Pen, Point, ellipse_points
 
 DARK = (40, 41, 46)
 KEY_COLOURS = ((214, 74, 70), (88, 168, 96), (78, 128, 204), (230, 190, 70))

@@ -1,7 +1,7 @@
 """Writes a sample marketplace in the raw export's format, with drawn photos and made-up listings.
 
 Lets demo and tests run without a download. Knows the raw format and its flaws; what objects look
-like is up to `training.drawings`, what sellers write to `training.sample_text`.
+like is up to `training.sample.drawings`, what sellers write to `training.sample.text`.
 
     DIR/Products.csv         one listing a record
     DIR/Images.csv           one photo a record, by listing
@@ -22,10 +22,10 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from training.categories import CATEGORIES
-from training.drawings import Kind, draw_photo, kinds_of, make_look
 from training.errors import TrainingError
-from training.sample_oddities import ODD_FILES, encode_jpeg
-from training.sample_text import ListingText, write_text
+from training.sample.drawings import Kind, draw_photo, kinds_of, make_look
+from training.sample.oddities import ODD_FILES, encode_jpeg
+from training.sample.text import ListingText, write_text
 
 GENERATOR: Final = 2  # raise it when the same seed starts to give other files
 FEWEST_LISTINGS: Final = 39  # three a category: below, the flaws would leave a category empty

@@ -1,7 +1,7 @@
 """Draws office furniture."""
 
-from training.drawings.looks import Look, shade
-from training.drawings.pen import Pen, Point, rounded_points
+from training.sample.drawings.looks import Look, shade
+from training.sample.drawings.pen import Pen, Point, rounded_points
 
 CASTOR = (48, 48, 52)
 BLACK_PLASTIC = (62, 62, 68)

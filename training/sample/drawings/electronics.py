@@ -1,7 +1,7 @@
 """Draws phones and computers."""
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, Point, ellipse_points, rounded_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import Pen, Point, ellipse_points, rounded_points
 
 DARK = (40, 41, 46)
 SCREEN = (34, 40, 52)

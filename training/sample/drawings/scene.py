@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFilter
 
-from training.drawings.looks import Colour, Look
-from training.drawings.pen import Pen, View
-from training.drawings.surfaces import GROUNDS, TOPS, WALL_FACES, Painter, Pixels, texture
+from training.sample.drawings.looks import Colour, Look
+from training.sample.drawings.pen import Pen, View
+from training.sample.drawings.surfaces import GROUNDS, TOPS, WALL_FACES, Painter, Pixels, texture
 
 Draw = Callable[[Pen, Look], None]
 

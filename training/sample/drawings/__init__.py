@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image
 
-from training.drawings import (
+from training.sample.drawings import (
     beauty,
     consoles,
     electronics,
@@ -19,8 +19,8 @@ from training.drawings import (
     office,
     workshop,
 )
-from training.drawings.looks import Look, make_look
-from training.drawings.scene import Draw, Pose, photograph
+from training.sample.drawings.looks import Look, make_look
+from training.sample.drawings.scene import Draw, Pose, photograph
 
 __all__ = ["KINDS", "Kind", "Look", "draw_photo", "kinds_of", "make_look"]
 

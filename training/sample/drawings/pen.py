@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from training.drawings.looks import Colour, shade
+from training.sample.drawings.looks import Colour, shade
 
 Point = tuple[float, float]
 View = tuple[float, float, float, float, float, float]  # x' = a*x + b*y + c; y' = d*x + e*y + f

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from training.drawings import Kind, Look
-from training.sample_words import WORDS
+from training.sample.drawings import Kind, Look
+from training.sample.words import WORDS
 
 OPENINGS: Final = (
     "Selling as we are moving house.",

@@ -1,7 +1,7 @@
 """Draws what stands in a home: furniture, decoration and kitchen appliances."""
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, arc_points, ellipse_points, rounded_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import Pen, arc_points, ellipse_points, rounded_points
 
 GLASS = (58, 66, 76)
 LEAF_GREENS = ((64, 118, 62), (88, 138, 72), (52, 98, 70), (112, 148, 80))

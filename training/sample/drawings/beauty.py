@@ -1,7 +1,7 @@
 """Draws what stands on a dressing table."""
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, Point, ellipse_points, rounded_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import Pen, Point, ellipse_points, rounded_points
 
 GOLD = (208, 178, 104)
 BRISTLE = (44, 42, 46)

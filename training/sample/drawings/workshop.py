@@ -1,7 +1,7 @@
 """Draws tools and the odds and ends of shed and attic."""
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, arc_points, ellipse_points, rounded_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import Pen, arc_points, ellipse_points, rounded_points
 
 STEEL = (176, 182, 190)
 DARK = (52, 52, 56)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.drawings.looks import Colour
+from training.sample.drawings.looks import Colour
 
 Pixels = npt.NDArray[np.float32]
 Coordinates = npt.NDArray[np.floating[Any]]

@@ -1,7 +1,7 @@
 """Draws what a family wears and its children use."""
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, Point, arc_points, rounded_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import Pen, Point, arc_points, rounded_points
 
 TYRE = (52, 52, 56)
 LEATHER = (134, 90, 58)

@@ -2,8 +2,14 @@
 
 import math
 
-from training.drawings.looks import Look, mix, shade
-from training.drawings.pen import Pen, arc_points, ellipse_points, rounded_points, smooth_points
+from training.sample.drawings.looks import Look, mix, shade
+from training.sample.drawings.pen import (
+    Pen,
+    arc_points,
+    ellipse_points,
+    rounded_points,
+    smooth_points,
+)
 
 PAPER = (240, 232, 212)
 DARK = (46, 44, 46)

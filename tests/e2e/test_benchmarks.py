@@ -1,0 +1,22 @@
+"""The benchmarks' command line, on the smallest measurement there is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_quick_slice_measures_the_whole_way_and_writes_json(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "slice", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {figure["name"]: figure["value"] for figure in figures}
+    assert all(value > 0 for value in values.values())
+    steps = {name.removeprefix("demo: ") for name in values if name.startswith("demo: ")}
+    assert steps >= {"sample", "prepare", "train", "export", "fill index", "in all"}
+    ratio = values["stream of photos, 64 in flight"] / values["loop in process, decode overlapped"]
+    assert 0.05 < ratio < 5
+    assert {figure["unit"] for figure in figures} == {"s", "ms", "photos/s", "ratio"}

@@ -1,0 +1,132 @@
+"""What client channels add to a call, against a server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from grpc import aio
+
+from lookalike import telemetry
+from lookalike.channel import open_channel
+from lookalike.errors import DrainingError, QueueFullError
+from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.gateway.v1 import gateway_pb2_grpc
+from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
+from lookalike.interceptors import MAX_REQUEST_ID_LENGTH, RequestInterceptor
+from lookalike.status import from_rpc_error
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class Remembering(gateway_pb2_grpc.GatewayServiceServicer):
+    """Keeps the metadata of each call; fails as often as told before it answers."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.ids: list[str] = []
+        self.failures = 0
+        self.remaining_s: float | None = None
+
+    async def ClassifyImage(
+        self, request: pb.ClassifyImageRequest, context: Context
+    ) -> pb.ClassifyImageResponse:
+        self.seen.append(dict(context.invocation_metadata() or ()))
+        self.ids.append(telemetry.request_id.get())
+        self.remaining_s = context.time_remaining()
+        if self.failures:
+            self.failures -= 1
+            raise DrainingError("not yet")
+        return pb.ClassifyImageResponse()
+
+    async def IngestListing(
+        self, request: pb.IngestListingRequest, context: Context
+    ) -> pb.IngestListingResponse:
+        self.seen.append({})
+        raise QueueFullError("full", retry_after_ms=10)
+
+
+@pytest.fixture
+def servicer() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture
+async def stub(servicer: Remembering) -> AsyncIterator[GatewayServiceStub]:
+    server = aio.server(interceptors=[RequestInterceptor()])
+    gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with open_channel(f"127.0.0.1:{port}") as channel:
+        yield GatewayServiceStub(channel)
+    await server.stop(None)
+
+
+REQUEST = pb.ClassifyImageRequest()
+
+
+async def test_request_id_of_the_request_being_answered_goes_along(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    telemetry.request_id.set("from-the-caller")
+    await stub.ClassifyImage(REQUEST)
+    assert servicer.seen[0][telemetry.REQUEST_ID_HEADER] == "from-the-caller"
+
+
+async def test_other_metadata_and_the_deadline_go_along_too(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    telemetry.request_id.set("from-the-caller")
+    await stub.ClassifyImage(REQUEST, metadata=(("x-other", "1"),), timeout=30)
+    assert servicer.seen[0]["x-other"] == "1"
+    assert 0 < (servicer.remaining_s or 0) < 40
+    await stub.ClassifyImage(REQUEST)
+    assert servicer.remaining_s is None
+
+
+async def test_call_made_for_no_request_gets_a_new_id_from_the_server(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    call = stub.ClassifyImage(REQUEST)
+    await call
+    assert telemetry.REQUEST_ID_HEADER not in servicer.seen[0]
+    trailers = dict(await call.trailing_metadata())
+    assert trailers[telemetry.REQUEST_ID_HEADER] == servicer.ids[0]
+    assert len(servicer.ids[0]) == 32
+
+
+async def test_request_id_too_long_for_every_line_of_a_log_is_replaced(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    for length in (MAX_REQUEST_ID_LENGTH, MAX_REQUEST_ID_LENGTH + 1):
+        metadata = ((telemetry.REQUEST_ID_HEADER, "x" * length),)
+        await stub.ClassifyImage(REQUEST, metadata=metadata)
+    assert servicer.ids[0] == "x" * MAX_REQUEST_ID_LENGTH
+    assert len(servicer.ids[1]) == 32
+
+
+async def test_concurrent_requests_do_not_see_each_others_id(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    async def call(number: int) -> None:
+        telemetry.request_id.set(f"id-{number}")
+        await stub.ClassifyImage(REQUEST)
+
+    await asyncio.gather(*(call(number) for number in range(20)))
+    assert sorted(servicer.ids) == sorted(f"id-{number}" for number in range(20))
+
+
+async def test_unavailable_is_tried_again_and_other_errors_are_not(
+    stub: GatewayServiceStub, servicer: Remembering
+) -> None:
+    servicer.failures = 2
+    await stub.ClassifyImage(REQUEST)
+    assert len(servicer.seen) == 3
+    with pytest.raises(aio.AioRpcError) as caught:
+        await stub.IngestListing(pb.IngestListingRequest())
+    assert isinstance(from_rpc_error(caught.value), QueueFullError)
+    assert len(servicer.seen) == 4
+    trailers = dict(caught.value.trailing_metadata() or ())
+    assert trailers["grpc-retry-pushback-ms"] == "10"

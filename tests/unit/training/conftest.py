@@ -1,0 +1,77 @@
+"""What the pipeline's steps leave for one another, made once: a marketplace up to a bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from training.config import TrainConfig
+
+LISTINGS = 80
+# 32 pixels are the least that ResNet50 makes something of; the prepared photos have the same size,
+# so that nothing is scaled twice.
+SIZE = 32
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory that is gone after the session: runs and bundles take hundreds of megabytes."""
+    folder = tmp_path_factory.mktemp("workshop")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A directory that is gone after the test, for what is too large to keep."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def marketplace(workshop: Path) -> Path:
+    """A raw catalogue."""
+    from training.sample import write_sample
+
+    write_sample(workshop / "marketplace", listings=LISTINGS, queries=0)
+    return workshop / "marketplace"
+
+
+@pytest.fixture(scope="session")
+def data(workshop: Path, marketplace: Path) -> Path:
+    """The prepared data set."""
+    from training.prepare import prepare
+
+    prepare(marketplace, workshop / "data", image_size=SIZE)
+    return workshop / "data"
+
+
+@pytest.fixture(scope="session")
+def config() -> TrainConfig:
+    """A run of seconds."""
+    return TrainConfig("none", image_size=SIZE, head_units=16, epochs=2, batch_size=32)
+
+
+@pytest.fixture(scope="session")
+def run(workshop: Path, data: Path, config: TrainConfig) -> Path:
+    """A complete run, evaluated."""
+    from training.evaluate import evaluate
+    from training.train import train
+
+    train(data, workshop / "run", config)
+    evaluate(data, workshop / "run")
+    return workshop / "run"
+
+
+@pytest.fixture(scope="session")
+def bundle(workshop: Path, data: Path, run: Path) -> Path:
+    """Its bundle."""
+    from training.export import export
+
+    export(data, run, workshop / "bundle")
+    return workshop / "bundle"
