@@ -77,7 +77,8 @@ def _label(
 
 
 def _fitted(text: str, size: int, width: int) -> str:
-    """Returns the text, cut with an ellipsis if it is wider than `width` pixels."""
+    """Returns the text in one line, cut with an ellipsis if it is wider than `width` pixels."""
+    text = " ".join(text.split())  # a title may hold line breaks
     font = _font(size)
     if font.getlength(text) <= width:
         return text

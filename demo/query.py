@@ -6,8 +6,8 @@ from pathlib import Path
 
 import grpc
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lookalike.errors import StartupError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -29,8 +29,8 @@ def show(answer: pb.FindSimilarListingsResponse, photo: Path) -> None:
     """Prints the answer as a table."""
     console = Console()
     best = answer.classification.scores[0]
-    console.print(f"\n{escape(str(photo))}")
-    console.print(f"category   [bold]{escape(best.category)}[/bold]")
+    console.print(Text(f"\n{photo}"))
+    console.print(Text.assemble("category   ", (best.category, "bold")))
     console.print(f"confidence [bold]{best.probability:.0%}[/bold]\n")
     table = Table("", "similar listing", "category", "price", "distance", title_justify="left")
     for column in (table.columns[3], table.columns[4]):
@@ -38,6 +38,6 @@ def show(answer: pb.FindSimilarListingsResponse, photo: Path) -> None:
     for rank, hit in enumerate(answer.listings, 1):
         listing = hit.listing
         price = f"£{listing.price:,.2f}" if listing.HasField("price") else ""
-        words = (escape(listing.title), escape(listing.category))  # a title may hold [brackets]
+        words = (Text(listing.title), Text(listing.category))  # they may hold [markup]
         table.add_row(str(rank), *words, price, f"{hit.distance:.3f}")
     console.print(table)

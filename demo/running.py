@@ -31,7 +31,11 @@ def start(files: DemoFiles) -> LocalStack:
     )
     stack.start()
     pids = {service.module: service.pid for service in stack.services}
-    files.processes.write_text(json.dumps(pids, indent=2) + "\n")
+    try:
+        files.processes.write_text(json.dumps(pids, indent=2) + "\n")
+    except BaseException:
+        stack.stop()  # or nobody would know of them
+        raise
     return stack
 
 
@@ -59,7 +63,7 @@ def _remembered(file: Path) -> dict[str, int]:
         return {str(module): int(pid) for module, pid in json.loads(file.read_text()).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise StartupError(f"{file}: not a list of processes: {error}") from None
 
 

@@ -60,6 +60,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
             case "image":
                 found = await self._finder.find_by_image(request.image, request.k, budget)
             case "item_id":
+                _check_id(request.item_id, "item_id")
                 found = await self._finder.find_by_item(request.item_id, request.k, budget)
             case _:
                 raise InvalidArgumentError("set image or item_id", field="query")
@@ -93,14 +94,16 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         return Budget(self._default_timeout_s if remaining is None else remaining)
 
 
+def _check_id(value: str, field: str) -> None:
+    if not 1 <= len(value) <= MAX_ID_LENGTH:
+        raise InvalidArgumentError(
+            f"{field} has {len(value)} characters; it must have 1 to {MAX_ID_LENGTH}", field=field
+        )
+
+
 def _checked_listing(message: pb.Listing) -> Listing:
-    for name in ("item_id", "product_id"):
-        length = len(getattr(message, name))
-        if not 1 <= length <= MAX_ID_LENGTH:
-            raise InvalidArgumentError(
-                f"{name} has {length} characters; it must have 1 to {MAX_ID_LENGTH}",
-                field=f"listing.{name}",
-            )
+    _check_id(message.item_id, "listing.item_id")
+    _check_id(message.product_id, "listing.product_id")
     limits = {
         "category": MAX_CATEGORY_LENGTH,
         "title": MAX_TEXT_LENGTH,

@@ -1,7 +1,8 @@
 """The embedder and the index as the gateway sees them: one channel each, domain types both ways.
 
-An upstream's client errors (a bad image, an unknown item) are passed on unchanged. That it cannot
-be reached becomes UpstreamUnavailableError naming it.
+An upstream's client errors (a bad image, an unknown item) are passed on unchanged, but for a field
+that only the index's requests have. That an upstream cannot be reached becomes
+UpstreamUnavailableError naming it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,16 @@ from lookalike.status import from_rpc_error
 
 _EMBEDDER = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _INDEX = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
+
+# gRPC cancels calls that reach a stopping server before it takes them up.
+_UNAVAILABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+# Fields of the index's requests, and where they come from in the gateway's.
+_FIELDS = {
+    "queries[0].item_id": "item_id",
+    "queries[0].vector.embedding_space": "image",
+    "items[0].vector.embedding_space": "image",
+}
 
 
 class _Upstream:
@@ -58,7 +69,7 @@ class _Upstream:
                 yield
         except aio.AioRpcError as rpc_error:
             error = from_rpc_error(rpc_error)
-            if error.code is grpc.StatusCode.UNAVAILABLE:
+            if error.code in _UNAVAILABLE:
                 raise UpstreamUnavailableError(
                     f"the {self.name} at {self._target} cannot be reached: {error.message}",
                     metadata={"upstream": self.name},
@@ -66,6 +77,7 @@ class _Upstream:
                 ) from None
             if isinstance(error, ForeignError):
                 raise ForeignError(f"{self.name}: {error.message}", code=error.code) from None
+            error.field = _FIELDS.get(error.field, error.field)
             raise error from None
 
 

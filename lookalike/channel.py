@@ -52,6 +52,8 @@ def open_channel(
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 10_000),
+            # gRPC's own two minutes would leave a server that is back unused for that long.
+            ("grpc.max_reconnect_backoff_ms", 5_000),
         ],
         interceptors=[_ForwardRequestId()],
     )

@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.config import TrainConfig
@@ -64,10 +65,14 @@ def _prepare(options: argparse.Namespace) -> None:
     ).report
     dropped = ", ".join(f"{count} {reason}" for reason, count in report["listings_dropped"].items())
     print(f"{report['listings']} listings kept; dropped: {dropped or 'none'}")
-    print(f"{report['photos']} photos kept; {len(report['photos_rejected'])} rejected:")
+    print(f"{report['photos']} photos kept; {_counted(report['photos_rejected'], 'rejected')}")
     for problem in report["photos_rejected"]:
         print(f"  {problem}")
     print("photos by split: " + str(report["photos_by_split"]))
+
+
+def _counted(problems: Sequence[str], what: str) -> str:
+    return f"{len(problems)} {what}:" if problems else f"none {what}"
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -116,7 +121,7 @@ def _embed(options: argparse.Namespace) -> None:
     from training.embed import embed
 
     embedded = embed(options.bundle, options.data, options.out, precision=options.precision)
-    print(f"{embedded.file}: {embedded.photos} photos; {len(embedded.problems)} failed:")
+    print(f"{embedded.file}: {embedded.photos} photos; {_counted(embedded.problems, 'failed')}")
     for problem in embedded.problems:
         print(f"  {problem}")
 
@@ -131,6 +136,13 @@ def _index(options: argparse.Namespace) -> None:
     )
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows every option's default, where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return super()._get_help_string(action) if action.default not in {None, ""} else action.help
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training",
@@ -143,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=summary,
             description=summary,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         added.set_defaults(step=function)
         return added
@@ -163,22 +175,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="prepared data set")
     train.add_argument("--out", type=Path, required=True, help="run to write or go on with")
     train.add_argument("--weights", required=True, help="imagenet, none, or a state_dict file")
-    train.add_argument(
-        "--stage", choices=("frozen", "all"), default="frozen", help="what is trained"
-    )
-    train.add_argument(
-        "--stride-in-1x1", action="store_true", help="the weights are of the original ResNet50"
-    )
     for field in dataclasses.fields(TrainConfig):
-        if field.name not in {"weights", "stage", "stride_in_1x1"}:
+        if field.metadata:
             option = "--" + field.name.replace("_", "-")
-            kind = {"int": int, "float": float}[str(field.type)]
-            train.add_argument(option, type=kind, default=field.default, help=" ")
+            kind = {"bool": None, "int": int, "float": float, "str": str}[str(field.type)]
+            more = {"action": "store_true"} if kind is None else {"type": kind}
+            train.add_argument(option, default=field.default, **field.metadata, **more)
 
     evaluate = step("evaluate", _evaluate, "Judges a run on photos that it never saw.")
     evaluate.add_argument("--data", type=Path, required=True, help="prepared data set")
     evaluate.add_argument("--run", type=Path, required=True, help="complete run")
-    evaluate.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    evaluate.add_argument(
+        "--split", choices=("train", "validation", "test"), default="test", help="photos to judge"
+    )
 
     export = step("export", _export, "Writes the model bundle of an evaluated run.")
     export.add_argument("--data", type=Path, required=True, help="prepared data set")
@@ -190,7 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("--bundle", type=Path, required=True, help="model bundle")
     embed.add_argument("--data", type=Path, required=True, help="raw catalogue")
     embed.add_argument("--out", type=Path, required=True, help="Parquet file to write")
-    embed.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    embed.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="auto: bf16 where the CPU computes in it natively, else fp32",
+    )
 
     index = step("index", _index, "Writes vectors to a running index service.")
     index.add_argument("--vectors", type=Path, required=True, help="what embed wrote")

@@ -5,46 +5,45 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from training.errors import TrainingError
 from training.files import write_json
 
+STAGES = ("frozen", "all")
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    """Declares a setting with its default and what `train --help` says of it."""
+    return field(default=default, metadata={"help": text, **more})
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `train`; the command line's options have the same names.
+    """Settings of `train`; the command line's options have the same names and texts."""
 
-    Attributes:
-        weights: `imagenet` (torchvision's IMAGENET1K_V2, downloaded), `none`, or a file with a
-            ResNet50 state_dict (.pt, .pth or .safetensors).
-        stage: `frozen` trains the head on features computed once; `all` trains every layer.
-        image_size: Side of the network's square input, in pixels.
-        stride_in_1x1: Whether the weights are of the original ResNet variant; see `Architecture`.
-        head_units: Width of the head's hidden layer; 0 for a linear head.
-        dropout: Probability of dropping a head input while training.
-        epochs: Passes over the training split.
-        batch_size: Photos of one step.
-        learning_rate: Peak of the schedule: linear warm-up over the first tenth, then cosine.
-        weight_decay: AdamW's.
-        label_smoothing: Share of the target spread over the other categories.
-        seed: Of initialisation, shuffling and augmentation.
-    """
-
+    # `imagenet` (torchvision's IMAGENET1K_V2, downloaded), `none`, or a file with a ResNet50's
+    # state_dict (.pt, .pth or .safetensors)
     weights: str
-    stage: str = "frozen"
-    image_size: int = 224
-    stride_in_1x1: bool = False
-    head_units: int = 1024
-    dropout: float = 0.5
-    epochs: int = 30
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    seed: int = 7
+    stage: str = _option(
+        "frozen", "frozen: the head, on features computed once; all: every layer", choices=STAGES
+    )
+    image_size: int = _option(224, "side of the network's square input, in pixels")
+    stride_in_1x1: bool = _option(
+        False, "the weights are of the original ResNet50, which strides in 1x1 convolutions"
+    )
+    head_units: int = _option(1024, "width of the head's hidden layer; 0 for a linear head")
+    dropout: float = _option(0.5, "probability of dropping a head's input while training")
+    epochs: int = _option(30, "passes over the training split")
+    batch_size: int = _option(256, "photos of one step")
+    learning_rate: float = _option(
+        1e-3, "peak of the schedule: linear warm-up over the first tenth, then cosine"
+    )
+    weight_decay: float = _option(1e-4, "AdamW's")
+    label_smoothing: float = _option(0.1, "share of the target spread over the other categories")
+    seed: int = _option(7, "of initialisation, shuffling and augmentation")
 
     def __post_init__(self) -> None:
         """Raises TrainingError naming the first setting that is out of its range."""
@@ -57,7 +56,7 @@ class TrainConfig:
             "learning_rate": 0 < self.learning_rate < math.inf or "above 0",
             "weight_decay": 0 <= self.weight_decay < math.inf or "at least 0",
             "label_smoothing": 0 <= self.label_smoothing < 1 or "from 0 to below 1",
-            "stage": self.stage in {"frozen", "all"} or "`frozen` or `all`",
+            "stage": self.stage in STAGES or "`frozen` or `all`",
         }
         for name, allowed in ranges.items():
             if allowed is not True:

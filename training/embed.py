@@ -158,8 +158,8 @@ def _problems_file(out: Path) -> Path:
 
 def _made_from(out: Path) -> bytes:
     try:
-        return bytes((pq.read_schema(out).metadata or {}).get(_KEY, b""))
-    except (OSError, pa.ArrowInvalid):
+        return bytes(pq.read_schema(out).metadata[_KEY])
+    except (OSError, KeyError, TypeError, pa.ArrowInvalid):  # TypeError: it has no metadata
         raise TrainingError(f"{out}: is there already, and is not a file of `embed`") from None
 
 

@@ -22,7 +22,7 @@ from training.features import frozen_features
 from training.files import write_json
 from training.metrics import classification_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
-from training.prepare import Prepared, load_prepared
+from training.prepare import Prepared, check_same_data, load_prepared
 
 
 def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
@@ -34,6 +34,8 @@ def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
         split: `train`, `validation` or `test`.
     """
     prepared = load_prepared(data)
+    # Split otherwise, the data would have it judged on photos that it was trained on.
+    check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
     side = (prepared.photos["split"] == split).to_numpy()
     if not side.any():

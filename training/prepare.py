@@ -127,6 +127,20 @@ def load_prepared(path: Path) -> Prepared:
     )
 
 
+def check_same_data(prepared: Prepared, run: Path, advice: str) -> None:
+    """Raises if a run was started on other data; one that was not started yet takes any."""
+    file = run / "data.json"
+    if not file.exists():
+        return
+    theirs, mine = read_json(file, "what a run was trained on"), prepared.report["options"]
+    changed = [name for name in mine if mine[name] != theirs.get(name)]
+    if changed:
+        raise TrainingError(
+            f"{file}: the run was started on other data than {prepared.path} (another "
+            f"{', '.join(changed)}); {advice}"
+        )
+
+
 def _read_table(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)

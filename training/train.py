@@ -27,7 +27,7 @@ from training.errors import TrainingError
 from training.features import frozen_features
 from training.files import read_json, replacing, write_json
 from training.model import CATEGORY_OUTPUT, build_network
-from training.prepare import Prepared, load_prepared
+from training.prepare import Prepared, check_same_data, load_prepared
 
 import lightning  # isort: skip
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar  # isort: skip
@@ -106,7 +106,7 @@ def train(data: Path, out: Path, config: TrainConfig) -> dict[str, Any]:
     prepared = load_prepared(data)
     if (out / "config.json").exists():
         config.check_same(TrainConfig.load(out / "config.json"), out / "config.json")
-    _check_same_data(prepared, out / "data.json")
+    check_same_data(prepared, out, "use another --out, or remove the directory")
     if (out / "run.json").exists():
         return dict(read_json(out / "run.json", "a run's report"))
     out.mkdir(parents=True, exist_ok=True)
@@ -134,18 +134,6 @@ def train(data: Path, out: Path, config: TrainConfig) -> dict[str, Any]:
             weights_only=True,
         )  # fmt: skip
     return _finish(out, module, checkpoint, config)
-
-
-def _check_same_data(prepared: Prepared, file: Path) -> None:
-    if not file.exists():
-        return
-    theirs, mine = read_json(file, "what a run was trained on"), prepared.report["options"]
-    changed = [name for name in mine if mine[name] != theirs.get(name)]
-    if changed:
-        raise TrainingError(
-            f"{file}: the run was started on other data than {prepared.path} (another "
-            f"{', '.join(changed)}); use another --out, or remove the directory"
-        )
 
 
 def _loaders(

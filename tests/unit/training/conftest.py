@@ -75,3 +75,21 @@ def bundle(workshop: Path, data: Path, run: Path) -> Path:
 
     export(data, run, workshop / "bundle")
     return workshop / "bundle"
+
+
+@pytest.fixture(scope="session")
+def vectors(workshop: Path, marketplace: Path, bundle: Path) -> Path:
+    """The catalogue's vectors."""
+    from training.embed import embed
+
+    return embed(bundle, marketplace, workshop / "vectors.parquet").file
+
+
+@pytest.fixture
+def own_run(run: Path, scratch: Path) -> Path:
+    """A complete run that the test may change; its weights, which are large, are linked to."""
+    (scratch / "run").mkdir()
+    for name in ("config.json", "data.json", "run.json", "metrics.json"):
+        shutil.copyfile(run / name, scratch / "run" / name)
+    (scratch / "run/model.safetensors").symlink_to(run / "model.safetensors")
+    return scratch / "run"

@@ -1,0 +1,134 @@
+"""The contact sheet: its size, that every card is drawn, and that nothing runs out of its place."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from demo.contact_sheet import CARD_SIDE, GAP, MARGIN, QUERY_SIDE, Card, draw_contact_sheet
+
+Colour = tuple[int, ...]
+
+RED, BLUE, PAPER = (200, 30, 30), (30, 30, 200), (255, 255, 255)
+TOP = MARGIN + 36
+LEFT = MARGIN + QUERY_SIDE + 2 * GAP
+LONG = "Wardrobe with mirrors, drawers and a rail " * 5
+
+
+def photo(folder: Path, colour: Colour, size: tuple[int, int] = (80, 60)) -> Path:
+    file = folder / f"{colour}.png"
+    Image.new("RGB", size, colour).save(file)
+    return file
+
+
+def card(folder: Path, colour: Colour, heading: str = "Lamp", *lines: str) -> Card:
+    return Card(photo(folder, colour), heading, lines)
+
+
+def sheet(folder: Path, query: Card, hits: list[Card]) -> Image.Image:
+    out = folder / "made/result.png"
+    draw_contact_sheet(query, hits, out)
+    return Image.open(io.BytesIO(out.read_bytes())).convert("RGB")
+
+
+def colours(image: Image.Image, box: tuple[int, int, int, int]) -> set[Colour]:
+    found = image.crop(box).getcolors(1 << 20)
+    assert found is not None
+    return {colour for _, colour in found if isinstance(colour, tuple)}
+
+
+def below(number: int) -> tuple[int, int, int, int]:
+    """The place of a hit's caption."""
+    left = LEFT + number * (CARD_SIDE + GAP)
+    return (left, TOP + CARD_SIDE, left + CARD_SIDE, TOP + CARD_SIDE + 110)
+
+
+def test_the_sheet_holds_the_query_and_every_hit_in_order(tmp_path: Path) -> None:
+    shades = [(20 * number, 100, 50) for number in range(5)]
+    image = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, shade) for shade in shades])
+
+    assert image.getpixel((MARGIN + QUERY_SIDE // 2, TOP + QUERY_SIDE // 2)) == RED
+    middles = [LEFT + n * (CARD_SIDE + GAP) + CARD_SIDE // 2 for n in range(5)]
+    assert [image.getpixel((x, TOP + CARD_SIDE // 2)) for x in middles] == shades
+
+
+@pytest.mark.parametrize("hits", [0, 1, 5])
+def test_the_sheet_is_as_wide_as_its_cards(tmp_path: Path, hits: int) -> None:
+    image = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE)] * hits)
+
+    columns = max(1, hits)
+    assert image.width == 2 * MARGIN + QUERY_SIDE + GAP + columns * (CARD_SIDE + GAP)
+    assert image.height > TOP + QUERY_SIDE + MARGIN
+
+
+def test_a_heading_and_every_line_are_written(tmp_path: Path) -> None:
+    bare = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "")])
+    assert colours(bare, below(0)) == {PAPER}
+    written = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "Lamp", "£5", "near")])
+    rows = [
+        y for y in range(below(0)[1], below(0)[3])
+        if colours(written, (below(0)[0], y, below(0)[2], y + 1)) != {PAPER}
+    ]  # fmt: skip
+    lines = sum(1 for y in rows if y - 1 not in rows)
+    assert lines == 3
+
+
+def test_a_heading_is_green_where_the_hit_agrees(tmp_path: Path) -> None:
+    agreeing = Card(photo(tmp_path, BLUE), "Lamp", [], agrees=True)
+    image = sheet(tmp_path, card(tmp_path, RED), [agreeing, card(tmp_path, BLUE)])
+
+    green, ink = (any(g > r + 60 for r, g, _ in colours(image, below(n))) for n in (0, 1))
+    assert green
+    assert not ink
+
+
+@pytest.mark.parametrize("title", ["Wardrobe with a mirror and a rail", LONG])
+def test_a_long_title_is_cut_within_its_card(tmp_path: Path, title: str) -> None:
+    long, blank = card(tmp_path, BLUE, title, title), card(tmp_path, BLUE, "")
+    image = sheet(tmp_path, Card(photo(tmp_path, RED), title, [title]), [long, blank, long])
+
+    assert colours(image, below(0)) != {PAPER}
+    assert colours(image, below(1)) == {PAPER}, "the first card's title ends before the second's"
+    first, last = below(0)[0], below(2)[2]
+    assert colours(image, (first - 2 * GAP + 1, TOP, first, image.height)) == {PAPER}
+    assert colours(image, (last, TOP, image.width, image.height)) == {PAPER}
+
+
+def test_a_title_with_line_breaks_keeps_to_one_line(tmp_path: Path) -> None:
+    whole = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "Lamp and shade", "£5")])
+    broken = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "Lamp\nand\r shade", "£5")])
+
+    assert broken.tobytes() == whole.tobytes()
+
+
+def test_photos_of_any_shape_fill_their_place(tmp_path: Path) -> None:
+    for size in ((1, 1), (900, 10), (10, 900)):
+        hit = Card(photo(tmp_path, BLUE, size), "Lamp", [])
+        image = sheet(tmp_path, card(tmp_path, RED), [hit])
+        inside = (LEFT + 1, TOP + 1, LEFT + CARD_SIDE - 1, TOP + CARD_SIDE - 1)
+        assert colours(image, inside) == {BLUE}
+
+
+def test_a_photo_that_is_stored_turned_is_shown_upright(tmp_path: Path) -> None:
+    turned = Image.new("RGB", (60, 60), BLUE)
+    turned.paste(RED, (0, 0, 30, 60))  # red at the left; with orientation 6 that is the top
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    hit = Card(tmp_path / "turned.png", "", [])
+    image = sheet(tmp_path, card(tmp_path, RED), [hit])
+
+    middle = LEFT + CARD_SIDE // 2
+    assert image.getpixel((middle, TOP + 20)) == RED
+    assert image.getpixel((middle, TOP + CARD_SIDE - 20)) == BLUE
+
+
+def test_a_missing_photo_is_named_and_no_sheet_is_written(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
+        draw_contact_sheet(card(tmp_path, RED), [Card(missing, "Lamp", [])], tmp_path / "out.png")
+
+    assert not (tmp_path / "out.png").exists()

@@ -1,0 +1,275 @@
+"""A catalogue's vectors: what a row holds, what is listed as failed, what a second run computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import training.embed
+from embedder_service import bundle as bundles
+from embedder_service.bundle import Bundle
+from embedder_service.engines import Engine, load_engine
+from embedder_service.preprocessing import preprocess
+from training.categories import CATEGORIES
+from training.embed import EMBEDDING_SPACE, catalogue_photos, embed, vector_column
+from training.errors import TrainingError
+from training.images import LIMITS, photo_path
+
+VECTOR = "vector:category"
+BROKEN = ("empty", "truncated", "text", "missing")  # of the sample's oddities; one photo of each
+
+
+class InterruptionError(Exception):
+    """Ends an embedding halfway."""
+
+
+class Counting:
+    """An engine that counts photos, and may fail."""
+
+    name = "openvino"
+
+    def __init__(self, engine: Engine, fail_after: float) -> None:
+        self.precision = engine.precision
+        self.photos = 0
+        self._engine = engine
+        self._fail_after = fail_after
+
+    def infer(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        if self.photos + len(batch) > self._fail_after:
+            raise InterruptionError
+        self.photos += len(batch)
+        return self._engine.infer(batch)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, fail_after: float = float("inf")) -> list[Counting]:
+    """Makes every engine a counting one; returns the list that they are put on."""
+    engines: list[Counting] = []
+
+    def load_counting(*arguments: Any, **options: Any) -> Counting:
+        engines.append(Counting(load_engine(*arguments, **options), fail_after))
+        return engines[-1]
+
+    monkeypatch.setattr(training.embed, "load_engine", load_counting)
+    return engines
+
+
+def rewritten(bundle: Path, out: Path, **changes: Any) -> Path:
+    """Writes the bundle again with something else in its manifest."""
+    loaded = bundles.load(bundle)
+    facts = {
+        name: getattr(loaded.manifest, name)
+        for name in ("name", "labels", "architecture", "preprocessing", "outputs", "metrics")
+    }
+    files = {name: loaded.file(name) for name in loaded.manifest.files}
+    return bundles.write(out, **(facts | {"version": "", "files": files} | changes)).path
+
+
+def catalogue(folder: Path, *, category: str = "Appliances", price: str = "£3.00") -> Path:
+    """One listing with one photo, which is not there."""
+    (folder / "images").mkdir(parents=True)
+    header = ",id,product_name,category,product_description,price,location"
+    listing = f"0,oven,Oven,{category},Hot.,{price},Leeds"
+    (folder / "Products.csv").write_text(f"{header}\n{listing}\n")
+    (folder / "Images.csv").write_text(",id,product_id\n0,photo,oven\n")
+    return folder
+
+
+def test_every_photo_of_a_clean_listing_is_a_row_or_a_problem(
+    vectors: Path, marketplace: Path, bundle: Path
+) -> None:
+    photos = catalogue_photos(marketplace, bundles.load(bundle).manifest.labels)
+    rows = pq.read_table(vectors).to_pandas()
+    problems = json.loads(vectors.with_suffix(".problems.json").read_text())
+    failed = [problem.split(".jpg: ")[0] for problem in problems]
+
+    assert len(failed) == len(BROKEN)
+    assert [i for i in photos["image_id"] if i not in failed] == rows["image_id"].tolist()
+    assert set(failed) < set(photos["image_id"])
+    reasons = " | ".join(sorted(problem.split(".jpg: ")[1] for problem in problems))
+    assert reasons.startswith("image cannot be decoded: ")
+    assert "| image is empty (0 bytes) | image is not one of JPEG, " in reasons
+    assert reasons.endswith(" | no such file")
+
+
+def test_a_row_tells_of_the_listing_beside_the_vector(vectors: Path, marketplace: Path) -> None:
+    table = pq.read_table(vectors)
+    about = ["image_id", "product_id", "category", "title", "price", "location"]
+    listings = catalogue_photos(marketplace, CATEGORIES)
+
+    assert table.column_names == [*about, VECTOR]
+    assert vector_column("category") == VECTOR
+    assert table.schema.field(VECTOR).type == pa.list_(pa.float32(), 13)
+    rows = {row["image_id"]: row for row in table.select(about).to_pylist()}
+    told = listings[listings["image_id"].isin(rows)].to_dict("records")
+    assert told == list(rows.values())
+
+
+def test_the_files_metadata_name_the_embedding_space(vectors: Path, bundle: Path) -> None:
+    space = bundles.load(bundle).manifest.embedding_space
+
+    assert pq.read_schema(vectors).metadata[EMBEDDING_SPACE].decode() == space
+
+
+def test_a_vector_is_the_engines_for_that_photo(
+    vectors: Path, marketplace: Path, bundle: Path
+) -> None:
+    table = pq.read_table(vectors).to_pandas()
+    engine = load_engine(bundles.load(bundle), name="openvino", precision="auto", threads=2)
+    spread = np.stack(table[VECTOR]).std()
+    for row in (0, 50, len(table) - 1):
+        photo = photo_path(marketplace / "images", table["image_id"][row]).read_bytes()
+        expected = engine.infer(preprocess(photo, 32, LIMITS)[None])["category"][0]
+        # bf16, where the CPU has it, keeps three digits
+        np.testing.assert_allclose(table[VECTOR][row], expected, atol=0.1 * spread)
+    assert len(np.unique(np.stack(table[VECTOR]), axis=0)) > 0.9 * len(table)
+
+
+def test_a_second_run_returns_at_once_and_touches_nothing(
+    vectors: Path, marketplace: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = vectors.stat().st_mtime_ns
+    monkeypatch.delattr(training.embed, "load_engine")
+    again = embed(bundle, marketplace, vectors)
+
+    assert again.photos == pq.read_metadata(vectors).num_rows
+    assert len(again.problems) == len(BROKEN)
+    assert vectors.stat().st_mtime_ns == before
+
+
+def test_an_interrupted_run_goes_on_with_the_next_part(
+    vectors: Path, marketplace: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.embed, "CHUNK", 40)
+    out = tmp_path / "vectors.parquet"
+    whole = pq.read_table(vectors)
+    assert 120 < len(whole) < 156, "four parts"
+    with monkeypatch.context() as patched:
+        counting(patched, fail_after=90)
+        with pytest.raises(InterruptionError):
+            embed(bundle, marketplace, out)
+    assert not out.exists()
+    assert not out.with_suffix(".problems.json").exists()
+    parts = sorted(tmp_path.glob(".vectors-*.parts/*"))
+    assert [part.name for part in parts] == ["00000.parquet", "00001.parquet"]
+    done = sum(pq.read_table(part)["problem"].to_pylist().count("") for part in parts)
+
+    engines = counting(monkeypatch)
+    embedded = embed(bundle, marketplace, out)
+    assert [engine.photos for engine in engines] == [len(whole) - done]
+    assert embedded.photos == len(whole)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "vectors.parquet",
+        "vectors.problems.json",
+    ]
+    resumed = pq.read_table(out)
+    assert resumed.drop_columns(VECTOR).equals(whole.drop_columns(VECTOR))
+    assert len(embedded.problems) == len(BROKEN)
+    again, before = (np.stack(table[VECTOR].to_numpy()) for table in (resumed, whole))
+    np.testing.assert_allclose(again, before, atol=0.1 * before.std())  # batches were cut otherwise
+
+
+def test_what_changes_the_vectors_has_them_computed_anew(
+    marketplace: Path, bundle: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = counting(monkeypatch)
+    out = scratch / "vectors.parquet"
+    preprocessing = bundles.load(bundle).manifest.preprocessing
+    other = rewritten(
+        bundle, scratch / "other", preprocessing=dataclasses.replace(preprocessing, std=(1, 1, 1))
+    )
+    data = scratch / "data"
+    shutil.copytree(marketplace, data)
+    embed(bundle, data, out)
+    embed(bundle, data, out, precision="fp32")
+    embed(other, data, out, precision="fp32")
+    products = (data / "Products.csv").read_bytes()
+    (data / "Products.csv").write_bytes(products.replace("£".encode(), "£1".encode()))
+    embedded = embed(other, data, out, precision="fp32")
+
+    assert [engine.photos for engine in engines] == [embedded.photos] * 4
+    space = bundles.load(other).manifest.embedding_space
+    assert space != bundles.load(bundle).manifest.embedding_space
+    assert pq.read_schema(out).metadata[EMBEDDING_SPACE].decode() == space
+    assert not list(scratch.glob(".vectors-*")), "no parts are left"
+
+
+def test_another_version_of_the_same_model_computes_nothing(
+    vectors: Path, marketplace: Path, bundle: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = rewritten(bundle, scratch / "again", version="2")
+    monkeypatch.delattr(training.embed, "load_engine")
+
+    assert embed(again, marketplace, vectors).photos == pq.read_metadata(vectors).num_rows
+
+
+def test_a_catalogue_whose_photos_all_fail_gives_a_file_without_rows(
+    bundle: Path, tmp_path: Path
+) -> None:
+    data = catalogue(tmp_path / "data")
+    embedded = embed(bundle, data, tmp_path / "vectors.parquet")
+
+    assert (embedded.photos, embedded.problems) == (0, ["photo.jpg: no such file"])
+    assert pq.read_table(tmp_path / "vectors.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("content", ["no table", None])
+def test_a_file_of_something_else_is_not_replaced(
+    marketplace: Path, bundle: Path, tmp_path: Path, content: str | None
+) -> None:
+    out = tmp_path / "notes.parquet"
+    if content is None:
+        out.mkdir()
+    else:
+        out.write_text(content)
+    with pytest.raises(TrainingError) as refused:
+        embed(bundle, marketplace, out)
+
+    assert str(refused.value) == f"{out}: is there already, and is not a file of `embed`"
+    assert out.is_dir() if content is None else out.read_text() == content
+
+
+def test_a_table_of_something_else_is_not_replaced(
+    marketplace: Path, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "listings.parquet"
+    pd.DataFrame({"precious": [1]}).to_parquet(out)
+    before = out.read_bytes()
+    with pytest.raises(TrainingError, match="is there already, and is not a file of `embed`"):
+        embed(bundle, marketplace, out)
+
+    assert out.read_bytes() == before
+
+
+def test_a_catalogue_without_a_complete_listing_is_refused(bundle: Path, tmp_path: Path) -> None:
+    data = catalogue(tmp_path / "data", price="N/A")
+    with pytest.raises(TrainingError, match=r"data: no photo of a complete listing to embed"):
+        embed(bundle, data, tmp_path / "vectors.parquet")
+
+
+def test_a_category_that_the_model_does_not_know_is_refused(
+    tiny_bundle: Bundle, marketplace: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"Products\.csv: .* not one of the 13 known: category"):
+        embed(tiny_bundle.path, marketplace, tmp_path / "vectors.parquet")
+
+
+def test_every_output_of_the_model_is_a_column(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    data = catalogue(tmp_path / "data", category="category 4")
+    table = pq.read_table(embed(tiny_bundle.path, data, tmp_path / "vectors.parquet").file)
+
+    assert table.column_names[-2:] == ["vector:category", "vector:style"]
+    assert table.schema.field("vector:style").type == pa.list_(pa.float32(), 4)
+
+
+def test_a_bundle_that_is_not_there_is_named(marketplace: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"nowhere/manifest\.json: missing; is this the direct"):
+        embed(tmp_path / "nowhere", marketplace, tmp_path / "vectors.parquet")

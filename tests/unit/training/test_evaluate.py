@@ -1,0 +1,125 @@
+"""Judging a run: on which photos, by which weights, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.config import TrainConfig
+from training.errors import TrainingError
+from training.evaluate import _logits, evaluate, load_run
+from training.prepare import load_prepared, prepare
+
+
+def refusal(data: Path, run: Path) -> str:
+    with pytest.raises(TrainingError) as refused:
+        evaluate(data, run)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_the_photos_of_the_split_are_judged_and_no_others(
+    data: Path, own_run: Path, split: str
+) -> None:
+    metrics = evaluate(data, own_run, split=split)
+    photos = load_prepared(data).photos
+    side = photos[photos["split"] == split]
+
+    assert metrics["split"] == split
+    assert metrics["photos"] == len(side)
+    counted = [row["photos"] for row in metrics["per_class"].values()]
+    assert counted == [(side["label"] == label).sum() for label in range(13)]
+    assert json.loads((own_run / "metrics.json").read_text()) == metrics
+
+
+def test_accuracy_is_that_of_the_runs_own_network(data: Path, own_run: Path) -> None:
+    prepared = load_prepared(data)
+    side = (prepared.photos["split"] == "train").to_numpy()
+    config, network = load_run(own_run, len(prepared.categories))
+    logits = _logits(network, config, prepared, side)
+    labels = prepared.photos["label"].to_numpy()[side]
+
+    accuracy = float((logits.argmax(1) == labels).mean())
+    assert evaluate(data, own_run, split="train")["accuracy"] == pytest.approx(accuracy)
+
+
+def test_frozen_features_and_the_whole_network_judge_alike(data: Path, run: Path) -> None:
+    prepared = load_prepared(data)
+    side = (prepared.photos["split"] == "test").to_numpy()
+    config, network = load_run(run, len(prepared.categories))
+    frozen = _logits(network, config, prepared, side)
+    whole = _logits(network, dataclasses.replace(config, stage="all"), prepared, side)
+
+    assert frozen.shape == whole.shape == (side.sum(), 13)
+    # bf16, where the CPU has it, keeps three digits
+    np.testing.assert_allclose(frozen, whole, atol=0.05 * np.abs(whole).max())
+
+
+def test_a_loaded_run_drops_nothing_out(data: Path, run: Path) -> None:
+    _, network = load_run(run, 13)
+
+    assert not any(module.training for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "missing; is this the directory of a run?"),
+        ("run.json", "the run is not complete; `train` goes on with it"),
+        ("model.safetensors", "cannot be loaded: "),
+    ],
+)
+def test_a_run_that_lacks_a_file_is_refused(
+    data: Path, own_run: Path, name: str, message: str
+) -> None:
+    (own_run / name).unlink()  # of the weights, the link alone
+    refused = refusal(data, own_run)
+
+    assert refused.startswith(str(own_run))
+    assert message in refused
+
+
+def test_weights_that_were_cut_short_are_refused_by_file(data: Path, own_run: Path) -> None:
+    weights = own_run / "model.safetensors"
+    half = weights.read_bytes()[:1000]
+    weights.unlink()
+    weights.write_bytes(half)
+
+    assert refusal(data, own_run).startswith(f"{weights}: cannot be loaded: ")
+
+
+def test_weights_of_another_head_are_refused_by_file(
+    data: Path, own_run: Path, config: TrainConfig
+) -> None:
+    dataclasses.replace(config, head_units=8).save(own_run / "config.json")
+
+    assert refusal(data, own_run).startswith(f"{own_run / 'model.safetensors'}: cannot be loaded: ")
+
+
+def test_a_split_without_photos_is_refused(data: Path, run: Path, scratch: Path) -> None:
+    for name in ("report.json", "categories.json", "listings.parquet"):
+        (scratch / "data").mkdir(exist_ok=True)
+        shutil.copyfile(data / name, scratch / "data" / name)
+    photos = pd.read_parquet(data / "photos.parquet")
+    photos[photos["split"] != "test"].to_parquet(scratch / "data/photos.parquet")
+
+    assert refusal(scratch / "data", run) == f"{scratch / 'data'}: the test split holds no photo"
+
+
+def test_other_data_than_the_runs_are_refused_since_it_may_have_seen_them(
+    marketplace: Path, run: Path, scratch: Path
+) -> None:
+    prepare(marketplace, scratch / "data", image_size=32, seed=8)
+    before = (run / "metrics.json").read_text()
+    refused = refusal(scratch / "data", run)
+
+    assert refused.startswith(f"{run / 'data.json'}: ")
+    assert "(another seed)" in refused
+    assert (run / "metrics.json").read_text() == before
