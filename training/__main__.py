@@ -61,7 +61,12 @@ def _prepare(options: argparse.Namespace) -> None:
     from training.prepare import prepare
 
     report = prepare(
-        options.data, options.out, image_size=options.image_size, seed=options.seed
+        options.data,
+        options.out,
+        image_size=options.image_size,
+        split_by=options.split_by,
+        split=options.split,
+        seed=options.seed,
     ).report
     dropped = ", ".join(f"{count} {reason}" for reason, count in report["listings_dropped"].items())
     print(f"{report['listings']} listings kept; dropped: {dropped or 'none'}")
@@ -136,6 +141,14 @@ def _index(options: argparse.Namespace) -> None:
     )
 
 
+def _parts(text: str) -> tuple[int, int, int]:
+    try:
+        train, validation, test = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not like 70/15/15") from None
+    return train, validation, test
+
+
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows every option's default, where it has one."""
 
@@ -169,6 +182,19 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--data", type=Path, required=True, help="raw catalogue")
     prepare.add_argument("--out", type=Path, required=True, help="prepared data set to write")
     prepare.add_argument("--image-size", type=int, default=256, help="side of the photos, pixels")
+    prepare.add_argument(
+        "--split-by",
+        choices=("listing", "image"),
+        default="listing",
+        help="listing: no listing and no file on two sides; image: photo by photo, which flatters",
+    )
+    prepare.add_argument(
+        "--split",
+        type=_parts,
+        default="70/15/15",
+        metavar="TRAIN/VALIDATION/TEST",
+        help="shares of the photos, of any sum",
+    )
     prepare.add_argument("--seed", type=int, default=7, help="of the split")
 
     train = step("train", _train, "Fine-tunes ResNet50 on a prepared data set.")

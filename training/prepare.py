@@ -23,7 +23,7 @@ from training.categories import CATEGORIES
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import CheckedPhoto, in_threads, prepare_photo
-from training.splits import SPLITS, assign_splits
+from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
 
 
@@ -43,21 +43,34 @@ class Prepared:
         return self.path / "images" / str(self.report["options"]["image_size"])
 
 
-def prepare(data: Path, out: Path, *, image_size: int = 256, seed: int = 7) -> Prepared:
+def prepare(
+    data: Path,
+    out: Path,
+    *,
+    image_size: int = 256,
+    split_by: str = "listing",
+    split: Parts = PARTS,
+    seed: int = 7,
+) -> Prepared:
     """Cleans the catalogue in `data` into `out`; what is there already is kept.
 
     Args:
         data: Holds Products.csv, Images.csv and images/.
         out: The prepared data set.
         image_size: Side of the letterboxed photos, in pixels.
+        split_by: What is never split; see `assign_splits`.
+        split: Shares of train, validation and test, of any sum.
         seed: Of the split.
     """
     if image_size < 1:
         raise TrainingError(f"image size is {image_size}; it must be at least 1")
+    check_rule(split_by, split)
     options = {
         "products_sha256": sha256_of_input(data / "Products.csv"),
         "images_sha256": sha256_of_input(data / "Images.csv"),
         "image_size": image_size,
+        "split_by": split_by,
+        "split": list(split),
         "seed": seed,
     }
     with contextlib.suppress(TrainingError):  # missing or damaged, so it is made anew
@@ -79,7 +92,7 @@ def prepare(data: Path, out: Path, *, image_size: int = 256, seed: int = 7) -> P
     checked = list(track(in_threads(check, ids), "Checking photos", total=len(ids)))
     rows["sha256"] = [photo.sha256 for photo in checked]
     photos = rows[rows["sha256"] != ""].merge(listings.table[["product_id", "label"]])
-    photos["split"] = assign_splits(photos, seed=seed)
+    photos["split"] = assign_splits(photos, seed=seed, by=split_by, parts=split)
     problems = [photo.problem for photo in checked if photo.problem]
     with_photo = listings.table["product_id"].isin(photos["product_id"])
     report = {

@@ -1,29 +1,56 @@
-"""Which photos train, which choose, which judge. No listing and no file stands on two sides."""
+"""Which photos train, which choose, which judge.
+
+By listing, no listing and no file stands on two sides. By image, photos are dealt out one by one,
+as earlier work on such data did: most photos to judge then have a sibling among those to train, and
+figures flatter.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from training.errors import TrainingError
+
 SPLITS = ("train", "validation", "test")
+SPLIT_BY = ("listing", "image")
+
+Parts = tuple[int, int, int]
+PARTS: Parts = (70, 15, 15)
 
 
 def assign_splits(
-    photos: pd.DataFrame, *, seed: int, fractions: tuple[float, float, float] = (0.70, 0.15, 0.15)
+    photos: pd.DataFrame, *, seed: int, by: str = "listing", parts: Parts = PARTS
 ) -> pd.Series:
     """Returns the split of each photo.
 
     Args:
-        photos: Columns product_id and sha256. Photos with either in common share a split.
+        photos: Columns product_id and sha256.
         seed: Of the shuffle.
-        fractions: Shares of train, validation and test, of the groups; they add up to 1.
+        by: `listing`: photos of one listing, and copies of one file, share a split; or `image`.
+        parts: Shares of train, validation and test, of any sum.
     """
-    groups = _connected(photos["product_id"], photos["sha256"])
+    check_rule(by, parts)
+    if by == "listing":
+        groups = _connected(photos["product_id"], photos["sha256"])
+    else:
+        groups = np.arange(len(photos))
     order = np.random.default_rng(seed).permutation(groups.max(initial=-1) + 1)
-    ends = np.cumsum([round(fraction * len(order)) for fraction in fractions[:2]])
+    ends = np.cumsum([round(part / sum(parts) * len(order)) for part in parts[:2]])
     side = np.empty(len(order), dtype=int)
     side[order] = np.searchsorted(ends, np.arange(len(order)), side="right")
     return pd.Series(np.array(SPLITS)[side[groups]], index=photos.index)
+
+
+def check_rule(by: str, parts: Parts) -> None:
+    """Raises TrainingError if photos cannot be split so."""
+    if by not in SPLIT_BY:
+        raise TrainingError(f"split-by is {by}; it must be {' or '.join(SPLIT_BY)}")
+    if min(parts) < 0 or parts[0] == 0:
+        shown = "/".join(str(part) for part in parts)
+        raise TrainingError(
+            f"split is {shown}; its parts must be at least 0, and the first above 0, like 70/15/15"
+        )
 
 
 def _connected(*keys: pd.Series) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.errors import TrainingError
 from training.splits import SPLITS, assign_splits
 
 # Few names for many rows, so that listings and files chain up in every way.
@@ -76,6 +77,27 @@ def test_the_sides_have_about_the_shares_asked_for(listings: int) -> None:
     assert shares["train"] == pytest.approx(0.70, abs=0.01)
     assert shares["validation"] == pytest.approx(0.15, abs=0.01)
     assert shares["test"] == pytest.approx(0.15, abs=0.01)
+
+
+def test_by_image_photos_are_dealt_out_alone_and_counts_may_be_given() -> None:
+    photos = pairs(5561).iloc[1:]  # 11,121 photos, as in an earlier comparison
+    sides = assign_splits(photos, seed=7, by="image", parts=(7000, 3000, 1121))
+
+    assert sides.value_counts().to_dict() == {"train": 7000, "validation": 3000, "test": 1121}
+    assert (photos.assign(side=sides).groupby("product_id")["side"].nunique() > 1).any()
+
+
+@pytest.mark.parametrize(
+    ("by", "parts", "message"),
+    [
+        ("photo", (70, 15, 15), "split-by is photo; it must be listing or image"),
+        ("listing", (0, 50, 50), "split is 0/50/50; .* the first above 0"),
+        ("image", (70, -1, 15), "split is 70/-1/15; its parts must be at least 0"),
+    ],
+)
+def test_impossible_rules_are_refused(by: str, parts: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        assign_splits(pairs(5), seed=1, by=by, parts=parts)
 
 
 def test_the_sides_keep_the_rows_index() -> None:
