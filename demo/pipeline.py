@@ -15,7 +15,8 @@ EPOCHS = 10
 # Small photos and a network from scratch: no download, and a model in about a minute on two cores.
 TRAIN_OPTIONS = (
     "--weights none --stage all --image-size 64 --head-units 0 --dropout 0.1 "
-    "--batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1"
+    "--batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1 "
+    "--contrastive-weight 0.1"
 )
 
 

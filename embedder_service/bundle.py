@@ -43,7 +43,8 @@ class Architecture:
         backbone: `resnet50`.
         stride_in_1x1: The original ResNet (He et al. 2015, arXiv:1512.03385) halves the resolution
             in the first 1×1 convolution of a stage; torchvision ("v1.5") in the 3×3.
-        head_units: Width of the head's hidden layer; 0 for a linear head.
+        head_units: Width of the hidden layer of a head of logits; 0 for a linear head. Heads of
+            embeddings are linear.
         dropout: Probability of dropping a head input while training.
     """
 
@@ -70,7 +71,10 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Output:
-    """A named vector that the model returns; `kind` is `logits` or `embedding`."""
+    """A named vector that the model returns.
+
+    `kind` is `logits`, a value a label, or `embedding`, of length 1 and learnt for search.
+    """
 
     name: str
     dimension: int

@@ -106,6 +106,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
         table.add_row(category, *figures, str(row["photos"]))
     Console().print(table)
+    table = Table("vectors", "precision@5", "recall@1", "recall@5", "recall@10")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for output, row in metrics["outputs"].items():
+        table.add_row(output, *(f"{figure:.3f}" for figure in row.values()))
+    Console().print(table)
+    print("precision: of the category; recall: of another photo of the same listing")
+    print(
+        f"calibration error {metrics['calibration_error']:.3f}, at temperature "
+        f"{metrics['temperature']:.2f} {metrics['calibration_error_scaled']:.3f}"
+    )
     print(
         f"{metrics['photos']} photos of the {metrics['split']} split: accuracy "
         f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"

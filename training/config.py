@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,7 @@ from typing import Any, Self
 from training.errors import TrainingError
 from training.files import write_json
 
+_OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
 STAGES = ("frozen", "all")
 
 
@@ -30,6 +32,10 @@ class TrainConfig:
     stage: str = _option(
         "frozen", "frozen: the head, on features computed once; all: every layer", choices=STAGES
     )
+    outputs: str = _option(
+        "features:128",
+        "embeddings beside the category's logits, NAME:DIMENSION each, separated by commas",
+    )
     image_size: int = _option(224, "side of the network's square input, in pixels")
     stride_in_1x1: bool = _option(
         False, "the weights are of the original ResNet50, which strides in 1x1 convolutions"
@@ -43,6 +49,10 @@ class TrainConfig:
     )
     weight_decay: float = _option(1e-4, "AdamW's")
     label_smoothing: float = _option(0.1, "share of the target spread over the other categories")
+    contrastive_weight: float = _option(
+        0.3, "weight of the contrastive loss of each output, on photos of one listing; 0 for none"
+    )
+    temperature: float = _option(0.1, "the contrastive loss's")
     seed: int = _option(7, "of initialisation, shuffling and augmentation")
 
     def __post_init__(self) -> None:
@@ -56,11 +66,24 @@ class TrainConfig:
             "learning_rate": 0 < self.learning_rate < math.inf or "above 0",
             "weight_decay": 0 <= self.weight_decay < math.inf or "at least 0",
             "label_smoothing": 0 <= self.label_smoothing < 1 or "from 0 to below 1",
+            "contrastive_weight": 0 <= self.contrastive_weight < math.inf or "at least 0",
+            "temperature": 0 < self.temperature < math.inf or "above 0",
+            "outputs": (
+                _OUTPUTS.fullmatch(self.outputs) is not None
+                and len(self.embeddings) == self.outputs.count(":")
+            )
+            or "like features:128,other:64, or empty",
             "stage": self.stage in STAGES or "`frozen` or `all`",
         }
         for name, allowed in ranges.items():
             if allowed is not True:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be {allowed}")
+
+    @property
+    def embeddings(self) -> dict[str, int]:
+        """The dimension of each further output by name."""
+        pairs = (part.split(":") for part in self.outputs.split(",") if part)
+        return {name: int(dimension) for name, dimension in pairs}
 
     def save(self, file: Path) -> None:
         """Writes the settings as JSON."""

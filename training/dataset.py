@@ -1,4 +1,7 @@
-"""Prepared photos as tensors. Pixels stay uint8 until the network normalises them."""
+"""Prepared photos as tensors, alone or in pairs of one listing.
+
+Pixels stay uint8 until the network normalises them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def load_pixels(prepared: Prepared, sha256: str, size: int) -> NDArray[np.uint8]
 
 
 class PhotoDataset(Dataset[tuple[Tensor, int]]):
-    """Photos and labels.
+    """Photos' pixels and labels.
 
     Args:
         prepared: The data set.
@@ -56,6 +59,30 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         if self._transform is not None:
             pixels = self._transform(pixels)
         return pixels, self._labels[row]
+
+
+class PairDataset(Dataset[tuple[Tensor, int, int]]):
+    """Two photos of each listing, its label, and its number: what contrastive losses are fed.
+
+    Of more than two photos each epoch draws two; of one photo there are two views.
+
+    Args:
+        photos: Inputs and labels, one a photo.
+        listings: The listing of each of them.
+    """
+
+    def __init__(self, photos: Dataset[tuple[Tensor, int]], listings: pd.Series) -> None:
+        self._photos = photos
+        self._rows = list(listings.groupby(listings).indices.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, listing: int) -> tuple[Tensor, int, int]:
+        rows = self._rows[listing]
+        first, second = torch.randperm(max(2, len(rows)))[:2].tolist()
+        (one, label), (other, _) = (self._photos[rows[n % len(rows)]] for n in (first, second))
+        return torch.stack([one, other]), label, listing
 
 
 def mirrored(pixels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from embedder_service.bundle import Preprocessing
 from embedder_service.engines.torch_network import Network
+from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.dataset import PhotoDataset
 from training.errors import TrainingError
@@ -23,6 +26,9 @@ from training.files import write_json
 from training.metrics import classification_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
 from training.prepare import Prepared, check_same_data, load_prepared
+from training.retrieval import Catalogue, retrieval_metrics
+
+POOLED = "pooled"
 
 
 def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
@@ -37,14 +43,25 @@ def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
     # Split otherwise, the data would have it judged on photos that it was trained on.
     check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
-    side = (prepared.photos["split"] == split).to_numpy()
-    if not side.any():
-        raise TrainingError(f"{data}: the {split} split holds no photo")
-    logits = _logits(network, config, prepared, side)
-    labels = prepared.photos["label"].to_numpy()[side]
+    judged = _judged(network, config, prepared, split)
+    chosen = judged if split == "validation" else _judged(network, config, prepared, "validation")
+    logits = judged.outputs[CATEGORY_OUTPUT]
+    # On validation photos, since nothing may be fitted to those that judge.
+    temperature = fit_temperature(chosen.outputs[CATEGORY_OUTPUT], chosen.labels)
     metrics = {
         "split": split,
-        **classification_metrics(logits, labels, prepared.categories),
+        **classification_metrics(logits, judged.labels, prepared.categories),
+        "calibration_error": calibration(logits, judged.labels).error,
+        "temperature": temperature,
+        "calibration_error_scaled": calibration(logits, judged.labels, temperature).error,
+        "outputs": {
+            name: retrieval_metrics(
+                Catalogue(vectors, judged.labels, judged.listings),
+                # Logits are searched by distance, as the index does; embeddings have one length.
+                cosine=name != CATEGORY_OUTPUT,
+            )
+            for name, vectors in judged.outputs.items()
+        },
     }
     write_json(run / "metrics.json", metrics)
     return metrics
@@ -56,7 +73,7 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
     if not (run / "run.json").exists():
         raise TrainingError(f"{run}: the run is not complete; `train` goes on with it")
     preprocessing = Preprocessing(config.image_size)
-    network = Network(architecture_of(config), preprocessing, outputs_of(classes))
+    network = Network(architecture_of(config), preprocessing, outputs_of(config, classes))
     try:
         network.load_state_dict(load_file(run / "model.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -65,14 +82,36 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
     return config, network.eval()
 
 
-def _logits(
-    network: Network, config: TrainConfig, prepared: Prepared, side: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class _Judged:
+    """What a network says of the photos of a split, one row a photo."""
+
+    outputs: dict[str, NDArray[np.float32]]  # and the pooled features that all are made of
+    labels: NDArray[np.int64]
+    listings: NDArray[np.str_]
+
+
+def _judged(network: Network, config: TrainConfig, prepared: Prepared, split: str) -> _Judged:
+    side = (prepared.photos["split"] == split).to_numpy(copy=True)
+    if not side.any():
+        raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
+    pooled = _pooled(network, config, prepared, side)
     with torch.inference_mode():
-        if config.stage == "frozen":
-            features = torch.from_numpy(frozen_features(network, config, prepared)[side])
-            return np.asarray(network.heads_of(features)[CATEGORY_OUTPUT])
-        photos = PhotoDataset(prepared, prepared.photos[side], config.image_size)
-        batches = DataLoader(photos, batch_size=32)
-        logits = [network(pixels)[CATEGORY_OUTPUT] for pixels, _ in track(batches, "Evaluating")]
-        return np.asarray(torch.cat(logits))
+        outputs = {**network.heads_of(pooled), POOLED: pooled}
+    photos = prepared.photos[side]
+    return _Judged(
+        {name: np.asarray(values) for name, values in outputs.items()},
+        photos["label"].to_numpy(),
+        photos["product_id"].to_numpy().astype(np.str_),
+    )
+
+
+def _pooled(
+    network: Network, config: TrainConfig, prepared: Prepared, side: NDArray[np.bool_]
+) -> Tensor:
+    if config.stage == "frozen":
+        return torch.from_numpy(frozen_features(network, config, prepared)[side])
+    photos = PhotoDataset(prepared, prepared.photos[side], config.image_size)
+    batches = DataLoader(photos, batch_size=32)
+    with torch.inference_mode():
+        return torch.cat([network.pooled(pixels) for pixels, _ in track(batches, "Evaluating")])

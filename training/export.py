@@ -67,7 +67,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
             labels=prepared.categories,
             architecture=architecture_of(config),
             preprocessing=Preprocessing(config.image_size),
-            outputs=outputs_of(len(prepared.categories)),
+            outputs=outputs_of(config, len(prepared.categories)),
             metrics={**metrics, PARITY: difference},
             files={
                 bundles.WEIGHTS: weights,
@@ -89,6 +89,7 @@ def _kept(
         manifest.files[bundles.WEIGHTS].sha256 == bundles.sha256_of(weights)
         and manifest.preprocessing == Preprocessing(config.image_size)
         and manifest.architecture == architecture_of(config)
+        and manifest.outputs == outputs_of(config, len(manifest.labels))
         and {**manifest.metrics, PARITY: None} == {**metrics, PARITY: None}
         and version in {"", manifest.version}
     )

@@ -29,7 +29,7 @@ def build_network(config: TrainConfig, classes: int) -> Network:
     state = _starting_weights(config.weights)
     torch.manual_seed(config.seed)
     network = Network(
-        architecture_of(config), Preprocessing(config.image_size), outputs_of(classes)
+        architecture_of(config), Preprocessing(config.image_size), outputs_of(config, classes)
     )
     if state is not None:
         _load_backbone(network, state, config.weights)
@@ -43,9 +43,10 @@ def architecture_of(config: TrainConfig) -> Architecture:
     )
 
 
-def outputs_of(classes: int) -> tuple[Output, ...]:
-    """Returns what the network gives: the categories' logits, which are the embedding too."""
-    return (Output(CATEGORY_OUTPUT, classes, "logits"),)
+def outputs_of(config: TrainConfig, classes: int) -> tuple[Output, ...]:
+    """Returns what the network gives: the logits, which are the default embedding, and the rest."""
+    further = (Output(name, size, "embedding") for name, size in config.embeddings.items())
+    return (Output(CATEGORY_OUTPUT, classes, "logits"), *further)
 
 
 def _starting_weights(weights: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Fine-tunes the network: the head on frozen features, or every layer.
+"""Fine-tunes the network: the heads on frozen features, or every layer.
 
 A run's directory holds config.json, TensorBoard logs, checkpoints/, and at the end
 model.safetensors with the weights of the best epoch and run.json; run.json means complete.
@@ -17,15 +17,16 @@ from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from embedder_service.engines import torchvision_loading  # noqa: F401  before lightning
 from embedder_service.engines.torch_network import Network
 from training.config import TrainConfig
-from training.dataset import PhotoDataset, mirrored
+from training.dataset import PairDataset, PhotoDataset, mirrored
 from training.errors import TrainingError
 from training.features import frozen_features
 from training.files import read_json, replacing, write_json
+from training.losses import contrastive_loss
 from training.model import CATEGORY_OUTPUT, build_network
 from training.prepare import Prepared, check_same_data, load_prepared
 
@@ -36,8 +37,8 @@ from lightning.pytorch.loggers import TensorBoardLogger  # isort: skip
 WARM_UP = 0.1
 
 
-class Classification(lightning.LightningModule):
-    """Cross-entropy on the category output; accuracy on validation.
+class JointObjective(lightning.LightningModule):
+    """Cross-entropy on the categories, and a contrastive loss on each output, for search.
 
     Args:
         network: Trained in place.
@@ -51,25 +52,38 @@ class Classification(lightning.LightningModule):
         self._config = config
         self._steps = steps
         self._frozen = config.stage == "frozen"
-        self._loss = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+        self._cross_entropy = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
         network.backbone.requires_grad_(not self._frozen)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Returns logits of photos, or of features where the backbone is frozen."""
-        outputs = self.network.heads_of(inputs) if self._frozen else self.network(inputs)
-        return outputs[CATEGORY_OUTPUT]
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Returns the outputs of photos, or of features where the backbone is frozen."""
+        if self._frozen:
+            return self.network.heads_of(inputs)
+        outputs: dict[str, Tensor] = self.network(inputs)
+        return outputs
 
-    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Returns the loss of a batch."""
-        inputs, labels = batch
-        loss: Tensor = self._loss(self(inputs), labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True)
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Returns the loss of a batch of pairs."""
+        inputs, labels, listings = batch
+        outputs = self(inputs.flatten(0, 1))
+        labels, listings = labels.repeat_interleave(2), listings.repeat_interleave(2)
+        loss: Tensor = self._cross_entropy(outputs[CATEGORY_OUTPUT], labels)
+        self._log("train/cross_entropy", loss)
+        if self._config.contrastive_weight:
+            for name, vectors in outputs.items():
+                contrast = contrastive_loss(vectors, listings, self._config.temperature)
+                self._log(f"train/contrastive/{name}", contrast)
+                loss = loss + self._config.contrastive_weight * contrast
+        self._log("train/loss", loss)
         return loss
+
+    def _log(self, name: str, value: Tensor) -> None:
+        self.log(name, value, on_step=False, on_epoch=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Logs loss and accuracy."""
         inputs, labels = batch
-        logits = self(inputs)
+        logits = self(inputs)[CATEGORY_OUTPUT]
         self.log("validation/loss", nn.functional.cross_entropy(logits, labels))
         accuracy = (logits.argmax(1) == labels).float().mean()
         self.log("validation/accuracy", accuracy, prog_bar=True)
@@ -114,7 +128,7 @@ def train(data: Path, out: Path, config: TrainConfig) -> dict[str, Any]:
     write_json(out / "data.json", prepared.report["options"])
     network = build_network(config, len(prepared.categories))
     training, validation = _loaders(network, config, prepared)
-    module = Classification(network, config, config.epochs * len(training))
+    module = JointObjective(network, config, config.epochs * len(training))
     # The second best is kept too: a new best replaces the old one before last.ckpt knows of it, so
     # a run interrupted in between would otherwise go on without any best.
     checkpoint = ModelCheckpoint(
@@ -144,7 +158,7 @@ def _loaders(
     for name, side in zip(("train", "validation"), sides, strict=True):
         if not side.any():
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
-    datasets: list[Any]
+    datasets: list[Dataset[Any]]
     if config.stage == "frozen":
         features = torch.from_numpy(frozen_features(network, config, prepared))
         labels = torch.from_numpy(photos["label"].to_numpy(copy=True))
@@ -156,12 +170,9 @@ def _loaders(
         ]
     # The order of a run must not depend on how often it was resumed within its process.
     generator = torch.Generator().manual_seed(config.seed)
-    # A last batch of one photo has no spread to normalise by (BatchNorm refuses it at 32 pixels).
-    lone = config.stage == "all" and len(datasets[0]) % config.batch_size == 1 < len(datasets[0])
+    pairs = PairDataset(datasets[0], photos["product_id"][sides[0]])
     return (
-        DataLoader(
-            datasets[0], config.batch_size, shuffle=True, generator=generator, drop_last=lone
-        ),
+        DataLoader(pairs, max(1, config.batch_size // 2), shuffle=True, generator=generator),
         DataLoader(datasets[1], config.batch_size),
     )
 
@@ -205,7 +216,7 @@ def _computes_in_bf16() -> bool:
 
 
 def _finish(
-    out: Path, module: Classification, checkpoint: ModelCheckpoint, config: TrainConfig
+    out: Path, module: JointObjective, checkpoint: ModelCheckpoint, config: TrainConfig
 ) -> dict[str, Any]:
     best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])

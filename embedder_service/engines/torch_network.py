@@ -37,9 +37,7 @@ class Network(nn.Module):
         self.backbone.fc = nn.Identity()
         if architecture.stride_in_1x1:
             _move_stride_to_1x1(self.backbone)
-        self.heads = nn.ModuleDict(
-            {output.name: _head(architecture, output.dimension) for output in outputs}
-        )
+        self.heads = nn.ModuleDict({output.name: _head(architecture, output) for output in outputs})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Returns every output by name."""
@@ -53,20 +51,24 @@ class Network(nn.Module):
 
     def heads_of(self, features: Tensor) -> dict[str, Tensor]:
         """Returns every output of pooled features."""
-        return {output.name: self.heads[output.name](features) for output in self.outputs}
+        values = {output.name: self.heads[output.name](features) for output in self.outputs}
+        for output in self.outputs:
+            if output.kind == "embedding":
+                values[output.name] = nn.functional.normalize(values[output.name], dim=1)
+        return values
 
 
-def _head(architecture: Architecture, dimension: int) -> nn.Sequential:
-    if not architecture.head_units:
+def _head(architecture: Architecture, output: Output) -> nn.Sequential:
+    if output.kind == "embedding" or not architecture.head_units:
         return nn.Sequential(
-            nn.Dropout(architecture.dropout), nn.Linear(POOLED_FEATURES, dimension)
+            nn.Dropout(architecture.dropout), nn.Linear(POOLED_FEATURES, output.dimension)
         )
     return nn.Sequential(
         nn.Dropout(architecture.dropout),
         nn.Linear(POOLED_FEATURES, architecture.head_units),
         nn.ReLU(),
         nn.Dropout(architecture.dropout),
-        nn.Linear(architecture.head_units, dimension),
+        nn.Linear(architecture.head_units, output.dimension),
     )
 
 

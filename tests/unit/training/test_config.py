@@ -39,6 +39,11 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
     [
         ("image_size", 0, "at least 1"),
         ("head_units", -1, "at least 0"),
+        ("contrastive_weight", -0.1, "at least 0"),
+        ("temperature", 0.0, "above 0"),
+        ("outputs", "category:13", "like features:128,other:64, or empty"),
+        ("outputs", "features:0", "like features:128,other:64, or empty"),
+        ("outputs", "features:8,features:9", "like features:128,other:64, or empty"),
         ("dropout", 1.0, "from 0 to below 1"),
         ("dropout", float("nan"), "from 0 to below 1"),
         ("epochs", 0, "at least 1"),

@@ -105,7 +105,7 @@ def test_a_row_tells_of_the_listing_beside_the_vector(vectors: Path, marketplace
     about = ["image_id", "product_id", "category", "title", "price", "location"]
     listings = catalogue_photos(marketplace, CATEGORIES)
 
-    assert table.column_names == [*about, VECTOR]
+    assert table.column_names == [*about, VECTOR, "vector:features"]
     assert vector_column("category") == VECTOR
     assert table.schema.field(VECTOR).type == pa.list_(pa.float32(), 13)
     rows = {row["image_id"]: row for row in table.select(about).to_pylist()}

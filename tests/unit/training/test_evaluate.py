@@ -13,8 +13,9 @@ import pytest
 
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.evaluate import _logits, evaluate, load_run
+from training.evaluate import _judged, evaluate, load_run
 from training.prepare import load_prepared, prepare
+from training.splits import SPLITS
 
 
 def refusal(data: Path, run: Path) -> str:
@@ -41,25 +42,47 @@ def test_the_photos_of_the_split_are_judged_and_no_others(
 
 def test_accuracy_is_that_of_the_runs_own_network(data: Path, own_run: Path) -> None:
     prepared = load_prepared(data)
-    side = (prepared.photos["split"] == "train").to_numpy()
     config, network = load_run(own_run, len(prepared.categories))
-    logits = _logits(network, config, prepared, side)
-    labels = prepared.photos["label"].to_numpy()[side]
+    judged = _judged(network, config, prepared, "train")
 
-    accuracy = float((logits.argmax(1) == labels).mean())
+    accuracy = float((judged.outputs["category"].argmax(1) == judged.labels).mean())
     assert evaluate(data, own_run, split="train")["accuracy"] == pytest.approx(accuracy)
 
 
 def test_frozen_features_and_the_whole_network_judge_alike(data: Path, run: Path) -> None:
     prepared = load_prepared(data)
-    side = (prepared.photos["split"] == "test").to_numpy()
+    photos = int((prepared.photos["split"] == "test").sum())
     config, network = load_run(run, len(prepared.categories))
-    frozen = _logits(network, config, prepared, side)
-    whole = _logits(network, dataclasses.replace(config, stage="all"), prepared, side)
+    frozen = _judged(network, config, prepared, "test").outputs
+    unfrozen = dataclasses.replace(config, stage="all")
+    whole = _judged(network, unfrozen, prepared, "test").outputs
 
-    assert frozen.shape == whole.shape == (side.sum(), 13)
-    # bf16, where the CPU has it, keeps three digits
-    np.testing.assert_allclose(frozen, whole, atol=0.05 * np.abs(whole).max())
+    assert list(frozen) == list(whole) == ["category", "features", "pooled"]
+    for name, dimension in (("category", 13), ("features", 128), ("pooled", 2048)):
+        assert frozen[name].shape == whole[name].shape == (photos, dimension)
+        # bf16, where the CPU has it, keeps three digits
+        np.testing.assert_allclose(frozen[name], whole[name], atol=0.05 * np.abs(whole[name]).max())
+
+
+def test_every_output_is_judged_by_what_it_finds(data: Path, own_run: Path) -> None:
+    metrics = evaluate(data, own_run)
+
+    assert list(metrics["outputs"]) == ["category", "features", "pooled"]
+    for figures in metrics["outputs"].values():
+        assert list(figures) == [
+            "precision_at_5",
+            *(f"same_listing_recall_at_{k}" for k in (1, 5, 10)),
+        ]
+        recalls = list(figures.values())[1:]
+        assert 0 <= recalls[0] <= recalls[1] <= recalls[2] <= 1
+    assert 0 <= metrics["calibration_error_scaled"] <= 1
+    assert metrics["temperature"] > 0
+
+
+def test_the_temperature_is_fitted_to_validation_photos_alone(data: Path, own_run: Path) -> None:
+    temperatures = {evaluate(data, own_run, split=split)["temperature"] for split in SPLITS}
+
+    assert len(temperatures) == 1
 
 
 def test_a_loaded_run_drops_nothing_out(data: Path, run: Path) -> None:

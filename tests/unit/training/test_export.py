@@ -70,7 +70,10 @@ def test_the_bundle_loads_and_tells_where_it_comes_from(bundle: Path, run: Path)
     manifest = bundles.load(bundle).manifest
 
     assert manifest.labels == CATEGORIES
-    assert [(o.name, o.dimension, o.kind) for o in manifest.outputs] == [("category", 13, "logits")]
+    assert [(o.name, o.dimension, o.kind) for o in manifest.outputs] == [
+        ("category", 13, "logits"),
+        ("features", 128, "embedding"),
+    ]
     assert (manifest.preprocessing.size, manifest.architecture.head_units) == (32, 16)
     assert manifest.version == manifest.embedding_space[:12]
     assert (bundle / bundles.WEIGHTS).read_bytes() == (run / "model.safetensors").read_bytes()

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.utils.data import TensorDataset
 
 import training.train
 from training.config import TrainConfig
-from training.dataset import PhotoDataset, load_pixels, mirrored
+from training.dataset import PairDataset, PhotoDataset, load_pixels, mirrored
 from training.errors import TrainingError
+from training.evaluate import load_run
+from training.features import frozen_features
+from training.losses import contrastive_loss
 from training.model import build_network
 from training.prepare import load_prepared, prepare
-from training.train import Classification, train
+from training.train import JointObjective, train
 
-Step = Callable[[Classification], None]
+Step = Callable[[JointObjective], None]
 
 
 class InterruptionError(Exception):
@@ -30,22 +36,28 @@ class InterruptionError(Exception):
 
 def on_each_step(monkeypatch: pytest.MonkeyPatch, action: Step) -> None:
     """Calls `action` before every training step."""
-    step = Classification.training_step
+    step = JointObjective.training_step
 
-    def watched(self: Classification, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def watched(self: JointObjective, batch: tuple[Tensor, Tensor]) -> Tensor:
         action(self)
         return step(self, batch)
 
-    monkeypatch.setattr(Classification, "training_step", watched)
+    monkeypatch.setattr(JointObjective, "training_step", watched)
 
 
 def with_accuracies(monkeypatch: pytest.MonkeyPatch, accuracies: dict[int, float]) -> None:
     """Lets validation measure these, by epoch."""
 
-    def validation_step(self: Classification, batch: tuple[Tensor, Tensor]) -> None:
+    def validation_step(self: JointObjective, batch: tuple[Tensor, Tensor]) -> None:
         self.log("validation/accuracy", torch.tensor(accuracies[self.current_epoch]))
 
-    monkeypatch.setattr(Classification, "validation_step", validation_step)
+    monkeypatch.setattr(JointObjective, "validation_step", validation_step)
+
+
+def steps_an_epoch(data: Path, config: TrainConfig) -> int:
+    photos = load_prepared(data).photos
+    listings = photos.loc[photos["split"] == "train", "product_id"].nunique()
+    return math.ceil(listings / (config.batch_size // 2))
 
 
 def times(folder: Path) -> dict[Path, int]:
@@ -121,13 +133,13 @@ def test_an_interrupted_run_goes_on_as_often_as_needed(
     epochs: list[int] = []
     fail_in = 1
 
-    def watch(module: Classification) -> None:
+    def watch(module: JointObjective) -> None:
         epochs.append(module.current_epoch)
         if module.current_epoch == fail_in:
             raise InterruptionError
 
     on_each_step(monkeypatch, watch)
-    steps = 3  # of 89 photos in batches of 32
+    steps = steps_an_epoch(data, config)
     with pytest.raises(InterruptionError):
         train(data, out, config)
     assert epochs == [0] * steps + [1]
@@ -208,20 +220,20 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(
 
     assert report == {"epochs": 2, "best_epoch": 0, "validation_accuracy": 0.75}
     kept = load_file(scratch / "run/model.safetensors")[name]
-    assert torch.equal(kept, heads[3]), "as they were when the second epoch began"
+    second = steps_an_epoch(data, config)
+    assert torch.equal(kept, heads[second]), "as they were when the second epoch began"
 
 
-def test_the_whole_network_learns_in_the_other_stage_even_if_one_photo_is_left_over(
+def test_the_whole_network_learns_in_the_other_stage(
     data: Path, config: TrainConfig, scratch: Path
 ) -> None:
-    config = dataclasses.replace(config, stage="all", epochs=1, batch_size=44)
-    photos = load_prepared(data).photos
-    assert (photos["split"] == "train").sum() % config.batch_size == 1
+    config = dataclasses.replace(config, stage="all", epochs=1, batch_size=48)
     train(data, scratch / "run", config)
 
     start = build_network(config, 13).state_dict()
     trained = load_file(scratch / "run/model.safetensors")
-    for part in ("backbone.conv1.weight", "backbone.bn1.running_mean", "heads.category.1.weight"):
+    heads = ("heads.category.1.weight", "heads.features.1.weight")
+    for part in ("backbone.conv1.weight", "backbone.bn1.running_mean", *heads):
         assert not torch.equal(trained[part], start[part])
 
 
@@ -271,6 +283,45 @@ def test_the_data_set_serves_photos_as_the_network_takes_them(data: Path) -> Non
     np.testing.assert_array_equal(pixels.numpy(), expected)
     flipped, _ = PhotoDataset(prepared, photos, 48, lambda tensor: tensor.flip(0))[3]
     np.testing.assert_array_equal(flipped.numpy(), expected[::-1])
+
+
+def test_an_epoch_serves_two_photos_of_each_listing_or_one_twice() -> None:
+    listings = pd.Series(list("abacba"), index=range(50, 56))
+    photos = TensorDataset(torch.arange(6), torch.tensor([0, 1, 0, 2, 1, 0]))
+    pairs = PairDataset(photos, listings)
+    torch.manual_seed(3)
+    drawn = [pairs[number] for _ in range(40) for number in range(len(pairs))]
+
+    assert len(pairs) == 3
+    seen: dict[int, set[tuple[int, ...]]] = {}
+    for inputs, label, number in drawn:
+        assert label == number, "a, b and c come in the order of their labels here"
+        seen.setdefault(number, set()).add(tuple(inputs.tolist()))
+    assert seen[0] == {(0, 2), (2, 0), (0, 5), (5, 0), (2, 5), (5, 2)}
+    assert seen[1] == {(1, 4), (4, 1)}
+    assert seen[2] == {(3, 3)}
+
+
+def test_the_contrastive_loss_draws_photos_of_a_listing_together(
+    data: Path, config: TrainConfig, scratch: Path
+) -> None:
+    prepared = load_prepared(data)
+    side = (prepared.photos["split"] == "train").to_numpy(copy=True)
+    features = torch.from_numpy(frozen_features(build_network(config, 13), config, prepared)[side])
+    listings = torch.from_numpy(pd.factorize(prepared.photos["product_id"][side])[0])
+    losses = {}
+    for weight in (0.0, 3.0):
+        out = scratch / f"run-{weight}"
+        chosen = dataclasses.replace(config, contrastive_weight=weight, label_smoothing=0, epochs=8)
+        train(data, out, chosen)
+        network = load_run(out, 13)[1]
+        with torch.inference_mode():
+            outputs = network.heads_of(features)
+        torch.testing.assert_close(outputs["features"].norm(dim=1), torch.ones(len(features)))
+        losses[weight] = {n: contrastive_loss(v, listings, 0.1) for n, v in outputs.items()}
+
+    assert losses[3.0]["features"] < losses[0.0]["features"]
+    assert losses[3.0]["category"] < losses[0.0]["category"]
 
 
 def test_half_of_the_photos_are_mirrored_left_to_right() -> None:

@@ -1,0 +1,78 @@
+"""How well vectors find: what is among each photo's nearest neighbours. Knows nothing of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+PRECISION_AT = 5
+RECALL_AT = (1, 5, 10)
+_BLOCK = 1024  # queries compared at a time, so memory does not grow with their square
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Photos with their vectors, one row each."""
+
+    vectors: NDArray[np.float32]  # (photos, dimension)
+    categories: NDArray[np.int64]  # (photos,)
+    listings: NDArray[np.str_]  # (photos,), the id of each photo's listing
+
+
+def retrieval_metrics(
+    photos: Catalogue, *, cosine: bool, gallery: Catalogue | None = None
+) -> dict[str, float]:
+    """Returns precision at 5 by category, and recall of the same listing at 1, 5 and 10.
+
+    Each photo asks for its nearest among all the others. Precision is the share of the first 5 that
+    have its category; recall the share of photos with another photo of their listing among the
+    first k, of those that have one.
+
+    Args:
+        photos: Who asks, and among whom is searched.
+        cosine: Compare directions, not distances.
+        gallery: More photos to search among.
+    """
+    pool = photos if gallery is None else _joined(photos, gallery)
+    neighbours = nearest(photos.vectors, pool.vectors, max(RECALL_AT), cosine=cosine)
+    same_category = pool.categories[neighbours] == photos.categories[:, None]
+    same_listing = pool.listings[neighbours] == photos.listings[:, None]
+    _, inverse, counts = np.unique(pool.listings, return_inverse=True, return_counts=True)
+    has_sibling = counts[inverse][: len(photos.listings)] > 1
+    metrics = {f"precision_at_{PRECISION_AT}": float(same_category[:, :PRECISION_AT].mean())}
+    for k in RECALL_AT:
+        found = same_listing[has_sibling, :k].any(axis=1)
+        metrics[f"same_listing_recall_at_{k}"] = float(found.mean()) if len(found) else 0.0
+    return metrics
+
+
+def nearest(
+    queries: NDArray[np.float32], pool: NDArray[np.float32], k: int, *, cosine: bool
+) -> NDArray[np.int64]:
+    """Returns the rows of the k nearest in the pool, of shape (queries, k), nearest first.
+
+    The pool begins with the queries themselves, and none finds itself.
+    """
+    searched = torch.from_numpy(pool)
+    if cosine:
+        searched = torch.nn.functional.normalize(searched, dim=1)
+    k = min(k, len(pool) - 1)
+    found = []
+    for start in range(0, len(queries), _BLOCK):
+        block = searched[start : min(start + _BLOCK, len(queries))]
+        distances = torch.cdist(block, searched)
+        rows = torch.arange(len(block))
+        distances[rows, start + rows] = torch.inf
+        found.append(distances.topk(k, largest=False).indices)
+    return np.asarray(torch.cat(found))
+
+
+def _joined(first: Catalogue, second: Catalogue) -> Catalogue:
+    return Catalogue(
+        np.concatenate([first.vectors, second.vectors]),
+        np.concatenate([first.categories, second.categories]),
+        np.concatenate([first.listings, second.listings]),
+    )
