@@ -82,10 +82,14 @@ def _counted(problems: Sequence[str], what: str) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from training.train import train
+    from training.trainer import Hardware, is_first_process
 
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     config = TrainConfig(**{name: getattr(options, name) for name in names})
-    report = train(options.data, options.out, config)
+    hardware = Hardware(devices=options.devices, nodes=options.nodes, workers=options.workers)
+    report = train(options.data, options.out, config, hardware)
+    if not is_first_process():
+        sys.exit()
     print(
         f"best epoch {report['best_epoch'] + 1} of {report['epochs']}: "
         f"validation accuracy {report['validation_accuracy']:.3f}"
@@ -218,6 +222,12 @@ def _parser() -> argparse.ArgumentParser:
             kind = {"bool": None, "int": int, "float": float, "str": str}[str(field.type)]
             more = {"action": "store_true"} if kind is None else {"type": kind}
             train.add_argument(option, default=field.default, **field.metadata, **more)
+    for name, default, text in (
+        ("devices", 1, "processes on each machine; with CUDA, its GPUs"),
+        ("nodes", 1, "machines; start the command on each"),
+        ("workers", 0, "processes that decode and augment photos for each device"),
+    ):
+        train.add_argument(f"--{name}", type=int, default=default, help=text)
 
     evaluate = step("evaluate", _evaluate, "Judges a run on photos that it never saw.")
     evaluate.add_argument("--data", type=Path, required=True, help="prepared data set")

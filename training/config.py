@@ -14,7 +14,14 @@ from training.errors import TrainingError
 from training.files import write_json
 
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
-STAGES = ("frozen", "all")
+# The last layer that keeps its starting weights, by stage; `all` freezes none.
+LAST_FROZEN = {"frozen": "avgpool", "layer4": "layer3", "layer3": "layer2", "all": None}
+STAGES = tuple(LAST_FROZEN)
+OPTIMIZERS = ("adamw", "sgd")
+SCHEDULES = ("warmup-cos", "cos", "flat")
+LABELS = ("root", "leaf")
+# In the order in which they are applied.
+AUGMENTATIONS = ("hflip", "vflip", "rotate", "crop", "randaugment")
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
@@ -30,25 +37,56 @@ class TrainConfig:
     # state_dict (.pt, .pth or .safetensors)
     weights: str
     stage: str = _option(
-        "frozen", "frozen: the head, on features computed once; all: every layer", choices=STAGES
+        "frozen",
+        "what learns: frozen, the heads alone; layer4 or layer3, the backbone from there on; all",
+        choices=STAGES,
+    )
+    labels: str = _option(
+        "root", "the 13 root categories, or every leaf of the category tree", choices=LABELS
     )
     outputs: str = _option(
         "features:128",
         "embeddings beside the category's logits, NAME:DIMENSION each, separated by commas",
     )
     image_size: int = _option(224, "side of the network's square input, in pixels")
+    train_size: int = _option(
+        0, "side of training photos; 0 for image-size. A smaller one is faster and may judge better"
+    )
     stride_in_1x1: bool = _option(
         False, "the weights are of the original ResNet50, which strides in 1x1 convolutions"
     )
     head_units: int = _option(1024, "width of the head's hidden layer; 0 for a linear head")
     dropout: float = _option(0.5, "probability of dropping a head's input while training")
-    epochs: int = _option(30, "passes over the training split")
-    batch_size: int = _option(256, "photos of one step")
-    learning_rate: float = _option(
-        1e-3, "peak of the schedule: linear warm-up over the first tenth, then cosine"
+    views: int = _option(
+        1,
+        "copies of each training photo whose values at the last frozen layer are computed once and "
+        "kept, the first plain, the others augmented; 0 to compute them anew each epoch",
     )
-    weight_decay: float = _option(1e-4, "AdamW's")
+    augment: str = _option(
+        "hflip,crop",
+        f"changes to training photos, separated by commas: {', '.join(AUGMENTATIONS)}",
+    )
+    mixup: float = _option(0.0, "share of the batches whose photos are blended in pairs")
+    cutmix: float = _option(0.0, "share of the batches with patches of another photo pasted in")
+    epochs: int = _option(30, "passes over the training split")
+    patience: int = _option(0, "stop after so many epochs without a better one; 0 to go on")
+    batch_size: int = _option(256, "photos of one step, on all devices together")
+    optimizer: str = _option("adamw", "how weights are moved", choices=OPTIMIZERS)
+    learning_rate: float = _option(1e-3, "the schedule's peak")
+    backbone_rate: float = _option(0.1, "the backbone's learning rate, as a share of the heads'")
+    schedule: str = _option(
+        "warmup-cos",
+        "warmup-cos: linear over the first tenth, then cosine to 1e-6; cos: cosine to 1e-6; flat",
+        choices=SCHEDULES,
+    )
+    weight_decay: float = _option(1e-4, "the optimizer's")
+    ema: float = _option(
+        0.0, "decay of the moving average of weights that is judged and kept; 0 for none"
+    )
     label_smoothing: float = _option(0.1, "share of the target spread over the other categories")
+    class_balance: float = _option(
+        0.0, "0: every photo weighs the same; 1: every category does; between: in between"
+    )
     contrastive_weight: float = _option(
         0.3, "weight of the contrastive loss of each output, on photos of one listing; 0 for none"
     )
@@ -57,15 +95,25 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raises TrainingError naming the first setting that is out of its range."""
+        share = "from 0 to 1"
         ranges = {
             "image_size": self.image_size >= 1 or "at least 1",
+            "train_size": self.train_size >= 0 or "at least 0",
             "head_units": self.head_units >= 0 or "at least 0",
             "dropout": 0 <= self.dropout < 1 or "from 0 to below 1",
+            "views": self.views >= 0 or "at least 0",
+            "augment": self._augments_are_known() or f"of {', '.join(AUGMENTATIONS)}, each once",
+            "mixup": 0 <= self.mixup <= 1 or share,
+            "cutmix": 0 <= self.cutmix <= 1 - self.mixup or "from 0 to 1 - mixup",
             "epochs": self.epochs >= 1 or "at least 1",
+            "patience": self.patience >= 0 or "at least 0",
             "batch_size": self.batch_size >= 1 or "at least 1",
             "learning_rate": 0 < self.learning_rate < math.inf or "above 0",
+            "backbone_rate": 0 < self.backbone_rate < math.inf or "above 0",
             "weight_decay": 0 <= self.weight_decay < math.inf or "at least 0",
+            "ema": 0 <= self.ema < 1 or "from 0 to below 1",
             "label_smoothing": 0 <= self.label_smoothing < 1 or "from 0 to below 1",
+            "class_balance": 0 <= self.class_balance <= 1 or share,
             "contrastive_weight": 0 <= self.contrastive_weight < math.inf or "at least 0",
             "temperature": 0 < self.temperature < math.inf or "above 0",
             "outputs": (
@@ -73,11 +121,56 @@ class TrainConfig:
                 and len(self.embeddings) == self.outputs.count(":")
             )
             or "like features:128,other:64, or empty",
-            "stage": self.stage in STAGES or "`frozen` or `all`",
         }
-        for name, allowed in ranges.items():
-            if allowed is not True:
-                raise TrainingError(f"{name} is {getattr(self, name)}; it must be {allowed}")
+        choices = {
+            "stage": STAGES,
+            "labels": LABELS,
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+        }
+        for name, allowed in choices.items():
+            ranges[name] = getattr(self, name) in allowed or f"one of {', '.join(allowed)}"
+        for name, rule in ranges.items():
+            if rule is not True:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be {rule}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raises TrainingError for settings that are good alone and not together."""
+        if self.outputs and not self.contrastive_weight:
+            raise TrainingError(
+                f"outputs is {self.outputs} and contrastive_weight is 0: nothing would train them; "
+                "leave outputs empty, or give a weight above 0"
+            )
+        if self.stage == "frozen" and self.views and self.cutmix:
+            raise TrainingError(
+                "cutmix mixes photos, but stage frozen keeps what is pooled of them; use mixup, "
+                "views 0, or another stage"
+            )
+
+    def _augments_are_known(self) -> bool:
+        names = self.augmentations
+        return len(set(names)) == len(names) and set(names) <= set(AUGMENTATIONS)
+
+    @property
+    def augmentations(self) -> list[str]:
+        """The names in `augment`."""
+        return [name for name in self.augment.split(",") if name]
+
+    @property
+    def last_frozen(self) -> str | None:
+        """The last layer of the backbone that does not learn; None if all do."""
+        return LAST_FROZEN[self.stage]
+
+    @property
+    def keeps_values(self) -> bool:
+        """Whether training reads values of the last frozen layer that were computed before."""
+        return self.last_frozen is not None and self.views > 0
+
+    @property
+    def freezes_batch_norm(self) -> bool:
+        """Whether the starting weights' statistics stay: small data give worse ones."""
+        return self.weights != "none"
 
     @property
     def embeddings(self) -> dict[str, int]:

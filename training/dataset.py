@@ -1,11 +1,13 @@
 """Prepared photos as tensors, alone or in pairs of one listing.
 
-Pixels stay uint8 until the network normalises them.
+Pixels stay uint8 until the network normalises them. Where layers are frozen, photos can be served
+as the values of the last of them, computed before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from training.images import photo_path
 from training.prepare import Prepared
 
 Transform = Callable[[Tensor], Tensor]
+Values = Sequence[NDArray[np.floating[Any]]]
 
 
 def load_pixels(prepared: Prepared, sha256: str, size: int) -> NDArray[np.uint8]:
@@ -34,8 +37,9 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
     Args:
         prepared: The data set.
         photos: The rows of it to serve, columns sha256 and label.
-        size: Side of the network's input, in pixels.
-        transform: Augmentation, from and to uint8 of shape (size, size, 3); none for evaluation.
+        size: Side of the pixels, if they are not changed.
+        transform: Augmentation, from uint8 of shape (side, side, 3) as the photos are stored; it
+            decides the size. None for evaluation.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         self._prepared = prepared
         self._sha256 = photos["sha256"].tolist()
         self._labels = photos["label"].tolist()
-        self._size = size
+        self._size = size if transform is None else prepared.image_size
         self._transform = transform
 
     def __len__(self) -> int:
@@ -59,6 +63,34 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         if self._transform is not None:
             pixels = self._transform(pixels)
         return pixels, self._labels[row]
+
+
+class KeptDataset(Dataset[tuple[Tensor, int]]):
+    """What the last frozen layer gave for photos, and their labels; each time of a random view.
+
+    Args:
+        views: Values of the photos, a photo a row, in one or more views.
+        labels: The photos' labels.
+        mirrored: Turn half of the maps left to right, which nearly is what the mirrored photo
+            gives.
+    """
+
+    def __init__(
+        self, views: Sequence[Values], labels: Sequence[int], *, mirrored: bool = False
+    ) -> None:
+        self._views = views
+        self._labels = labels
+        self._mirrored = mirrored
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        view = int(torch.randint(len(self._views), ())) if len(self._views) > 1 else 0
+        values = torch.from_numpy(np.array(self._views[view][row], np.float32))
+        if self._mirrored and values.ndim == 3 and torch.rand(()) < 0.5:
+            values = values.flip(2)
+        return values, self._labels[row]
 
 
 class PairDataset(Dataset[tuple[Tensor, int, int]]):
@@ -83,8 +115,3 @@ class PairDataset(Dataset[tuple[Tensor, int, int]]):
         first, second = torch.randperm(max(2, len(rows)))[:2].tolist()
         (one, label), (other, _) = (self._photos[rows[n % len(rows)]] for n in (first, second))
         return torch.stack([one, other]), label, listing
-
-
-def mirrored(pixels: Tensor) -> Tensor:
-    """Returns the photo, half of the time mirrored left to right."""
-    return pixels.flip(1) if torch.rand(()) < 0.5 else pixels

@@ -9,19 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from embedder_service.bundle import Preprocessing
 from embedder_service.engines.torch_network import Network
 from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
-from training.dataset import PhotoDataset
 from training.errors import TrainingError
-from training.features import frozen_features
+from training.features import pooled_features
 from training.files import write_json
 from training.metrics import classification_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
@@ -39,7 +36,7 @@ def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
         run: A complete run.
         split: `train`, `validation` or `test`.
     """
-    prepared = load_prepared(data)
+    prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     # Split otherwise, the data would have it judged on photos that it was trained on.
     check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
@@ -109,9 +106,9 @@ def _judged(network: Network, config: TrainConfig, prepared: Prepared, split: st
 def _pooled(
     network: Network, config: TrainConfig, prepared: Prepared, side: NDArray[np.bool_]
 ) -> Tensor:
-    if config.stage == "frozen":
-        return torch.from_numpy(frozen_features(network, config, prepared)[side])
-    photos = PhotoDataset(prepared, prepared.photos[side], config.image_size)
-    batches = DataLoader(photos, batch_size=32)
-    with torch.inference_mode():
-        return torch.cat([network.pooled(pixels) for pixels, _ in track(batches, "Evaluating")])
+    photos = prepared.photos["sha256"]
+    if config.stage == "frozen":  # training kept those of all photos
+        features = pooled_features(network, config, prepared, photos.tolist())[side]
+    else:
+        features = pooled_features(network, config, prepared, photos[side].tolist())
+    return torch.from_numpy(features)

@@ -41,7 +41,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
         out: The bundle's directory.
         version: For people; empty for one derived from the embedding space.
     """
-    prepared = load_prepared(data)
+    prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     config, network = load_run(run, len(prepared.categories))
     weights = run / "model.safetensors"
     metrics = read_json(run / "metrics.json", "a run's metrics; run `training evaluate` first")

@@ -1,4 +1,4 @@
-"""The frozen backbone's features of every photo, computed once and kept.
+"""What the frozen part of the backbone gives for photos, computed once and kept.
 
 The backbone runs in OpenVINO on a CPU, several times as fast as torch there, or in torch on CUDA.
 """
@@ -9,8 +9,10 @@ import copy
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -23,74 +25,169 @@ from embedder_service.bundle import Preprocessing
 from embedder_service.engines import Engine
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from embedder_service.engines.torch_engine import TorchEngine
-from embedder_service.engines.torch_network import POOLED_FEATURES, Network
+from embedder_service.engines.torch_network import Network
 from lookalike.cpu import available_cores
+from training.augmentation import augmentation
 from training.config import TrainConfig
-from training.dataset import load_pixels
+from training.dataset import Transform, load_pixels
 from training.files import replacing
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared
 
 BATCH = 16
+POOLING = "avgpool"
 _CHUNK = 1024
 
-
-class _Pooled(nn.Module):
-    """A network cut off after pooling."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {"pooled": self.network.pooled(images)}
+Floats = NDArray[np.floating[Any]]
 
 
-def frozen_features(
-    network: Network, config: TrainConfig, prepared: Prepared
+class KeptValues(Sequence[Floats]):
+    """Values on disk, a row a photo, in files of 1,024 rows that are mapped into memory."""
+
+    def __init__(self, files: Sequence[Path], rows: NDArray[np.intp]) -> None:
+        self._files = files
+        self._rows = rows
+        self._opened: dict[int, Floats] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> Floats:  # type: ignore[override]
+        number, offset = divmod(int(self._rows[row]), _CHUNK)
+        if number not in self._opened:
+            self._opened[number] = np.load(self._files[number], mmap_mode="r")
+        values: Floats = self._opened[number][offset]
+        return values
+
+    def at(self, rows: NDArray[np.intp]) -> KeptValues:
+        """Returns some of the rows."""
+        return KeptValues(self._files, self._rows[rows])
+
+    def whole(self) -> Floats:
+        """Returns all rows, read into memory."""
+        return np.concatenate([np.load(file) for file in self._files])[self._rows]
+
+
+def pooled_features(
+    network: Network, config: TrainConfig, prepared: Prepared, photos: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Returns the pooled features of every photo, of shape (photos, 2048), in their order.
+    """Returns the pooled features of photos, float32 of shape (photos, 2048).
 
-    They are kept in the prepared data set, in chunks, under a key of everything that they depend
-    on: an interrupted run goes on where it stopped, and other runs find them.
+    Args:
+        network: Whose features.
+        config: Of the run.
+        prepared: The data set.
+        photos: The photos' sha256.
     """
-    photos = prepared.photos["sha256"].tolist()
-    folder = prepared.path / "features" / _key(network, config, prepared, photos)
+    return kept_values(network, config, prepared, photos, layer=POOLING).whole()
+
+
+def kept_values(
+    network: Network,
+    config: TrainConfig,
+    prepared: Prepared,
+    photos: Sequence[str],
+    *,
+    layer: str,
+    view: int = 0,
+) -> KeptValues:
+    """Returns what a layer of the backbone gives for photos, in their order.
+
+    Values are kept in the prepared data set, in chunks, under a key of everything that they depend
+    on: an interrupted run goes on where it stopped, and other runs find them. Maps are float16,
+    which halves the disk they take (a `layer3` map at 224 pixels 401 KB); pooled features float32.
+
+    Args:
+        network: Whose backbone.
+        config: Of the run.
+        prepared: The data set.
+        photos: The photos' sha256.
+        layer: Of the backbone, such as `layer3`; or `avgpool` for the pooled features.
+        view: 0 for the photos as they are, else the number of an augmented copy.
+    """
+    key = _key(
+        network,
+        architecture_of(config).stride_in_1x1,
+        dataclasses.asdict(Preprocessing(_input_size(config, view))),
+        prepared.image_size,  # photos stored in another size have other pixels
+        layer,
+        [view, config.augment, config.seed] if view else [],
+        list(photos),
+    )
+    folder = prepared.path / "features" / key
     folder.mkdir(parents=True, exist_ok=True)
     chunks = [photos[start : start + _CHUNK] for start in range(0, len(photos), _CHUNK)]
     files = [folder / f"{number:05d}.npy" for number in range(len(chunks))]
     missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
     if missing:
         # A copy: an engine moves its network to its device and turns off the heads' dropout.
-        engine = _engine(copy.deepcopy(network), config.image_size)
+        size = _input_size(config, view)
+        engine = _engine(_UpTo(copy.deepcopy(network), layer), size)
+        title = f"Features ({engine.precision})" if view == 0 else f"Augmented copy {view}"
         total = sum(len(chunk) for chunk, _ in missing)
-        work = _computed(engine, prepared, config.image_size, missing)
-        for _ in track(work, f"Features ({engine.precision})", total=total):
+        for _ in track(_computed(engine, prepared, config, view, missing), title, total=total):
             pass
-    return np.concatenate([np.load(file) for file in files])
+    return KeptValues(files, np.arange(len(photos)))
 
 
 def _computed(
-    engine: Engine, prepared: Prepared, size: int, missing: list[tuple[list[str], Path]]
+    engine: Engine,
+    prepared: Prepared,
+    config: TrainConfig,
+    view: int,
+    missing: list[tuple[Sequence[str], Path]],
 ) -> Iterator[int]:
     """Writes the missing chunks; yields once a photo."""
+    size = _input_size(config, view)
+    loaded_size = prepared.image_size if view else size
+    change = augmentation(config, size) if view else None
     for chunk, file in missing:
-        pixels = in_threads(lambda sha256: load_pixels(prepared, sha256, size), chunk)
-        features = np.empty((len(chunk), POOLED_FEATURES), np.float32)
+        pixels = in_threads(lambda sha256: load_pixels(prepared, sha256, loaded_size), chunk)
+        if change is not None:
+            pixels = _changed(pixels, change, f"{config.seed} {view} {file.name}")
+        found = []
         for start in range(0, len(chunk), BATCH):
             batch = [next(pixels) for _ in chunk[start : start + BATCH]]
-            features[start : start + len(batch)] = engine.infer(np.stack(batch))["pooled"]
+            values = engine.infer(np.stack(batch))["values"]
+            found.append(values if values.ndim == 2 else values.astype(np.float16))
             yield from range(len(batch))
         with replacing(file) as aside:
-            np.save(aside, features)
+            np.save(aside, np.concatenate(found))
 
 
-def _engine(network: Network, size: int) -> Engine:
-    pooled = _Pooled(network)
+def _changed(
+    pixels: Iterator[NDArray[np.uint8]], change: Transform, seed: str
+) -> Iterator[NDArray[np.uint8]]:
+    """Yields photos changed at random: in the same way whenever the chunk is computed."""
+    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
+    for photo in pixels:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            yield change(torch.from_numpy(photo)).numpy()
+
+
+def _input_size(config: TrainConfig, view: int) -> int:
+    return config.image_size if view == 0 else config.train_size or config.image_size
+
+
+class _UpTo(nn.Module):
+    """A network cut off after a layer of its backbone."""
+
+    def __init__(self, network: Network, layer: str) -> None:
+        super().__init__()
+        self.network = network
+        self.layer = layer
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        values = self.network.values_at(self.layer, images)
+        return {"values": values.flatten(1) if self.layer == POOLING else values}
+
+
+def _engine(network: nn.Module, size: int) -> Engine:
     if torch.cuda.is_available():
-        return TorchEngine(pooled, precision="bf16", device="cuda")
-    model = to_openvino(pooled, size)
+        return TorchEngine(network, precision="bf16", device="cuda")
+    model = to_openvino(network, size)
     return OpenVINOEngine(model, precision="auto", threads=available_cores())
 
 
@@ -126,16 +223,11 @@ class _AsTuple(nn.Module):
         return tuple(self.module(images).values())
 
 
-def _key(network: Network, config: TrainConfig, prepared: Prepared, photos: list[str]) -> str:
+def _key(network: Network, *facts: Any) -> str:
+    """Returns what tells these values from any other: of the backbone's weights and the facts."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.backbone.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.contiguous().numpy().tobytes())
-    shape = [
-        architecture_of(config).stride_in_1x1,
-        dataclasses.asdict(Preprocessing(config.image_size)),
-        prepared.image_folder.name,  # photos stored in another size have other pixels
-        photos,
-    ]
-    digest.update(json.dumps(shape).encode())
+    digest.update(json.dumps(facts).encode())
     return digest.hexdigest()[:16]

@@ -40,7 +40,24 @@ class Prepared:
     @property
     def image_folder(self) -> Path:
         """Where the letterboxed photos are, each named by its sha256."""
-        return self.path / "images" / str(self.report["options"]["image_size"])
+        return self.path / "images" / str(self.image_size)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the letterboxed photos, in pixels."""
+        return int(self.report["options"]["image_size"])
+
+    def labelled(self, by: str) -> Prepared:
+        """Returns the data set with `root` categories as labels, or whole paths (`leaf`)."""
+        if by == "root":
+            return self
+        paths = self.listings.set_index("product_id")["category"]
+        leaves = self.photos["product_id"].map(paths)
+        categories = sorted(leaves.unique())
+        labels = leaves.map({category: i for i, category in enumerate(categories)})
+        return dataclasses.replace(
+            self, photos=self.photos.assign(label=labels), categories=tuple(categories)
+        )
 
 
 def prepare(

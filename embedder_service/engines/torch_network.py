@@ -45,9 +45,27 @@ class Network(nn.Module):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Returns the backbone's pooled features, float32 of shape (N, 2048)."""
-        pixels = images.permute(0, 3, 1, 2).float() / 255
-        features: Tensor = self.backbone((pixels - self.mean) / self.std)
+        features: Tensor = self.backbone(self._normalised(images))
         return features
+
+    def values_at(self, layer: str, images: Tensor) -> Tensor:
+        """Returns what a layer of the backbone gives, such as `layer3`: (N, channels, H, W)."""
+        values = self._normalised(images)
+        for name, module in self.backbone.named_children():
+            values = module(values)
+            if name == layer:
+                break
+        return values
+
+    def pooled_after(self, layer: str, values: Tensor) -> Tensor:
+        """Returns the pooled features of what `values_at` gave for that layer."""
+        names = [name for name, _ in self.backbone.named_children()]
+        for module in list(self.backbone.children())[names.index(layer) + 1 :]:
+            values = module(values)
+        return values.flatten(1)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
 
     def heads_of(self, features: Tensor) -> dict[str, Tensor]:
         """Returns every output of pooled features."""

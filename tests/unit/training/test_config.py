@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,20 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
         ("learning_rate", float("nan"), "above 0"),
         ("weight_decay", -0.1, "at least 0"),
         ("label_smoothing", 1.5, "from 0 to below 1"),
-        ("stage", "some", "`frozen` or `all`"),
+        ("stage", "some", "one of frozen, layer4, layer3, all"),
+        ("labels", "some", "one of root, leaf"),
+        ("optimizer", "lion", "one of adamw, sgd"),
+        ("schedule", "step", "one of warmup-cos, cos, flat"),
+        ("train_size", -1, "at least 0"),
+        ("views", -1, "at least 0"),
+        ("augment", "hflip,spin", "of hflip, vflip, rotate, crop, randaugment, each once"),
+        ("augment", "hflip,hflip", "of hflip, vflip, rotate, crop, randaugment, each once"),
+        ("mixup", 1.5, "from 0 to 1"),
+        ("cutmix", -0.1, "from 0 to 1 - mixup"),
+        ("patience", -1, "at least 0"),
+        ("backbone_rate", 0.0, "above 0"),
+        ("ema", 1.0, "from 0 to below 1"),
+        ("class_balance", 2.0, "from 0 to 1"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_name(
@@ -62,6 +76,20 @@ def test_a_setting_out_of_its_range_is_refused_by_name(
         dataclasses.replace(CONFIG, **{name: value})  # type: ignore[arg-type]
 
     assert str(refused.value) == f"{name} is {value}; it must be {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"contrastive_weight": 0.0}, "outputs is features:128 and contrastive_weight is 0"),
+        ({"stage": "frozen", "cutmix": 0.5}, "cutmix mixes photos, but stage frozen"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        dataclasses.replace(CONFIG, **changes)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from embedder_service.engines.torch_network import Network
 from training import features
 from training.config import TrainConfig
 from training.dataset import load_pixels
-from training.features import frozen_features, to_openvino
+from training.features import pooled_features, to_openvino
 from training.model import build_network
 from training.prepare import Prepared, load_prepared, prepare
 
@@ -52,12 +52,17 @@ def prepared(marketplace: Path, tmp_path: Path, config: TrainConfig) -> Prepared
     return prepare(marketplace, tmp_path / "data", image_size=config.image_size)
 
 
+def features_of(network: Network, config: TrainConfig, prepared: Prepared) -> np.ndarray:
+    """Of all photos."""
+    return pooled_features(network, config, prepared, prepared.photos["sha256"].tolist())
+
+
 def counting(monkeypatch: pytest.MonkeyPatch, fail_after: float = float("inf")) -> list[Counting]:
     """Makes every engine a counting one; returns the list that they are put on."""
     engines: list[Counting] = []
     build = features._engine
 
-    def build_counting(network: Network, size: int) -> Counting:
+    def build_counting(network: nn.Module, size: int) -> Counting:
         engines.append(Counting(build(network, size), fail_after))
         return engines[-1]
 
@@ -69,7 +74,7 @@ def test_features_are_the_backbones_of_each_photo_in_order(
     network: Network, config: TrainConfig, data: Path
 ) -> None:
     prepared = load_prepared(data)
-    computed = frozen_features(network, config, prepared)
+    computed = features_of(network, config, prepared)
     rows = [0, 17, len(prepared.photos) - 1]
     pixels = np.stack([load_pixels(prepared, s, 32) for s in prepared.photos["sha256"].iloc[rows]])
     with torch.inference_mode():
@@ -84,8 +89,8 @@ def test_features_are_computed_once_and_found_by_the_next_run(
     network: Network, config: TrainConfig, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines = counting(monkeypatch)
-    first = frozen_features(network, config, prepared)
-    again = frozen_features(network, dataclasses.replace(config, epochs=9, dropout=0), prepared)
+    first = features_of(network, config, prepared)
+    again = features_of(network, dataclasses.replace(config, epochs=9, dropout=0), prepared)
 
     assert [engine.photos for engine in engines] == [len(prepared.photos)]
     np.testing.assert_array_equal(first, again)
@@ -100,16 +105,16 @@ def test_an_interrupted_computation_goes_on_with_the_next_chunk(
     with monkeypatch.context() as patched:
         counting(patched, fail_after=90)
         with pytest.raises(InterruptionError):
-            frozen_features(network, config, prepared)
+            features_of(network, config, prepared)
     assert len(list(prepared.path.glob("features/*/*.npy"))) == 2
     assert not list(prepared.path.glob("features/*/.*")), "nothing is left aside"
 
     engines = counting(monkeypatch)
-    resumed = frozen_features(network, config, prepared)
+    resumed = features_of(network, config, prepared)
     assert [engine.photos for engine in engines] == [count - 80]
     for file in prepared.path.glob("features/*/*.npy"):
         file.unlink()
-    np.testing.assert_array_equal(resumed, frozen_features(network, config, prepared))
+    np.testing.assert_array_equal(resumed, features_of(network, config, prepared))
 
 
 def test_what_changes_the_features_has_them_computed_anew(
@@ -120,14 +125,14 @@ def test_what_changes_the_features_has_them_computed_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engines = counting(monkeypatch)
-    frozen_features(network, config, prepared)
+    features_of(network, config, prepared)
     strided = dataclasses.replace(config, stride_in_1x1=True)
-    frozen_features(build_network(strided, 13), strided, prepared)
+    features_of(build_network(strided, 13), strided, prepared)
     other = dataclasses.replace(config, seed=config.seed + 1)
-    frozen_features(build_network(other, 13), other, prepared)
+    features_of(build_network(other, 13), other, prepared)
     # The same photos kept in another size have the same names, but not the same pixels.
     larger = prepare(marketplace, prepared.path, image_size=64)
-    frozen_features(network, config, larger)
+    features_of(network, config, larger)
 
     assert [engine.photos for engine in engines] == [len(prepared.photos)] * 4
 
@@ -136,7 +141,7 @@ def test_the_network_is_given_back_as_it_was(
     network: Network, config: TrainConfig, prepared: Prepared
 ) -> None:
     network.train()
-    frozen_features(network, config, prepared)
+    features_of(network, config, prepared)
 
     assert all(module.training for module in network.modules())
 

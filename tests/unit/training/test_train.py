@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
 import training.train
+import training.trainer
 from training.config import TrainConfig
-from training.dataset import PairDataset, PhotoDataset, load_pixels, mirrored
 from training.errors import TrainingError
-from training.evaluate import load_run
-from training.features import frozen_features
-from training.losses import contrastive_loss
-from training.model import build_network
+from training.objective import JointObjective
 from training.prepare import load_prepared, prepare
-from training.train import JointObjective, train
+from training.train import train
+from training.trainer import Hardware
 
 Step = Callable[[JointObjective], None]
 
@@ -78,7 +75,7 @@ def test_a_complete_run_is_returned_without_training(
 ) -> None:
     before = times(run)
     monkeypatch.delattr(training.train, "build_network")
-    monkeypatch.delattr(training.train, "frozen_features")
+    monkeypatch.delattr(training.train, "kept_values")
 
     assert train(data, run, config)["epochs"] == config.epochs
     assert times(run) == before
@@ -100,29 +97,6 @@ def test_other_data_are_refused(
     prepare(marketplace, scratch / "data", image_size=config.image_size, seed=8)
     with pytest.raises(TrainingError, match=r"data\.json: .*other data than .* \(another seed\)"):
         train(scratch / "data", run, config)
-
-
-def test_the_frozen_stage_trains_the_head_and_leaves_the_backbone_alone(
-    data: Path, run: Path, config: TrainConfig
-) -> None:
-    start = build_network(config, len(load_prepared(data).categories)).state_dict()
-    trained = load_file(run / "model.safetensors")
-
-    assert set(trained) == set(start)
-    moved = {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])}
-    assert moved == {name for name in start if name.startswith("heads.")}
-
-
-def test_the_heads_dropout_works_while_the_features_are_fresh(
-    marketplace: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes: list[bool] = []
-    on_each_step(monkeypatch, lambda module: modes.append(module.network.heads.training))
-    prepare(marketplace, scratch / "data", image_size=config.image_size)
-    train(scratch / "data", scratch / "run", dataclasses.replace(config, epochs=1))
-
-    assert modes
-    assert all(modes)
 
 
 def test_an_interrupted_run_goes_on_as_often_as_needed(
@@ -171,7 +145,7 @@ def test_a_run_that_ended_before_its_report_needs_no_more_training(
         raise InterruptionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.train, "_finish", interrupted)
+        patched.setattr(training.train, "_keep_best", interrupted)
         with pytest.raises(InterruptionError):
             train(data, scratch / "run", config)
     steps: list[int] = []
@@ -188,7 +162,7 @@ def test_the_best_epoch_survives_an_interruption_between_two_checkpoints(
     # The second epoch is better, and its checkpoint has replaced the first's when the run ends;
     # trained again after that, it is worse.
     out = scratch / "run"
-    save_last = training.train.ModelCheckpoint._save_last_checkpoint
+    save_last = training.trainer.ModelCheckpoint._save_last_checkpoint
 
     def interrupted(self: Any, trainer: Any, candidates: Any) -> None:
         if trainer.current_epoch == 1:
@@ -197,13 +171,13 @@ def test_the_best_epoch_survives_an_interruption_between_two_checkpoints(
 
     with monkeypatch.context() as patched:
         with_accuracies(patched, {0: 0.5, 1: 0.9})
-        patched.setattr(training.train.ModelCheckpoint, "_save_last_checkpoint", interrupted)
+        patched.setattr(training.trainer.ModelCheckpoint, "_save_last_checkpoint", interrupted)
         with pytest.raises(InterruptionError):
             train(data, out, config)
     with_accuracies(monkeypatch, {1: 0.25})
     report = train(data, out, config)
 
-    assert report == {"epochs": 2, "best_epoch": 0, "validation_accuracy": 0.5}
+    assert (report["best_epoch"], report["validation_accuracy"]) == (0, 0.5)
 
 
 def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(
@@ -218,23 +192,84 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last(
     )
     report = train(data, scratch / "run", config)
 
-    assert report == {"epochs": 2, "best_epoch": 0, "validation_accuracy": 0.75}
+    assert (report["best_epoch"], report["validation_accuracy"]) == (0, 0.75)
     kept = load_file(scratch / "run/model.safetensors")[name]
     second = steps_an_epoch(data, config)
     assert torch.equal(kept, heads[second]), "as they were when the second epoch began"
 
 
-def test_the_whole_network_learns_in_the_other_stage(
-    data: Path, config: TrainConfig, scratch: Path
+def test_the_average_of_the_weights_is_judged_and_kept(
+    data: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(config, stage="all", epochs=1, batch_size=48)
+    name = "heads.category.1.weight"
+    judged: list[Tensor] = []
+    step = JointObjective.validation_step
+
+    def watched(self: JointObjective, batch: tuple[Tensor, Tensor]) -> None:
+        judged.append(self.network.state_dict()[name].clone())
+        step(self, batch)
+
+    monkeypatch.setattr(JointObjective, "validation_step", watched)
+    config = dataclasses.replace(config, ema=0.99, epochs=1)
     train(data, scratch / "run", config)
 
-    start = build_network(config, 13).state_dict()
-    trained = load_file(scratch / "run/model.safetensors")
-    heads = ("heads.category.1.weight", "heads.features.1.weight")
-    for part in ("backbone.conv1.weight", "backbone.bn1.running_mean", *heads):
-        assert not torch.equal(trained[part], start[part])
+    kept = load_file(scratch / "run/model.safetensors")[name]
+    assert torch.equal(kept, judged[-1])
+    last = torch.load(scratch / "run/checkpoints/last.ckpt", weights_only=True)
+    assert not torch.equal(kept, last["current_model_state"][f"network.{name}"])
+
+
+def test_training_stops_when_it_gets_no_better(
+    data: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_accuracies(monkeypatch, {0: 0.2, 1: 0.6, 2: 0.5, 3: 0.6, 4: 0.9})
+    report = train(data, scratch / "run", dataclasses.replace(config, epochs=5, patience=2))
+
+    assert (report["epochs"], report["best_epoch"]) == (4, 1)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step_and_the_last_good_checkpoint(
+    data: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poison(module: JointObjective) -> None:
+        if module.current_epoch == 1:
+            torch.nn.init.constant_(module.network.heads["category"][1].weight, float("nan"))
+
+    on_each_step(monkeypatch, poison)
+    steps = steps_an_epoch(data, config)
+    last = scratch / "run/checkpoints/last.ckpt"
+    with pytest.raises(TrainingError) as stopped:
+        train(data, scratch / "run", config)
+
+    message = str(stopped.value)
+    assert (
+        f"the loss is nan in epoch 2, step {steps}; the last good checkpoint is {last}" in message
+    )
+    assert "try a learning_rate below 0.001" in message
+    assert torch.load(last, weights_only=True)["epoch"] == 0
+    assert not (scratch / "run/run.json").exists()
+
+
+def test_two_processes_share_the_batches_and_one_reports(data: Path, scratch: Path) -> None:
+    command = f"train --data {data} --out {scratch / 'run'} --weights none --devices 2"
+    options = "--image-size 32 --head-units 16 --epochs 1 --batch-size 32"
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *command.split(), *options.split()],
+        capture_output=True, text=True, check=True, timeout=240,
+    )  # fmt: skip
+
+    assert done.stdout.count("best epoch 1 of 1") == 1
+    last = torch.load(scratch / "run/checkpoints/last.ckpt", weights_only=True)
+    listings = load_prepared(data).photos.query("split == 'train'")["product_id"].nunique()
+    # each takes half of the listings, and half of the batch's 16 pairs at a time
+    assert last["global_step"] == math.ceil(math.ceil(listings / 2) / 8)
+    assert (scratch / "run/model.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", ["devices", "nodes", "workers"])
+def test_hardware_out_of_range_is_refused_by_name(number: str) -> None:
+    with pytest.raises(TrainingError, match=f"{number} is -1; it must be at least"):
+        Hardware(**{number: -1})
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -244,7 +279,9 @@ def test_a_split_without_photos_is_refused(
     prepared = load_prepared(data)
     other = prepared.photos[prepared.photos["split"] != split]
     monkeypatch.setattr(
-        training.train, "load_prepared", lambda _: dataclasses.replace(prepared, photos=other)
+        training.train,
+        "load_prepared",
+        lambda _: dataclasses.replace(prepared, photos=other),
     )
     with pytest.raises(TrainingError, match=f"the {split} split holds no photo"):
         train(data, tmp_path / "run", config)
@@ -268,67 +305,3 @@ def test_weights_that_cannot_be_written_are_named(
         train(data, scratch / "run", dataclasses.replace(config, epochs=1))
 
     assert not (scratch / "run/run.json").exists()
-
-
-def test_the_data_set_serves_photos_as_the_network_takes_them(data: Path) -> None:
-    prepared = load_prepared(data)
-    photos = prepared.photos[:5]
-    served = PhotoDataset(prepared, photos, 48)
-    pixels, label = served[3]
-
-    assert len(served) == 5
-    assert (pixels.shape, pixels.dtype) == ((48, 48, 3), torch.uint8)
-    assert label == photos["label"].iloc[3]
-    expected = load_pixels(prepared, photos["sha256"].iloc[3], 48)
-    np.testing.assert_array_equal(pixels.numpy(), expected)
-    flipped, _ = PhotoDataset(prepared, photos, 48, lambda tensor: tensor.flip(0))[3]
-    np.testing.assert_array_equal(flipped.numpy(), expected[::-1])
-
-
-def test_an_epoch_serves_two_photos_of_each_listing_or_one_twice() -> None:
-    listings = pd.Series(list("abacba"), index=range(50, 56))
-    photos = TensorDataset(torch.arange(6), torch.tensor([0, 1, 0, 2, 1, 0]))
-    pairs = PairDataset(photos, listings)
-    torch.manual_seed(3)
-    drawn = [pairs[number] for _ in range(40) for number in range(len(pairs))]
-
-    assert len(pairs) == 3
-    seen: dict[int, set[tuple[int, ...]]] = {}
-    for inputs, label, number in drawn:
-        assert label == number, "a, b and c come in the order of their labels here"
-        seen.setdefault(number, set()).add(tuple(inputs.tolist()))
-    assert seen[0] == {(0, 2), (2, 0), (0, 5), (5, 0), (2, 5), (5, 2)}
-    assert seen[1] == {(1, 4), (4, 1)}
-    assert seen[2] == {(3, 3)}
-
-
-def test_the_contrastive_loss_draws_photos_of_a_listing_together(
-    data: Path, config: TrainConfig, scratch: Path
-) -> None:
-    prepared = load_prepared(data)
-    side = (prepared.photos["split"] == "train").to_numpy(copy=True)
-    features = torch.from_numpy(frozen_features(build_network(config, 13), config, prepared)[side])
-    listings = torch.from_numpy(pd.factorize(prepared.photos["product_id"][side])[0])
-    losses = {}
-    for weight in (0.0, 3.0):
-        out = scratch / f"run-{weight}"
-        chosen = dataclasses.replace(config, contrastive_weight=weight, label_smoothing=0, epochs=8)
-        train(data, out, chosen)
-        network = load_run(out, 13)[1]
-        with torch.inference_mode():
-            outputs = network.heads_of(features)
-        torch.testing.assert_close(outputs["features"].norm(dim=1), torch.ones(len(features)))
-        losses[weight] = {n: contrastive_loss(v, listings, 0.1) for n, v in outputs.items()}
-
-    assert losses[3.0]["features"] < losses[0.0]["features"]
-    assert losses[3.0]["category"] < losses[0.0]["category"]
-
-
-def test_half_of_the_photos_are_mirrored_left_to_right() -> None:
-    pixels = torch.arange(2 * 2 * 3, dtype=torch.uint8).reshape(2, 2, 3)
-    torch.manual_seed(5)
-    results = [mirrored(pixels) for _ in range(200)]
-    turned = [result for result in results if not torch.equal(result, pixels)]
-
-    assert 70 < len(turned) < 130
-    assert all(torch.equal(result, pixels[:, [1, 0]]) for result in turned)

@@ -1,0 +1,146 @@
+"""The training loop's surroundings: devices, precision, checkpoints, logs, progress."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from embedder_service.engines import torchvision_loading  # noqa: F401  before lightning
+from training.config import TrainConfig
+from training.errors import TrainingError
+from training.optimisation import moving_average
+
+import lightning  # isort: skip
+from lightning.pytorch.callbacks import (  # isort: skip
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ProgressBar,
+    RichProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import TensorBoardLogger  # isort: skip
+from lightning.pytorch.utilities import rank_zero_only  # isort: skip
+
+JUDGED_BY = "validation/accuracy"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on. Changes how fast it is, and not what it is.
+
+    Attributes:
+        devices: Processes on each machine, one a GPU where there are any.
+        nodes: Machines; the command is started on each, with the addresses that Lightning reads
+            from the environment (`MASTER_ADDR`, `NODE_RANK`, or those of torchrun or Slurm).
+        workers: Processes that decode and augment photos for each device; 0 to do so in between
+            steps.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError naming the first number that is out of its range."""
+        for name, least in (("devices", 1), ("nodes", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+    @property
+    def processes(self) -> int:
+        """How many share a batch."""
+        return self.devices * self.nodes
+
+    def loader_options(self) -> dict[str, Any]:
+        """Returns the options of a DataLoader."""
+        options: dict[str, Any] = {"num_workers": self.workers}
+        if self.workers:  # spawned, since a fork of a process with threads can hang
+            options |= {"multiprocessing_context": "spawn", "persistent_workers": True}
+        return options | {"pin_memory": torch.cuda.is_available()}
+
+
+def is_first_process() -> bool:
+    """Tells the process that a person started from those that share its batches."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def checkpoints(out: Path) -> ModelCheckpoint:
+    """Returns what keeps a run's last and best epochs.
+
+    The second best is kept too: a new best replaces the old one before last.ckpt knows of it, so a
+    run interrupted in between would otherwise go on without any best.
+    """
+    return ModelCheckpoint(
+        out / "checkpoints", monitor=JUDGED_BY, mode="max", save_top_k=2, save_last=True
+    )
+
+
+def make_trainer(
+    out: Path, config: TrainConfig, hardware: Hardware, checkpoint: ModelCheckpoint
+) -> lightning.Trainer:
+    """Returns the loop for a run.
+
+    Args:
+        out: The run's directory.
+        config: Its settings.
+        hardware: What it runs on.
+        checkpoint: What `checkpoints` made.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    callbacks: list[Callback] = [checkpoint, _progress(), LearningRateMonitor("epoch")]
+    if config.ema:
+        callbacks.append(WeightAveraging(avg_fn=moving_average(config.ema)))
+    if config.patience:
+        callbacks.append(EarlyStopping(JUDGED_BY, mode="max", patience=config.patience))
+    cuda = torch.cuda.is_available()
+    return lightning.Trainer(
+        max_epochs=config.epochs,
+        accelerator="cuda" if cuda else "cpu",
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        sync_batchnorm=cuda and hardware.processes > 1 and not config.freezes_batch_norm,
+        # bf16 doubles the rate where it is native; elsewhere autocast would only emulate it.
+        precision="bf16-mixed" if cuda or _computes_in_bf16() else "32-true",
+        logger=TensorBoardLogger(out, name="", version="tensorboard"),
+        callbacks=callbacks,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+
+
+class _EpochLines(ProgressBar):
+    """One line an epoch, for output that is not a terminal."""
+
+    _shown = True
+
+    def disable(self) -> None:
+        """Called in every process but the first."""
+        self._shown = False
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Prints the line."""
+        if self._shown:
+            print(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: "
+                f"validation accuracy {trainer.callback_metrics[JUDGED_BY]:.3f}",
+                flush=True,
+            )
+
+
+def _progress() -> ProgressBar:
+    return RichProgressBar(leave=False) if Console().is_terminal else _EpochLines()
+
+
+def _computes_in_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported()
