@@ -15,6 +15,16 @@ from pathlib import Path
 from training.config import TrainConfig
 from training.errors import TrainingError
 
+# Whose option each one of `evaluate` is: of judging a run, or of judging a bundle.
+EVALUATE_OPTIONS = {
+    "split": "run",
+    "all_photos": "run",
+    "json": "bundle",
+    "gallery": "bundle",
+    "report": "bundle",
+    "precision": "bundle",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one step; returns the exit status."""
@@ -93,34 +103,34 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    whose, others = ("run", "bundle") if options.run else ("bundle", "run")
+    for name, owner in EVALUATE_OPTIONS.items():
+        if owner == others and getattr(options, name):
+            option = "--" + name.replace("_", "-")
+            raise TrainingError(f"{option} goes with --{others}, not with --{whose}")
 
-    from training.evaluate import evaluate
+    from training.console import print_figures
+    from training.evaluate import evaluate, evaluate_bundle
 
-    metrics = evaluate(options.data, options.run, split=options.split)
-    table = Table("category", "precision", "recall", "F1", "photos")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for category, row in metrics["per_class"].items():
-        figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
-        table.add_row(category, *figures, str(row["photos"]))
-    Console().print(table)
-    table = Table("vectors", "precision@5", "recall@1", "recall@5", "recall@10")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for output, row in metrics["outputs"].items():
-        table.add_row(output, *(f"{figure:.3f}" for figure in row.values()))
-    Console().print(table)
-    print("precision: of the category; recall: of another photo of the same listing")
-    print(
-        f"calibration error {metrics['calibration_error']:.3f}, at temperature "
-        f"{metrics['temperature']:.2f} {metrics['calibration_error_scaled']:.3f}"
-    )
-    print(
-        f"{metrics['photos']} photos of the {metrics['split']} split: accuracy "
-        f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"
-    )
+    report = options.report
+    if options.run:
+        report = options.run / "report"
+        split = options.split or "test"
+        metrics = evaluate(
+            options.data, options.run, split=split, all_photos=options.all_photos, report=report
+        )
+    else:
+        metrics = evaluate_bundle(
+            options.bundle,
+            options.data,
+            gallery=options.gallery,
+            file=options.json,
+            report=report,
+            precision=options.precision or "auto",
+        )
+    print_figures(metrics)
+    if report:
+        print(f"report: {report / 'report.md'}")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -219,11 +229,35 @@ def _parser() -> argparse.ArgumentParser:
             more = {"action": "store_true"} if kind is None else {"type": kind}
             train.add_argument(option, default=field.default, **field.metadata, **more)
 
-    evaluate = step("evaluate", _evaluate, "Judges a run on photos that it never saw.")
-    evaluate.add_argument("--data", type=Path, required=True, help="prepared data set")
-    evaluate.add_argument("--run", type=Path, required=True, help="complete run")
+    evaluate = step(
+        "evaluate", _evaluate, "Judges a run on photos that it never saw, or a bundle on any."
+    )
     evaluate.add_argument(
-        "--split", choices=("train", "validation", "test"), default="test", help="photos to judge"
+        "--data", type=Path, required=True, help="prepared data set; with --bundle, raw catalogue"
+    )
+    judged = evaluate.add_mutually_exclusive_group(required=True)
+    judged.add_argument("--run", type=Path, help="complete run; its report goes to report/ in it")
+    judged.add_argument("--bundle", type=Path, help="model bundle")
+    evaluate.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        help="with --run: photos to judge (default: test)",
+    )
+    evaluate.add_argument(
+        "--all-photos",
+        action="store_true",
+        default=None,
+        help="with --run: search among the photos of all splits too, which may take minutes",
+    )
+    evaluate.add_argument("--json", type=Path, help="with --bundle: file for the figures")
+    evaluate.add_argument(
+        "--gallery", type=Path, help="with --bundle: raw catalogue to search among too"
+    )
+    evaluate.add_argument("--report", type=Path, help="with --bundle: directory for a report")
+    evaluate.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        help="with --bundle: as of embed (default: auto)",
     )
 
     export = step("export", _export, "Writes the model bundle of an evaluated run.")
