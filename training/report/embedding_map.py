@@ -34,7 +34,9 @@ def plane_of(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """
     # The method needs a perplexity below the number of points, and a third of it to make sense.
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    method = TSNE(perplexity=perplexity, init="pca", random_state=_SEED)
+    # Principal components keep islands in their places, but need two directions to start from.
+    init = "pca" if vectors.shape[1] > 1 and np.ptp(vectors, axis=0).any() else "random"
+    method = TSNE(perplexity=perplexity, init=init, random_state=_SEED)
     # Its threads wait for one another 1000 times by spinning: on cores that others use too, two
     # threads took 20 s for 40 points, and one took less than 1.
     with threadpool_limits(1):

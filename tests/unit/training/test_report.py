@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
@@ -264,6 +265,16 @@ def test_a_map_keeps_together_what_is_together() -> None:
     np.fill_diagonal(distances, np.inf)
 
     assert (groups[distances.argmin(axis=1)] == groups).all()
+
+
+@pytest.mark.parametrize("vectors", [np.ones((20, 13)), np.arange(20.0)[:, None]])
+def test_a_map_of_vectors_without_two_directions_is_a_plane_too(
+    vectors: NDArray[np.float64],
+) -> None:
+    places = plane_of(vectors.astype(np.float32))
+
+    assert np.isfinite(places).all()
+    assert places.max() == 1
 
 
 def test_a_map_of_many_photos_draws_some_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
