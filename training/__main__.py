@@ -10,18 +10,28 @@ import dataclasses
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from training.config import TrainConfig
 from training.errors import TrainingError
+from training.options import make_parser
+
+# Whose option each one of `evaluate` is: of judging a run, or of judging a bundle.
+EVALUATE_OPTIONS = {
+    "split": "run",
+    "all_photos": "run",
+    "json": "bundle",
+    "gallery": "bundle",
+    "report": "bundle",
+    "precision": "bundle",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one step; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     started = time.monotonic()
     try:
-        options.step(options)
+        STEPS[options.name](options)
     except (TrainingError, ValueError, OSError) as error:
         print(f"training {options.name}: {_one_line(error, options)}", file=sys.stderr)
         return 1
@@ -97,34 +107,34 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    whose, others = ("run", "bundle") if options.run else ("bundle", "run")
+    for name, owner in EVALUATE_OPTIONS.items():
+        if owner == others and getattr(options, name):
+            option = "--" + name.replace("_", "-")
+            raise TrainingError(f"{option} goes with --{others}, not with --{whose}")
 
-    from training.evaluate import evaluate
+    from training.console import print_figures
+    from training.evaluate import evaluate, evaluate_bundle
 
-    metrics = evaluate(options.data, options.run, split=options.split)
-    table = Table("category", "precision", "recall", "F1", "photos")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for category, row in metrics["per_class"].items():
-        figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
-        table.add_row(category, *figures, str(row["photos"]))
-    Console().print(table)
-    table = Table("vectors", "precision@5", "recall@1", "recall@5", "recall@10")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for output, row in metrics["outputs"].items():
-        table.add_row(output, *(f"{figure:.3f}" for figure in row.values()))
-    Console().print(table)
-    print("precision: of the category; recall: of another photo of the same listing")
-    print(
-        f"calibration error {metrics['calibration_error']:.3f}, at temperature "
-        f"{metrics['temperature']:.2f} {metrics['calibration_error_scaled']:.3f}"
-    )
-    print(
-        f"{metrics['photos']} photos of the {metrics['split']} split: accuracy "
-        f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"
-    )
+    report = options.report
+    if options.run:
+        report = options.run / "report"
+        split = options.split or "test"
+        metrics = evaluate(
+            options.data, options.run, split=split, all_photos=options.all_photos, report=report
+        )
+    else:
+        metrics = evaluate_bundle(
+            options.bundle,
+            options.data,
+            gallery=options.gallery,
+            file=options.json,
+            report=report,
+            precision=options.precision or "auto",
+        )
+    print_figures(metrics)
+    if report:
+        print(f"report: {report / 'report.md'}")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -156,108 +166,15 @@ def _index(options: argparse.Namespace) -> None:
     )
 
 
-def _parts(text: str) -> tuple[int, int, int]:
-    try:
-        train, validation, test = (int(part) for part in text.split("/"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not like 70/15/15") from None
-    return train, validation, test
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every option's default, where it has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return super()._get_help_string(action) if action.default not in {None, ""} else action.help
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training",
-        description="From raw listings and photos to a served model, step by step.",
-    )
-    steps = parser.add_subparsers(dest="name", required=True, metavar="STEP")
-
-    def step(name: str, function: object, summary: str) -> argparse.ArgumentParser:
-        added = steps.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            formatter_class=_HelpFormatter,
-        )
-        added.set_defaults(step=function)
-        return added
-
-    sample = step("sample", _sample, "Writes a sample marketplace: drawn photos, raw CSV files.")
-    sample.add_argument("--out", type=Path, required=True, help="directory to write")
-    sample.add_argument("--listings", type=int, default=260, help="number of listings")
-    sample.add_argument("--seed", type=int, default=7, help="same seed, same marketplace")
-
-    prepare = step("prepare", _prepare, "Cleans raw listings and photos, and splits them.")
-    prepare.add_argument("--data", type=Path, required=True, help="raw catalogue")
-    prepare.add_argument("--out", type=Path, required=True, help="prepared data set to write")
-    prepare.add_argument("--image-size", type=int, default=256, help="side of the photos, pixels")
-    prepare.add_argument(
-        "--split-by",
-        choices=("listing", "image"),
-        default="listing",
-        help="listing: no listing and no file on two sides; image: photo by photo, which flatters",
-    )
-    prepare.add_argument(
-        "--split",
-        type=_parts,
-        default="70/15/15",
-        metavar="TRAIN/VALIDATION/TEST",
-        help="shares of the photos, of any sum",
-    )
-    prepare.add_argument("--seed", type=int, default=7, help="of the split")
-
-    train = step("train", _train, "Fine-tunes ResNet50 on a prepared data set.")
-    train.add_argument("--data", type=Path, required=True, help="prepared data set")
-    train.add_argument("--out", type=Path, required=True, help="run to write or go on with")
-    train.add_argument("--weights", required=True, help="imagenet, none, or a state_dict file")
-    for field in dataclasses.fields(TrainConfig):
-        if field.metadata:
-            option = "--" + field.name.replace("_", "-")
-            kind = {"bool": None, "int": int, "float": float, "str": str}[str(field.type)]
-            more = {"action": "store_true"} if kind is None else {"type": kind}
-            train.add_argument(option, default=field.default, **field.metadata, **more)
-    for name, default, text in (
-        ("devices", 1, "processes on each machine; with CUDA, its GPUs"),
-        ("nodes", 1, "machines; start the command on each"),
-        ("workers", 0, "processes that decode and augment photos for each device"),
-    ):
-        train.add_argument(f"--{name}", type=int, default=default, help=text)
-
-    evaluate = step("evaluate", _evaluate, "Judges a run on photos that it never saw.")
-    evaluate.add_argument("--data", type=Path, required=True, help="prepared data set")
-    evaluate.add_argument("--run", type=Path, required=True, help="complete run")
-    evaluate.add_argument(
-        "--split", choices=("train", "validation", "test"), default="test", help="photos to judge"
-    )
-
-    export = step("export", _export, "Writes the model bundle of an evaluated run.")
-    export.add_argument("--data", type=Path, required=True, help="prepared data set")
-    export.add_argument("--run", type=Path, required=True, help="evaluated run")
-    export.add_argument("--out", type=Path, required=True, help="bundle to write")
-    export.add_argument("--version", default="", help="for people; empty for one from the content")
-
-    embed = step("embed", _embed, "Embeds every photo of a raw catalogue.")
-    embed.add_argument("--bundle", type=Path, required=True, help="model bundle")
-    embed.add_argument("--data", type=Path, required=True, help="raw catalogue")
-    embed.add_argument("--out", type=Path, required=True, help="Parquet file to write")
-    embed.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
-        default="auto",
-        help="auto: bf16 where the CPU computes in it natively, else fp32",
-    )
-
-    index = step("index", _index, "Writes vectors to a running index service.")
-    index.add_argument("--vectors", type=Path, required=True, help="what embed wrote")
-    index.add_argument("--target", default="127.0.0.1:50052", help="the index's host:port")
-    index.add_argument("--collection", default="listings", help="made if missing")
-    return parser
+STEPS = {
+    "sample": _sample,
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "export": _export,
+    "embed": _embed,
+    "index": _index,
+}
 
 
 if __name__ == "__main__":

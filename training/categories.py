@@ -4,6 +4,7 @@ The order is the class order of every classifier trained here, so a name is neve
 a stored head would then answer with its neighbour's label.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 CATEGORIES: Final[tuple[str, ...]] = (
@@ -21,3 +22,21 @@ CATEGORIES: Final[tuple[str, ...]] = (
     "Office Furniture & Equipment",
     "Video Games & Consoles",
 )
+
+# between the parts of a path such as "Home & Garden / Lighting & Fittings"
+PATH_SEPARATOR = " / "
+
+
+def root_of(category: str) -> str:
+    """Returns the first part of a category's path; of a root category, itself."""
+    return category.split(PATH_SEPARATOR, maxsplit=1)[0]
+
+
+def roots_of(categories: Iterable[str]) -> tuple[str, ...]:
+    """Returns the root categories that categories are of, each once."""
+    return tuple(dict.fromkeys(map(root_of, categories)))
+
+
+def leaf_of(category: str) -> str:
+    """Returns the last part of a category's path; of a root category, itself."""
+    return category.rsplit(PATH_SEPARATOR, maxsplit=1)[-1]

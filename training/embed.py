@@ -27,6 +27,7 @@ from embedder_service.engines import Engine, load_engine
 from embedder_service.preprocessing import preprocess
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
+from training.categories import roots_of
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import LIMITS, in_threads, photo_path
@@ -63,7 +64,7 @@ def embed(
         bundle = bundles.load(bundle_path)
     except bundles.BundleError as error:
         raise TrainingError(str(error)) from None
-    photos = catalogue_photos(data, bundle.manifest.labels)
+    photos = catalogue_photos(data, roots_of(bundle.manifest.labels))
     if photos.empty:
         raise TrainingError(f"{data}: no photo of a complete listing to embed")
     key = _key(bundle, photos, precision)
@@ -108,12 +109,20 @@ def vector_column(output: str) -> str:
     return f"vector:{output}"
 
 
-def _embedded(
-    engine: Engine, bundle: Bundle, images: Path, missing: list[tuple[pd.DataFrame, Path]]
-) -> Iterator[int]:
-    """Writes the missing parts; yields once a photo."""
-    manifest = bundle.manifest
-    size = manifest.preprocessing.size
+def photo_vectors(
+    engine: Engine, bundle: Bundle, images: Path, image_ids: Sequence[str]
+) -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
+    """Yields for each photo, in order, its problem and its vector of each output.
+
+    The problem is empty for a photo with vectors, and there are no vectors for one with a problem.
+
+    Args:
+        engine: The bundle's.
+        bundle: Says how photos are preprocessed.
+        images: Folder of a raw catalogue's photos.
+        image_ids: Which of them.
+    """
+    size = bundle.manifest.preprocessing.size
 
     def load(image_id: str) -> NDArray[np.uint8] | str:
         file = photo_path(images, image_id)
@@ -126,24 +135,35 @@ def _embedded(
         except LookalikeError as error:
             return f"{file.name}: {error.message}"
 
+    loaded = in_threads(load, image_ids)
+    while some := list(itertools.islice(loaded, BATCH)):
+        good = [pixels for pixels in some if not isinstance(pixels, str)]
+        outputs = engine.infer(np.stack(good)) if good else {}
+        rows = iter(range(len(good)))
+        for pixels in some:
+            if isinstance(pixels, str):
+                yield pixels, {}
+            else:
+                row = next(rows)
+                yield "", {name: values[row] for name, values in outputs.items()}
+
+
+def _embedded(
+    engine: Engine, bundle: Bundle, images: Path, missing: list[tuple[pd.DataFrame, Path]]
+) -> Iterator[int]:
+    """Writes the missing parts; yields once a photo."""
+    outputs = bundle.manifest.outputs
     for chunk, file in missing:
         table = pa.Table.from_pandas(chunk, preserve_index=False)
-        vectors = {
-            o.name: np.zeros((len(chunk), o.dimension), np.float32) for o in manifest.outputs
-        }
+        vectors = {o.name: np.zeros((len(chunk), o.dimension), np.float32) for o in outputs}
         problems = [""] * len(chunk)
-        loaded = enumerate(in_threads(load, chunk["image_id"].tolist()))
-        while some := list(itertools.islice(loaded, BATCH)):
-            good = [(row, pixels) for row, pixels in some if not isinstance(pixels, str)]
-            for row, problem in some:
-                if isinstance(problem, str):
-                    problems[row] = problem
-            if good:
-                outputs = engine.infer(np.stack([pixels for _, pixels in good]))
-                for name, values in outputs.items():
-                    vectors[name][[row for row, _ in good]] = values
-            yield from range(len(some))
-        for output in manifest.outputs:
+        ids = chunk["image_id"].tolist()
+        for row, (problem, found) in enumerate(photo_vectors(engine, bundle, images, ids)):
+            problems[row] = problem
+            for name, values in found.items():
+                vectors[name][row] = values
+            yield row
+        for output in outputs:
             flat = pa.array(vectors[output.name].ravel())
             column = pa.FixedSizeListArray.from_arrays(flat, output.dimension)
             table = table.append_column(vector_column(output.name), column)

@@ -1,66 +1,118 @@
-"""Judges a run on the photos of its data set that it never saw."""
+"""Judges a run on photos that it never saw, or a bundle on any catalogue."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
+from embedder_service import bundle as bundles
 from embedder_service.bundle import Preprocessing
+from embedder_service.engines import load_engine
 from embedder_service.engines.torch_network import Network
+from lookalike.cpu import available_cores
 from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.features import pooled_features
-from training.files import write_json
+from training.files import whole_directory, write_json
+from training.judging import Judged, judged_by_bundle, judged_by_run
 from training.metrics import classification_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
-from training.prepare import Prepared, check_same_data, load_prepared
+from training.prepare import check_same_data, load_prepared
 from training.retrieval import Catalogue, retrieval_metrics
+from training.splits import SPLITS
 
-POOLED = "pooled"
+REPORT = "report.md"
 
 
-def evaluate(data: Path, run: Path, *, split: str = "test") -> dict[str, Any]:
+def evaluate(
+    data: Path,
+    run: Path,
+    *,
+    split: str = "test",
+    all_photos: bool = False,
+    report: Path | None = None,
+) -> dict[str, Any]:
     """Returns a run's figures on a split, and writes them to metrics.json in the run.
 
     Args:
         data: The prepared data set that the run was trained on.
         run: A complete run.
         split: `train`, `validation` or `test`.
+        all_photos: Search among the photos of all splits too, not among those of the split alone.
+        report: Directory to write with the figures and pictures of them; what `write_report` wrote
+            before is replaced.
     """
+    _check_replaceable(report)
     prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     # Split otherwise, the data would have it judged on photos that it was trained on.
     check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
-    judged = _judged(network, config, prepared, split)
-    chosen = judged if split == "validation" else _judged(network, config, prepared, "validation")
-    logits = judged.outputs[CATEGORY_OUTPUT]
+    splits = prepared.photos["split"].to_numpy().astype(np.str_)
+    for name in (split, "validation"):
+        if name not in splits:
+            raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
+    needed = np.isin(splits, SPLITS if all_photos else (split, "validation"))
+    everything, splits = judged_by_run(network, config, prepared, needed), splits[needed]
+    judged, chosen = everything.only(splits == split), everything.only(splits == "validation")
     # On validation photos, since nothing may be fitted to those that judge.
-    temperature = fit_temperature(chosen.outputs[CATEGORY_OUTPUT], chosen.labels)
-    metrics = {
-        "split": split,
-        **classification_metrics(logits, judged.labels, prepared.categories),
-        "calibration_error": calibration(logits, judged.labels).error,
-        "temperature": temperature,
-        "calibration_error_scaled": calibration(logits, judged.labels, temperature).error,
-        "outputs": {
-            name: retrieval_metrics(
-                Catalogue(vectors, judged.labels, judged.listings),
-                # Logits are searched by distance, as the index does; embeddings have one length.
-                cosine=name != CATEGORY_OUTPUT,
-            )
-            for name, vectors in judged.outputs.items()
-        },
+    temperature = fit_temperature(chosen.logits, chosen.labels)
+    metrics = {"split": split, **_figures(judged, temperature)}
+    if all_photos:
+        metrics["outputs_all_photos"] = _found(judged, everything.only(splits != split))
+    title = f"{run.resolve().name}, {split} split"
+    _write(metrics, judged, run / "metrics.json", report, title=title, run=run)
+    return metrics
+
+
+def evaluate_bundle(
+    bundle_path: Path,
+    data: Path,
+    *,
+    gallery: Path | None = None,
+    file: Path | None = None,
+    report: Path | None = None,
+    precision: str = "auto",
+) -> dict[str, Any]:
+    """Returns a bundle's figures on a raw catalogue, all of whose listings count as never seen.
+
+    Args:
+        bundle_path: The model bundle; its temperature is the one that its run's evaluation fitted.
+        data: The catalogue: Products.csv, Images.csv and images/.
+        gallery: A catalogue whose photos are searched too; those with the id of a judged photo are
+            left out, since they are the same.
+        file: JSON to write.
+        report: As of `evaluate`.
+        precision: As the embedder's setting.
+    """
+    _check_replaceable(report)
+    try:
+        bundle = bundles.load(bundle_path)
+    except bundles.BundleError as error:
+        raise TrainingError(str(error)) from None
+    manifest = bundle.manifest
+    engine = load_engine(bundle, name="openvino", precision=precision, threads=available_cores())
+    judged, skipped = judged_by_bundle(engine, bundle, data)
+    more = None
+    about: dict[str, Any] = {
+        "model": f"{manifest.name} {manifest.version}",
+        "embedding_space": manifest.embedding_space,
+        "precision": engine.precision,
+        "skipped": skipped,
     }
-    write_json(run / "metrics.json", metrics)
+    if gallery is not None:
+        more, unread = judged_by_bundle(engine, bundle, gallery)
+        names = {Path(photo).name for photo in judged.photos.tolist()}
+        others = np.array([Path(photo).name not in names for photo in more.photos.tolist()], bool)
+        more = more.only(others)
+        about["gallery"] = {"photos": len(more), "skipped": unread}
+    metrics = {**about, **_figures(judged, manifest.metrics.get("temperature"), more)}
+    title = f"{manifest.name} {manifest.version} on {data.resolve().name}"
+    _write(metrics, judged, file, report, title=title)
     return metrics
 
 
@@ -79,36 +131,68 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
     return config, network.eval()
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What a network says of the photos of a split, one row a photo."""
-
-    outputs: dict[str, NDArray[np.float32]]  # and the pooled features that all are made of
-    labels: NDArray[np.int64]
-    listings: NDArray[np.str_]
-
-
-def _judged(network: Network, config: TrainConfig, prepared: Prepared, split: str) -> _Judged:
-    side = (prepared.photos["split"] == split).to_numpy(copy=True)
-    if not side.any():
-        raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
-    pooled = _pooled(network, config, prepared, side)
-    with torch.inference_mode():
-        outputs = {**network.heads_of(pooled), POOLED: pooled}
-    photos = prepared.photos[side]
-    return _Judged(
-        {name: np.asarray(values) for name, values in outputs.items()},
-        photos["label"].to_numpy(),
-        photos["product_id"].to_numpy().astype(np.str_),
-    )
+def _figures(
+    judged: Judged, temperature: float | None, gallery: Judged | None = None
+) -> dict[str, Any]:
+    """Returns what metrics.json says of any model."""
+    metrics = {
+        **classification_metrics(judged.logits, judged.labels, judged.classes),
+        "calibration_error": calibration(judged.logits, judged.labels).error,
+    }
+    if temperature is not None:
+        scaled = calibration(judged.logits, judged.labels, temperature)
+        metrics |= {"temperature": temperature, "calibration_error_scaled": scaled.error}
+    return {**metrics, "outputs": _found(judged, gallery)}
 
 
-def _pooled(
-    network: Network, config: TrainConfig, prepared: Prepared, side: NDArray[np.bool_]
-) -> Tensor:
-    photos = prepared.photos["sha256"]
-    if config.stage == "frozen":  # training kept those of all photos
-        features = pooled_features(network, config, prepared, photos.tolist())[side]
-    else:
-        features = pooled_features(network, config, prepared, photos[side].tolist())
-    return torch.from_numpy(features)
+def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]]:
+    """Returns what a search by each output finds."""
+
+    def catalogue(photos: Judged, output: str) -> Catalogue:
+        return Catalogue(photos.outputs[output], photos.categories, photos.listings)
+
+    return {
+        output: retrieval_metrics(
+            catalogue(judged, output),
+            # Logits are searched by distance, as the index does; embeddings have one length.
+            cosine=output != CATEGORY_OUTPUT,
+            gallery=None if gallery is None else catalogue(gallery, output),
+        )
+        for output in judged.outputs
+    }
+
+
+def _write(
+    metrics: dict[str, Any],
+    judged: Judged,
+    file: Path | None,
+    report: Path | None,
+    *,
+    title: str,
+    run: Path | None = None,
+) -> None:
+    """Writes the figures, which took the longest, and then the report of them."""
+    if report is not None:
+        _remove_report(report)  # of other figures, should drawing this one fail
+    if file is not None:
+        write_json(file, metrics)
+    if report is not None:
+        # Plots and their libraries take seconds to import, and `export` needs this module too.
+        from training.report import write_report
+
+        with whole_directory(report) as aside:
+            write_report(aside, judged, metrics, title=title, run=run)
+
+
+def _check_replaceable(report: Path | None) -> None:
+    """Raises unless a directory is free or a report, since writing one removes what is there."""
+    if report is None or not report.exists() or (report / REPORT).is_file():
+        return
+    if not report.is_dir() or any(report.iterdir()):
+        raise TrainingError(f"{report}: is there already, and is not a report of `evaluate`")
+
+
+def _remove_report(report: Path) -> None:
+    _check_replaceable(report)
+    if report.exists():
+        shutil.rmtree(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,23 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+@contextmanager
+def whole_directory(target: Path) -> Iterator[Path]:
+    """Yields an empty directory beside `target`; moves it there if the block ends well.
+
+    Nothing but an empty directory may be at `target`.
+    """
+    aside = target.with_name(f".{target.name}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        aside.replace(target)
+    except OSError as error:
+        raise TrainingError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(target: Path, content: Any) -> None:

@@ -18,7 +18,7 @@ class Catalogue:
     """Photos with their vectors, one row each."""
 
     vectors: NDArray[np.float32]  # (photos, dimension)
-    categories: NDArray[np.int64]  # (photos,)
+    categories: NDArray[np.int64] | NDArray[np.str_]  # (photos,), numbers or names
     listings: NDArray[np.str_]  # (photos,), the id of each photo's listing
 
 
@@ -42,7 +42,9 @@ def retrieval_metrics(
     same_listing = pool.listings[neighbours] == photos.listings[:, None]
     _, inverse, counts = np.unique(pool.listings, return_inverse=True, return_counts=True)
     has_sibling = counts[inverse][: len(photos.listings)] > 1
-    metrics = {f"precision_at_{PRECISION_AT}": float(same_category[:, :PRECISION_AT].mean())}
+    first = same_category[:, :PRECISION_AT]
+    # of a single photo there is no neighbour
+    metrics = {f"precision_at_{PRECISION_AT}": float(first.mean()) if first.size else 0.0}
     for k in RECALL_AT:
         found = same_listing[has_sibling, :k].any(axis=1)
         metrics[f"same_listing_recall_at_{k}"] = float(found.mean()) if len(found) else 0.0

@@ -11,11 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import training.report
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.evaluate import _judged, evaluate, load_run
-from training.prepare import load_prepared, prepare
+from training.evaluate import evaluate, evaluate_bundle, load_run
+from training.judging import Judged, judged_by_run
+from training.prepare import Prepared, load_prepared, prepare
 from training.splits import SPLITS
+
+
+def rows_of(prepared: Prepared, split: str) -> np.ndarray:
+    return (prepared.photos["split"] == split).to_numpy(copy=True)
 
 
 def refusal(data: Path, run: Path) -> str:
@@ -43,7 +49,7 @@ def test_the_photos_of_the_split_are_judged_and_no_others(
 def test_accuracy_is_that_of_the_runs_own_network(data: Path, own_run: Path) -> None:
     prepared = load_prepared(data)
     config, network = load_run(own_run, len(prepared.categories))
-    judged = _judged(network, config, prepared, "train")
+    judged = judged_by_run(network, config, prepared, rows_of(prepared, "train"))
 
     accuracy = float((judged.outputs["category"].argmax(1) == judged.labels).mean())
     assert evaluate(data, own_run, split="train")["accuracy"] == pytest.approx(accuracy)
@@ -51,15 +57,15 @@ def test_accuracy_is_that_of_the_runs_own_network(data: Path, own_run: Path) -> 
 
 def test_frozen_features_and_the_whole_network_judge_alike(data: Path, run: Path) -> None:
     prepared = load_prepared(data)
-    photos = int((prepared.photos["split"] == "test").sum())
+    rows = rows_of(prepared, "test")
     config, network = load_run(run, len(prepared.categories))
-    frozen = _judged(network, config, prepared, "test").outputs
+    frozen = judged_by_run(network, config, prepared, rows).outputs
     unfrozen = dataclasses.replace(config, stage="all")
-    whole = _judged(network, unfrozen, prepared, "test").outputs
+    whole = judged_by_run(network, unfrozen, prepared, rows).outputs
 
     assert list(frozen) == list(whole) == ["category", "features", "pooled"]
     for name, dimension in (("category", 13), ("features", 128), ("pooled", 2048)):
-        assert frozen[name].shape == whole[name].shape == (photos, dimension)
+        assert frozen[name].shape == whole[name].shape == (rows.sum(), dimension)
         # bf16, where the CPU has it, keeps three digits
         np.testing.assert_allclose(frozen[name], whole[name], atol=0.05 * np.abs(whole[name]).max())
 
@@ -146,3 +152,82 @@ def test_other_data_than_the_runs_are_refused_since_it_may_have_seen_them(
     assert refused.startswith(f"{run / 'data.json'}: ")
     assert "(another seed)" in refused
     assert (run / "metrics.json").read_text() == before
+
+
+def test_all_photos_are_searched_for_the_splits_own(data: Path, own_run: Path) -> None:
+    metrics = evaluate(data, own_run, all_photos=True)
+    prepared = load_prepared(data)
+    config, network = load_run(own_run, len(prepared.categories))
+    everything = judged_by_run(network, config, prepared, np.ones(len(prepared.photos), bool))
+    vectors = everything.outputs["pooled"] / np.linalg.norm(
+        everything.outputs["pooled"], axis=1, keepdims=True
+    )
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    first = distances.argmin(axis=1)
+    listings = everything.listings
+    twins = np.array([(listings == listing).sum() > 1 for listing in listings])
+    asked = rows_of(prepared, "test") & twins
+
+    assert list(metrics["outputs_all_photos"]) == list(metrics["outputs"])
+    by_hand = (listings[first] == listings)[asked].mean()
+    # rounding may turn around two neighbours that are as near
+    found = metrics["outputs_all_photos"]["pooled"]["same_listing_recall_at_1"]
+    assert found == pytest.approx(by_hand, abs=1.01 / asked.sum())
+    for name, figures in metrics["outputs"].items():
+        more = metrics["outputs_all_photos"][name]
+        assert more["same_listing_recall_at_10"] <= figures["same_listing_recall_at_10"]
+    assert "outputs_all_photos" not in evaluate(data, own_run)
+
+
+def test_a_report_that_fails_leaves_the_figures_and_nothing_half_written(
+    data: Path, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path, *_: object, **__: object) -> None:
+        (folder / "report.md").write_text("half")
+        raise MemoryError
+
+    (own_run / "metrics.json").unlink()
+    (own_run / "report").mkdir()
+    (own_run / "report/report.md").write_text("of earlier figures")
+    before = {file.name for file in own_run.iterdir()}
+    monkeypatch.setattr(training.report, "write_report", fail)
+    with pytest.raises(MemoryError):
+        evaluate(data, own_run, report=own_run / "report")
+
+    assert json.loads((own_run / "metrics.json").read_text())["split"] == "test"
+    assert {file.name for file in own_run.iterdir()} == before - {"report"} | {"metrics.json"}
+
+
+def test_a_directory_that_is_no_report_is_not_replaced(data: Path, own_run: Path) -> None:
+    photos = own_run / "photos"
+    photos.mkdir()
+    (photos / "precious.jpg").write_text("")
+    before = (own_run / "metrics.json").stat().st_mtime_ns
+    expected = f"{photos}: is there already, and is not a report of `evaluate`"
+    with pytest.raises(TrainingError) as refused:
+        evaluate(data, own_run, report=photos)
+    assert str(refused.value) == expected
+    with pytest.raises(TrainingError) as refused:
+        evaluate_bundle(own_run, data, report=photos)
+
+    assert str(refused.value) == expected
+    assert (photos / "precious.jpg").exists()
+    assert (own_run / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_category_that_is_no_class_is_labelled_as_none() -> None:
+    judged = Judged(
+        ("a / b", "a / c"),
+        {"category": np.array([[1, 0], [0, 1], [0, 1]], np.float32)},
+        np.array(["a / b", "a / d", "a / c"]),
+        np.array(["1", "2", "3"]),
+        np.array(["1.jpg", "2.jpg", "3.jpg"]),
+    )
+
+    assert judged.labels.tolist() == [0, -1, 1]
+    assert judged.guesses.tolist() == ["a / b", "a / c", "a / c"]
+    kept = judged.only(np.array([False, True, True]))
+    assert kept.labels.tolist() == [-1, 1]
+    assert kept.photos.tolist() == ["2.jpg", "3.jpg"]
+    assert len(kept) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import TrainingError
-from training.files import read_json, replacing, write_json
+from training.files import read_json, replacing, whole_directory, write_json
 
 
 def write_half(target: Path, error: BaseException | type[BaseException]) -> None:
@@ -55,6 +55,43 @@ def test_a_directory_that_cannot_be_made_is_told_with_the_name_of_the_file(tmp_p
         write_json(target, {})
 
     assert str(refused.value).startswith(f"{target}: cannot be written: ")
+
+
+def test_a_directory_appears_only_once_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep/report"
+    with whole_directory(target) as aside:
+        (aside / "report.md").write_text("whole")
+        assert not target.exists()
+
+    assert [file.name for file in target.parent.iterdir()] == ["report"]
+    assert (target / "report.md").read_text() == "whole"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_directory_leaves_nothing_aside(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    def write_half() -> None:
+        with whole_directory(tmp_path / "report") as aside:
+            (aside / "report.md").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_does_not_replace_another_that_holds_something(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/precious.jpg").write_text("")
+    expected = r"photos: cannot be written: Directory not empty"
+    with (
+        pytest.raises(TrainingError, match=expected),
+        whole_directory(tmp_path / "photos") as aside,
+    ):
+        (aside / "report.md").write_text("whole")
+
+    assert [file.name for file in tmp_path.rglob("*")] == ["photos", "precious.jpg"]
 
 
 def test_json_keeps_other_letters_readable(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""What a model says of photos: a run's network of prepared ones, a bundle of any raw catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from embedder_service.bundle import Bundle
+from embedder_service.engines import Engine
+from embedder_service.engines.torch_network import Network
+from training.categories import CATEGORIES, PATH_SEPARATOR, roots_of
+from training.config import TrainConfig
+from training.embed import photo_vectors
+from training.errors import TrainingError
+from training.features import pooled_features
+from training.images import photo_path
+from training.model import CATEGORY_OUTPUT
+from training.prepare import Prepared
+from training.tabular import read_images, read_listings
+
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model says of photos, one row a photo, and what is true of them."""
+
+    classes: tuple[str, ...]  # what the logits stand for, in their order
+    outputs: dict[str, NDArray[np.float32]]  # (photos, dimension) by name; logits are CATEGORY
+    categories: NDArray[np.str_]  # (photos,), true ones; perhaps one that is not among the classes
+    listings: NDArray[np.str_]  # (photos,), ids
+    photos: NDArray[np.str_]  # (photos,), files
+
+    def __len__(self) -> int:
+        return len(self.listings)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """Of shape (photos, classes)."""
+        return self.outputs[CATEGORY_OUTPUT]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The index of each photo's true class, of shape (photos,).
+
+        It is -1 where there is no such class, so that every guess counts as wrong.
+        """
+        index = {name: number for number, name in enumerate(self.classes)}
+        return np.array([index.get(name, -1) for name in self.categories.tolist()], np.int64)
+
+    @property
+    def guesses(self) -> NDArray[np.str_]:
+        """The class that the model takes each photo for, of shape (photos,)."""
+        guesses: NDArray[np.str_] = np.array(self.classes)[self.logits.argmax(axis=1)]
+        return guesses
+
+    def only(self, rows: NDArray[np.bool_]) -> Judged:
+        """Returns some of the photos."""
+        return Judged(
+            self.classes,
+            {name: values[rows] for name, values in self.outputs.items()},
+            self.categories[rows],
+            self.listings[rows],
+            self.photos[rows],
+        )
+
+
+def judged_by_run(
+    network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
+) -> Judged:
+    """Returns what a run's network says of prepared photos, the pooled features included.
+
+    Args:
+        network: The run's.
+        config: Its settings.
+        prepared: The data set.
+        rows: Which of its photos.
+    """
+    pooled = _pooled(network, config, prepared, rows)
+    with torch.inference_mode():
+        outputs = {**network.heads_of(pooled), POOLED: pooled}
+    photos = prepared.photos[rows]
+    folder = prepared.image_folder
+    return Judged(
+        prepared.categories,
+        {name: np.asarray(values) for name, values in outputs.items()},
+        np.array(prepared.categories)[photos["label"].to_numpy()],
+        photos["product_id"].to_numpy().astype(np.str_),
+        np.array([str(photo_path(folder, sha256)) for sha256 in photos["sha256"]], np.str_),
+    )
+
+
+def _pooled(
+    network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
+) -> Tensor:
+    """Returns the features that all outputs are made of, of shape (photos, 2048)."""
+    photos = prepared.photos["sha256"]
+    if config.stage == "frozen":  # training kept those of all photos
+        features = pooled_features(network, config, prepared, photos.tolist())[rows]
+    else:
+        features = pooled_features(network, config, prepared, photos[rows].tolist())
+    return torch.from_numpy(features)
+
+
+def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged, list[str]]:
+    """Returns what a bundle says of a raw catalogue's photos, and why some were skipped.
+
+    Rows without a complete listing are left out, as `embed` leaves them out.
+
+    Args:
+        engine: The bundle's.
+        bundle: Its `category` output must be logits.
+        data: Holds Products.csv, Images.csv and images/.
+
+    Raises:
+        TrainingError: The bundle does not classify, the tables are unreadable, a root category is
+            unknown, or no photo is left.
+    """
+    manifest = bundle.manifest
+    if not any(o.name == CATEGORY_OUTPUT and o.kind == "logits" for o in manifest.outputs):
+        raise TrainingError(f"{bundle.path}: the bundle has no logits named '{CATEGORY_OUTPUT}'")
+    photos = _catalogue(data, manifest.labels)
+    ids = photos["image_id"].tolist()
+    judged = photo_vectors(engine, bundle, data / "images", ids)
+    found = list(track(judged, f"Judging {data.name} ({engine.precision})", total=len(ids)))
+    problems = [problem for problem, _ in found if problem]
+    good = np.array([not problem for problem, _ in found], bool)
+    if not good.any():
+        reason = f": {problems[0]}" if problems else ""
+        raise TrainingError(f"{data}: no photo of a complete listing to judge{reason}")
+    photos = photos[good]
+    files = [str(photo_path(data / "images", image_id)) for image_id in photos["image_id"]]
+    return Judged(
+        manifest.labels,
+        {o.name: np.stack([v[o.name] for _, v in found if v]) for o in manifest.outputs},
+        photos["category"].to_numpy().astype(np.str_),
+        photos["product_id"].to_numpy().astype(np.str_),
+        np.array(files, np.str_),
+    ), problems
+
+
+def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
+    """Returns image_id, product_id and category of each photo of a complete listing.
+
+    The category is the listing's root, or its whole path if those are what the model learnt.
+    """
+    by_path = any(PATH_SEPARATOR in name for name in classes)
+    # A path that the model does not know is wrong, even of a root that it knows nothing of.
+    roots = roots_of([*classes, *CATEGORIES] if by_path else classes)
+    listings = read_listings(data / "Products.csv", roots).table
+    listings["category"] = listings["category"].str.strip() if by_path else listings["root"]
+    return read_images(data / "Images.csv").merge(listings[["product_id", "category"]])

@@ -1,0 +1,116 @@
+"""How training went, from the run's TensorBoard logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from training.files import read_json
+from training.report.style import COLOURS, FADED, SHAPES, drawing
+
+Scalars = Mapping[str, NDArray[np.float64]]  # by tag: rows of step and value
+
+_NAMES = {
+    "train/loss": "train: all that is minimised",
+    "train/cross_entropy": "train: cross-entropy, smoothed labels",
+    "validation/loss": "validation: cross-entropy",
+}
+
+
+def read_scalars(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """Returns each tag's steps and values, of shape (steps, 2); of no logs, nothing.
+
+    Of a step that was logged twice, since a run was interrupted after it and went on before it, the
+    later value stands.
+    """
+    if not folder.is_dir():
+        return {}
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})  # 0: keep them all
+    events.Reload()
+    scalars = {}
+    for tag in events.Tags()["scalars"]:
+        values = {}
+        for event in sorted(events.Scalars(tag), key=lambda event: event.wall_time):
+            values[event.step] = event.value
+        scalars[tag] = np.array(sorted(values.items()), np.float64)
+    return scalars
+
+
+def panels(tags: list[str]) -> dict[str, list[str]]:
+    """Returns which of the tags belong in one plot, by its title; some belong in none."""
+    groups: dict[str, list[str]] = {
+        "Loss": [],
+        "Contrastive loss": [],
+        "Accuracy": [],
+        "Learning rate": [],
+    }
+    for tag in sorted(tags):
+        if tag.startswith("lr-") or "learning_rate" in tag.replace(" ", "_"):
+            groups["Learning rate"].append(tag)
+        elif "/contrastive/" in tag:
+            groups["Contrastive loss"].append(tag)
+        elif tag.endswith("/accuracy"):
+            groups["Accuracy"].append(tag)
+        elif tag.endswith(("/loss", "/cross_entropy")):
+            groups["Loss"].append(tag)
+    return {title: found for title, found in groups.items() if found}
+
+
+def draw_curves(run: Path, out: Path) -> list[str]:
+    """Draws what a run logged; returns the titles of the plots, and writes nothing if it is none.
+
+    Args:
+        run: A complete run.
+        out: File to write.
+    """
+    scalars = read_scalars(run / "tensorboard")
+    groups = panels(list(scalars))
+    if not groups:
+        return []
+    per_epoch = _steps_per_epoch(scalars)
+    best = read_json(run / "run.json", "a run's report")["best_epoch"] + 1
+    rows = -(-len(groups) // 2)
+    with drawing(out, 10.8, 3.9 * rows) as figure:
+        grid = figure.add_gridspec(rows, 2)
+        for place, (title, tags) in enumerate(groups.items()):
+            row, column = divmod(place, 2)
+            alone = column == 0 and place == len(groups) - 1  # then it is as wide as the others
+            axes = figure.add_subplot(grid[row, slice(None) if alone else column])
+            for number, tag in enumerate(tags):
+                steps, values = scalars[tag].T
+                # A point stands for what came before it, up to the end of its step.
+                axes.plot(
+                    (steps + 1) / per_epoch, values, f"{SHAPES[number % len(SHAPES)]}-",
+                    color=COLOURS[number % len(COLOURS)], label=_name(tag),
+                    markersize=4 if len(steps) <= 60 else 0,
+                )  # fmt: skip
+            axes.set_title(title)
+            axes.grid(visible=True)
+            axes.set_xlabel("epoch" if per_epoch > 1 else "step")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if per_epoch > 1:
+                axes.axvline(best, color=FADED, linestyle=":", label=f"best epoch, {best}")
+            axes.margins(y=0.08)
+            axes.legend(fontsize=9)
+    return list(groups)
+
+
+def _steps_per_epoch(scalars: Scalars) -> float:
+    """Returns how many steps an epoch has; 1 if no epochs were logged."""
+    if "epoch" not in scalars:
+        return 1
+    step, epoch = scalars["epoch"][-1]
+    return float((step + 1) / (epoch + 1))
+
+
+def _name(tag: str) -> str:
+    if tag.startswith("lr-"):  # lightning's name for it, and the optimiser's
+        return "learning rate"
+    side, _, rest = tag.partition("/")
+    words = rest.removeprefix("contrastive/").replace("_", " ")
+    return _NAMES.get(tag, f"{side}: {words}" if words else tag)
