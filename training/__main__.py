@@ -124,9 +124,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
     from training.export import export
+    from training.parity import verdicts
 
     manifest = export(options.data, options.run, options.out, version=options.version).manifest
+    table, missed = verdicts(manifest.variants)
+    Console().print(table)
+    print(*missed, sep="\n", end="\n" if missed else "")
     print(
         f"{options.out}: {manifest.name} {manifest.version}, "
         f"embedding space {manifest.embedding_space}"
@@ -134,9 +140,15 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from training.embed import embed
+    from training.embed import embed, embed_as_json
 
-    embedded = embed(options.bundle, options.data, options.out, precision=options.precision)
+    what = (options.bundle, options.data, options.out)
+    if options.format == "json":
+        embedded = embed_as_json(*what, output=options.output, precision=options.precision)
+    elif options.output:
+        raise TrainingError("--output is for --format json; Parquet holds every output")
+    else:
+        embedded = embed(*what, precision=options.precision)
     print(f"{embedded.file}: {embedded.photos} photos; {_counted(embedded.problems, 'failed')}")
     for problem in embedded.problems:
         print(f"  {problem}")
@@ -235,12 +247,19 @@ def _parser() -> argparse.ArgumentParser:
     embed = step("embed", _embed, "Embeds every photo of a raw catalogue.")
     embed.add_argument("--bundle", type=Path, required=True, help="model bundle")
     embed.add_argument("--data", type=Path, required=True, help="raw catalogue")
-    embed.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+    embed.add_argument("--out", type=Path, required=True, help="file to write")
+    embed.add_argument(
+        "--format",
+        choices=("parquet", "json"),
+        default="parquet",
+        help="parquet: vectors and what a listing shows; json: beside that, vectors by image id",
+    )
+    embed.add_argument("--output", default="", help="of json; empty for the model's default output")
     embed.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16"),
+        choices=("auto", "fp32", "bf16", "int8"),
         default="auto",
-        help="auto: bf16 where the CPU computes in it natively, else fp32",
+        help="auto: the fastest in which the bundle keeps its answers, as the embedder's setting",
     )
 
     index = step("index", _index, "Writes vectors to a running index service.")

@@ -24,7 +24,7 @@ OPTIONS = {
     "train": ["--data", "--out", *TRAIN_OPTIONS],
     "evaluate": ["--data", "--run", "--split"],
     "export": ["--data", "--run", "--out", "--version"],
-    "embed": ["--bundle", "--data", "--out", "--precision"],
+    "embed": ["--bundle", "--data", "--out", "--format", "--output", "--precision"],
     "index": ["--vectors", "--target", "--collection"],
 }
 HEADER = ",id,product_name,category,product_description,price,location"
