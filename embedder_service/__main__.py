@@ -7,7 +7,7 @@ import logging
 from embedder_service import bundle as bundles
 from embedder_service.config import PREFIX, EmbedderSettings
 from embedder_service.embedding import PhotoEmbedder
-from embedder_service.engines import load_engine
+from embedder_service.engines import PrecisionError, load_engine
 from embedder_service.preprocessing import ImageLimits
 from embedder_service.servicer import SERVICE_NAME, EmbedderServicer
 from lookalike.cpu import available_cores
@@ -32,6 +32,8 @@ async def serve(settings: EmbedderSettings) -> None:
         )
     except bundles.BundleError as error:
         raise StartupError(f"{error} ({PREFIX}BUNDLE)") from None
+    except PrecisionError as error:
+        raise StartupError(f"{error} ({PREFIX}PRECISION)") from None
     except ImportError as error:
         raise StartupError(
             f"the engine {settings.engine} is not installed: {error} ({PREFIX}ENGINE)"

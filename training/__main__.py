@@ -138,9 +138,15 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
     from training.export import export
+    from training.parity import verdicts
 
     manifest = export(options.data, options.run, options.out, version=options.version).manifest
+    table, missed = verdicts(manifest.variants)
+    Console().print(table)
+    print(*missed, sep="\n", end="\n" if missed else "")
     print(
         f"{options.out}: {manifest.name} {manifest.version}, "
         f"embedding space {manifest.embedding_space}"
@@ -148,9 +154,15 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _embed(options: argparse.Namespace) -> None:
-    from training.embed import embed
+    from training.embed import embed, embed_as_json
 
-    embedded = embed(options.bundle, options.data, options.out, precision=options.precision)
+    what = (options.bundle, options.data, options.out)
+    if options.format == "json":
+        embedded = embed_as_json(*what, output=options.output, precision=options.precision)
+    elif options.output:
+        raise TrainingError("--output is for --format json; Parquet holds every output")
+    else:
+        embedded = embed(*what, precision=options.precision)
     print(f"{embedded.file}: {embedded.photos} photos; {_counted(embedded.problems, 'failed')}")
     for problem in embedded.problems:
         print(f"  {problem}")

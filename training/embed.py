@@ -1,11 +1,13 @@
 """A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
 
 One row a photo: image_id, product_id, category, title, price, location, and `vector:NAME`, a column
-of float32 lists, for each output NAME. The file's metadata names the embedding space.
+of float32 lists, for each output NAME. The file's metadata names the embedding space. As JSON, one
+output's vectors by image id are written beside it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import shutil
@@ -19,18 +21,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.progress import track
 
 from embedder_service import bundle as bundles
 from embedder_service.bundle import Bundle
-from embedder_service.engines import Engine, load_engine
+from embedder_service.engines import Engine, PrecisionError, load_engine
+from embedder_service.engines.openvino_engine import precision_for
 from embedder_service.preprocessing import preprocess
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
+from training import dictionary
 from training.categories import roots_of
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import LIMITS, in_threads, photo_path
+from training.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16
@@ -49,6 +53,34 @@ class EmbeddedCatalogue:
     problems: Sequence[str]
 
 
+def embed_as_json(
+    bundle_path: Path, data: Path, out: Path, *, output: str = "", precision: str = "auto"
+) -> EmbeddedCatalogue:
+    """Embeds a catalogue as `embed` does, and writes one output's vectors by image id.
+
+    Args:
+        bundle_path: The model bundle.
+        data: The catalogue.
+        out: JSON file to write. What `embed` writes goes beside it, as .parquet: an interrupted run
+            goes on from there, and another output is written without computing anything again.
+        output: Name of the output; empty for the default one.
+        precision: As the embedder's setting.
+    """
+    vectors = out.with_suffix(".parquet")
+    if out.suffix != ".json":
+        raise TrainingError(f"{out}: does not end in .json; {vectors.name} is written beside it")
+    outputs = [known.name for known in _load(bundle_path).manifest.outputs]
+    name = output or outputs[0]
+    if name not in outputs:
+        raise TrainingError(
+            f"{bundle_path}: the model has no output '{name}'; it has {', '.join(outputs)}"
+        )
+    dictionary.check_replaceable(out, vectors)
+    embedded = embed(bundle_path, data, vectors, precision=precision)
+    dictionary.write_dictionary(vectors, vector_column(name), out)
+    return dataclasses.replace(embedded, file=out)
+
+
 def embed(
     bundle_path: Path, data: Path, out: Path, *, precision: str = "auto"
 ) -> EmbeddedCatalogue:
@@ -60,9 +92,11 @@ def embed(
         out: Parquet file to write; photos that failed are listed beside it in a .problems.json.
         precision: As the embedder's setting.
     """
+    bundle = _load(bundle_path)
     try:
-        bundle = bundles.load(bundle_path)
-    except bundles.BundleError as error:
+        # What is computed, not what is asked for, tells these vectors from others.
+        precision = precision_for(bundle, precision)
+    except PrecisionError as error:
         raise TrainingError(str(error)) from None
     photos = catalogue_photos(data, roots_of(bundle.manifest.labels))
     if photos.empty:
@@ -81,8 +115,9 @@ def embed(
             bundle, name="openvino", precision=precision, threads=available_cores()
         )
         work = _embedded(engine, bundle, data / "images", missing)
-        total = sum(len(chunk) for chunk, _ in missing)
-        for _ in track(work, f"Embedding ({engine.precision})", total=total):
+        done = len(photos) - sum(len(chunk) for chunk, _ in missing)
+        what = f"Embedding ({engine.precision})"
+        for _ in track_photos(work, what, total=len(photos), done=done):
             pass
     table = pa.concat_tables([pq.read_table(file) for file in files])
     failed = pc.not_equal(table["problem"], "")
@@ -107,6 +142,13 @@ def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
 def vector_column(output: str) -> str:
     """Returns the column that holds an output; its bare name may be one of the listing's too."""
     return f"vector:{output}"
+
+
+def _load(path: Path) -> Bundle:
+    try:
+        return bundles.load(path)
+    except bundles.BundleError as error:
+        raise TrainingError(str(error)) from None
 
 
 def photo_vectors(

@@ -61,12 +61,19 @@ def make_parser() -> argparse.ArgumentParser:
     embed = step("embed", "Embeds every photo of a raw catalogue.")
     embed.add_argument("--bundle", type=Path, required=True, help="model bundle")
     embed.add_argument("--data", type=Path, required=True, help="raw catalogue")
-    embed.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+    embed.add_argument("--out", type=Path, required=True, help="file to write")
+    embed.add_argument(
+        "--format",
+        choices=("parquet", "json"),
+        default="parquet",
+        help="parquet: vectors and what a listing shows; json: beside that, vectors by image id",
+    )
+    embed.add_argument("--output", default="", help="of json; empty for the model's default output")
     embed.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16"),
+        choices=("auto", "fp32", "bf16", "int8"),
         default="auto",
-        help="auto: bf16 where the CPU computes in it natively, else fp32",
+        help="auto: the fastest in which the bundle keeps its answers, as the embedder's setting",
     )
 
     index = step("index", "Writes vectors to a running index service.")
@@ -119,7 +126,7 @@ def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--report", type=Path, help="with --bundle: directory for a report")
     evaluate.add_argument(
         "--precision",
-        choices=("auto", "fp32", "bf16"),
+        choices=("auto", "fp32", "bf16", "int8"),
         help="with --bundle: as of embed (default: auto)",
     )
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from embedder_service.bundle import Bundle
 
 
+class PrecisionError(Exception):
+    """An engine cannot compute in the precision that it is asked for; the message says why."""
+
+
 class Engine(Protocol):
     """Runs the network. `infer` is called by one thread at a time."""
 
@@ -31,8 +35,13 @@ def load_engine(bundle: Bundle, *, name: str, precision: str, threads: int) -> E
     Args:
         bundle: A verified bundle.
         name: `openvino` or `torch`. Only the one named is imported.
-        precision: `fp32`, `bf16`, or `auto` for bf16 where the CPU computes in it natively.
+        precision: `fp32`, `bf16`, `int8` (OpenVINO alone), or `auto`: on OpenVINO the fastest that
+            `export` found to keep the model's answers; on torch bf16 with CUDA, else fp32.
         threads: Threads of the forward pass.
+
+    Raises:
+        BundleError: The bundle lacks what the engine needs.
+        PrecisionError: The engine, or the bundle for it, does not offer the precision.
     """
     if name == "torch":
         from embedder_service.engines.torch_engine import TorchEngine  # noqa: PLC0415

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from embedder_service.bundle import WEIGHTS, Bundle
+from embedder_service.engines import PrecisionError
 from embedder_service.engines.torch_network import Network
 
 
@@ -27,6 +28,8 @@ class TorchEngine:
     @classmethod
     def load(cls, bundle: Bundle, *, precision: str, threads: int) -> Self:
         """Builds the bundle's network; CUDA if there is a device, where `auto` means bf16."""
+        if precision == "int8":
+            raise PrecisionError("the torch engine computes in fp32 or bf16; int8 is OpenVINO's")
         manifest = bundle.manifest
         network = Network(manifest.architecture, manifest.preprocessing, manifest.outputs)
         network.load_state_dict(load_file(bundle.file(WEIGHTS)))

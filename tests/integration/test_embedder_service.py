@@ -381,6 +381,14 @@ def test_bundle_without_what_the_engine_needs_is_refused_in_one_line(
     assert len([x for x in log.read_text().splitlines() if x.startswith("embedder")]) == 1
 
 
+def test_precision_that_the_bundle_has_not_is_refused_in_one_line(
+    last_words: Callable[..., str], tiny_bundle: Bundle
+) -> None:
+    words = last_words("embedder_service", bundle=tiny_bundle.path, precision="int8")
+    assert words.startswith(f"embedder: {tiny_bundle.path}: the bundle has no int8 variant: ")
+    assert words.endswith("(LOOKALIKE_EMBEDDER_PRECISION)")
+
+
 def test_process_that_cannot_start_ends_with_status_1(
     tmp_path: Path, last_words: Callable[..., str]
 ) -> None:

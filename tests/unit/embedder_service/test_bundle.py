@@ -14,6 +14,8 @@ import pytest
 from embedder_service import bundle as bundles
 from embedder_service.bundle import (
     MANIFEST,
+    OPENVINO_INT8_MODEL,
+    OPENVINO_INT8_WEIGHTS,
     OPENVINO_MODEL,
     OPENVINO_WEIGHTS,
     WEIGHTS,
@@ -21,11 +23,25 @@ from embedder_service.bundle import (
     Bundle,
     BundleError,
     Output,
+    Parity,
     Preprocessing,
+    Variant,
 )
 
-FILES = {WEIGHTS: b"weights", OPENVINO_MODEL: b"<net/>", OPENVINO_WEIGHTS: b"\0\1\2"}
+FILES = {
+    WEIGHTS: b"weights",
+    OPENVINO_MODEL: b"<net/>",
+    OPENVINO_WEIGHTS: b"\0\1\2",
+    OPENVINO_INT8_MODEL: b"<small/>",
+    OPENVINO_INT8_WEIGHTS: b"\3\4",
+}
 OUTPUTS = (Output("category", 2, "logits"), Output("style", 4, "embedding"))
+PARITY = Parity(200, 0.99, 0.5, -0.005, {"category": 0.999, "style": 0.998}, {"category": 0.9})
+VARIANTS = {
+    "fp32": Variant(OPENVINO_MODEL, True, PARITY),
+    "bf16": Variant(OPENVINO_MODEL, False, PARITY),
+    "int8": Variant(OPENVINO_INT8_MODEL, True, PARITY),
+}
 
 Write = Callable[..., Bundle]
 
@@ -49,6 +65,7 @@ def write(tmp_path: Path) -> Write:
             "outputs": OUTPUTS,
             "metrics": {"accuracy": 0.5},
             "files": sources,
+            "variants": {k: v for k, v in VARIANTS.items() if v.file in sources},
         }
         return bundles.write(tmp_path / "out" / "bundle", **(arguments | changes))
 
@@ -143,11 +160,51 @@ def test_manifest_without_one_of_its_keys_is_refused(write: Write, key: str) -> 
     assert key in message
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
-def test_other_format_version_is_refused_with_both(write: Write, version: object) -> None:
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+def test_other_format_version_is_refused_with_both_and_what_to_do(
+    write: Write, version: object
+) -> None:
     bundle = write()
     file = edit_manifest(bundle, lambda manifest: manifest.update(format_version=version))
-    assert refusal(bundle) == f"{file}: format_version is {version}, but this program reads 1"
+    assert refusal(bundle) == (
+        f"{file}: format_version is {version}, but this program reads 2; export the run again"
+    )
+
+
+def test_only_a_variant_that_was_judged_and_kept_to_the_limits_has_passed(write: Write) -> None:
+    bundle = bundles.load(write().path)
+    assert bundle.manifest.variants == VARIANTS
+    assert [bundle.passed(name) for name in ("fp32", "bf16", "int8", "int4")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_variant_that_is_not_shipped_keeps_its_figures(write: Write) -> None:
+    missed = {"int8": Variant("", False, PARITY)}
+    assert bundles.load(write(variants=missed).path).manifest.variants == missed
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        (Variant("openvino/model-int4.xml", False, PARITY), "which `files` does not list"),
+        (Variant("", True, PARITY), "variant int8 passed, but has no file"),
+    ],
+)
+def test_variant_that_contradicts_the_files_is_not_written(
+    write: Write, variant: Variant, words: str
+) -> None:
+    with pytest.raises(BundleError, match=words):
+        write(variants={"int8": variant})
+
+
+def test_verdict_of_another_type_is_no_pass(write: Write) -> None:
+    bundle = write()
+    edit_manifest(bundle, lambda manifest: manifest["variants"]["int8"].update(passed="false"))
+    assert not bundles.load(bundle.path).passed("int8")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +222,10 @@ def test_other_format_version_is_refused_with_both(write: Write, version: object
         lambda m: m.update(labels=None),
         lambda m: m.update(labels=["lamp"]),
         lambda m: m.update(files=[]),
+        lambda m: m.update(variants=[]),
+        lambda m: m["variants"]["int8"].pop("passed"),
+        lambda m: m["variants"]["int8"]["parity"].pop("accuracy"),
+        lambda m: m["files"].pop(OPENVINO_INT8_MODEL),
         lambda m: m.update(outputs=[]),
         lambda m: m.update(preprocessing=[]),
     ],
@@ -212,6 +273,8 @@ def test_embedding_space_changes_with_what_makes_vectors(
         {"version": "2"},
         {"labels": ("x", "y")},
         {"metrics": {}},
+        {"variants": {}},
+        {"contents": {name: FILES[name] for name in (WEIGHTS, OPENVINO_MODEL)}},
         {"contents": FILES | {OPENVINO_WEIGHTS: b"the same weights in another export"}},
     ],
 )

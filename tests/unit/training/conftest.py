@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import openvino
 import pytest
 
 from training.config import TrainConfig
@@ -75,6 +76,16 @@ def bundle(workshop: Path, data: Path, run: Path) -> Path:
 
     export(data, run, workshop / "bundle")
     return workshop / "bundle"
+
+
+@pytest.fixture(scope="session")
+def converted(run: Path) -> openvino.Model:
+    """The run's network in OpenVINO."""
+    from training.categories import CATEGORIES
+    from training.evaluate import load_run
+    from training.features import to_openvino
+
+    return to_openvino(load_run(run, len(CATEGORIES))[1], SIZE)
 
 
 @pytest.fixture(scope="session")

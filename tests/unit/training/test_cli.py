@@ -27,7 +27,7 @@ OPTIONS = {
         *("--bundle", "--json", "--gallery", "--report", "--precision"),
     ],
     "export": ["--data", "--run", "--out", "--version"],
-    "embed": ["--bundle", "--data", "--out", "--precision"],
+    "embed": ["--bundle", "--data", "--out", "--format", "--output", "--precision"],
     "index": ["--vectors", "--target", "--collection"],
 }
 HEADER = ",id,product_name,category,product_description,price,location"

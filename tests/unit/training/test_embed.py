@@ -25,6 +25,7 @@ from training.errors import TrainingError
 from training.images import LIMITS, photo_path
 
 VECTOR = "vector:category"
+FACTS = ("name", "labels", "architecture", "preprocessing", "outputs", "metrics", "variants")
 BROKEN = ("empty", "truncated", "text", "missing")  # of the sample's oddities; one photo of each
 
 
@@ -65,10 +66,7 @@ def counting(monkeypatch: pytest.MonkeyPatch, fail_after: float = float("inf")) 
 def rewritten(bundle: Path, out: Path, **changes: Any) -> Path:
     """Writes the bundle again with something else in its manifest."""
     loaded = bundles.load(bundle)
-    facts = {
-        name: getattr(loaded.manifest, name)
-        for name in ("name", "labels", "architecture", "preprocessing", "outputs", "metrics")
-    }
+    facts = {name: getattr(loaded.manifest, name) for name in FACTS}
     files = {name: loaded.file(name) for name in loaded.manifest.files}
     return bundles.write(out, **(facts | {"version": "", "files": files} | changes)).path
 
@@ -188,7 +186,7 @@ def test_what_changes_the_vectors_has_them_computed_anew(
     )
     data = scratch / "data"
     shutil.copytree(marketplace, data)
-    embed(bundle, data, out)
+    embed(bundle, data, out, precision="bf16")
     embed(bundle, data, out, precision="fp32")
     embed(other, data, out, precision="fp32")
     products = (data / "Products.csv").read_bytes()

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import training.export
+import training.parity
 from embedder_service import bundle as bundles
+from embedder_service.bundle import Parity, Variant
 from embedder_service.engines import load_engine
 from training.categories import CATEGORIES
 from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.evaluate import load_run
 from training.export import PARITY_TOLERANCE, export
-from training.features import to_openvino
 from training.files import read_json
 from training.prepare import load_prepared
 
@@ -34,16 +35,16 @@ def photos(data: Path) -> NDArray[np.uint8]:
     return np.stack([load_pixels(prepared, name, 32) for name in prepared.photos["sha256"][:40]])
 
 
-@pytest.fixture(scope="module")
-def converted(run: Path) -> openvino.Model:
-    """The run's network in OpenVINO."""
-    return to_openvino(load_run(run, len(CATEGORIES))[1], 32)
-
-
 @pytest.fixture
 def no_conversion(converted: openvino.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Saves the seconds of a conversion: each is said to give the network of the run."""
+    """Saves the seconds of a conversion, and of making and judging variants.
+
+    Each conversion is said to give the network of the run, and int8 is said to have missed.
+    """
+    parity = Parity(9, 0.9, 0.5, 0.0, {"category": 1.0}, {"category": 1.0})
     monkeypatch.setattr(training.export, "to_openvino", lambda *_: converted)
+    monkeypatch.setattr(training.export, "quantise", lambda *_: None)
+    monkeypatch.setattr(training.export, "_judged", lambda *_: {"int8": Variant("", False, parity)})
 
 
 @pytest.fixture
@@ -81,6 +82,19 @@ def test_the_bundle_loads_and_tells_where_it_comes_from(bundle: Path, run: Path)
     difference = manifest.metrics["export_max_difference"]
     assert manifest.metrics == {**evaluated, "export_max_difference": difference}
     assert 0 <= difference <= PARITY_TOLERANCE
+
+
+@pytest.mark.usefixtures("no_conversion")
+def test_fp32_that_misses_a_limit_is_an_error_and_nothing_is_written(
+    data: Path, run: Path, own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = times(own_bundle)
+    # A bundle that was judged by other limits is not kept, so it is judged once more.
+    monkeypatch.setattr(training.parity, "LEAST_COSINE_MEAN", 1.1)
+    with pytest.raises(TrainingError, match=r"does not answer as torch: mean cosine of category"):
+        export(data, run, own_bundle)
+
+    assert times(own_bundle) == before
 
 
 def test_openvino_and_torch_agree_on_the_bundle(

@@ -1,0 +1,159 @@
+"""Whether a variant of the network still answers as the reference does: figures and limits.
+
+The reference computes in fp32. Agreement is of the first category, so a model that is often torn
+between two is the harder to keep to it; cosines show what becomes of the vectors themselves.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.table import Table
+
+from embedder_service.bundle import Parity, Variant
+from embedder_service.engines import Engine
+from training.dataset import load_pixels
+from training.errors import TrainingError
+from training.images import in_threads
+from training.model import CATEGORY_OUTPUT
+from training.prepare import Prepared
+from training.progress import track_photos
+
+LEAST_AGREEMENT = 0.985
+LEAST_COSINE_MEAN = 0.995
+MOST_ACCURACY_LOST = 0.005
+
+# Enough to tell a loss of half a point from chance; more would only take longer.
+MAX_PHOTOS = 2000
+SEED = 7
+BATCH = 16
+
+Outputs = Mapping[str, NDArray[np.float32]]
+
+
+def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
+    """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
+    photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
+    if photos.empty:
+        raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
+    order = np.random.default_rng(SEED).permutation(len(photos))
+    return photos.iloc[order[:most]]
+
+
+def measure(
+    reference: Engine,
+    variants: Mapping[str, Engine],
+    prepared: Prepared,
+    photos: pd.DataFrame,
+    size: int,
+) -> dict[str, Parity]:
+    """Runs all engines on the same photos, batch by batch; returns each variant's figures.
+
+    Args:
+        reference: What the variants should compute.
+        variants: Engines by precision.
+        prepared: The data set of the photos.
+        photos: Columns sha256 and label.
+        size: Side of the networks' input, in pixels.
+    """
+    engines = [reference, *variants.values()]
+    answers: list[list[Outputs]] = [[] for _ in engines]
+
+    def work() -> Iterator[int]:
+        names = photos["sha256"].tolist()
+        pixels = in_threads(lambda name: load_pixels(prepared, name, size), names)
+        while batch := list(itertools.islice(pixels, BATCH)):
+            for engine, outputs in zip(engines, answers, strict=True):
+                outputs.append(engine.infer(np.stack(batch)))
+            yield from range(len(batch))
+
+    for _ in track_photos(work(), "Comparing with fp32", total=len(photos)):
+        pass
+    expected, *found = (
+        {name: np.concatenate([some[name] for some in outputs]) for name in outputs[0]}
+        for outputs in answers
+    )
+    labels = photos["label"].to_numpy()
+    return {
+        precision: parity_of(expected, outputs, labels)
+        for precision, outputs in zip(variants, found, strict=True)
+    }
+
+
+def parity_of(expected: Outputs, found: Outputs, labels: NDArray[np.int64]) -> Parity:
+    """Returns the figures of one variant.
+
+    Args:
+        expected: The reference's outputs by name, of shape (photos, dimension).
+        found: The variant's.
+        labels: The photos' categories, of shape (photos,).
+    """
+    first, theirs = (outputs[CATEGORY_OUTPUT].argmax(1) for outputs in (found, expected))
+    cosines = {name: _cosines(values, found[name]) for name, values in expected.items()}
+    hits, their_hits = int((first == labels).sum()), int((theirs == labels).sum())
+    return Parity(
+        photos=len(labels),
+        top1_agreement=float((first == theirs).mean()),
+        accuracy=hits / len(labels),
+        # of whole numbers, so that a loss of just the limit is not put over it by rounding
+        accuracy_difference=(hits - their_hits) / len(labels),
+        cosine_mean={name: float(values.mean()) for name, values in cosines.items()},
+        cosine_worst={name: float(values.min()) for name, values in cosines.items()},
+    )
+
+
+def misses(parity: Parity) -> list[str]:
+    """Returns each figure that misses its limit, in words; none if the variant may be served."""
+    wrong = []
+    if parity.top1_agreement < LEAST_AGREEMENT:
+        wrong.append(
+            f"agreement on the first category is {parity.top1_agreement:.4f}, "
+            f"the least is {LEAST_AGREEMENT}"
+        )
+    for name, cosine in parity.cosine_mean.items():
+        if cosine < LEAST_COSINE_MEAN:
+            wrong.append(f"mean cosine of {name} is {cosine:.4f}, the least is {LEAST_COSINE_MEAN}")
+    if parity.accuracy_difference < -MOST_ACCURACY_LOST:
+        wrong.append(
+            f"accuracy lost is {-parity.accuracy_difference:.4f}, the most is {MOST_ACCURACY_LOST}"
+        )
+    return wrong
+
+
+def verdicts(variants: Mapping[str, Variant]) -> tuple[Table, list[str]]:
+    """Returns a table of the variants, and a line for each that missed a limit or is not known."""
+    table = Table("variant", "photos", "agreement", "cosine", "worst", "accuracy", "verdict")
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    lines = []
+    for precision, variant in variants.items():
+        parity = variant.parity
+        table.add_row(
+            precision,
+            str(parity.photos),
+            f"{parity.top1_agreement:.4f}",
+            f"{min(parity.cosine_mean.values()):.4f}",
+            f"{min(parity.cosine_worst.values()):.4f}",
+            f"{parity.accuracy:.3f} ({100 * parity.accuracy_difference:+.2f})",
+            "passed" if variant.passed else "missed",
+        )
+        if not variant.passed:
+            outcome = "`auto` will not choose it" if variant.file else "it is not in the bundle"
+            lines.append(f"{precision} misses: {'; '.join(misses(parity))}: {outcome}")
+    if "bf16" not in variants:
+        lines.append("bf16 was not measured, as this CPU cannot: `auto` will not choose it")
+    return table, lines
+
+
+def _cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        cosines: NDArray[np.float64] = (a * b).sum(axis=1) / lengths
+    # What has no direction, of length 0 or with NaN in it, points nowhere near the reference; and
+    # JSON knows no NaN.
+    return np.nan_to_num(cosines, nan=0.0)
