@@ -1,4 +1,4 @@
-"""From a marketplace's raw listings and photos to a served model, step by step."""
+"""From raw listings and photos to a served model, one step a module, in the order of __main__."""
 
 import sys
 

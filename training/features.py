@@ -29,7 +29,7 @@ from embedder_service.engines.torch_network import Network
 from lookalike.cpu import available_cores
 from training.augmentation import augmentation
 from training.config import TrainConfig
-from training.dataset import Transform, load_pixels
+from training.dataset import load_pixels
 from training.files import replacing
 from training.images import in_threads
 from training.model import architecture_of
@@ -80,7 +80,8 @@ def pooled_features(
         prepared: The data set.
         photos: The photos' sha256.
     """
-    return kept_values(network, config, prepared, photos, layer=POOLING).whole()
+    size = config.image_size
+    return kept_values(network, config, prepared, photos, layer=POOLING, size=size).whole()
 
 
 def kept_values(
@@ -90,6 +91,7 @@ def kept_values(
     photos: Sequence[str],
     *,
     layer: str,
+    size: int,
     view: int = 0,
 ) -> KeptValues:
     """Returns what a layer of the backbone gives for photos, in their order.
@@ -104,12 +106,13 @@ def kept_values(
         prepared: The data set.
         photos: The photos' sha256.
         layer: Of the backbone, such as `layer3`; or `avgpool` for the pooled features.
+        size: Side of the network's input, in pixels.
         view: 0 for the photos as they are, else the number of an augmented copy.
     """
     key = _key(
         network,
         architecture_of(config).stride_in_1x1,
-        dataclasses.asdict(Preprocessing(_input_size(config, view))),
+        dataclasses.asdict(Preprocessing(size)),
         prepared.image_size,  # photos stored in another size have other pixels
         layer,
         [view, config.augment, config.seed] if view else [],
@@ -122,30 +125,47 @@ def kept_values(
     missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
     if missing:
         # A copy: an engine moves its network to its device and turns off the heads' dropout.
-        size = _input_size(config, view)
         engine = _engine(_UpTo(copy.deepcopy(network), layer), size)
-        title = f"Features ({engine.precision})" if view == 0 else f"Augmented copy {view}"
+        title = f"Augmented copy {view}" if view else f"Features ({engine.precision})"
         total = sum(len(chunk) for chunk, _ in missing)
-        for _ in track(_computed(engine, prepared, config, view, missing), title, total=total):
+        work = _computed(engine, _View(prepared, config, size, view), missing)
+        for _ in track(work, title, total=total):
             pass
     return KeptValues(files, np.arange(len(photos)))
 
 
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """Photos as they are, for view 0, or changed at random."""
+
+    prepared: Prepared
+    config: TrainConfig
+    size: int
+    number: int
+
+    def pixels(self, photos: Sequence[str], part: str) -> Iterator[NDArray[np.uint8]]:
+        """Yields photos in order; a part is changed in the same way whenever it is computed."""
+        side = self.prepared.image_size if self.number else self.size
+        loaded = in_threads(lambda sha256: load_pixels(self.prepared, sha256, side), photos)
+        if not self.number:
+            yield from loaded
+            return
+        change = augmentation(self.config, self.size)
+        seed = zlib.crc32(f"{self.config.seed} {self.number} {part}".encode())
+        generator = torch.Generator().manual_seed(seed)
+        for photo in loaded:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+                changed = change(torch.from_numpy(photo))
+            yield changed.numpy()
+
+
 def _computed(
-    engine: Engine,
-    prepared: Prepared,
-    config: TrainConfig,
-    view: int,
-    missing: list[tuple[Sequence[str], Path]],
+    engine: Engine, view: _View, missing: list[tuple[Sequence[str], Path]]
 ) -> Iterator[int]:
     """Writes the missing chunks; yields once a photo."""
-    size = _input_size(config, view)
-    loaded_size = prepared.image_size if view else size
-    change = augmentation(config, size) if view else None
     for chunk, file in missing:
-        pixels = in_threads(lambda sha256: load_pixels(prepared, sha256, loaded_size), chunk)
-        if change is not None:
-            pixels = _changed(pixels, change, f"{config.seed} {view} {file.name}")
+        pixels = view.pixels(chunk, file.name)
         found = []
         for start in range(0, len(chunk), BATCH):
             batch = [next(pixels) for _ in chunk[start : start + BATCH]]
@@ -154,21 +174,6 @@ def _computed(
             yield from range(len(batch))
         with replacing(file) as aside:
             np.save(aside, np.concatenate(found))
-
-
-def _changed(
-    pixels: Iterator[NDArray[np.uint8]], change: Transform, seed: str
-) -> Iterator[NDArray[np.uint8]]:
-    """Yields photos changed at random: in the same way whenever the chunk is computed."""
-    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
-    for photo in pixels:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-            yield change(torch.from_numpy(photo)).numpy()
-
-
-def _input_size(config: TrainConfig, view: int) -> int:
-    return config.image_size if view == 0 else config.train_size or config.image_size
 
 
 class _UpTo(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 import nncf
 import openvino
 
+from embedder_service.engines.openvino_engine import core
 from training.dataset import load_pixels
 from training.parity import drawn
 from training.prepare import Prepared
@@ -28,7 +29,7 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
     nncf.set_log_level(logging.WARNING)
     names = drawn(prepared, "train", CALIBRATION_PHOTOS)["sha256"]
     photos = [load_pixels(prepared, name, size)[None] for name in names]
-    model = openvino.Core().read_model(exported)
+    model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
     quantised = nncf.quantize(
         model,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
@@ -23,7 +24,7 @@ from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import KeptDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
-from training.features import POOLING, kept_values
+from training.features import POOLING, KeptValues, kept_values
 from training.files import read_json, replacing, write_json
 from training.model import build_network
 from training.objective import JointObjective
@@ -118,23 +119,27 @@ def _kept_datasets(
     network: Network, config: TrainConfig, prepared: Prepared, sides: dict[str, Any]
 ) -> list[KeptDataset]:
     """Returns the training and the validation photos as values of the last frozen layer."""
-    photos, layer = prepared.photos, config.last_frozen
+    layer = config.last_frozen
     assert layer is not None
+
+    def kept(rows: NDArray[np.bool_], size: int, view: int = 0) -> KeptValues:
+        names = prepared.photos["sha256"][rows].tolist()
+        return kept_values(network, config, prepared, names, layer=layer, size=size, view=view)
+
+    size = config.train_size or config.image_size
     # Pooled features are small, and `evaluate` reads those of the test split; maps are large.
-    kept = sides["train"] | sides["validation"] | (layer == POOLING)
-    plain = kept_values(network, config, prepared, photos["sha256"][kept].tolist(), layer=layer)
-    rows = {name: np.flatnonzero(side[kept]) for name, side in sides.items()}
-    views = [plain.at(rows["train"])] + [
-        kept_values(
-            network, config, prepared, photos["sha256"][sides["train"]].tolist(),
-            layer=layer, view=view,
-        )
-        for view in range(1, config.views)
-    ]  # fmt: skip
-    labels = {name: photos["label"][side].tolist() for name, side in sides.items()}
+    rows = sides["validation"] | (sides["train"] & (size == config.image_size)) | (layer == POOLING)
+    plain = kept(rows, config.image_size)
+    validation = plain.at(np.flatnonzero(sides["validation"][rows]))
+    if size == config.image_size:
+        training = plain.at(np.flatnonzero(sides["train"][rows]))
+    else:
+        training = kept(sides["train"], size)
+    views = [training, *(kept(sides["train"], size, view) for view in range(1, config.views))]
+    labels = {name: prepared.photos["label"][side].tolist() for name, side in sides.items()}
     return [
         KeptDataset(views, labels["train"], mirrored="hflip" in config.augmentations),
-        KeptDataset([plain.at(rows["validation"])], labels["validation"]),
+        KeptDataset([validation], labels["validation"]),
     ]
 
 

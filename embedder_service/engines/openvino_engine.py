@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,17 @@ from numpy.typing import NDArray
 
 from embedder_service.bundle import OPENVINO_INT8_MODEL, OPENVINO_MODEL, Bundle
 from embedder_service.engines import PrecisionError
+
+
+@functools.cache
+def core() -> openvino.Core:
+    """Returns the only Core of this process, which is never released.
+
+    A Core that compiles for CPUs gives its thread another signal stack, and one that is released
+    gives back what it found. Released in another order than they were made, Cores leave the thread
+    with a stack that is gone, and the next signal ends the process (OpenVINO 2026.4).
+    """
+    return openvino.Core()
 
 
 class OpenVINOEngine:
@@ -40,7 +52,7 @@ class OpenVINOEngine:
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all threads
         }
-        compiled = openvino.Core().compile_model(model, "CPU", properties)
+        compiled = core().compile_model(model, "CPU", properties)
         self.honoured = bool(compiled.get_property("INFERENCE_PRECISION_HINT") == hint)
         self._request = compiled.create_infer_request()
 
@@ -84,5 +96,5 @@ def precision_for(bundle: Bundle, asked: str) -> str:
 
 def computes_in_bf16() -> bool:
     """Returns whether the CPU has instructions for bf16, in which it is about twice as fast."""
-    native: Any = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native: Any = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in native

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +152,28 @@ def test_engine_tells_whether_the_cpu_computes_as_asked(tmp_path: Path) -> None:
     assert OpenVINOEngine(file, precision="auto", threads=1).precision == (
         "bf16" if native else "fp32"
     )
+
+
+def test_engines_that_come_and_go_leave_signals_working() -> None:
+    program = """
+import os, signal
+import numpy as np, openvino
+from openvino import opset13 as ops
+from embedder_service.engines.openvino_engine import OpenVINOEngine
+
+def engine():
+    photos = ops.parameter([-1, 4], np.uint8)
+    result = ops.convert(photos, np.float32)
+    result.output(0).set_names({"values"})
+    return OpenVINOEngine(openvino.Model([result], [photos]), precision="fp32", threads=1)
+
+first, second = engine(), engine()
+del first
+del second
+signal.signal(signal.SIGTERM, lambda *_: print("stopping"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "stopping\n")

@@ -16,7 +16,7 @@ from embedder_service.engines.torch_network import Network
 from training import features
 from training.config import TrainConfig
 from training.dataset import load_pixels
-from training.features import pooled_features, to_openvino
+from training.features import kept_values, pooled_features, to_openvino
 from training.model import build_network
 from training.prepare import Prepared, load_prepared, prepare
 
@@ -162,3 +162,39 @@ def test_a_converted_module_keeps_its_outputs_names_and_an_open_batch_size() -> 
     assert [output.any_name for output in model.outputs] == ["sum", "mean"]
     np.testing.assert_allclose(outputs["sum"], photos.sum((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(outputs["mean"][:, 0], photos.mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_an_augmented_copy_is_the_same_whenever_it_is_computed(
+    network: Network, config: TrainConfig, prepared: Prepared
+) -> None:
+    config = dataclasses.replace(config, augment="hflip,crop")
+    photos = prepared.photos["sha256"][:30].tolist()
+
+    def copy(view: int, seed: int = 1) -> np.ndarray:
+        for file in prepared.path.glob("features/*/*.npy"):
+            file.unlink()
+        seeded = dataclasses.replace(config, seed=seed)
+        return kept_values(
+            network, seeded, prepared, photos, layer="avgpool", size=40, view=view
+        ).whole()
+
+    first = copy(1)
+    torch.rand(7)
+    np.testing.assert_array_equal(copy(1), first)
+    for other in (copy(0), copy(2), copy(1, seed=2)):
+        assert not np.array_equal(other, first)
+
+
+def test_kept_values_are_found_by_their_row_in_any_chunk(
+    network: Network, config: TrainConfig, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_CHUNK", 10)
+    photos = prepared.photos["sha256"][:25].tolist()
+    values = kept_values(network, config, prepared, photos, layer="layer4", size=64)
+    some = values.at(np.array([24, 3, 10]))
+
+    assert (len(values), len(some)) == (25, 3)
+    assert (values[0].shape, values[0].dtype) == ((2048, 2, 2), np.float16)
+    for row, expected in enumerate((24, 3, 10)):
+        np.testing.assert_array_equal(some[row], values.whole()[expected])
+        np.testing.assert_array_equal(some[row], values[expected])

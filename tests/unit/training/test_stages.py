@@ -72,7 +72,7 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
     weights = scratch / "start.safetensors"
     save_file(build_network(config, 13).backbone.state_dict(), weights)
     config = dataclasses.replace(
-        config, weights=str(weights), stage="layer4", views=2, augment="hflip,crop,rotate",
+        config, weights=str(weights), stage="layer4", views=2, train_size=64, augment="hflip,crop",
         mixup=0.3, cutmix=0.3, ema=0.9, schedule="cos", optimizer="sgd", backbone_rate=1.0,
     )  # fmt: skip
     before = set((data / "features").iterdir())
@@ -82,10 +82,12 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
         np.load(file) for file in (data / "features").glob("*/*.npy") if file.parent not in before
     ]
     photos = load_prepared(data).photos["split"].value_counts()
-    assert sorted(len(values) for values in kept) == [
-        photos["train"], photos["train"] + photos["validation"]
-    ]  # fmt: skip
-    assert {(values.shape[1:], values.dtype.name) for values in kept} == {((1024, 2, 2), "float16")}
+    assert sorted(values.shape for values in kept) == [
+        (photos["validation"], 1024, 2, 2),
+        (photos["train"], 1024, 4, 4),
+        (photos["train"], 1024, 4, 4),
+    ]
+    assert {values.dtype.name for values in kept} == {"float16"}
     start = build_network(config, 13).state_dict()
     trained = load_file(scratch / "run/model.safetensors")
     moved = {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])}
