@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice",)
+NAMES = ("slice", "training")
 
 
 def main() -> None:

@@ -29,6 +29,8 @@ from lookalike.settings import setting
 
 logger = logging.getLogger(__name__)
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
@@ -119,7 +121,8 @@ class GrpcServer:
         await self.set_ready(False)
         await self._server.start()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop.set)
         logger.info("serving", extra={"address": self.address, "pid": os.getpid()})
 
@@ -138,6 +141,11 @@ class GrpcServer:
         await asyncio.gather(
             self._server.stop(self._settings.drain_timeout_s), self._health.end_watches()
         )
+        # The loop gives its handlers up when it closes. A second signal would then end the process
+        # while it exits, and a clean stop would look like a crash.
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
         logger.info("stopped")
 
 

@@ -124,18 +124,17 @@ def kept_values(
     files = [folder / f"{number:05d}.npy" for number in range(len(chunks))]
     missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
     if missing:
-        # A copy: an engine moves its network to its device and turns off the heads' dropout.
-        engine = _engine(_UpTo(copy.deepcopy(network), layer), size)
+        engine = engine_up_to(network, layer, size)
         title = f"Augmented copy {view}" if view else f"Features ({engine.precision})"
         total = sum(len(chunk) for chunk, _ in missing)
-        work = _computed(engine, _View(prepared, config, size, view), missing)
+        work = compute(engine, View(prepared, config, size, view), missing)
         for _ in track(work, title, total=total):
             pass
     return KeptValues(files, np.arange(len(photos)))
 
 
 @dataclasses.dataclass(frozen=True)
-class _View:
+class View:
     """Photos as they are, for view 0, or changed at random."""
 
     prepared: Prepared
@@ -160,11 +159,11 @@ class _View:
             yield changed.numpy()
 
 
-def _computed(
-    engine: Engine, view: _View, missing: list[tuple[Sequence[str], Path]]
+def compute(
+    engine: Engine, view: View, chunks: Sequence[tuple[Sequence[str], Path]]
 ) -> Iterator[int]:
-    """Writes the missing chunks; yields once a photo."""
-    for chunk, file in missing:
+    """Writes what the engine gives for a view of photos, a chunk a file; yields once a photo."""
+    for chunk, file in chunks:
         pixels = view.pixels(chunk, file.name)
         found = []
         for start in range(0, len(chunk), BATCH):
@@ -187,6 +186,12 @@ class _UpTo(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         values = self.network.values_at(self.layer, images)
         return {"values": values.flatten(1) if self.layer == POOLING else values}
+
+
+def engine_up_to(network: Network, layer: str, size: int) -> Engine:
+    """Returns what runs a network's backbone up to a layer; its only output is `values`."""
+    # A copy: an engine moves its network to its device and turns off the heads' dropout.
+    return _engine(_UpTo(copy.deepcopy(network), layer), size)
 
 
 def _engine(network: nn.Module, size: int) -> Engine:

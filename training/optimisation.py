@@ -52,15 +52,22 @@ def rate_at(config: TrainConfig, steps: int) -> Callable[[int], float]:
     return share
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def moving_average(
+    decay: float,
+) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
     """Returns the rule of an exponential moving average, for lightning's WeightAveraging.
 
     Its memory grows with the steps taken, up to that of `decay`, so that the random weights of the
     start are soon forgotten.
     """
 
-    def averaged(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor | int) -> None:
         memory = min(decay, (1 + float(count)) / (10 + float(count)))
-        return average + (current - average) * (1 - memory)
+        with torch.no_grad():
+            for average, current in zip(averages, currents, strict=True):
+                if average.is_floating_point():  # and not BatchNorm's count of batches
+                    average.lerp_(current, 1 - memory)  # a fifth of a step went into copies
+                else:
+                    average.copy_(current)
 
-    return averaged
+    return update

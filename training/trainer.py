@@ -97,7 +97,7 @@ def make_trainer(
         logging.getLogger(name).setLevel(logging.WARNING)
     callbacks: list[Callback] = [checkpoint, _progress(), LearningRateMonitor("epoch")]
     if config.ema:
-        callbacks.append(WeightAveraging(avg_fn=moving_average(config.ema)))
+        callbacks.append(WeightAveraging(multi_avg_fn=moving_average(config.ema)))
     if config.patience:
         callbacks.append(EarlyStopping(JUDGED_BY, mode="max", patience=config.patience))
     cuda = torch.cuda.is_available()

@@ -20,3 +20,14 @@ def test_quick_slice_measures_the_whole_way_and_writes_json(tmp_path: Path) -> N
     ratio = values["stream of photos, 64 in flight"] / values["loop in process, decode overlapped"]
     assert 0.05 < ratio < 5
     assert {figure["unit"] for figure in figures} == {"s", "ms", "photos/s", "ratio"}
+
+
+def test_quick_training_compares_features_with_the_bare_engine(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "training", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {figure["name"]: figure["value"] for figure in figures}
+    assert all(value > 0 for value in values.values())
+    assert {"training, frozen", "training, layer4", "training, all"} < set(values)
+    assert 0.05 < values["features / engine"] < 2

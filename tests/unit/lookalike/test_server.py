@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,18 @@ def test_watcher_is_told_although_another_one_left(
     status_of(channel, "")  # answered after the cancellation was seen: both are in order
     EmbedderServiceStub(channel).GetModel(pb.GetModelRequest())
     assert next(staying).status == SERVING
+
+
+def test_further_signals_while_it_ends_do_not_make_it_a_crash(start: StartEcho) -> None:
+    service = start()
+    deadline = time.monotonic() + 60
+    ended = 0
+    while not ended and time.monotonic() < deadline:
+        os.kill(service.pid, signal.SIGTERM)
+        time.sleep(0.0005)  # more signals than that would only keep it from ending
+        ended, status = os.waitpid(service.pid, os.WNOHANG)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_drain_lets_a_call_in_flight_finish_and_ends_with_exit_code_0(

@@ -67,10 +67,16 @@ def test_a_frozen_backbone_has_no_group() -> None:
     assert [group["name"] for group in optimizer.param_groups] == ["heads"]
 
 
-def test_the_average_forgets_the_start_and_then_keeps_its_memory() -> None:
-    averaged = moving_average(0.9)
-    zero, one = torch.zeros(1), torch.ones(1)
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, 0.9), (torch.tensor(71), 1 - 72 / 81), (10_000, 0.1)],
+    ids=["of ten parts nine are new", "growing", "as far as asked"],
+)
+def test_the_average_forgets_the_start_and_then_keeps_its_memory(
+    count: torch.Tensor | int, expected: float
+) -> None:
+    average, batches = torch.zeros(2), torch.tensor(3)
+    moving_average(0.9)([average, batches], [torch.ones(2), torch.tensor(8)], count)
 
-    assert averaged(zero, one, 0).item() == pytest.approx(0.9), "of ten parts, nine are new"
-    assert averaged(zero, one, torch.tensor(71)).item() == pytest.approx(1 - 72 / 81)
-    assert averaged(zero, one, 10_000).item() == pytest.approx(0.1)
+    assert average.tolist() == pytest.approx([expected] * 2)
+    assert batches.item() == 8
