@@ -18,7 +18,6 @@ import numpy as np
 import openvino
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 
 from embedder_service.bundle import Preprocessing
@@ -34,6 +33,7 @@ from training.files import replacing
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared
+from training.progress import track_photos
 
 BATCH = 16
 POOLING = "avgpool"
@@ -126,9 +126,9 @@ def kept_values(
     if missing:
         engine = engine_up_to(network, layer, size)
         title = f"Augmented copy {view}" if view else f"Features ({engine.precision})"
-        total = sum(len(chunk) for chunk, _ in missing)
+        done = len(photos) - sum(len(chunk) for chunk, _ in missing)
         work = compute(engine, View(prepared, config, size, view), missing)
-        for _ in track(work, title, total=total):
+        for _ in track_photos(work, title, total=len(photos), done=done):
             pass
     return KeptValues(files, np.arange(len(photos)))
 

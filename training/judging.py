@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from embedder_service.bundle import Bundle
@@ -24,6 +23,7 @@ from training.features import pooled_features
 from training.images import photo_path
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
+from training.progress import track_photos
 from training.tabular import read_images, read_listings
 
 POOLED = "pooled"
@@ -130,7 +130,8 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
     photos = _catalogue(data, manifest.labels)
     ids = photos["image_id"].tolist()
     judged = photo_vectors(engine, bundle, data / "images", ids)
-    found = list(track(judged, f"Judging {data.name} ({engine.precision})", total=len(ids)))
+    what = f"Judging {data.name} ({engine.precision})"
+    found = list(track_photos(judged, what, total=len(ids)))
     problems = [problem for problem, _ in found if problem]
     good = np.array([not problem for problem, _ in found], bool)
     if not good.any():
@@ -156,5 +157,5 @@ def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
     # A path that the model does not know is wrong, even of a root that it knows nothing of.
     roots = roots_of([*classes, *CATEGORIES] if by_path else classes)
     listings = read_listings(data / "Products.csv", roots).table
-    listings["category"] = listings["category"].str.strip() if by_path else listings["root"]
+    listings["category"] = listings["category"] if by_path else listings["root"]
     return read_images(data / "Images.csv").merge(listings[["product_id", "category"]])

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.progress import track
 
 from embedder_service.bundle import sha256_of
 from training.categories import CATEGORIES
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import CheckedPhoto, in_threads, prepare_photo
+from training.progress import track_photos
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
 
@@ -106,7 +106,7 @@ def prepare(
         return prepare_photo(image_id, data / "images", folder, image_size)
 
     ids = rows["image_id"].tolist()
-    checked = list(track(in_threads(check, ids), "Checking photos", total=len(ids)))
+    checked = list(track_photos(in_threads(check, ids), "Checking photos", total=len(ids)))
     rows["sha256"] = [photo.sha256 for photo in checked]
     photos = rows[rows["sha256"] != ""].merge(listings.table[["product_id", "label"]])
     photos["split"] = assign_splits(photos, seed=seed, by=split_by, parts=split)

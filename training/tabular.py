@@ -67,7 +67,7 @@ def read_listings(file: Path, categories: Sequence[str]) -> Listings:
         {
             "product_id": raw["id"],
             "title": raw["product_name"].str.replace(_TITLE_SUFFIX, "", regex=True),
-            "category": raw["category"],
+            "category": raw["category"].str.strip(),
             "root": roots,
             "label": roots.map({category: i for i, category in enumerate(categories)}),
             "description": raw["product_description"].str.replace("\r", "\n"),

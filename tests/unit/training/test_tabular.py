@@ -66,6 +66,13 @@ def test_a_row_becomes_a_clean_listing(tmp_path: Path) -> None:
     ]
 
 
+def test_a_padded_category_path_is_stripped(tmp_path: Path) -> None:
+    table = read(tmp_path, record(category=" Home & Garden / Lighting ")).table
+
+    assert table["category"].tolist() == ["Home & Garden / Lighting"]
+    assert table["root"].tolist() == ["Home & Garden"]
+
+
 def test_bare_carriage_returns_in_unquoted_fields_end_no_record(tmp_path: Path) -> None:
     first = record(id="a", product_description="One\rtwo\r\rthree")
     listings = read(tmp_path, first, record(id="b", product_description="four\r"), record(id="c"))
