@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# 2: `variants`. A bundle of format 1 says nothing of what bf16 does to its vectors, and exporting
-# its run again takes a minute and keeps the embedding space, so it is refused and not half trusted.
-FORMAT_VERSION = 2
+# 2: `variants`, without which a bundle says nothing of what bf16 does to its vectors. 3: heads read
+# two levels of the backbone; the weights of older bundles are of another network. Older ones are
+# refused and not half trusted.
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 
 
@@ -169,7 +170,7 @@ def read(file: Path) -> Manifest:
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{file}: format_version is {version}, but this program reads {FORMAT_VERSION}; "
-            "export the run again"
+            "train and export again"
         )
     try:
         preprocessing = raw["preprocessing"]

@@ -56,7 +56,7 @@ class TrainConfig:
         False, "the weights are of the original ResNet50, which strides in 1x1 convolutions"
     )
     head_units: int = _option(1024, "width of the head's hidden layer; 0 for a linear head")
-    dropout: float = _option(0.2, "probability of dropping a head's input while training")
+    dropout: float = _option(0.5, "probability of dropping a head's input while training")
     views: int = _option(
         1,
         "copies of each training photo whose values at the last frozen layer are computed once and "
@@ -88,7 +88,7 @@ class TrainConfig:
         0.0, "0: every photo weighs the same; 1: every category does; between: in between"
     )
     contrastive_weight: float = _option(
-        0.3, "weight of the contrastive loss of each output, on photos of one listing; 0 for none"
+        0.1, "weight of the contrastive loss of each output, on photos of one listing; 0 for none"
     )
     temperature: float = _option(0.1, "the contrastive loss's")
     seed: int = _option(7, "of initialisation, shuffling and augmentation")

@@ -24,7 +24,7 @@ from embedder_service.bundle import Preprocessing
 from embedder_service.engines import Engine
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from embedder_service.engines.torch_engine import TorchEngine
-from embedder_service.engines.torch_network import Network
+from embedder_service.engines.torch_network import POOLING, Network
 from lookalike.cpu import available_cores
 from training.augmentation import augmentation
 from training.config import TrainConfig
@@ -36,7 +36,6 @@ from training.prepare import Prepared
 from training.progress import track_photos
 
 BATCH = 16
-POOLING = "avgpool"
 _CHUNK = 1024
 
 Floats = NDArray[np.floating[Any]]
@@ -72,7 +71,7 @@ class KeptValues(Sequence[Floats]):
 def pooled_features(
     network: Network, config: TrainConfig, prepared: Prepared, photos: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Returns the pooled features of photos, float32 of shape (photos, 2048).
+    """Returns the pooled features of photos, float32 of shape (photos, 3072).
 
     Args:
         network: Whose features.
@@ -184,8 +183,7 @@ class _UpTo(nn.Module):
         self.layer = layer
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        values = self.network.values_at(self.layer, images)
-        return {"values": values.flatten(1) if self.layer == POOLING else values}
+        return {"values": self.network.values_at(self.layer, images)}
 
 
 def engine_up_to(network: Network, layer: str, size: int) -> Engine:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from embedder_service.bundle import Bundle
 from embedder_service.engines import Engine
-from embedder_service.engines.torch_network import Network
+from embedder_service.engines.torch_network import LEVELS, Network
 from training.categories import CATEGORIES, PATH_SEPARATOR, roots_of
 from training.config import TrainConfig
 from training.embed import photo_vectors
@@ -76,7 +76,7 @@ class Judged:
 def judged_by_run(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
 ) -> Judged:
-    """Returns what a run's network says of prepared photos, the pooled features included.
+    """Returns what a run's network says of prepared photos, and the last layer's pooled features.
 
     Args:
         network: The run's.
@@ -86,7 +86,7 @@ def judged_by_run(
     """
     pooled = _pooled(network, config, prepared, rows)
     with torch.inference_mode():
-        outputs = {**network.heads_of(pooled), POOLED: pooled}
+        outputs = {**network.heads_of(pooled), POOLED: pooled[:, -LEVELS["layer4"] :]}
     photos = prepared.photos[rows]
     folder = prepared.image_folder
     return Judged(
@@ -101,7 +101,7 @@ def judged_by_run(
 def _pooled(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
 ) -> Tensor:
-    """Returns the features that all outputs are made of, of shape (photos, 2048)."""
+    """Returns the features that all outputs are made of, of shape (photos, 3072)."""
     photos = prepared.photos["sha256"]
     if config.stage == "frozen":  # training kept those of all photos
         features = pooled_features(network, config, prepared, photos.tolist())[rows]

@@ -19,12 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
-from embedder_service.engines.torch_network import Network
+from embedder_service.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import KeptDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
-from training.features import POOLING, KeptValues, kept_values
+from training.features import KeptValues, kept_values
 from training.files import read_json, replacing, write_json
 from training.model import build_network
 from training.objective import JointObjective

@@ -11,11 +11,15 @@ from torch import Tensor, nn
 from embedder_service.bundle import Architecture, Output, Preprocessing
 from embedder_service.engines.torchvision_loading import torchvision
 
-POOLED_FEATURES = 2048
+# The means of these layers' maps, side by side, are what the heads read: the last layer tells what
+# a thing is, the one before it also this thing from others of its kind.
+LEVELS = {"layer3": 1024, "layer4": 2048}
+POOLED_FEATURES = sum(LEVELS.values())
+POOLING = "avgpool"
 
 
 class Network(nn.Module):
-    """Normalisation, backbone, pooling, and one head for each output.
+    """Normalisation, backbone, pooling of two levels, and one head for each output.
 
     Input: uint8 of shape (N, size, size, 3), RGB. Output: float32 of shape (N, dimension) by name.
     """
@@ -37,6 +41,8 @@ class Network(nn.Module):
         self.backbone.fc = nn.Identity()
         if architecture.stride_in_1x1:
             _move_stride_to_1x1(self.backbone)
+        # One level's values are many times the other's: standardised, all channels count alike.
+        self.standardise = nn.BatchNorm1d(POOLED_FEATURES, affine=False)
         self.heads = nn.ModuleDict({output.name: _head(architecture, output) for output in outputs})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -44,12 +50,16 @@ class Network(nn.Module):
         return self.heads_of(self.pooled(images))
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Returns the backbone's pooled features, float32 of shape (N, 2048)."""
-        features: Tensor = self.backbone(self._normalised(images))
-        return features
+        """Returns the backbone's pooled features, float32 of shape (N, 3072): LEVELS in order."""
+        return self.pooled_after(None, self._normalised(images))
 
     def values_at(self, layer: str, images: Tensor) -> Tensor:
-        """Returns what a layer of the backbone gives, such as `layer3`: (N, channels, H, W)."""
+        """Returns what a layer of the backbone gives, such as `layer3`: (N, channels, H, W).
+
+        For `avgpool` these are the pooled features.
+        """
+        if layer == POOLING:
+            return self.pooled(images)
         values = self._normalised(images)
         for name, module in self.backbone.named_children():
             values = module(values)
@@ -57,18 +67,28 @@ class Network(nn.Module):
                 break
         return values
 
-    def pooled_after(self, layer: str, values: Tensor) -> Tensor:
-        """Returns the pooled features of what `values_at` gave for that layer."""
+    def pooled_after(self, layer: str | None, values: Tensor) -> Tensor:
+        """Returns the pooled features of what `values_at` gave for that layer, before any if None.
+
+        Not of a layer between the levels and `avgpool`, whose values lack those of the first.
+        """
+        if layer == POOLING:
+            return values
+        maps = [values] if layer in LEVELS else []
         names = [name for name, _ in self.backbone.named_children()]
-        for module in list(self.backbone.children())[names.index(layer) + 1 :]:
-            values = module(values)
-        return values.flatten(1)
+        start = names.index(layer) + 1 if layer else 0
+        for name in names[start : names.index(POOLING)]:
+            values = self.backbone.get_submodule(name)(values)
+            if name in LEVELS:
+                maps.append(values)
+        return torch.cat([values.mean(dim=(2, 3)) for values in maps], dim=1)
 
     def _normalised(self, images: Tensor) -> Tensor:
         return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
 
     def heads_of(self, features: Tensor) -> dict[str, Tensor]:
         """Returns every output of pooled features."""
+        features = self.standardise(features)
         values = {output.name: self.heads[output.name](features) for output in self.outputs}
         for output in self.outputs:
             if output.kind == "embedding":

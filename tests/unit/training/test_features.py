@@ -80,7 +80,7 @@ def test_features_are_the_backbones_of_each_photo_in_order(
     with torch.inference_mode():
         expected = network.eval().pooled(torch.from_numpy(pixels)).numpy()
 
-    assert (computed.shape, computed.dtype) == ((len(prepared.photos), 2048), np.float32)
+    assert (computed.shape, computed.dtype) == ((len(prepared.photos), 3072), np.float32)
     # bf16, where the CPU has it, keeps three digits
     np.testing.assert_allclose(computed[rows], expected, atol=0.05 * expected.max())
 

@@ -171,5 +171,5 @@ def test_the_stride_changes_the_features_but_not_the_weights(scratch: Path, stat
             for in_1x1 in (False, True)
         )
 
-    assert usual.shape == original.shape == (1, 2048)
+    assert usual.shape == original.shape == (1, 3072)
     assert not torch.allclose(usual, original)

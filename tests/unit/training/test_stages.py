@@ -32,7 +32,7 @@ def test_the_frozen_stage_trains_the_head_and_leaves_the_backbone_alone(
 
     assert set(trained) == set(start)
     moved = {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])}
-    assert moved == {name for name in start if name.startswith("heads.")}
+    assert moved == {name for name in start if name.startswith(("heads.", "standardise."))}
 
 
 def test_the_heads_dropout_works_while_the_features_are_fresh(
@@ -91,9 +91,14 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
     start = build_network(config, 13).state_dict()
     trained = load_file(scratch / "run/model.safetensors")
     moved = {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])}
-    learning = {name for name in start if name.startswith(("heads.", "backbone.layer4."))}
-    # pretrained, so BatchNorm's statistics stay: small data would give worse ones
-    assert moved == {name for name in learning if "running_" not in name and "tracked" not in name}
+    # pretrained, so the backbone's BatchNorm statistics stay: small data would give worse ones
+    learning = {
+        name
+        for name in start
+        if name.startswith("backbone.layer4.") and "running_" not in name and "tracked" not in name
+    }
+    heads = {name for name in start if name.startswith(("heads.", "standardise."))}
+    assert moved == learning | heads
 
 
 def test_frozen_layers_that_run_anew_each_epoch_stay_as_they_are(
@@ -108,7 +113,7 @@ def test_frozen_layers_that_run_anew_each_epoch_stay_as_they_are(
     assert moved == {
         name
         for name in start
-        if name.startswith(("heads.", "backbone.layer3.", "backbone.layer4."))
+        if name.startswith(("heads.", "standardise.", "backbone.layer3.", "backbone.layer4."))
     }, "from nothing, BatchNorm's statistics are learnt, but not those of frozen layers"
 
 
@@ -119,7 +124,7 @@ def test_kept_values_give_what_the_whole_network_gives(data: Path, config: Train
     pixels = torch.from_numpy(np.stack([load_pixels(prepared, sha, 32) for sha in photos]))
     with torch.inference_mode():
         expected = network.pooled(pixels)
-        for layer in ("layer2", "layer3", "avgpool"):
+        for layer in ("conv1", "layer2", "layer3", "avgpool"):
             values = network.values_at(layer, pixels)
             torch.testing.assert_close(network.pooled_after(layer, values), expected)
 
@@ -170,7 +175,11 @@ def test_the_contrastive_loss_draws_photos_of_a_listing_together(
     features = pooled_features(build_network(config, 13), config, prepared, photos)
     features = torch.from_numpy(features[side])
     listings = torch.from_numpy(pd.factorize(prepared.photos["product_id"][side])[0])
+    by_their_own = torch.nn.BatchNorm1d(
+        features.shape[1], affine=False, track_running_stats=False
+    ).eval()
     start = build_network(config, 13).eval()
+    start.standardise = by_their_own
     losses = {}
     for weight in (1e-6, 3.0):
         out = scratch / f"run-{weight}"
@@ -182,6 +191,7 @@ def test_the_contrastive_loss_draws_photos_of_a_listing_together(
         network.load_state_dict(
             {k.removeprefix("network."): v for k, v in last.items() if k.startswith("network.")}
         )
+        network.standardise = by_their_own  # a few steps leave the run's statistics far behind
         with torch.inference_mode():
             outputs = network.heads_of(features)
         torch.testing.assert_close(outputs["features"].norm(dim=1), torch.ones(len(features)))
