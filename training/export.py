@@ -29,8 +29,8 @@ from training.evaluate import load_run
 from training.features import to_openvino
 from training.files import read_json
 from training.model import architecture_of, outputs_of
-from training.parity import MAX_PHOTOS, drawn, measure, misses, parity_of
-from training.prepare import Prepared, load_prepared
+from training.parity import MAX_PHOTOS, measure, misses, parity_of
+from training.prepare import Prepared, drawn, load_prepared
 from training.quantise import quantise
 
 MODEL_NAME = "lookalike-resnet50"

@@ -24,7 +24,7 @@ from embedder_service.bundle import Preprocessing
 from embedder_service.engines import Engine
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from embedder_service.engines.torch_engine import TorchEngine
-from embedder_service.engines.torch_network import POOLING, Network
+from embedder_service.engines.torch_network import LEVELS, POOLING, Network
 from lookalike.cpu import available_cores
 from training.augmentation import augmentation
 from training.config import TrainConfig
@@ -69,18 +69,22 @@ class KeptValues(Sequence[Floats]):
 
 
 def pooled_features(
-    network: Network, config: TrainConfig, prepared: Prepared, photos: Sequence[str]
+    network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Returns the pooled features of photos, float32 of shape (photos, 3072).
+    """Returns the pooled features of photos as they are, float32 of shape (photos, 3072).
 
     Args:
         network: Whose features.
         config: Of the run.
         prepared: The data set.
-        photos: The photos' sha256.
+        rows: Which of its photos.
     """
+    # Those of a frozen backbone are wanted of all photos sooner or later, and are kept as one.
+    wanted = np.ones_like(rows) if config.last_frozen == POOLING else rows
+    photos = prepared.photos["sha256"][wanted].tolist()
     size = config.image_size
-    return kept_values(network, config, prepared, photos, layer=POOLING, size=size).whole()
+    kept = kept_values(network, config, prepared, photos, layer=POOLING, size=size)
+    return kept.at(np.flatnonzero(rows[wanted])).whole()
 
 
 def kept_values(
@@ -113,7 +117,7 @@ def kept_values(
         architecture_of(config).stride_in_1x1,
         dataclasses.asdict(Preprocessing(size)),
         prepared.image_size,  # photos stored in another size have other pixels
-        layer,
+        [POOLING, *LEVELS] if layer == POOLING else layer,
         [view, config.augment, config.seed] if view else [],
         list(photos),
     )

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from embedder_service.bundle import Bundle
 from embedder_service.engines import Engine
@@ -84,7 +83,7 @@ def judged_by_run(
         prepared: The data set.
         rows: Which of its photos.
     """
-    pooled = _pooled(network, config, prepared, rows)
+    pooled = torch.from_numpy(pooled_features(network, config, prepared, rows))
     with torch.inference_mode():
         outputs = {**network.heads_of(pooled), POOLED: pooled[:, -LEVELS["layer4"] :]}
     photos = prepared.photos[rows]
@@ -96,18 +95,6 @@ def judged_by_run(
         photos["product_id"].to_numpy().astype(np.str_),
         np.array([str(photo_path(folder, sha256)) for sha256 in photos["sha256"]], np.str_),
     )
-
-
-def _pooled(
-    network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
-) -> Tensor:
-    """Returns the features that all outputs are made of, of shape (photos, 3072)."""
-    photos = prepared.photos["sha256"]
-    if config.stage == "frozen":  # training kept those of all photos
-        features = pooled_features(network, config, prepared, photos.tolist())[rows]
-    else:
-        features = pooled_features(network, config, prepared, photos[rows].tolist())
-    return torch.from_numpy(features)
 
 
 def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged, list[str]]:

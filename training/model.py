@@ -6,7 +6,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -34,6 +36,18 @@ def build_network(config: TrainConfig, classes: int) -> Network:
     if state is not None:
         _load_backbone(network, state, config.weights)
     return network
+
+
+def standardise(network: Network, features: NDArray[np.float32]) -> None:
+    """Sets what the heads' inputs are standardised by, to the statistics of these.
+
+    Args:
+        network: Changed in place.
+        features: Pooled features of some photos, of shape (photos, 3072).
+    """
+    values = torch.from_numpy(features)
+    network.standardise.running_mean = values.mean(dim=0)
+    network.standardise.running_var = values.var(dim=0)
 
 
 def architecture_of(config: TrainConfig) -> Architecture:

@@ -47,6 +47,7 @@ class JointObjective(lightning.LightningModule):
         # Whose mode is never that of training, since their statistics stay.
         self._settled = [layer for _, layer in layers[:frozen]]
         if config.freezes_batch_norm:
+            self._settled.append(network.standardise)
             self._settled += [
                 m for m in network.backbone.modules() if isinstance(m, nn.BatchNorm2d)
             ]

@@ -17,7 +17,6 @@ from rich.table import Table
 from embedder_service.bundle import Parity, Variant
 from embedder_service.engines import Engine
 from training.dataset import load_pixels
-from training.errors import TrainingError
 from training.images import in_threads
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
@@ -29,19 +28,9 @@ MOST_ACCURACY_LOST = 0.005
 
 # Enough to tell a loss of half a point from chance; more would only take longer.
 MAX_PHOTOS = 2000
-SEED = 7
 BATCH = 16
 
 Outputs = Mapping[str, NDArray[np.float32]]
-
-
-def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
-    """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
-    photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
-    if photos.empty:
-        raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
-    order = np.random.default_rng(SEED).permutation(len(photos))
-    return photos.iloc[order[:most]]
 
 
 def measure(

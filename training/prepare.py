@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from embedder_service.bundle import sha256_of
@@ -155,6 +156,15 @@ def load_prepared(path: Path) -> Prepared:
         tuple(categories["index_to_category"]),
         report,
     )
+
+
+def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
+    """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
+    photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
+    if photos.empty:
+        raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
+    order = np.random.default_rng(7).permutation(len(photos))
+    return photos.iloc[order[:most]]
 
 
 def check_same_data(prepared: Prepared, run: Path, advice: str) -> None:

@@ -10,8 +10,7 @@ import openvino
 
 from embedder_service.engines.openvino_engine import core
 from training.dataset import load_pixels
-from training.parity import drawn
-from training.prepare import Prepared
+from training.prepare import Prepared, drawn
 
 # NNCF's own default; with a third of them the figures were the same.
 CALIBRATION_PHOTOS = 300

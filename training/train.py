@@ -24,13 +24,16 @@ from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import KeptDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
-from training.features import KeptValues, kept_values
+from training.features import KeptValues, kept_values, pooled_features
 from training.files import read_json, replacing, write_json
-from training.model import build_network
+from training.model import build_network, standardise
 from training.objective import JointObjective
-from training.prepare import Prepared, check_same_data, load_prepared
+from training.prepare import Prepared, check_same_data, drawn, load_prepared
 from training.splits import SPLITS
 from training.trainer import Hardware, checkpoints, make_trainer
+
+# Photos enough for the mean and the spread of each feature.
+STANDARDISED_BY = 1024
 
 
 def train(
@@ -57,6 +60,9 @@ def train(
     network = build_network(config, len(prepared.categories))
     started = time.monotonic()
     training, validation = _loaders(network, config, prepared, hardware)
+    if config.freezes_batch_norm:
+        some = prepared.photos.index.isin(drawn(prepared, "train", STANDARDISED_BY).index)
+        standardise(network, pooled_features(network, config, prepared, some))
     kept = time.monotonic()
     labels = prepared.photos.loc[prepared.photos["split"] == "train", "label"]
     photos = np.bincount(labels, minlength=len(prepared.categories))

@@ -13,8 +13,8 @@ from rich.console import Console
 from embedder_service.bundle import Parity, Variant
 from training.dataset import load_pixels
 from training.errors import TrainingError
-from training.parity import drawn, measure, misses, parity_of, verdicts
-from training.prepare import Prepared, load_prepared
+from training.parity import measure, misses, parity_of, verdicts
+from training.prepare import Prepared, drawn, load_prepared
 
 GOOD = Parity(200, 0.985, 0.5, -0.005, {"category": 0.995, "features": 0.995}, {"category": 0.1})
 LABELS = np.array([0, 1, 2, 0])

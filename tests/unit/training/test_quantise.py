@@ -15,8 +15,7 @@ from embedder_service.bundle import OPENVINO_MODEL
 from embedder_service.engines.openvino_engine import OpenVINOEngine
 from training import quantise as quantising
 from training.dataset import load_pixels
-from training.parity import drawn
-from training.prepare import Prepared, load_prepared
+from training.prepare import Prepared, drawn, load_prepared
 from training.quantise import quantise
 
 

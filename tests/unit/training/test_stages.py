@@ -75,7 +75,7 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
         config, weights=str(weights), stage="layer4", views=2, train_size=64, augment="hflip,crop",
         mixup=0.3, cutmix=0.3, ema=0.9, schedule="cos", optimizer="sgd", backbone_rate=1.0,
     )  # fmt: skip
-    before = set((data / "features").iterdir())
+    before = set((data / "features").glob("*"))
     train(data, scratch / "run", config)
 
     kept = [
@@ -86,8 +86,9 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
         (photos["validation"], 1024, 2, 2),
         (photos["train"], 1024, 4, 4),
         (photos["train"], 1024, 4, 4),
+        (photos["train"], 3072),  # to standardise by
     ]
-    assert {values.dtype.name for values in kept} == {"float16"}
+    assert {values.dtype.name for values in kept if values.ndim == 4} == {"float16"}
     start = build_network(config, 13).state_dict()
     trained = load_file(scratch / "run/model.safetensors")
     moved = {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])}
@@ -97,8 +98,13 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
         for name in start
         if name.startswith("backbone.layer4.") and "running_" not in name and "tracked" not in name
     }
-    heads = {name for name in start if name.startswith(("heads.", "standardise."))}
-    assert moved == learning | heads
+    heads = {name for name in start if name.startswith("heads.")}
+    standardised = {"standardise.running_mean", "standardise.running_var"}
+    assert moved == learning | heads | standardised
+    rows = (load_prepared(data).photos["split"] == "train").to_numpy(copy=True)
+    features = pooled_features(build_network(config, 13), config, load_prepared(data), rows)
+    spread = torch.from_numpy(features.std(axis=0, ddof=1))
+    torch.testing.assert_close(trained["standardise.running_var"].sqrt(), spread)
 
 
 def test_frozen_layers_that_run_anew_each_epoch_stay_as_they_are(
@@ -171,9 +177,8 @@ def test_the_contrastive_loss_draws_photos_of_a_listing_together(
 ) -> None:
     prepared = load_prepared(data)
     side = (prepared.photos["split"] == "train").to_numpy(copy=True)
-    photos = prepared.photos["sha256"].tolist()
-    features = pooled_features(build_network(config, 13), config, prepared, photos)
-    features = torch.from_numpy(features[side])
+    features = pooled_features(build_network(config, 13), config, prepared, side)
+    features = torch.from_numpy(features)
     listings = torch.from_numpy(pd.factorize(prepared.photos["product_id"][side])[0])
     by_their_own = torch.nn.BatchNorm1d(
         features.shape[1], affine=False, track_running_stats=False
