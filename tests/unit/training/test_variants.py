@@ -70,7 +70,7 @@ def test_the_manifest_tells_what_each_variant_answered(bundle: Path, data: Path)
     assert manifest.variants["fp32"].passed
     assert manifest.variants["fp32"].parity.cosine_worst["category"] > 0.9999
     # quantised for certain: near, but not the same
-    assert 0.8 < manifest.variants["int8"].parity.cosine_mean["category"] < 0.99999
+    assert 0.8 < manifest.variants["int8"].parity.cosine_mean["category"] < 0.999999
     shipped = bundles.OPENVINO_INT8_MODEL in manifest.files
     assert shipped == manifest.variants["int8"].passed
 
