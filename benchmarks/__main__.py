@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training")
+NAMES = ("slice", "training", "embedder")
 
 
 def main() -> None:

@@ -1,18 +1,34 @@
-"""Starts the embedder: settings → bundle → engine → server. `python -m embedder_service`."""
+"""Starts the embedder: settings → bundle → engine → servers. `python -m embedder_service`."""
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
-from embedder_service import bundle as bundles
+from embedder_service.admission import Admission
+from embedder_service.batching import sizes_up_to
+from embedder_service.bundle import Bundle, BundleError
 from embedder_service.config import PREFIX, EmbedderSettings
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.engines import PrecisionError, load_engine
+from embedder_service.hosting import ModelHost
+from embedder_service.open_inference import SERVICE_NAME as OPEN_INFERENCE
+from embedder_service.open_inference import OpenInferenceServicer
 from embedder_service.preprocessing import ImageLimits
-from embedder_service.servicer import SERVICE_NAME, EmbedderServicer
+from embedder_service.servicer import (
+    ADMIN_SERVICE_NAME,
+    SERVICE_NAME,
+    EmbedderAdminServicer,
+    EmbedderServicer,
+)
+from embedder_service.watchdog import watch_engine
 from lookalike.cpu import available_cores
+from lookalike.embedder.v1.admin_pb2_grpc import add_EmbedderAdminServiceServicer_to_server
 from lookalike.embedder.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike.errors import StartupError
+from lookalike.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from lookalike.server import GrpcServer, run
 
 logger = logging.getLogger(__name__)
@@ -22,15 +38,35 @@ async def serve(settings: EmbedderSettings) -> None:
     """Serves until SIGTERM."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
-    try:
-        bundle = bundles.load(settings.bundle)
+    local = dataclasses.replace(settings, host=settings.admin_host, port=settings.admin_port)
+    admin = GrpcServer(local, f"{PREFIX}ADMIN_")
+    admin.bind()
+    cores = available_cores()
+    decoders = ThreadPoolExecutor(settings.decode_threads or cores, thread_name_prefix="decode")
+
+    def build(bundle: Bundle) -> PhotoEmbedder:
         engine = load_engine(
             bundle,
             name=settings.engine,
             precision=settings.precision,
-            threads=settings.inference_threads or available_cores(),
+            threads=settings.inference_threads or cores,
+            cache=settings.compile_cache,
         )
-    except bundles.BundleError as error:
+        return PhotoEmbedder(
+            bundle.manifest,
+            engine,
+            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            decoders=decoders,
+            decode_ahead=(settings.decode_threads or cores) + 2 * settings.max_batch,
+            batch_sizes=sizes_up_to(settings.max_batch),
+            max_delay_s=settings.max_batch_delay_ms / 1e3,
+        )
+
+    admission = Admission(max_photos=settings.max_queue, max_bytes=settings.max_queue_bytes)
+    host = ModelHost(settings.bundle, build, admission)
+    try:
+        await host.__aenter__()
+    except BundleError as error:
         raise StartupError(f"{error} ({PREFIX}BUNDLE)") from None
     except PrecisionError as error:
         raise StartupError(f"{error} ({PREFIX}PRECISION)") from None
@@ -38,30 +74,45 @@ async def serve(settings: EmbedderSettings) -> None:
         raise StartupError(
             f"the engine {settings.engine} is not installed: {error} ({PREFIX}ENGINE)"
         ) from None
-    embedder = PhotoEmbedder(
-        bundle.manifest,
-        engine,
-        limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
-        decode_threads=settings.decode_threads or available_cores(),
-        max_batch=settings.max_batch,
-        max_queue=settings.max_queue,
+    logger.info(
+        "model loaded",
+        extra={
+            "model": host.manifest.name,
+            "version": host.manifest.version,
+            "embedding_space": host.manifest.embedding_space,
+            "engine": host.embedder.engine.name,
+            "precision": host.embedder.engine.precision,
+        },
     )
-    async with embedder:
-        logger.info(
-            "model loaded",
-            extra={
-                "model": bundle.manifest.name,
-                "version": bundle.manifest.version,
-                "embedding_space": bundle.manifest.embedding_space,
-                "engine": engine.name,
-                "precision": engine.precision,
-            },
-        )
-        servicer = EmbedderServicer(embedder, engine, settings)
-        server.add(add_EmbedderServiceServicer_to_server, servicer, SERVICE_NAME)
-        await server.start()
-        await server.set_ready(True)
+    server.add(
+        add_EmbedderServiceServicer_to_server, EmbedderServicer(host, settings), SERVICE_NAME
+    )
+    server.add(
+        add_GRPCInferenceServiceServicer_to_server,
+        OpenInferenceServicer(host, settings),
+        OPEN_INFERENCE,
+    )
+    admin.add(
+        add_EmbedderAdminServiceServicer_to_server,
+        EmbedderAdminServicer(host, settings),
+        ADMIN_SERVICE_NAME,
+    )
+    await admin.start(until_signal=False)
+    await server.start()
+    background = [asyncio.create_task(watch_engine(host, server, settings.stuck_after_s))]
+    if settings.bundle_poll_s:
+        background.append(asyncio.create_task(host.watch(settings.bundle_poll_s)))
+    await server.set_ready(True)
+    await admin.set_ready(True)
+    try:
         await server.wait_for_stop()
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await admin.stop()
+        await host.__aexit__()
+        decoders.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

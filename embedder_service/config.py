@@ -16,7 +16,28 @@ class EmbedderSettings(ServerSettings):
     """What the embedder can be told."""
 
     port: int = setting(50051, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    admin_host: str = setting("127.0.0.1", "Address of the admin service.")
+    admin_port: int = setting(
+        50061, "TCP port of the admin service; 0 takes a free one.", minimum=0, maximum=65535
+    )
     bundle: Path = setting(Path("var/demo/bundle"), "Directory of the model bundle.")
+    bundle_poll_s: float = setting(
+        5.0,
+        "How often to look for another bundle in that directory, in seconds; 0 never looks.",
+        minimum=0,
+        maximum=3600,
+    )
+    compile_cache: str = setting(
+        "",
+        "Directory of compiled models, with which a restart is faster; empty for none. A model "
+        "takes as much disk there as in its bundle.",
+    )
+    stuck_after_s: float = setting(
+        60.0,
+        "How long a forward pass may take before liveness fails, in seconds.",
+        minimum=1,
+        maximum=3600,
+    )
     engine: str = setting(
         "openvino",
         "openvino is the fast one on CPUs; torch is the reference and runs on CUDA.",
@@ -45,11 +66,25 @@ class EmbedderSettings(ServerSettings):
         minimum=1,
         maximum=256,
     )
+    max_batch_delay_ms: float = setting(
+        0.0,
+        "How long an idle engine waits for more photos; every lone photo waits as long.",
+        minimum=0,
+        maximum=1000,
+    )
     max_queue: int = setting(
         256,
-        "Most photos in the service; more are refused. Each holds its bytes, and the last waits "
-        "for all before it.",
+        "Photos in the service with which EmbedImage is refused; of bulk photos half as many are "
+        "taken, and others wait. The last one waits for all before it.",
         minimum=1,
+    )
+    max_queue_bytes: int = setting(
+        256 << 20,
+        "Bytes of these photos, encoded, with which EmbedImage is refused; they are in memory.",
+        minimum=1,
+    )
+    max_batch_items: int = setting(
+        256, "Most photos of one BatchEmbedImages or ModelInfer call.", minimum=1, maximum=1 << 16
     )
     max_stream_in_flight: int = setting(
         64,

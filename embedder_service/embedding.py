@@ -1,12 +1,12 @@
-"""One photo's way through the service: admission, decode, batch, vectors. Knows no protos."""
+"""One photo through one model: decode, batch, vectors. Knows no protos, and no limits of load."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from embedder_service.batching import DynamicBatcher
 from embedder_service.bundle import Manifest
 from embedder_service.engines import Engine
 from embedder_service.preprocessing import ImageLimits, preprocess
-from lookalike.errors import QueueFullError, UnknownOutputError
+from embedder_service.scheduling import FairSlots, Turn
+from lookalike.errors import UnknownOutputError
 
 Pixels = NDArray[np.uint8]
 Vectors = dict[str, NDArray[np.float32]]
@@ -25,22 +26,36 @@ Vectors = dict[str, NDArray[np.float32]]
 class EmbeddedPhoto:
     """A photo's vectors, each of shape (dimension,), and where its time went in nanoseconds."""
 
+    manifest: Manifest  # of the model that made them
     vectors: Vectors
     decode_ns: int
     queue_ns: int
     inference_ns: int
 
 
+@dataclass
+class _Photo:
+    """A photo on its way to the engine."""
+
+    image: bytes
+    pixels: Pixels | None = field(default=None, init=False)
+    decode_ns: int = field(default=0, init=False)
+
+
 class PhotoEmbedder:
     """Embeds photos with one model; use as an async context manager.
+
+    Photos are decoded only a little ahead of the engine, so that one that is due before others
+    overtakes them while they are still encoded.
 
     Args:
         manifest: The model's manifest.
         engine: Runs the model.
         limits: Which photos are refused.
-        decode_threads: Photos decoded at a time.
-        max_batch: Most photos of one forward pass.
-        max_queue: Most photos in here; more are refused.
+        decoders: Decodes photos; not shut down here.
+        decode_ahead: Most photos that are decoded and not yet embedded.
+        batch_sizes: See `DynamicBatcher`.
+        max_delay_s: Likewise.
     """
 
     def __init__(
@@ -49,18 +64,25 @@ class PhotoEmbedder:
         engine: Engine,
         *,
         limits: ImageLimits,
-        decode_threads: int,
-        max_batch: int,
-        max_queue: int,
+        decoders: Executor,
+        decode_ahead: int,
+        batch_sizes: Sequence[int],
+        max_delay_s: float = 0.0,
     ) -> None:
         self.manifest = manifest
-        self._engine = engine
+        self.engine = engine
         self._limits = limits
-        self._max_batch = max_batch
-        self._max_queue = max_queue
-        self._inside = 0
-        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
-        self._batcher = DynamicBatcher[Pixels, Vectors](self._infer, max_batch=max_batch)
+        self._decoders = decoders
+        self._slots = FairSlots(decode_ahead)
+        self._batch_sizes = batch_sizes
+        self._batcher = DynamicBatcher[_Photo, Vectors](
+            self._infer, sizes=batch_sizes, max_delay_s=max_delay_s
+        )
+
+    @property
+    def running_s(self) -> float:
+        """How long the engine has been at its batch, in seconds; 0 if it is idle."""
+        return self._batcher.running_s
 
     async def __aenter__(self) -> PhotoEmbedder:
         self._batcher.start()
@@ -73,55 +95,64 @@ class PhotoEmbedder:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._batcher.close()
-        self._decoders.shutdown(cancel_futures=True)
 
-    async def embed(self, image: bytes, outputs: Sequence[str] = ()) -> EmbeddedPhoto:
+    def known(self, outputs: Sequence[str]) -> Sequence[str]:
+        """Returns the outputs asked for, or the default one.
+
+        Raises:
+            UnknownOutputError: The model has no such output.
+        """
+        names = [output.name for output in self.manifest.outputs]
+        for number, name in enumerate(outputs):
+            if name not in names:
+                raise UnknownOutputError(
+                    f"model {self.manifest.name} has no output '{name}'; it has {', '.join(names)}",
+                    field=f"outputs[{number}]",
+                )
+        return outputs or names[:1]
+
+    async def embed(
+        self, image: bytes, outputs: Sequence[str] = (), turn: Turn = Turn()
+    ) -> EmbeddedPhoto:
         """Returns a photo's vectors.
 
         Args:
             image: Encoded photo.
             outputs: Names of the outputs wanted; none for the default.
+            turn: Its place among the others.
 
         Raises:
             UnknownOutputError: The model has no such output.
             InvalidImageError: The photo cannot be decoded.
             ImageTooLargeError: The photo exceeds a limit.
-            QueueFullError: The service is full.
         """
-        names = self._known(outputs)
-        if self._inside >= self._max_queue:
-            raise QueueFullError(
-                f"{self._inside} photos are in the service; the limit is {self._max_queue} "
-                "(LOOKALIKE_EMBEDDER_MAX_QUEUE)",
-                retry_after_ms=100,
-            )
-        self._inside += 1
-        try:
-            loop = asyncio.get_running_loop()
-            pixels, decode_ns = await loop.run_in_executor(self._decoders, self._decode, image)
-            answer = await self._batcher.submit(pixels)
-        finally:
-            self._inside -= 1
+        names = self.known(outputs)
+        arrived = time.perf_counter_ns()
+        async with self._slots.slot(turn):
+            waited_ns = time.perf_counter_ns() - arrived
+            photo = _Photo(image)
+            if not self._batcher.idle:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._decoders, self._pixels_of, photo)
+            # An idle engine's own thread decodes it: a change of threads less for a lone caller.
+            decoded_ns = photo.decode_ns
+            answer = await self._batcher.submit(photo, turn)
+            run_ns = answer.run_ns - (photo.decode_ns - decoded_ns)
         vectors = {name: answer.result[name] for name in names}
-        return EmbeddedPhoto(vectors, decode_ns, answer.queue_ns, answer.run_ns)
+        return EmbeddedPhoto(
+            self.manifest, vectors, photo.decode_ns, waited_ns + answer.queue_ns, run_ns
+        )
 
-    def _known(self, outputs: Sequence[str]) -> Sequence[str]:
-        known = [output.name for output in self.manifest.outputs]
-        for number, name in enumerate(outputs):
-            if name not in known:
-                raise UnknownOutputError(
-                    f"model {self.manifest.name} has no output '{name}'; it has {', '.join(known)}",
-                    field=f"outputs[{number}]",
-                )
-        return outputs or known[:1]
+    def _pixels_of(self, photo: _Photo) -> Pixels:
+        if photo.pixels is None:
+            started = time.perf_counter_ns()
+            size = self.manifest.preprocessing.size
+            photo.pixels = preprocess(photo.image, size, self._limits)
+            photo.decode_ns = time.perf_counter_ns() - started
+        return photo.pixels
 
-    def _decode(self, image: bytes) -> tuple[Pixels, int]:
-        started = time.perf_counter_ns()
-        pixels = preprocess(image, self.manifest.preprocessing.size, self._limits)
-        return pixels, time.perf_counter_ns() - started
-
-    def _infer(self, batch: list[Pixels]) -> list[Vectors]:
-        outputs = self._engine.infer(np.stack(batch))
+    def _infer(self, batch: list[_Photo]) -> list[Vectors]:
+        outputs = self.engine.infer(np.stack([self._pixels_of(photo) for photo in batch]))
         for output in self.manifest.outputs:
             if output.name not in outputs:
                 raise RuntimeError(f"the engine has no output '{output.name}'")
@@ -137,8 +168,9 @@ class PhotoEmbedder:
         ]
 
     async def _warm_up(self) -> None:
-        # A single photo and a full batch: engines prepare each new batch size at its first use.
+        # Engines prepare each new batch size at its first use.
         size = self.manifest.preprocessing.size
-        black = np.zeros((size, size, 3), np.uint8)
-        await self._batcher.submit(black)
-        await asyncio.gather(*(self._batcher.submit(black) for _ in range(self._max_batch)))
+        black = _Photo(b"")
+        black.pixels = np.zeros((size, size, 3), np.uint8)
+        for count in self._batch_sizes:
+            await asyncio.gather(*(self._batcher.submit(black) for _ in range(count)))

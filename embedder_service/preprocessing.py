@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from pi_heif import register_heif_opener
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from lookalike.errors import ImageTooLargeError, InvalidImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
+
+register_heif_opener()
+
+_SRGB = ImageCms.createProfile("sRGB")
 
 # Pillow would warn, and refuse only at twice its own limit; `decode` compares the header's size
 # with the configured limit before a pixel is read.
@@ -44,17 +49,18 @@ def preprocess(data: bytes, size: int, limits: ImageLimits) -> NDArray[np.uint8]
         InvalidImageError: The bytes are no photo that can be decoded.
         ImageTooLargeError: A limit is exceeded.
     """
-    return np.asarray(letterbox(decode(data, limits, at_least=size), size))
+    return np.asarray(letterbox(decode(data, limits, fit=size), size))
 
 
-def decode(data: bytes, limits: ImageLimits, *, at_least: int = 0) -> Image.Image:
+def decode(data: bytes, limits: ImageLimits, *, fit: int = 0) -> Image.Image:
     """Returns an upright RGB image; transparent parts become white.
 
     Args:
         data: Encoded photo.
         limits: What is refused.
-        at_least: A JPEG may be decoded at a fraction of its size whose sides are not below this
-            (a DCT-scaled decode costs a fraction of a full one); 0 for full size.
+        fit: Side of the square that the photo will be letterboxed to: a JPEG is then decoded at the
+            smallest fraction of its size that is not below that (a DCT-scaled decode costs a
+            fraction of a full one); 0 for full size.
     """
     if not data:
         raise InvalidImageError("image is empty (0 bytes)", field="image")
@@ -67,9 +73,9 @@ def decode(data: bytes, limits: ImageLimits, *, at_least: int = 0) -> Image.Imag
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(image, limits)
-            if at_least:
-                image.draft("RGB", (at_least, at_least))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            if fit:
+                image.draft("RGB", _fitted(image.size, fit))
+            return _to_rgb(_to_srgb(ImageOps.exif_transpose(image)))
     except (ImageTooLargeError, MemoryError):
         raise
     except UnidentifiedImageError:
@@ -85,12 +91,17 @@ def letterbox(image: Image.Image, size: int) -> Image.Image:
     """Returns the image scaled to fit a square of `size` pixels, centred on black."""
     if image.size == (size, size):
         return image
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    width, height = _fitted(image.size, size)
     resized = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     square = Image.new("RGB", (size, size))
     square.paste(resized, ((size - width) // 2, (size - height) // 2))
     return square
+
+
+def _fitted(sides: tuple[int, int], size: int) -> tuple[int, int]:
+    scale = size / max(sides)
+    width, height = (max(1, round(side * scale)) for side in sides)
+    return width, height
 
 
 def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:
@@ -101,6 +112,21 @@ def _check_pixels(image: Image.Image, limits: ImageLimits) -> None:
             f"{limits.max_pixels:,} (LOOKALIKE_EMBEDDER_MAX_IMAGE_PIXELS)",
             field="image",
         )
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Applies a colour profile, as a browser would: many phones' photos are in Display P3."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "CMYK"):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image  # a damaged profile, or one of other colours than the photo's
+    return converted or image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

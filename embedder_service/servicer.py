@@ -1,50 +1,88 @@
-"""EmbedderService: protos ↔ domain."""
+"""EmbedderService and EmbedderAdminService: protos ↔ domain."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from grpc import aio
 
 from embedder_service.config import EmbedderSettings
-from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
-from embedder_service.engines import Engine
+from embedder_service.embedding import EmbeddedPhoto
+from embedder_service.hosting import ModelHost, Session
+from embedder_service.scheduling import Priority, Turn
+from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from lookalike.embedder.v1 import embedder_pb2_grpc
 from lookalike.errors import InvalidArgumentError
 from lookalike.interceptors import in_band_status
 from lookalike.streams import answer_concurrently
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
+ADMIN_SERVICE_NAME = admin_pb2.DESCRIPTOR.services_by_name["EmbedderAdminService"].full_name
 MAX_ID_LENGTH = 64
 MAX_OUTPUTS = 16
+
+_PRIORITIES = {
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_BULK: Priority.BULK,
+}
 
 Context = aio.ServicerContext[Any, Any]
 
 
 class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
-    """Serves one model."""
+    """Serves the host's model."""
 
-    def __init__(self, embedder: PhotoEmbedder, engine: Engine, settings: EmbedderSettings) -> None:
-        self._embedder = embedder
-        self._model = _model(embedder, engine, settings)
-        self._max_in_flight = settings.max_stream_in_flight
+    def __init__(self, host: ModelHost, settings: EmbedderSettings) -> None:
+        self._host = host
+        self._settings = settings
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         """Describes the loaded model."""
-        return pb.GetModelResponse(model=self._model)
+        return pb.GetModelResponse(model=describe(self._host, self._settings))
 
     async def EmbedImage(
         self, request: pb.EmbedImageRequest, context: Context
     ) -> pb.EmbedImageResponse:
         """Embeds one photo."""
-        return await self._embed(request)
+        turn = Turn(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
+        with self._host.session() as session:
+            return await _embed(session, request, turn, context)
+
+    async def BatchEmbedImages(
+        self, request: pb.BatchEmbedImagesRequest, context: Context
+    ) -> pb.BatchEmbedImagesResponse:
+        """Embeds several photos; bad ones are answered in their place."""
+        count, most = len(request.requests), self._settings.max_batch_items
+        if not 1 <= count <= most:
+            raise InvalidArgumentError(
+                f"{count} photos; a batch must have 1 to {most} "
+                "(LOOKALIKE_EMBEDDER_MAX_BATCH_ITEMS)",
+                field="requests",
+            )
+        caller = object()
+        # No more at a time than a stream may have unanswered, so that nobody fills the queue.
+        free = asyncio.Semaphore(self._settings.max_stream_in_flight)
+
+        async def answer(number: int) -> pb.BatchEmbedImagesResult:
+            item = request.requests[number]
+            try:
+                async with free:
+                    response = await _embed(session, item, _bulk_turn(item, caller), context)
+                return pb.BatchEmbedImagesResult(response=response)
+            except Exception as error:
+                return pb.BatchEmbedImagesResult(error=in_band_status(error))
+
+        with self._host.session() as session:
+            results = await asyncio.gather(*(answer(number) for number in range(count)))
+        return pb.BatchEmbedImagesResponse(results=results)
 
     async def StreamEmbedImages(
         self, request_iterator: AsyncIterator[pb.StreamEmbedImagesRequest], context: Context
     ) -> AsyncIterator[pb.StreamEmbedImagesResponse]:
         """Embeds many photos; bad ones are answered in-band."""
+        caller = object()
         unanswered: set[str] = set()
 
         async def answer(item: pb.StreamEmbedImagesRequest) -> pb.StreamEmbedImagesResponse:
@@ -54,7 +92,9 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
                 return pb.StreamEmbedImagesResponse(id=item.id, error=in_band_status(error))
             unanswered.add(item.id)
             try:
-                response = await self._embed(item.request)
+                turn = _bulk_turn(item.request, caller)
+                with self._host.session() as session:
+                    response = await _embed(session, item.request, turn, context)
                 return pb.StreamEmbedImagesResponse(id=item.id, response=response)
             except Exception as error:
                 return pb.StreamEmbedImagesResponse(id=item.id, error=in_band_status(error))
@@ -62,46 +102,29 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
                 unanswered.discard(item.id)
 
         async for response in answer_concurrently(
-            request_iterator, answer, limit=self._max_in_flight
+            request_iterator, answer, limit=self._settings.max_stream_in_flight
         ):
             yield response
 
-    async def _embed(self, request: pb.EmbedImageRequest) -> pb.EmbedImageResponse:
-        if len(request.outputs) > MAX_OUTPUTS:
-            raise InvalidArgumentError(
-                f"{len(request.outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
-            )
-        photo = await self._embedder.embed(request.image, request.outputs)
-        return _response(photo, request.outputs or list(photo.vectors), self._model.embedding_space)
+
+class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
+    """Exchanges the host's model."""
+
+    def __init__(self, host: ModelHost, settings: EmbedderSettings) -> None:
+        self._host = host
+        self._settings = settings
+
+    async def ReloadModel(
+        self, request: admin_pb2.ReloadModelRequest, context: Context
+    ) -> admin_pb2.ReloadModelResponse:
+        """Serves what is in the model directory now."""
+        await self._host.reload()
+        return admin_pb2.ReloadModelResponse(model=describe(self._host, self._settings))
 
 
-def _response(
-    photo: EmbeddedPhoto, outputs: Sequence[str], embedding_space: str
-) -> pb.EmbedImageResponse:
-    return pb.EmbedImageResponse(
-        embeddings=[
-            pb.Embedding(output=name, values=photo.vectors[name], embedding_space=embedding_space)
-            for name in outputs
-        ],
-        timings=pb.Timings(
-            decode_ns=photo.decode_ns, queue_ns=photo.queue_ns, inference_ns=photo.inference_ns
-        ),
-    )
-
-
-def _check_id(key: str, unanswered: set[str]) -> None:
-    if not 1 <= len(key) <= MAX_ID_LENGTH:
-        raise InvalidArgumentError(
-            f"id has {len(key)} characters; it must have 1 to {MAX_ID_LENGTH}", field="id"
-        )
-    if key in unanswered:
-        raise InvalidArgumentError(
-            f"id '{key}' is already used by an unanswered request of this stream", field="id"
-        )
-
-
-def _model(embedder: PhotoEmbedder, engine: Engine, settings: EmbedderSettings) -> pb.Model:
-    manifest = embedder.manifest
+def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
+    """Returns what the API says of the model that is served."""
+    manifest, engine = host.manifest, host.embedder.engine
     return pb.Model(
         name=manifest.name,
         version=manifest.version,
@@ -116,7 +139,49 @@ def _model(embedder: PhotoEmbedder, engine: Engine, settings: EmbedderSettings) 
             max_image_pixels=settings.max_image_pixels,
             max_message_bytes=settings.max_message_bytes,
             max_stream_in_flight=settings.max_stream_in_flight,
+            max_batch_items=settings.max_batch_items,
+            max_outputs=MAX_OUTPUTS,
         ),
         engine=engine.name,
         precision=engine.precision,
     )
+
+
+async def _embed(
+    session: Session, request: pb.EmbedImageRequest, turn: Turn, context: Context
+) -> pb.EmbedImageResponse:
+    outputs = request.outputs
+    if len(outputs) > MAX_OUTPUTS:
+        raise InvalidArgumentError(
+            f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
+        )
+    photo = await session.embed(request.image, outputs, turn, context.time_remaining())
+    return _response(photo, outputs or list(photo.vectors))
+
+
+def _response(photo: EmbeddedPhoto, outputs: Sequence[str]) -> pb.EmbedImageResponse:
+    space = photo.manifest.embedding_space
+    return pb.EmbedImageResponse(
+        embeddings=[
+            pb.Embedding(output=name, values=photo.vectors[name].tolist(), embedding_space=space)
+            for name in outputs
+        ],
+        timings=pb.Timings(
+            decode_ns=photo.decode_ns, queue_ns=photo.queue_ns, inference_ns=photo.inference_ns
+        ),
+    )
+
+
+def _bulk_turn(request: pb.EmbedImageRequest, caller: object) -> Turn:
+    return Turn(_PRIORITIES.get(request.priority, Priority.BULK), caller)
+
+
+def _check_id(key: str, unanswered: set[str]) -> None:
+    if not 1 <= len(key) <= MAX_ID_LENGTH:
+        raise InvalidArgumentError(
+            f"id has {len(key)} characters; it must have 1 to {MAX_ID_LENGTH}", field="id"
+        )
+    if key in unanswered:
+        raise InvalidArgumentError(
+            f"id '{key}' is already used by an unanswered request of this stream", field="id"
+        )

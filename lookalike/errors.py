@@ -11,7 +11,10 @@ LookalikeError
 ├── CollectionNotFoundError             COLLECTION_NOT_FOUND
 ├── CollectionExistsError               COLLECTION_EXISTS
 ├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
+├── ModelNotFoundError                  MODEL_NOT_FOUND
+├── ModelRefusedError                   MODEL_REFUSED
 ├── QueueFullError                      QUEUE_FULL
+├── DeadlineUnreachableError            DEADLINE_UNREACHABLE
 ├── StorageFullError                    STORAGE_FULL
 ├── UpstreamUnavailableError            UPSTREAM_UNAVAILABLE
 ├── DrainingError                       DRAINING
@@ -127,11 +130,32 @@ class EmbeddingSpaceMismatchError(LookalikeError):
     reason = "EMBEDDING_SPACE_MISMATCH"
 
 
+class ModelNotFoundError(LookalikeError):
+    """No model of that name and version is served."""
+
+    code = StatusCode.NOT_FOUND
+    reason = "MODEL_NOT_FOUND"
+
+
+class ModelRefusedError(LookalikeError):
+    """A model bundle cannot be served; the one that was served before still is."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "MODEL_REFUSED"
+
+
 class QueueFullError(LookalikeError):
     """The service has as much waiting work as it accepts."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "QUEUE_FULL"
+
+
+class DeadlineUnreachableError(LookalikeError):
+    """What waits already would take longer than the request's deadline allows."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "DEADLINE_UNREACHABLE"
 
 
 class StorageFullError(LookalikeError):

@@ -37,6 +37,10 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # g
         self._statuses[service] = SERVING if ready and not self._stopping else NOT_SERVING
         self._tell_watchers()
 
+    def set_alive(self, alive: bool) -> None:
+        """Switches the liveness of the process, for one that only a restart can help."""
+        self.set_ready("", alive)
+
     def stop_serving(self) -> None:
         """Makes everything NOT_SERVING for good."""
         self._stopping = True

@@ -137,7 +137,10 @@ class LocalStack:
         self._ports = ports or {}
         self._log_dir = log_dir
         self._detached = detached
-        self._embedder_settings = {"LOOKALIKE_EMBEDDER_BUNDLE": str(bundle.resolve())}
+        self._embedder_settings = {
+            "LOOKALIKE_EMBEDDER_BUNDLE": str(bundle.resolve()),
+            "LOOKALIKE_EMBEDDER_ADMIN_PORT": "0",
+        }
         self._index_settings = {"LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve())}
         self.services: list[ServiceProcess] = []
 

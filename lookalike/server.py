@@ -112,8 +112,12 @@ class GrpcServer:
         register(servicer, self._server)
         self._names.append(name)
 
-    async def start(self) -> None:
-        """Starts answering; services count as not ready until `set_ready`."""
+    async def start(self, *, until_signal: bool = True) -> None:
+        """Starts answering; services count as not ready until `set_ready`.
+
+        Args:
+            until_signal: Whether this server takes the process's SIGTERM and SIGINT; one does.
+        """
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             [*self._names, health.NAME, reflection.SERVICE_NAME], self._server
@@ -122,9 +126,18 @@ class GrpcServer:
         await self._server.start()
         loop = asyncio.get_running_loop()
 
-        for number in _STOP_SIGNALS:
+        for number in _STOP_SIGNALS if until_signal else ():
             loop.add_signal_handler(number, self._stop.set)
-        logger.info("serving", extra={"address": self.address, "pid": os.getpid()})
+        event = "serving" if until_signal else "also serving"
+        logger.info(event, extra={"address": self.address, "pid": os.getpid()})
+
+    async def stop(self) -> None:
+        """Stops at once; for a server beside the one that waits for the signal."""
+        await asyncio.gather(self._server.stop(None), self._health.end_watches())
+
+    def set_alive(self, alive: bool) -> None:
+        """Switches the process's liveness."""
+        self._health.set_alive(alive)
 
     async def set_ready(self, ready: bool) -> None:
         """Switches the readiness of all added services."""

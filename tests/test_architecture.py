@@ -27,13 +27,18 @@ SHARED_WITH_TRAINING = ("preprocessing", "bundle", "engines")
 
 # Where each heavy package may be imported.
 CONFINED = {
-    "torch": ("embedder_service/engines/torch*.py", "training/*"),
+    "torch": ("embedder_service/engines/torch*.py", "training/*", "benchmarks/*"),
     "torchvision": ("embedder_service/engines/torch*.py", "training/*"),
     "lightning": ("training/*",),
     "faiss": ("index_service/segments.py",),
     "pandas": ("training/*",),
 }
-GRPC_IN_SERVICES = ("*/__main__.py", "*/servicer.py", "*/upstreams.py")
+GRPC_IN_SERVICES = (
+    "*/__main__.py",
+    "*/servicer.py",
+    "*/open_inference.py",
+    "*/upstreams.py",
+)
 
 
 def python_files() -> list[Path]:

@@ -29,7 +29,9 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(bundle: Bundle, *, name: str, precision: str, threads: int) -> Engine:
+def load_engine(
+    bundle: Bundle, *, name: str, precision: str, threads: int, cache: str = ""
+) -> Engine:
     """Returns a compiled engine for a bundle.
 
     Args:
@@ -38,6 +40,7 @@ def load_engine(bundle: Bundle, *, name: str, precision: str, threads: int) -> E
         precision: `fp32`, `bf16`, `int8` (OpenVINO alone), or `auto`: on OpenVINO the fastest that
             `export` found to keep the model's answers; on torch bf16 with CUDA, else fp32.
         threads: Threads of the forward pass.
+        cache: Directory of compiled models (OpenVINO alone); empty for none.
 
     Raises:
         BundleError: The bundle lacks what the engine needs.
@@ -49,4 +52,4 @@ def load_engine(bundle: Bundle, *, name: str, precision: str, threads: int) -> E
         return TorchEngine.load(bundle, precision=precision, threads=threads)
     from embedder_service.engines.openvino_engine import OpenVINOEngine  # noqa: PLC0415
 
-    return OpenVINOEngine.load(bundle, precision=precision, threads=threads)
+    return OpenVINOEngine.load(bundle, precision=precision, threads=threads, cache=cache)

@@ -33,6 +33,7 @@ class OpenVINOEngine:
         precision: `fp32`, `bf16`, `int8` for a model that was quantised, or `auto` for one that
             nobody judged: bf16 where the CPU computes in it natively, else fp32.
         threads: Threads of the forward pass.
+        cache: Directory of compiled models; empty for none.
 
     Attributes:
         honoured: Whether the CPU computes as asked; one that knows no bf16 takes fp32 instead.
@@ -40,28 +41,32 @@ class OpenVINOEngine:
 
     name = "openvino"
 
-    def __init__(self, model: openvino.Model | Path, *, precision: str, threads: int) -> None:
+    def __init__(
+        self, model: openvino.Model | Path, *, precision: str, threads: int, cache: str = ""
+    ) -> None:
         if precision == "auto":
             precision = "bf16" if computes_in_bf16() else "fp32"
         self.precision = precision
         # What is left in floating point of an int8 model is computed in fp32, so that its verdict
         # holds on CPUs with and without bf16, which would gain 5 %.
         hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
-        properties = {
+        properties: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all threads
         }
+        if cache:
+            properties["CACHE_DIR"] = cache
         compiled = core().compile_model(model, "CPU", properties)
         self.honoured = bool(compiled.get_property("INFERENCE_PRECISION_HINT") == hint)
         self._request = compiled.create_infer_request()
 
     @classmethod
-    def load(cls, bundle: Bundle, *, precision: str, threads: int) -> Self:
+    def load(cls, bundle: Bundle, *, precision: str, threads: int, cache: str = "") -> Self:
         """Compiles the variant of a bundle that `precision_for` names."""
         precision = precision_for(bundle, precision)
         name = OPENVINO_INT8_MODEL if precision == "int8" else OPENVINO_MODEL
-        return cls(bundle.file(name), precision=precision, threads=threads)
+        return cls(bundle.file(name), precision=precision, threads=threads, cache=cache)
 
     def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Runs the model; see `Engine.infer`."""

@@ -31,3 +31,15 @@ def test_quick_training_compares_features_with_the_bare_engine(tmp_path: Path) -
     assert all(value > 0 for value in values.values())
     assert {"training, frozen", "training, layer4", "training, all"} < set(values)
     assert 0.05 < values["features / engine"] < 2
+
+
+def test_quick_embedder_is_compared_with_the_loop_and_with_other_servers(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "embedder", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {figure["name"]: figure["value"] for figure in figures}
+    for name in ("ceiling / engine alone", "stream / ceiling", "ours / mosec"):
+        assert 0.05 < values[name] < 20
+    assert 50 < values["resident after 400 calls"] < 2000
+    assert sum(figure["target"] is not None for figure in figures) >= 12

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import queue
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
-    ProtoReflectionDescriptorDatabase,
-)
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Architecture, Bundle, Output, Preprocessing
+from embedder_service.bundle import Bundle
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import (
-    ForeignError,
+    DeadlineUnreachableError,
     ImageTooLargeError,
     InvalidArgumentError,
     InvalidImageError,
@@ -32,7 +25,8 @@ from lookalike.errors import (
     UnknownOutputError,
 )
 from lookalike.local_stack import ServiceProcess
-from lookalike.status import from_status
+from lookalike.status import from_rpc_error, from_status
+from tests.embedders import item, vector
 
 NAME = "lookalike.embedder.v1.EmbedderService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -48,7 +42,12 @@ Requests = "queue.SimpleQueue[pb.StreamEmbedImagesRequest | None]"
 def service(
     tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    settings = {"BUNDLE": str(tiny_bundle.path), "PRECISION": "fp32", "PORT": "0"}
+    settings = {
+        "BUNDLE": str(tiny_bundle.path),
+        "PRECISION": "fp32",
+        "PORT": "0",
+        "ADMIN_PORT": "0",
+    }
     environment = {f"LOOKALIKE_EMBEDDER_{name}": value for name, value in settings.items()}
     log = tmp_path_factory.mktemp("embedder") / "embedder_service.log"
     with ServiceProcess("embedder_service", environment, log) as service:
@@ -74,22 +73,6 @@ def start(start_service: Start, tiny_bundle: Bundle) -> Start:
         return start_service("embedder_service", **({"bundle": tiny_bundle.path} | settings))
 
     return start
-
-
-def vector(stub: EmbedderServiceStub, image: bytes, *outputs: str) -> list[float]:
-    response = stub.EmbedImage(pb.EmbedImageRequest(image=image, outputs=outputs))
-    return list(response.embeddings[0].values)
-
-
-def item(key: str, image: bytes, *outputs: str) -> pb.StreamEmbedImagesRequest:
-    request = pb.EmbedImageRequest(image=image, outputs=outputs)
-    return pb.StreamEmbedImagesRequest(id=key, request=request)
-
-
-def log_lines(service: ServiceProcess) -> Iterator[dict[str, Any]]:
-    for line in service.log.read_text().splitlines():
-        if line.startswith("{"):
-            yield json.loads(line)
 
 
 def test_photo_becomes_13_finite_floats_of_the_models_space(
@@ -162,6 +145,8 @@ def test_get_model_says_what_the_bundle_and_the_settings_say(
             max_image_pixels=64_000_000,
             max_message_bytes=16 << 20,
             max_stream_in_flight=64,
+            max_batch_items=256,
+            max_outputs=16,
         ),
         engine="openvino",
         precision="fp32",
@@ -249,151 +234,71 @@ def test_stream_without_requests_ends(stub: EmbedderServiceStub) -> None:
     assert list(stub.StreamEmbedImages(iter([]), timeout=60)) == []
 
 
-def test_full_service_answers_in_band_when_to_try_again(
+def test_on_a_full_service_a_stream_waits_and_a_single_photo_is_told_when_to_retry(
     start: Start, open_channel: Callable[[str], grpc.Channel], draw_photo: DrawPhoto
 ) -> None:
     stub = EmbedderServiceStub(open_channel(start(max_queue=1).address))
     large = draw_photo(1, (1500, 1000))
-    answers = list(stub.StreamEmbedImages(item(str(i), large) for i in range(30)))
-    assert len(answers) == 30
-    errors = [from_status(a.error) for a in answers if a.WhichOneof("result") == "error"]
-    assert 0 < len(errors) < 30
+    streams = [stub.StreamEmbedImages(item(str(i), large) for i in range(30)) for _ in range(2)]
+    with ThreadPoolExecutor(20) as pool:
+        calls = [stub.EmbedImage.future(pb.EmbedImageRequest(image=large)) for _ in range(20)]
+        errors = [from_rpc_error(e) for call in calls if (e := call.exception())]
+        answers = list(pool.map(list, streams))
     assert {type(error) for error in errors} == {QueueFullError}
     assert all(error.retry_after_ms for error in errors)
+    for of_one in answers:
+        assert sorted(int(answer.id) for answer in of_one) == list(range(30))
+        assert {answer.WhichOneof("result") for answer in of_one} == {"response"}
 
 
-def test_health_and_reflection_know_the_service(channel: grpc.Channel) -> None:
-    health = HealthStub(channel)
-    for name in ("", NAME):
-        request = health_pb2.HealthCheckRequest(service=name)
-        assert health.Check(request).status == SERVING
-        watch = health.Watch(request, timeout=60)
-        assert next(watch).status == SERVING
-        watch.cancel()
-    assert {NAME, "grpc.health.v1.Health"} <= set(
-        ProtoReflectionDescriptorDatabase(channel).get_services()
-    )
+def test_batch_answers_good_and_bad_photos_in_their_places(
+    stub: EmbedderServiceStub, draw_photo: DrawPhoto
+) -> None:
+    good = [pb.EmbedImageRequest(image=draw_photo(seed), outputs=["style"]) for seed in range(20)]
+    bad = [pb.EmbedImageRequest(image=b"<html>"), pb.EmbedImageRequest(image=good[0].image)]
+    bad[1].outputs.append("none")
+    requests = [*good[:7], *bad, *good[7:]]
+    results = stub.BatchEmbedImages(pb.BatchEmbedImagesRequest(requests=requests)).results
+    assert len(results) == 22
+    reasons = {
+        number: type(from_status(result.error))
+        for number, result in enumerate(results)
+        if result.WhichOneof("result") == "error"
+    }
+    assert reasons == {7: InvalidImageError, 8: UnknownOutputError}
+    for number in (0, 6, 9, 21):
+        found = results[number].response.embeddings[0]
+        assert found.output == "style"
+        alone = vector(stub, requests[number].image, "style")
+        np.testing.assert_allclose(found.values, alone, atol=1e-4)
 
 
-def test_sigterm_lets_a_stream_in_flight_end_with_every_photo_answered(
+@pytest.mark.parametrize("count", [0, 257, 10_000])
+def test_batch_of_another_size_is_refused_with_the_limit(
+    stub: EmbedderServiceStub, refusal: Refusal, count: int
+) -> None:
+    request = pb.BatchEmbedImagesRequest(requests=[pb.EmbedImageRequest()] * count)
+    error = refusal(lambda: stub.BatchEmbedImages(request))
+    assert (type(error), error.field) == (InvalidArgumentError, "requests")
+    assert error.message.startswith(f"{count} photos; a batch must have 1 to 256 ")
+    assert stub.GetModel(pb.GetModelRequest()).model.limits.max_batch_items == 256
+
+
+def test_call_that_cannot_be_done_in_time_is_refused_at_once(
     start: Start, open_channel: Callable[[str], grpc.Channel], draw_photo: DrawPhoto
 ) -> None:
-    service = start(drain_timeout_s=120)
-    channel = open_channel(service.address)
-    watch = HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME), timeout=120)
-    assert next(watch).status == SERVING
-    requests: queue.SimpleQueue[pb.StreamEmbedImagesRequest | None] = queue.SimpleQueue()
-    answers = EmbedderServiceStub(channel).StreamEmbedImages(iter(requests.get, None), timeout=120)
-    photo = draw_photo(1, (1000, 800))
-    for number in range(80):
-        requests.put(item(str(number), photo))
-    first = next(answers)
-    with ThreadPoolExecutor(1) as pool:
-        stopped = pool.submit(service.stop, timeout_s=120)
-        assert next(watch).status == NOT_SERVING
-        for number in range(80, 100):
-            requests.put(item(str(number), photo))
-        requests.put(None)
-        everything = [first, *answers]
-    assert sorted(int(answer.id) for answer in everything) == list(range(100))
-    assert {answer.WhichOneof("result") for answer in everything} == {"response"}
-    assert stopped.result() == 0
-
-
-def test_client_that_leaves_amid_a_stream_leaves_the_service_healthy(
-    start: Start, open_channel: Callable[[str], grpc.Channel], draw_photo: DrawPhoto
-) -> None:
-    service = start(max_queue=20, max_stream_in_flight=20)
-    channel = open_channel(service.address)
-    stub = EmbedderServiceStub(channel)
-    photo = draw_photo(1, (1000, 800))
-    for _ in range(3):
-        answers = stub.StreamEmbedImages(item(str(i), photo) for i in range(500))
-        next(answers)
-        answers.cancel()
-    # The room of the photos that nobody waits for any more is free again: a full stream fits.
-    answers = stub.StreamEmbedImages((item(str(i), photo) for i in range(40)), timeout=120)
-    kinds = [answer.WhichOneof("result") for answer in answers]
-    assert len(kinds) == 40
-    assert vector(stub, draw_photo(1))
-    assert service.stop() == 0
-    lines = list(log_lines(service))
-    streams = [line["code"] for line in lines if "Stream" in line.get("method", "")]
-    assert streams == ["CANCELLED"] * 3 + ["OK"]
-    assert not [line for line in lines if line["level"] in {"error", "warning"}]
-
-
-def test_message_over_the_limit_is_refused_and_the_service_goes_on(
-    start: Start,
-    open_channel: Callable[[str], grpc.Channel],
-    refusal: Refusal,
-    draw_photo: DrawPhoto,
-) -> None:
-    stub = EmbedderServiceStub(open_channel(start(max_message_bytes=1 << 16).address))
-    limits = stub.GetModel(pb.GetModelRequest()).model.limits
-    assert limits.max_message_bytes == 1 << 16
-    error = refusal(lambda: stub.EmbedImage(pb.EmbedImageRequest(image=bytes(1 << 16))))
-    assert isinstance(error, ForeignError)
-    assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert str(1 << 16) in error.message
-    assert vector(stub, draw_photo(1))
-
-
-def test_bundle_with_a_wrong_hash_is_refused_in_one_line_naming_the_file(
-    tiny_bundle: Bundle,
-    start: Start,
-    last_words: Callable[..., str],
-    tmp_path: Path,
-) -> None:
-    damaged = tmp_path / "damaged"
-    for name in tiny_bundle.manifest.files:
-        (damaged / name).parent.mkdir(parents=True, exist_ok=True)
-        (damaged / name).symlink_to(tiny_bundle.path / name)
-    manifest = json.loads((tiny_bundle.path / bundles.MANIFEST).read_text())
-    manifest["files"][bundles.OPENVINO_WEIGHTS]["sha256"] = "0" * 64
-    (damaged / bundles.MANIFEST).write_text(json.dumps(manifest))
-    words = last_words("embedder_service", bundle=damaged)
-    assert words.startswith(f"embedder: {damaged / bundles.OPENVINO_WEIGHTS}: SHA-256 is ")
-    assert words.endswith("(LOOKALIKE_EMBEDDER_BUNDLE)")
-    (log,) = tmp_path.glob("*-embedder_service.log")
-    assert len(log.read_text().splitlines()) == 1
-
-
-def test_bundle_without_what_the_engine_needs_is_refused_in_one_line(
-    last_words: Callable[..., str], tmp_path: Path
-) -> None:
-    weights = tmp_path / "weights"
-    weights.write_bytes(b"weights")
-    bundle = bundles.write(
-        tmp_path / "bundle",
-        name="no export",
-        version="1",
-        labels=("a",),
-        architecture=Architecture(),
-        preprocessing=Preprocessing(32),
-        outputs=(Output("category", 1, "logits"),),
-        metrics={},
-        files={bundles.WEIGHTS: weights},
-    )
-    words = last_words("embedder_service", bundle=bundle.path)
-    assert words.startswith(f"embedder: {bundle.path}: the bundle has no {bundles.OPENVINO_MODEL}")
-    (log,) = tmp_path.glob("*-embedder_service.log")
-    assert len([x for x in log.read_text().splitlines() if x.startswith("embedder")]) == 1
-
-
-def test_precision_that_the_bundle_has_not_is_refused_in_one_line(
-    last_words: Callable[..., str], tiny_bundle: Bundle
-) -> None:
-    words = last_words("embedder_service", bundle=tiny_bundle.path, precision="int8")
-    assert words.startswith(f"embedder: {tiny_bundle.path}: the bundle has no int8 variant: ")
-    assert words.endswith("(LOOKALIKE_EMBEDDER_PRECISION)")
-
-
-def test_process_that_cannot_start_ends_with_status_1(
-    tmp_path: Path, last_words: Callable[..., str]
-) -> None:
-    environment = {"LOOKALIKE_EMBEDDER_BUNDLE": str(tmp_path), "LOOKALIKE_EMBEDDER_PORT": "0"}
-    service = ServiceProcess("embedder_service", environment, tmp_path / "log")
-    with pytest.raises(Exception, match="is this the directory of a model bundle"):
-        service.start()
-    assert service.stop() == 1
+    stub = EmbedderServiceStub(open_channel(start(max_batch=1).address))
+    large = draw_photo(1, (3000, 2000))
+    for _ in range(100):
+        vector(stub, draw_photo(1, (1000, 800)))
+    waiting = [stub.EmbedImage.future(pb.EmbedImageRequest(image=large)) for _ in range(100)]
+    while sum(call.done() for call in waiting) < 5:
+        time.sleep(0.01)
+    started = time.monotonic()
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.EmbedImage(pb.EmbedImageRequest(image=large), timeout=0.05)
+    error = from_rpc_error(caught.value)
+    assert isinstance(error, DeadlineUnreachableError)
+    assert error.retry_after_ms
+    assert time.monotonic() - started < 0.05
+    assert not any(call.exception() for call in waiting)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Interactive for `EmbedImage`, bulk for the others."""
+    PRIORITY_INTERACTIVE: _Priority.ValueType  # 1
+    """Somebody waits for it: before all bulk photos. Refused when the service is full."""
+    PRIORITY_BULK: _Priority.ValueType  # 2
+    """May wait. Callers with many bulk photos take turns."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Which photos go first when several wait."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Interactive for `EmbedImage`, bulk for the others."""
+PRIORITY_INTERACTIVE: Priority.ValueType  # 1
+"""Somebody waits for it: before all bulk photos. Refused when the service is full."""
+PRIORITY_BULK: Priority.ValueType  # 2
+"""May wait. Callers with many bulk photos take turns."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -44,7 +69,7 @@ class Model(_message.Message):
     engine: _builtins.str
     """Engine that runs the model: `openvino` or `torch`."""
     precision: _builtins.str
-    """Numeric precision of inference: `fp32` or `bf16`."""
+    """Numeric precision of inference: `fp32`, `bf16` or `int8`."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Category labels, in the order of the `category` output's values."""
@@ -117,6 +142,8 @@ class Limits(_message.Message):
     MAX_IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_STREAM_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_ITEMS_FIELD_NUMBER: _builtins.int
+    MAX_OUTPUTS_FIELD_NUMBER: _builtins.int
     max_image_bytes: _builtins.int
     """Largest encoded photo, in bytes."""
     max_image_pixels: _builtins.int
@@ -125,6 +152,10 @@ class Limits(_message.Message):
     """Largest request message, in bytes."""
     max_stream_in_flight: _builtins.int
     """Most unanswered photos of one stream."""
+    max_batch_items: _builtins.int
+    """Most photos of one `BatchEmbedImages`."""
+    max_outputs: _builtins.int
+    """Most outputs of one photo."""
     def __init__(
         self,
         *,
@@ -132,10 +163,12 @@ class Limits(_message.Message):
         max_image_pixels: _builtins.int = ...,
         max_message_bytes: _builtins.int = ...,
         max_stream_in_flight: _builtins.int = ...,
+        max_batch_items: _builtins.int = ...,
+        max_outputs: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_message_bytes", b"max_message_bytes", "max_stream_in_flight", b"max_stream_in_flight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_items", b"max_batch_items", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_message_bytes", b"max_message_bytes", "max_outputs", b"max_outputs", "max_stream_in_flight", b"max_stream_in_flight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,7 +218,7 @@ class Timings(_message.Message):
     decode_ns: _builtins.int
     """Decoding and resizing."""
     queue_ns: _builtins.int
-    """Waiting for a place in a batch."""
+    """Waiting for a decoder and for a place in a batch."""
     inference_ns: _builtins.int
     """The forward pass of the whole batch that the photo was in."""
     def __init__(
@@ -252,8 +285,11 @@ class EmbedImageRequest(_message.Message):
 
     IMAGE_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """Encoded photo: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF."""
+    """Encoded photo: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or HEIC."""
+    priority: Global___Priority.ValueType
+    """Its place among photos that wait."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the outputs wanted, at most 16. Empty: the model's default output."""
@@ -263,10 +299,11 @@ class EmbedImageRequest(_message.Message):
         *,
         image: _builtins.bytes = ...,
         outputs: _abc.Iterable[_builtins.str] | None = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "outputs", b"outputs", "priority", b"priority"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,6 +338,86 @@ class EmbedImageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EmbedImageResponse: _TypeAlias = EmbedImageResponse  # noqa: Y015
+
+@_typing.final
+class BatchEmbedImagesRequest(_message.Message):
+    """Request for `BatchEmbedImages`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedImageRequest]:
+        """The photos, 1 to `Limits.max_batch_items`."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___EmbedImageRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchEmbedImagesRequest: _TypeAlias = BatchEmbedImagesRequest  # noqa: Y015
+
+@_typing.final
+class BatchEmbedImagesResponse(_message.Message):
+    """Response for `BatchEmbedImages`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchEmbedImagesResult]:
+        """One for each photo, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchEmbedImagesResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchEmbedImagesResponse: _TypeAlias = BatchEmbedImagesResponse  # noqa: Y015
+
+@_typing.final
+class BatchEmbedImagesResult(_message.Message):
+    """The outcome for one photo of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___EmbedImageResponse:
+        """What `EmbedImage` would have returned."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why this photo failed. The others are not affected."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___EmbedImageResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___BatchEmbedImagesResult: _TypeAlias = BatchEmbedImagesResult  # noqa: Y015
 
 @_typing.final
 class StreamEmbedImagesRequest(_message.Message):

@@ -45,6 +45,11 @@ class EmbedderServiceStub:
                 request_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageRequest.SerializeToString,
                 response_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageResponse.FromString,
                 _registered_method=True)
+        self.BatchEmbedImages = channel.unary_unary(
+                '/lookalike.embedder.v1.EmbedderService/BatchEmbedImages',
+                request_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesResponse.FromString,
+                _registered_method=True)
         self.StreamEmbedImages = channel.stream_stream(
                 '/lookalike.embedder.v1.EmbedderService/StreamEmbedImages',
                 request_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesRequest.SerializeToString,
@@ -65,6 +70,14 @@ class EmbedderServiceServicer:
 
     def EmbedImage(self, request, context):
         """Embeds one photo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchEmbedImages(self, request, context):
+        """Embeds several photos in one call; each has its own outcome. For more than fit into a message,
+        use `StreamEmbedImages`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +104,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.EmbedImage,
                     request_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageRequest.FromString,
                     response_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageResponse.SerializeToString,
+            ),
+            'BatchEmbedImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchEmbedImages,
+                    request_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesRequest.FromString,
+                    response_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesResponse.SerializeToString,
             ),
             'StreamEmbedImages': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamEmbedImages,
@@ -153,6 +171,33 @@ class EmbedderService:
             '/lookalike.embedder.v1.EmbedderService/EmbedImage',
             lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageRequest.SerializeToString,
             lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchEmbedImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.embedder.v1.EmbedderService/BatchEmbedImages',
+            lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesRequest.SerializeToString,
+            lookalike_dot_embedder_dot_v1_dot_embedder__pb2.BatchEmbedImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

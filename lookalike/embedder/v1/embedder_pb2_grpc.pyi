@@ -37,6 +37,10 @@ class EmbedderServiceStub:
     """Describes the loaded model. Cheap; safe to poll."""
     EmbedImage: _grpc.UnaryUnaryMultiCallable[_embedder_pb2.EmbedImageRequest, _embedder_pb2.EmbedImageResponse]
     """Embeds one photo."""
+    BatchEmbedImages: _grpc.UnaryUnaryMultiCallable[_embedder_pb2.BatchEmbedImagesRequest, _embedder_pb2.BatchEmbedImagesResponse]
+    """Embeds several photos in one call; each has its own outcome. For more than fit into a message,
+    use `StreamEmbedImages`.
+    """
     StreamEmbedImages: _grpc.StreamStreamMultiCallable[_embedder_pb2.StreamEmbedImagesRequest, _embedder_pb2.StreamEmbedImagesResponse]
     """Embeds many photos on one stream. Responses may arrive in any order. A bad photo is answered
     in-band and the stream goes on. The server stops reading while `Limits.max_stream_in_flight`
@@ -52,6 +56,10 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     """Describes the loaded model. Cheap; safe to poll."""
     EmbedImage: _aio.UnaryUnaryMultiCallable[_embedder_pb2.EmbedImageRequest, _embedder_pb2.EmbedImageResponse]  # type: ignore[assignment]
     """Embeds one photo."""
+    BatchEmbedImages: _aio.UnaryUnaryMultiCallable[_embedder_pb2.BatchEmbedImagesRequest, _embedder_pb2.BatchEmbedImagesResponse]  # type: ignore[assignment]
+    """Embeds several photos in one call; each has its own outcome. For more than fit into a message,
+    use `StreamEmbedImages`.
+    """
     StreamEmbedImages: _aio.StreamStreamMultiCallable[_embedder_pb2.StreamEmbedImagesRequest, _embedder_pb2.StreamEmbedImagesResponse]  # type: ignore[assignment]
     """Embeds many photos on one stream. Responses may arrive in any order. A bad photo is answered
     in-band and the stream goes on. The server stops reading while `Limits.max_stream_in_flight`
@@ -76,6 +84,16 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_embedder_pb2.EmbedImageResponse, _abc.Awaitable[_embedder_pb2.EmbedImageResponse]]:
         """Embeds one photo."""
+
+    @_abc_1.abstractmethod
+    def BatchEmbedImages(
+        self,
+        request: _embedder_pb2.BatchEmbedImagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_pb2.BatchEmbedImagesResponse, _abc.Awaitable[_embedder_pb2.BatchEmbedImagesResponse]]:
+        """Embeds several photos in one call; each has its own outcome. For more than fit into a message,
+        use `StreamEmbedImages`.
+        """
 
     @_abc_1.abstractmethod
     def StreamEmbedImages(

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from embedder_service.batching import DynamicBatcher
+from embedder_service.batching import DynamicBatcher, sizes_up_to
+from embedder_service.scheduling import Priority, Turn
 from lookalike.errors import DrainingError
 
 Batch = list[int]
@@ -60,7 +61,7 @@ Batcher = DynamicBatcher[int, int]
 
 @pytest.fixture
 async def batcher(engine: Engine) -> AsyncIterator[Batcher]:
-    batcher = Batcher(engine, max_batch=4)
+    batcher = Batcher(engine, sizes=[1, 2, 3, 4])
     batcher.start()
     yield batcher
     engine.let_go()
@@ -264,7 +265,7 @@ async def test_close_while_a_failed_batch_runs_again_resolves_all_of_it(
 
 
 async def test_after_close_an_item_is_refused_and_not_kept_waiting(engine: Engine) -> None:
-    batcher = Batcher(engine, max_batch=4)
+    batcher = Batcher(engine, sizes=[1, 2, 3, 4])
     batcher.start()
     await batcher.close()
     with pytest.raises(DrainingError) as caught:
@@ -273,9 +274,73 @@ async def test_after_close_an_item_is_refused_and_not_kept_waiting(engine: Engin
 
 
 async def test_batcher_that_was_never_started_can_be_closed(engine: Engine) -> None:
-    batcher = Batcher(engine, max_batch=4)
+    batcher = Batcher(engine, sizes=[1, 2, 3, 4])
     waiting = asyncio.create_task(batcher.submit(1))
     await settle()
     await batcher.close()
     with pytest.raises(DrainingError):
         await asyncio.wait_for(waiting, 30)
+
+
+@pytest.mark.parametrize(
+    ("largest", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])]
+)
+def test_sizes_are_powers_of_two_and_the_largest(largest: int, sizes: list[int]) -> None:
+    assert sizes_up_to(largest) == sizes
+
+
+async def test_batches_have_the_sizes_that_the_engine_was_prepared_for(engine: Engine) -> None:
+    batcher = Batcher(engine, sizes=[1, 2, 4, 8])
+    batcher.start()
+    engine.hold(0)
+    first = asyncio.create_task(batcher.submit(0))
+    await engine.begun()
+    rest = [asyncio.create_task(batcher.submit(item)) for item in range(1, 8)]
+    await settle()
+    engine.let_go()
+    await asyncio.gather(first, *rest)
+    await batcher.close()
+    assert engine.batches == [[0], [1, 2, 3, 4], [5, 6], [7]]
+
+
+async def test_interactive_items_go_before_bulk_ones(batcher: Batcher, engine: Engine) -> None:
+    engine.hold(0)
+    bulk = Turn(Priority.BULK)
+    tasks = [asyncio.create_task(batcher.submit(0))]
+    await engine.begun()
+    tasks += [asyncio.create_task(batcher.submit(item, bulk)) for item in range(1, 6)]
+    tasks += [asyncio.create_task(batcher.submit(9))]
+    await settle()
+    engine.let_go()
+    await asyncio.gather(*tasks)
+    assert engine.batches == [[0], [9, 1, 2, 3], [4, 5]]
+
+
+async def test_a_delay_gathers_a_batch_on_an_idle_engine(engine: Engine) -> None:
+    batcher = Batcher(engine, sizes=[1, 2], max_delay_s=30)
+    batcher.start()
+    first = asyncio.create_task(batcher.submit(1))
+    await settle()
+    assert engine.batches == []
+    await asyncio.gather(first, batcher.submit(2))
+    assert engine.batches == [[1, 2]]
+    await batcher.close()
+
+
+async def test_a_delay_ends(engine: Engine) -> None:
+    batcher = Batcher(engine, sizes=[1, 2], max_delay_s=0.01)
+    batcher.start()
+    assert (await batcher.submit(1)).result == 10
+    await batcher.close()
+
+
+async def test_how_long_a_batch_has_been_running_is_known(
+    batcher: Batcher, engine: Engine, submit: Submit
+) -> None:
+    assert batcher.running_s == 0
+    task = await busy_with(engine, submit, 1)
+    await asyncio.sleep(0.02)  # the time to be measured
+    assert batcher.running_s >= 0.015
+    engine.let_go()
+    await task
+    assert batcher.running_s == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from embedder_service.bundle import Architecture, Manifest, Output, Preprocessing
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.preprocessing import ImageLimits
+from embedder_service.scheduling import Priority, Turn
 from lookalike.errors import (
     ImageTooLargeError,
     InvalidImageError,
-    QueueFullError,
     UnknownOutputError,
 )
 
@@ -74,31 +75,39 @@ def open_embedder(engine: FakeEngine) -> Open:
     async def open_embedder(**changes: Any) -> AsyncIterator[PhotoEmbedder]:
         arguments: dict[str, Any] = {
             "limits": ImageLimits(max_pixels=100_000),
-            "decode_threads": 2,
-            "max_batch": 3,
-            "max_queue": 4,
+            "decode_ahead": 8,
+            "batch_sizes": [1, 2, 3],
         }
-        embedder = PhotoEmbedder(MANIFEST, engine, **(arguments | changes))
-        async with embedder:
-            # What the warm-up did is nobody's concern here.
-            engine.batch_sizes.clear()
-            while engine.begun.acquire(blocking=False):
-                pass
-            try:
-                yield embedder
-            finally:
-                engine.free.set()
+        with ThreadPoolExecutor(2) as decoders:
+            embedder = PhotoEmbedder(MANIFEST, engine, decoders=decoders, **(arguments | changes))
+            async with embedder:
+                # What the warm-up did is nobody's concern here.
+                engine.batch_sizes.clear()
+                while engine.begun.acquire(blocking=False):
+                    pass
+                try:
+                    yield embedder
+                finally:
+                    engine.free.set()
 
     return open_embedder
 
 
-async def test_warm_up_runs_a_single_photo_and_a_full_batch(engine: FakeEngine) -> None:
-    embedder = PhotoEmbedder(
-        MANIFEST, engine, limits=ImageLimits(), decode_threads=1, max_batch=3, max_queue=1
+def embedder_of(engine: FakeEngine, sizes: Sequence[int]) -> PhotoEmbedder:
+    """One that decodes nothing."""
+    return PhotoEmbedder(
+        MANIFEST,
+        engine,
+        limits=ImageLimits(),
+        decoders=ThreadPoolExecutor(1),
+        decode_ahead=1,
+        batch_sizes=sizes,
     )
-    async with embedder:
-        assert engine.batch_sizes[0] == 1
-        assert sum(engine.batch_sizes[1:]) == 3
+
+
+async def test_warm_up_runs_every_batch_size(engine: FakeEngine) -> None:
+    async with embedder_of(engine, [1, 2, 4, 6]):
+        assert engine.batch_sizes == [1, 2, 4, 6]
 
 
 async def test_default_output_is_the_first_of_the_manifest_and_not_of_the_engine(
@@ -124,7 +133,7 @@ async def test_outputs_come_as_asked_for(open_embedder: Open, draw_photo: Any) -
 async def test_each_photo_of_a_batch_gets_its_own_vector(
     open_embedder: Open, engine: FakeEngine, draw_photo: Any
 ) -> None:
-    async with open_embedder(max_queue=10) as embedder:
+    async with open_embedder(decode_ahead=10) as embedder:
         alone = [(await embedder.embed(draw_photo(i))).vectors["category"] for i in range(6)]
         engine.free.clear()
         tasks = [asyncio.create_task(embedder.embed(draw_photo(i))) for i in range(6)]
@@ -157,28 +166,32 @@ async def test_bad_photos_never_reach_the_engine(
     assert engine.batch_sizes == []
 
 
-async def test_full_service_refuses_without_waiting(
+async def test_an_interactive_photo_overtakes_bulk_ones_before_they_are_decoded(
     open_embedder: Open, engine: FakeEngine, draw_photo: Any
 ) -> None:
-    async with open_embedder(max_queue=3) as embedder:
+    done: list[str] = []
+
+    async with open_embedder(decode_ahead=2, batch_sizes=[1]) as embedder:
+
+        async def embed(name: str, turn: Turn) -> None:
+            await embedder.embed(draw_photo(1), turn=turn)
+            done.append(name)
+
         engine.free.clear()
-        tasks = [asyncio.create_task(embedder.embed(draw_photo(i))) for i in range(3)]
+        bulk = Turn(Priority.BULK, "stream")
+        tasks = [asyncio.create_task(embed(f"bulk {i}", bulk)) for i in range(8)]
+        assert await asyncio.to_thread(engine.begun.acquire, timeout=30)
+        tasks.append(asyncio.create_task(embed("interactive", Turn())))
         await asyncio.sleep(0)
-        with pytest.raises(QueueFullError) as caught:
-            await embedder.embed(draw_photo(3))
-        assert caught.value.message == (
-            "3 photos are in the service; the limit is 3 (LOOKALIKE_EMBEDDER_MAX_QUEUE)"
-        )
-        assert caught.value.retry_after_ms
         engine.free.set()
-        assert len(await asyncio.gather(*tasks)) == 3
-        await embedder.embed(draw_photo(3))  # there is room again
+        await asyncio.gather(*tasks)
+    assert done.index("interactive") <= 3, "behind those that were under way"
 
 
 async def test_failed_and_abandoned_photos_give_their_room_back(
     open_embedder: Open, engine: FakeEngine, draw_photo: Any
 ) -> None:
-    async with open_embedder(max_queue=1) as embedder:
+    async with open_embedder(decode_ahead=1) as embedder:
         for _ in range(3):
             with pytest.raises(InvalidImageError):
                 await embedder.embed(b"no photo")
@@ -220,7 +233,7 @@ async def test_photo_at_fault_does_not_spoil_the_others_of_its_batch(
         vectors["category"][vectors["mean"].sum(axis=1) == at_fault] = np.nan
         return vectors
 
-    async with open_embedder(max_queue=10) as embedder:
+    async with open_embedder(decode_ahead=10) as embedder:
         at_fault = (await embedder.embed(black, ["mean"])).vectors["mean"].sum()
         engine.spoil = spoil
         engine.free.clear()
@@ -258,9 +271,6 @@ async def test_output_of_another_shape_is_an_error_and_no_mix_up(
 
 async def test_engine_without_an_output_of_the_manifest_does_not_start(engine: FakeEngine) -> None:
     engine.spoil = lambda vectors: {"mean": vectors["mean"]}
-    embedder = PhotoEmbedder(
-        MANIFEST, engine, limits=ImageLimits(), decode_threads=1, max_batch=1, max_queue=1
-    )
     with pytest.raises(RuntimeError, match="the engine has no output 'category'"):
-        async with embedder:
+        async with embedder_of(engine, [1]):
             pytest.fail("it started")

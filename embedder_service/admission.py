@@ -1,0 +1,116 @@
+"""Who may come in: bounds on the photos in the service and their bytes, and on what is too late.
+
+Knows nothing of what is done with them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from embedder_service.scheduling import FairSlots, Priority, Turn
+from lookalike.errors import DeadlineUnreachableError, QueueFullError
+
+# Of the seconds a photo takes, how much the latest one counts: about the last fifty decide.
+_MEMORY = 0.02
+_LEAST_RETRY_MS = 50
+
+
+class Admission:
+    """Bounds the photos inside.
+
+    An interactive photo that finds no room is refused at once. A bulk photo waits for one of half
+    as many places, so that interactive ones find some: its bytes are here in any case, and a stream
+    is not read on while its photos wait.
+
+    Args:
+        max_photos: Photos inside with which interactive ones are refused.
+        max_bytes: Likewise, bytes of them.
+    """
+
+    def __init__(self, *, max_photos: int, max_bytes: int) -> None:
+        self._max_photos = max_photos
+        self._max_bytes = max_bytes
+        self._bulk = FairSlots(max(1, max_photos // 2))
+        self._inside = dict.fromkeys(Priority, 0)
+        self._bytes = 0
+        self._seconds_each: float | None = None
+        self._last_moved = 0.0
+
+    @property
+    def photos(self) -> int:
+        """How many are inside."""
+        return sum(self._inside.values())
+
+    def expected_wait_s(self, priority: Priority) -> float:
+        """Returns how long the photos ahead of another one will take, as far as is known."""
+        ahead = sum(count for other, count in self._inside.items() if other <= priority)
+        return ahead * (self._seconds_each or 0.0)
+
+    @asynccontextmanager
+    async def admitted(
+        self, size: int, turn: Turn, remaining_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Holds room for a photo.
+
+        Args:
+            size: Its bytes.
+            turn: Its priority and source.
+            remaining_s: What is left of its deadline; None if it has none.
+
+        Raises:
+            QueueFullError: There is no room; of interactive photos alone.
+            DeadlineUnreachableError: It would not be done in time.
+        """
+        if turn.priority is Priority.INTERACTIVE:
+            with self._room(size, turn, remaining_s):
+                yield
+        else:
+            async with self._bulk.slot(turn):
+                with self._room(size, turn, remaining_s):
+                    yield
+
+    @contextmanager
+    def _room(self, size: int, turn: Turn, remaining_s: float | None) -> Iterator[None]:
+        self._check(size, turn, remaining_s)
+        if not self.photos:
+            self._last_moved = time.monotonic()
+        self._inside[turn.priority] += 1
+        self._bytes += size
+        try:
+            yield
+            self._learn()
+        finally:
+            self._inside[turn.priority] -= 1
+            self._bytes -= size
+
+    def _check(self, size: int, turn: Turn, remaining_s: float | None) -> None:
+        wait_s = self.expected_wait_s(turn.priority)
+        retry_after_ms = max(_LEAST_RETRY_MS, round(wait_s * 1e3))
+        interactive = turn.priority is Priority.INTERACTIVE
+        if interactive and self.photos >= self._max_photos:
+            raise QueueFullError(
+                f"{self.photos} photos are in the service; the limit is {self._max_photos} "
+                "(LOOKALIKE_EMBEDDER_MAX_QUEUE)",
+                retry_after_ms=retry_after_ms,
+            )
+        if interactive and self.photos and self._bytes + size > self._max_bytes:
+            raise QueueFullError(
+                f"photos of {self._bytes:,} bytes are in the service, and this one has {size:,}; "
+                f"the limit is {self._max_bytes:,} (LOOKALIKE_EMBEDDER_MAX_QUEUE_BYTES)",
+                retry_after_ms=retry_after_ms,
+            )
+        if remaining_s is not None and wait_s > remaining_s:
+            raise DeadlineUnreachableError(
+                f"{self.photos} photos are in the service and will take about "
+                f"{wait_s * 1e3:.0f} ms; the deadline is in {remaining_s * 1e3:.0f} ms",
+                retry_after_ms=retry_after_ms,
+            )
+
+    def _learn(self) -> None:
+        # The time since the last one left, or since the first came: idle time does not count.
+        now = time.monotonic()
+        seconds, self._last_moved = now - self._last_moved, now
+        known = self._seconds_each
+        self._seconds_each = seconds if known is None else known + _MEMORY * (seconds - known)

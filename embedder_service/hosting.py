@@ -1,0 +1,163 @@
+"""The model that is served, and how another takes its place while requests run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedder_service import bundle as bundles
+from embedder_service.admission import Admission
+from embedder_service.bundle import MANIFEST, Bundle, BundleError, Manifest
+from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
+from embedder_service.scheduling import Turn
+from lookalike.errors import ModelRefusedError
+
+logger = logging.getLogger(__name__)
+
+
+class _Hosted:
+    """A model in use, closed once it was replaced and its last photo is done."""
+
+    def __init__(self, embedder: PhotoEmbedder) -> None:
+        self.embedder = embedder
+        self._users = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __enter__(self) -> PhotoEmbedder:
+        self._users += 1
+        self._idle.clear()
+        return self.embedder
+
+    def __exit__(self, *exception: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._idle.set()
+
+    async def close_when_idle(self) -> None:
+        await self._idle.wait()
+        await self.embedder.__aexit__()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A request's way to its model."""
+
+    embedder: PhotoEmbedder
+    admission: Admission
+
+    async def embed(
+        self, image: bytes, outputs: Sequence[str], turn: Turn, remaining_s: float | None
+    ) -> EmbeddedPhoto:
+        """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
+        self.embedder.known(outputs)  # so that nonsense does not wait
+        async with self.admission.admitted(len(image), turn, remaining_s):
+            return await self.embedder.embed(image, outputs, turn)
+
+
+class ModelHost:
+    """Serves the bundle of a directory; use as an async context manager.
+
+    Every photo is embedded by one model from its decoding to its vectors, also while another takes
+    that one's place.
+
+    Args:
+        directory: The bundle's directory; another bundle may be moved to its place.
+        build: Makes what embeds with a bundle; blocking.
+        admission: Who may come in.
+    """
+
+    def __init__(
+        self, directory: Path, build: Callable[[Bundle], PhotoEmbedder], admission: Admission
+    ) -> None:
+        self._directory = directory
+        self._build = build
+        self._admission = admission
+        self._hosted: _Hosted | None = None
+        self._seen: tuple[int, ...] = ()
+        self._loading = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> ModelHost:
+        """Loads and warms up; raises what `bundle.load` and `build` raise."""
+        self._seen = self._signature()
+        self._hosted = _Hosted(await self._load())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await asyncio.gather(*self._closing, self.embedder.__aexit__())
+
+    @property
+    def embedder(self) -> PhotoEmbedder:
+        """What new photos are embedded by."""
+        assert self._hosted is not None, "use as an async context manager"
+        return self._hosted.embedder
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the model that new photos are embedded by."""
+        return self.embedder.manifest
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Holds on to the model of this moment, so that all photos of a request have the same."""
+        assert self._hosted is not None, "use as an async context manager"
+        with self._hosted as embedder:
+            yield Session(embedder, self._admission)
+
+    async def reload(self) -> Manifest:
+        """Serves what is in the directory now; returns the manifest of what is served then.
+
+        Raises:
+            ModelRefusedError: It is damaged, or does not run; the old one goes on.
+        """
+        async with self._loading:
+            self._seen = self._signature()
+            old = self.manifest
+            try:
+                embedder = await self._load()
+            except Exception as error:
+                logger.exception("model refused", extra={"bundle": str(self._directory)})
+                reason = error if isinstance(error, BundleError) else f"it does not run: {error}"
+                raise ModelRefusedError(
+                    f"{self._directory}: {reason}; {old.name} {old.version} is still served",
+                    metadata={"embedding_space": old.embedding_space},
+                ) from error
+            replaced, self._hosted = self._hosted, _Hosted(embedder)
+            assert replaced is not None
+            task = asyncio.create_task(replaced.close_when_idle())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            logger.info(
+                "model replaced",
+                extra={"from": old.embedding_space, "to": self.manifest.embedding_space},
+            )
+            return self.manifest
+
+    async def watch(self, interval_s: float) -> None:
+        """Reloads whenever another bundle is in the directory; a bad one is tried once."""
+        while True:
+            await asyncio.sleep(interval_s)
+            found = await asyncio.to_thread(self._signature)
+            if found and found != self._seen:
+                try:
+                    await self.reload()
+                except ModelRefusedError:
+                    continue  # it is in the log
+
+    async def _load(self) -> PhotoEmbedder:
+        bundle = await asyncio.to_thread(bundles.load, self._directory)
+        embedder = await asyncio.to_thread(self._build, bundle)
+        return await embedder.__aenter__()
+
+    def _signature(self) -> tuple[int, ...]:
+        """Returns what changes when a bundle is moved into place; nothing while there is none."""
+        try:
+            stat = (self._directory / MANIFEST).stat()
+        except OSError:
+            return ()
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
