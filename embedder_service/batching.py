@@ -2,19 +2,25 @@
 
 A batch goes as soon as the engine is free: an idle engine takes one item at once, a busy one finds
 all that has gathered meanwhile. No timer delays anybody, unless a maximum delay is set.
+
+The engine's own thread forms its batches, so that it never waits for an event loop that is busy
+with other things.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from embedder_service.scheduling import FairQueue, Turn
 from lookalike.errors import DrainingError
+
+# What a batch may take when the process ends; a stuck engine must not keep it from ending.
+_LAST_BATCH_S = 30.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,10 +71,9 @@ class DynamicBatcher(Generic[Item, Result]):
         self._sizes = sizes
         self._max_delay_s = max_delay_s
         self._waiting = FairQueue[_Entry[Item, Result]]()
-        self._arrived = asyncio.Event()
-        self._full = asyncio.Event()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._worker: asyncio.Task[None] | None = None
+        self._changed = threading.Condition()  # guards the queue; told of items and of the end
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._began: float | None = None
 
@@ -80,100 +85,116 @@ class DynamicBatcher(Generic[Item, Result]):
     @property
     def running_s(self) -> float:
         """How long the batch that runs has been running, in seconds; 0 if none does."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     def start(self) -> None:
         """Starts taking batches; needs a running event loop."""
-        self._worker = asyncio.create_task(self._work(), name="batcher")
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
 
-    async def close(self, *, wait: bool = True) -> None:
-        """Ends; items that wait, run or come later get a DrainingError.
-
-        Args:
-            wait: Whether for the batch that runs; one that is stuck may never end.
-        """
-        self._closed = True
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
-        _refuse(self._waiting.drain())
-        self._executor.shutdown(wait=wait)
+    async def close(self) -> None:
+        """Ends; items that wait or come later get a DrainingError, those that run their answer."""
+        with self._changed:
+            self._closed = True
+            entries = list(self._waiting.drain())
+            self._changed.notify()
+        for entry in entries:
+            _settle(entry, _draining())
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, _LAST_BATCH_S)
 
     async def submit(self, item: Item, turn: Turn = Turn()) -> Answer[Result]:
         """Returns the item's answer; raises what `run` raised for it."""
-        if self._closed:
-            raise _draining()
-        entry = _Entry[Item, Result](item, asyncio.get_running_loop().create_future())
-        self._waiting.push(entry, turn)
-        self._arrived.set()
-        if len(self._waiting) >= self._sizes[-1]:
-            self._full.set()
-        return await entry.future
+        (future,) = self._enter([item], turn)
+        return await future
 
-    async def _work(self) -> None:
-        while True:
-            await self._arrived.wait()
-            if self._max_delay_s:
-                await self._gather_more()
-            batch = self._take()
-            try:
-                if batch:
-                    await self._answer(batch)
-            except asyncio.CancelledError:
-                _refuse(batch)
-                raise
+    async def submit_together(self, items: Sequence[Item]) -> list[Answer[Result]]:
+        """Returns the answers of items that an idle engine takes as one batch."""
+        return await asyncio.gather(*self._enter(items, Turn()))
 
-    async def _gather_more(self) -> None:
-        try:
-            async with asyncio.timeout(self._max_delay_s):
-                await self._full.wait()
-        except TimeoutError:
-            pass
+    def _enter(self, items: Sequence[Item], turn: Turn) -> list[asyncio.Future[Answer[Result]]]:
+        loop = asyncio.get_running_loop()
+        entries = [_Entry[Item, Result](item, loop.create_future()) for item in items]
+        with self._changed:
+            if self._closed:
+                raise _draining()
+            for entry in entries:
+                self._waiting.push(entry, turn)
+            self._changed.notify()
+        return [entry.future for entry in entries]
+
+    def _work(self) -> None:
+        while batch := self._next():
+            self._answer(batch)
+            self._began = None
+
+    def _next(self) -> list[_Entry[Item, Result]]:
+        """Returns a batch, having waited for it; an empty one to end."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._max_delay_s:
+                    self._changed.wait_for(
+                        lambda: self._closed or len(self._waiting) >= self._sizes[-1],
+                        self._max_delay_s,
+                    )
+                if self._closed:
+                    return []
+                if batch := self._take():
+                    self._began = time.monotonic()
+                    return batch
 
     def _take(self) -> list[_Entry[Item, Result]]:
+        most = max(size for size in self._sizes if size <= len(self._waiting))
         batch: list[_Entry[Item, Result]] = []
-        most = max((size for size in self._sizes if size <= len(self._waiting)), default=0)
         while self._waiting and len(batch) < most:
             entry = self._waiting.pop()
             if not entry.future.done():  # else its caller has left
                 batch.append(entry)
-        if not self._waiting:
-            self._arrived.clear()
-        if len(self._waiting) < self._sizes[-1]:
-            self._full.clear()
         return batch
 
-    async def _answer(self, batch: list[_Entry[Item, Result]]) -> None:
+    def _answer(self, batch: list[_Entry[Item, Result]]) -> None:
         started = time.monotonic_ns()
-        self._began = time.monotonic()
-        loop = asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(
-                self._executor, self._run, [entry.item for entry in batch]
-            )
+            results = self._run([entry.item for entry in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"a batch of {len(batch)} gave {len(results)} results")
         except Exception as error:
-            if len(batch) > 1:
-                for entry in batch:
-                    if not entry.future.done():
-                        await self._answer([entry])
-            elif not batch[0].future.done():
-                batch[0].future.set_exception(error)
+            if len(batch) == 1:
+                self._deliver(batch, [error])
+                return
+            for entry in batch:
+                if not entry.future.done():
+                    self._answer([entry])
             return
-        finally:
-            self._began = None
         run_ns = time.monotonic_ns() - started
-        for entry, result in zip(batch, results, strict=True):
-            if not entry.future.done():
-                queue_ns = started - entry.submitted_ns
-                entry.future.set_result(Answer(result, queue_ns, run_ns))
+        self._deliver(
+            batch,
+            [
+                Answer(result, started - entry.submitted_ns, run_ns)
+                for entry, result in zip(batch, results, strict=True)
+            ],
+        )
+
+    def _deliver(
+        self, batch: list[_Entry[Item, Result]], outcomes: Sequence[Answer[Result] | Exception]
+    ) -> None:
+        def deliver() -> None:
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                _settle(entry, outcome)
+
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(deliver)
 
 
-def _refuse(entries: Iterable[_Entry[Any, Any]]) -> None:
-    for entry in entries:
-        if not entry.future.done():
-            entry.future.set_exception(_draining())
+def _settle(entry: _Entry[Any, Any], outcome: Answer[Any] | Exception) -> None:
+    if entry.future.done():
+        return  # its caller has left
+    if isinstance(outcome, Exception):
+        entry.future.set_exception(outcome)
+    else:
+        entry.future.set_result(outcome)
 
 
 def _draining() -> DrainingError:

@@ -173,4 +173,4 @@ class PhotoEmbedder:
         black = _Photo(b"")
         black.pixels = np.zeros((size, size, 3), np.uint8)
         for count in self._batch_sizes:
-            await asyncio.gather(*(self._batcher.submit(black) for _ in range(count)))
+            await self._batcher.submit_together([black] * count)

@@ -106,7 +106,8 @@ def curl(buf: Path, stack: LocalStack) -> Curl:
     """Calls a method with JSON and returns the JSON of the answer, knowing no proto beforehand."""
 
     def curl(module: str, method: str = "", data: object = None, *flags: str) -> Any:
-        url = f"http://{stack.address(module)}" + (f"/{MODULES[module]}/{method}" if method else "")
+        name = method if "/" in method else f"{MODULES[module]}/{method}"
+        url = f"http://{stack.address(module)}" + (f"/{name}" if method else "")
         command = [str(buf), "curl", "--protocol", "grpc", "--http2-prior-knowledge", *flags]
         done = subprocess.run(
             [*command, *([] if data is None else ["--data", "@-"]), url],
@@ -133,6 +134,20 @@ def test_embedder_answers_json(curl: Curl, tiny_bundle: Bundle) -> None:
     assert model["embeddingSpace"] == tiny_bundle.manifest.embedding_space
     assert model["labels"] == list(tiny_bundle.manifest.labels)
     assert model["outputs"][0] == {"name": "category", "dimension": 13, "kind": "logits"}
+
+
+def test_embedder_speaks_the_open_inference_protocol_in_json_too(
+    curl: Curl, draw_photo: DrawPhoto
+) -> None:
+    service = "inference.GRPCInferenceService"
+    assert service in curl("embedder_service", "", None, "--list-services")
+    assert curl("embedder_service", f"{service}/ModelReady", {"name": "tiny"}) == {"ready": True}
+    photo = base64.b64encode(draw_photo(1)).decode()
+    image = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    request = {"modelName": "tiny", "inputs": [image | {"contents": {"bytesContents": [photo]}}]}
+    (output,) = curl("embedder_service", f"{service}/ModelInfer", request)["outputs"]
+    assert (output["name"], output["shape"]) == ("category", ["1", "13"])
+    assert len(output["contents"]["fp32Contents"]) == 13
 
 
 def test_index_answers_json(curl: Curl) -> None:

@@ -35,8 +35,16 @@ class Servers:
         return self._embedder.pid
 
     def embedder(self) -> str:
-        """Starts ours in int8 and returns its address."""
-        settings = {"BUNDLE": self._bundle, "PRECISION": "int8", "PORT": 0, "ADMIN_PORT": 0}
+        """Starts ours in int8, or starts it again, and returns its address."""
+        if self._embedder:
+            self._embedder.stop()
+        settings = {
+            "BUNDLE": self._bundle,
+            "PRECISION": "int8",
+            "PORT": 0,
+            "ADMIN_PORT": 0,
+            "COMPILE_CACHE": self._logs / "compiled",
+        }
         environment = {f"LOOKALIKE_EMBEDDER_{name}": str(v) for name, v in settings.items()}
         self._embedder = ServiceProcess("embedder_service", environment, self._logs / "embedder")
         return self._embedder.start()

@@ -39,24 +39,8 @@ Requests = "queue.SimpleQueue[pb.StreamEmbedImagesRequest | None]"
 
 
 @pytest.fixture(scope="module")
-def service(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServiceProcess]:
-    settings = {
-        "BUNDLE": str(tiny_bundle.path),
-        "PRECISION": "fp32",
-        "PORT": "0",
-        "ADMIN_PORT": "0",
-    }
-    environment = {f"LOOKALIKE_EMBEDDER_{name}": value for name, value in settings.items()}
-    log = tmp_path_factory.mktemp("embedder") / "embedder_service.log"
-    with ServiceProcess("embedder_service", environment, log) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def channel(service: ServiceProcess) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(service.address) as channel:
+def channel(embedder: ServiceProcess) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(embedder.address) as channel:
         yield channel
 
 

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from embedder_service.bundle import Bundle
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import ImageTooLargeError, InvalidImageError
@@ -30,19 +29,8 @@ MEMORY_MB = 900
 
 
 @pytest.fixture(scope="module")
-def service(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServiceProcess]:
-    settings = {"BUNDLE": tiny_bundle.path, "PORT": 0, "ADMIN_PORT": 0}
-    environment = {f"LOOKALIKE_EMBEDDER_{name}": str(value) for name, value in settings.items()}
-    log = tmp_path_factory.mktemp("embedder") / "embedder_service.log"
-    with ServiceProcess("embedder_service", environment, log) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def stub(service: ServiceProcess) -> Iterator[EmbedderServiceStub]:
-    with grpc.insecure_channel(service.address) as channel:
+def stub(embedder: ServiceProcess) -> Iterator[EmbedderServiceStub]:
+    with grpc.insecure_channel(embedder.address) as channel:
         yield EmbedderServiceStub(channel)
 
 
@@ -130,7 +118,7 @@ def test_truncated_at_any_place_it_is_embedded_or_refused(
 
 
 def test_client_that_stops_reading_its_stream_holds_up_nobody(
-    service: ServiceProcess, stub: EmbedderServiceStub, draw_photo: DrawPhoto
+    embedder: ServiceProcess, stub: EmbedderServiceStub, draw_photo: DrawPhoto
 ) -> None:
     photo, sent = draw_photo(1), 0
     over = threading.Event()
@@ -143,7 +131,7 @@ def test_client_that_stops_reading_its_stream_holds_up_nobody(
                 id=str(sent), request=pb.EmbedImageRequest(image=photo, outputs=["style"] * 16)
             )
 
-    with grpc.insecure_channel(service.address) as channel:
+    with grpc.insecure_channel(embedder.address) as channel:
         answers = EmbedderServiceStub(channel).StreamEmbedImages(requests())
         next(answers)
         for _ in range(50):
@@ -174,7 +162,7 @@ def test_clients_that_leave_at_once_leave_nothing_behind(
     cut=st.floats(0.5, 1),
 )
 def test_mutated_photo_is_answered_and_the_process_lives(
-    service: ServiceProcess,
+    embedder: ServiceProcess,
     stub: EmbedderServiceStub,
     draw_photo: DrawPhoto,
     *,
@@ -193,5 +181,5 @@ def test_mutated_photo_is_answered_and_the_process_lives(
     except grpc.RpcError as failed:
         error = from_rpc_error(failed)
         assert isinstance(error, (InvalidImageError, ImageTooLargeError)), error
-    pages = int(Path(f"/proc/{service.pid}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{embedder.pid}/statm").read_text().split()[1])
     assert pages * 4096 < MEMORY_MB * 1e6

@@ -69,19 +69,8 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def service(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServiceProcess]:
-    settings = {"BUNDLE": tiny_bundle.path, "PRECISION": "fp32", "PORT": 0, "ADMIN_PORT": 0}
-    environment = {f"LOOKALIKE_EMBEDDER_{name}": str(value) for name, value in settings.items()}
-    log = tmp_path_factory.mktemp("embedder") / "embedder_service.log"
-    with ServiceProcess("embedder_service", environment, log) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def channel(service: ServiceProcess) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(service.address) as channel:
+def channel(embedder: ServiceProcess) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(embedder.address) as channel:
         yield channel
 
 
@@ -107,7 +96,7 @@ def request_for(photos: list[bytes], **changes: Any) -> pb.ModelInferRequest:
 
 
 def test_tritonclient_works_unchanged(
-    service: ServiceProcess, channel: grpc.Channel, draw_photo: DrawPhoto, tmp_path: Path
+    embedder: ServiceProcess, channel: grpc.Channel, draw_photo: DrawPhoto, tmp_path: Path
 ) -> None:
     photos = [draw_photo(seed) for seed in range(3)]
     files = []
@@ -115,7 +104,7 @@ def test_tritonclient_works_unchanged(
         files.append(str(tmp_path / f"{number}.jpg"))
         Path(files[-1]).write_bytes(photo)
     done = subprocess.run(
-        [sys.executable, "-c", TRITON, service.address, *files],
+        [sys.executable, "-c", TRITON, embedder.address, *files],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
