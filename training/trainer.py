@@ -106,7 +106,7 @@ def make_trainer(
         accelerator="cuda" if cuda else "cpu",
         devices=hardware.devices,
         num_nodes=hardware.nodes,
-        sync_batchnorm=cuda and hardware.processes > 1,
+        sync_batchnorm=cuda and hardware.processes > 1 and not config.freezes_batch_norm,
         # bf16 doubles the rate where it is native; elsewhere autocast would only emulate it.
         precision="bf16-mixed" if cuda or _computes_in_bf16() else "32-true",
         logger=TensorBoardLogger(out, name="", version="tensorboard"),

@@ -103,10 +103,12 @@ class Servers:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for module in list(self._others):
-            self._stop(module)
-        if self._embedder:
-            self._embedder.stop()
+        try:
+            for module in list(self._others):
+                self._stop(module)
+        finally:
+            if self._embedder:
+                self._embedder.stop()
 
 
 def resident_mb(pid: int) -> float:
