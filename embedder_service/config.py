@@ -46,8 +46,8 @@ class EmbedderSettings(ServerSettings):
     precision: str = setting(
         "auto",
         "auto takes the fastest in which the bundle keeps its answers: int8, bf16 where the CPU "
-        "computes in it natively, fp32.",
-        choices=("auto", "fp32", "bf16", "int8"),
+        "computes in it natively, fp32. int8 is for openvino alone, fp16 for torch.",
+        choices=("auto", "fp32", "bf16", "fp16", "int8"),
     )
     inference_threads: int = setting(
         0,

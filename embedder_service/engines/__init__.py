@@ -37,8 +37,9 @@ def load_engine(
     Args:
         bundle: A verified bundle.
         name: `openvino` or `torch`. Only the one named is imported.
-        precision: `fp32`, `bf16`, `int8` (OpenVINO alone), or `auto`: on OpenVINO the fastest that
-            `export` found to keep the model's answers; on torch bf16 with CUDA, else fp32.
+        precision: `fp32`, `bf16`, `fp16` (torch alone), `int8` (OpenVINO alone), or `auto`: on
+            OpenVINO the fastest that `export` found to keep the model's answers; on torch bf16 with
+            CUDA, else fp32.
         threads: Threads of the forward pass.
         cache: Directory of compiled models (OpenVINO alone); empty for none.
 

@@ -83,8 +83,10 @@ def precision_for(bundle: Bundle, asked: str) -> str:
             to keep the model's answers: int8; bf16 where the CPU computes in it natively; fp32.
 
     Raises:
-        PrecisionError: int8 is asked for, and the bundle does not hold it.
+        PrecisionError: int8 is asked for, and the bundle does not hold it; or fp16.
     """
+    if asked == "fp16":
+        raise PrecisionError("OpenVINO computes in fp32, bf16 or int8; fp16 is the torch engine's")
     shipped = OPENVINO_INT8_MODEL in bundle.manifest.files
     if asked == "int8" and not shipped:
         judged = "int8" in bundle.manifest.variants

@@ -128,9 +128,9 @@ def test_int8_that_the_bundle_has_not_is_refused_with_the_reason(
     )
 
 
-def test_torch_engine_refuses_int8(tiny_bundle: Bundle) -> None:
-    with pytest.raises(PrecisionError, match="the torch engine computes in fp32 or bf16; int8 is"):
-        load_engine(tiny_bundle, name="torch", precision="int8", threads=1)
+def test_fp16_is_refused(tiny_bundle: Bundle) -> None:
+    with pytest.raises(PrecisionError, match="bf16 or int8; fp16 is the torch engine's"):
+        load_engine(tiny_bundle, name="openvino", precision="fp16", threads=1)
 
 
 @pytest.mark.parametrize("asked", ["int8", "auto"])
