@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -57,6 +58,10 @@ class _SearchMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SearchMe
     """Never sent."""
     SEARCH_METHOD_EXACT: _SearchMethod.ValueType  # 1
     """Every candidate was compared: the answer is exact."""
+    SEARCH_METHOD_APPROXIMATE: _SearchMethod.ValueType  # 2
+    """A graph led to the candidates: some of the nearest may be missing. `GetIndex` tells how many
+    are, measured on a sample.
+    """
 
 class SearchMethod(_SearchMethod, metaclass=_SearchMethodEnumTypeWrapper):
     """How an answer was found."""
@@ -65,7 +70,39 @@ SEARCH_METHOD_UNSPECIFIED: SearchMethod.ValueType  # 0
 """Never sent."""
 SEARCH_METHOD_EXACT: SearchMethod.ValueType  # 1
 """Every candidate was compared: the answer is exact."""
+SEARCH_METHOD_APPROXIMATE: SearchMethod.ValueType  # 2
+"""A graph led to the candidates: some of the nearest may be missing. `GetIndex` tells how many
+are, measured on a sample.
+"""
 Global___SearchMethod: _TypeAlias = SearchMethod  # noqa: Y015
+
+class _ItemView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ItemViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ItemView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ITEM_VIEW_UNSPECIFIED: _ItemView.ValueType  # 0
+    """`ITEM_VIEW_FULL`."""
+    ITEM_VIEW_IDS: _ItemView.ValueType  # 1
+    """Only `id` and `product_id`."""
+    ITEM_VIEW_FULL: _ItemView.ValueType  # 2
+    """All but the vectors."""
+    ITEM_VIEW_VECTORS: _ItemView.ValueType  # 3
+    """The vectors as well."""
+
+class ItemView(_ItemView, metaclass=_ItemViewEnumTypeWrapper):
+    """How much of an item is returned."""
+
+ITEM_VIEW_UNSPECIFIED: ItemView.ValueType  # 0
+"""`ITEM_VIEW_FULL`."""
+ITEM_VIEW_IDS: ItemView.ValueType  # 1
+"""Only `id` and `product_id`."""
+ITEM_VIEW_FULL: ItemView.ValueType  # 2
+"""All but the vectors."""
+ITEM_VIEW_VECTORS: ItemView.ValueType  # 3
+"""The vectors as well."""
+Global___ItemView: _TypeAlias = ItemView  # noqa: Y015
 
 @_typing.final
 class Collection(_message.Message):
@@ -78,6 +115,10 @@ class Collection(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    INDEXED_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    FEATURES_DIMENSION_FIELD_NUMBER: _builtins.int
+    EXACT_UP_TO_FIELD_NUMBER: _builtins.int
+    TARGET_RECALL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: 1 to 64 of `a-z`, `0-9`, `_` and `-`, starting with a letter."""
     embedding_space: _builtins.str
@@ -88,6 +129,24 @@ class Collection(_message.Message):
     """Distance measure."""
     item_count: _builtins.int
     """Number of items. Output only."""
+    features_dimension: _builtins.int
+    """Length of every item's `features`, 0 to 4096; 0 for none. They come from the same embedding
+    space as the vectors.
+    """
+    exact_up_to: _builtins.int
+    """Items above which answers are approximate where that is faster; 0 for the service's default,
+    200,000. Below, an exact answer takes under a millisecond.
+    """
+    target_recall: _builtins.float
+    """How many of the true neighbours approximate answers have on average, 0.5 to 1; 0 for 0.99. The
+    service measures it and searches further where it falls short.
+    """
+    @_builtins.property
+    def indexed_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes that a filter can name, at most 16 keys of at most 128 characters. Each costs four
+        bytes of memory an item.
+        """
+
     def __init__(
         self,
         *,
@@ -96,14 +155,44 @@ class Collection(_message.Message):
         dimension: _builtins.int = ...,
         metric: Global___Metric.ValueType = ...,
         item_count: _builtins.int = ...,
+        indexed_attributes: _abc.Iterable[_builtins.str] | None = ...,
+        features_dimension: _builtins.int = ...,
+        exact_up_to: _builtins.int = ...,
+        target_recall: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "item_count", b"item_count", "metric", b"metric", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "exact_up_to", b"exact_up_to", "features_dimension", b"features_dimension", "indexed_attributes", b"indexed_attributes", "item_count", b"item_count", "metric", b"metric", "name", b"name", "target_recall", b"target_recall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class Alias(_message.Message):
+    """A name that leads to a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, like that of a collection, and none of one."""
+    collection: _builtins.str
+    """Name of the collection that it leads to."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alias: _TypeAlias = Alias  # noqa: Y015
 
 @_typing.final
 class Vector(_message.Message):
@@ -165,6 +254,7 @@ class Item(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in its collection, 1 to 128 characters; the photo's id."""
     product_id: _builtins.str
@@ -183,6 +273,12 @@ class Item(_message.Message):
     def vector(self) -> Global___Vector:
         """The photo's vector."""
 
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """A longer vector by which candidates are ranked again; exactly `Collection.features_dimension`
+        finite values, or none.
+        """
+
     def __init__(
         self,
         *,
@@ -192,16 +288,102 @@ class Item(_message.Message):
         price: _builtins.float | None = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         vector: Global___Vector | None = ...,
+        features: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "price", b"price", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attributes", b"attributes", "category", b"category", "id", b"id", "price", b"price", "product_id", b"product_id", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attributes", b"attributes", "category", b"category", "features", b"features", "id", b"id", "price", b"price", "product_id", b"product_id", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
 
 Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class Filter(_message.Message):
+    """Which items count. All that is set must hold; nothing set lets every item through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    min_price: _builtins.float
+    """The price is at least this; an item without a price is left out."""
+    max_price: _builtins.float
+    """The price is at most this; likewise."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The category is one of these; at most 100."""
+
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The product is one of these; at most 1,000."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeFilter]:
+        """Each must hold; at most 16."""
+
+    @_builtins.property
+    def exclude_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The product is none of these; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        min_price: _builtins.float | None = ...,
+        max_price: _builtins.float | None = ...,
+        attributes: _abc.Iterable[Global___AttributeFilter] | None = ...,
+        exclude_product_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "attributes", b"attributes", "categories", b"categories", "exclude_product_ids", b"exclude_product_ids", "max_price", b"max_price", "min_price", b"min_price", "product_ids", b"product_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
+    _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_price: _TypeAlias = _typing.Literal["min_price"]  # noqa: Y015
+    _WhichOneofArgType__min_price: _TypeAlias = _typing.Literal["_min_price", b"_min_price"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_price) -> _WhichOneofReturnType__max_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_price) -> _WhichOneofReturnType__min_price | None: ...
+
+Global___Filter: _TypeAlias = Filter  # noqa: Y015
+
+@_typing.final
+class AttributeFilter(_message.Message):
+    """A condition on one attribute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """One of `Collection.indexed_attributes`."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The item's attribute is one of these, 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeFilter: _TypeAlias = AttributeFilter  # noqa: Y015
 
 @_typing.final
 class Query(_message.Message):
@@ -211,11 +393,88 @@ class Query(_message.Message):
 
     VECTOR_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Nearest to this item's vector. The item itself is left out."""
     @_builtins.property
     def vector(self) -> Global___Vector:
         """Nearest to this vector."""
+
+    @_builtins.property
+    def examples(self) -> Global___Examples:
+        """Near some examples, and away from others. Items among them are left out."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The features of what is looked for, for `Rerank`; a query by item or by examples that are all
+        items has those of the items.
+        """
+
+    def __init__(
+        self,
+        *,
+        vector: Global___Vector | None = ...,
+        item_id: _builtins.str = ...,
+        examples: Global___Examples | None = ...,
+        features: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "item_id", b"item_id", "target", b"target", "vector", b"vector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "features", b"features", "item_id", b"item_id", "target", b"target", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["vector", "item_id", "examples"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___Query: _TypeAlias = Query  # noqa: Y015
+
+@_typing.final
+class Examples(_message.Message):
+    """Several things to look for at once: the mean of the positive ones, moved away from the mean of
+    the negative ones by their difference (after Rocchio, 1971). For the cosine each vector first
+    has length 1.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITIVES_FIELD_NUMBER: _builtins.int
+    NEGATIVES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def positives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """What to be near, 1 to 100."""
+
+    @_builtins.property
+    def negatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """What to be away from, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        positives: _abc.Iterable[Global___Example] | None = ...,
+        negatives: _abc.Iterable[Global___Example] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["negatives", b"negatives", "positives", b"positives"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Examples: _TypeAlias = Examples  # noqa: Y015
+
+@_typing.final
+class Example(_message.Message):
+    """One example."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTOR_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """An item's vector."""
+    @_builtins.property
+    def vector(self) -> Global___Vector:
+        """A vector."""
 
     def __init__(
         self,
@@ -231,7 +490,29 @@ class Query(_message.Message):
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
-Global___Query: _TypeAlias = Query  # noqa: Y015
+Global___Example: _TypeAlias = Example  # noqa: Y015
+
+@_typing.final
+class Rerank(_message.Message):
+    """A second stage: the candidates that are nearest by `vector` are ranked again by `features`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    candidates: _builtins.int
+    """How many candidates, from `k` to 1,000; 0 for ten times `k`, or 1,000 if that is less."""
+    def __init__(
+        self,
+        *,
+        candidates: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rerank: _TypeAlias = Rerank  # noqa: Y015
 
 @_typing.final
 class Neighbor(_message.Message):
@@ -241,8 +522,11 @@ class Neighbor(_message.Message):
 
     ITEM_FIELD_NUMBER: _builtins.int
     DISTANCE_FIELD_NUMBER: _builtins.int
+    FIRST_DISTANCE_FIELD_NUMBER: _builtins.int
     distance: _builtins.float
-    """Its distance by the collection's metric."""
+    """Its distance by the collection's metric; of `features` where candidates were ranked again."""
+    first_distance: _builtins.float
+    """Its distance by `vector` where candidates were ranked again."""
     @_builtins.property
     def item(self) -> Global___Item:
         """The item, without its vector."""
@@ -252,12 +536,15 @@ class Neighbor(_message.Message):
         *,
         item: Global___Item | None = ...,
         distance: _builtins.float = ...,
+        first_distance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "first_distance", b"first_distance", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "distance", b"distance", "first_distance", b"first_distance", "item", b"item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__first_distance: _TypeAlias = _typing.Literal["first_distance"]  # noqa: Y015
+    _WhichOneofArgType__first_distance: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_distance) -> _WhichOneofReturnType__first_distance | None: ...
 
 Global___Neighbor: _TypeAlias = Neighbor  # noqa: Y015
 
@@ -296,6 +583,197 @@ class QueryResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryResult: _TypeAlias = QueryResult  # noqa: Y015
+
+@_typing.final
+class NeighborColumns(_message.Message):
+    """The neighbours of many queries as columns: quicker to write and to read than messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    DISTANCES_FIELD_NUMBER: _builtins.int
+    METHODS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_SCANNED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many neighbours each query has, in the order of the request."""
+
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the items, those of the first query first."""
+
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their products."""
+
+    @_builtins.property
+    def distances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Their distances."""
+
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedScalarFieldContainer[Global___SearchMethod.ValueType]:
+        """How each query's answer was found."""
+
+    @_builtins.property
+    def candidates_scanned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many vectors each query was compared with."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        distances: _abc.Iterable[_builtins.float] | None = ...,
+        methods: _abc.Iterable[Global___SearchMethod.ValueType] | None = ...,
+        candidates_scanned: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_scanned", b"candidates_scanned", "counts", b"counts", "distances", b"distances", "item_ids", b"item_ids", "methods", b"methods", "product_ids", b"product_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NeighborColumns: _TypeAlias = NeighborColumns  # noqa: Y015
+
+@_typing.final
+class SetAliasRequest(_message.Message):
+    """Request for `SetAlias`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The alias; 1 to 64 characters like a collection's name."""
+    collection: _builtins.str
+    """Name of the collection that it is to lead to."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAliasRequest: _TypeAlias = SetAliasRequest  # noqa: Y015
+
+@_typing.final
+class SetAliasResponse(_message.Message):
+    """Response for `SetAlias`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIOUS_COLLECTION_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    previous_collection: _builtins.str
+    """Where it led before; empty if it is new."""
+    seq: _builtins.int
+    """Sequence number of this write."""
+    def __init__(
+        self,
+        *,
+        previous_collection: _builtins.str = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_collection", b"previous_collection", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAliasResponse: _TypeAlias = SetAliasResponse  # noqa: Y015
+
+@_typing.final
+class DeleteAliasRequest(_message.Message):
+    """Request for `DeleteAlias`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The alias."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAliasRequest: _TypeAlias = DeleteAliasRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAliasResponse(_message.Message):
+    """Response for `DeleteAlias`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Sequence number of this write."""
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAliasResponse: _TypeAlias = DeleteAliasResponse  # noqa: Y015
+
+@_typing.final
+class ListAliasesRequest(_message.Message):
+    """Request for `ListAliases`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesRequest: _TypeAlias = ListAliasesRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasesResponse(_message.Message):
+    """Response for `ListAliases`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alias]:
+        """All of them, by name."""
+
+    def __init__(
+        self,
+        *,
+        aliases: _abc.Iterable[Global___Alias] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasesResponse: _TypeAlias = ListAliasesResponse  # noqa: Y015
 
 @_typing.final
 class CreateCollectionRequest(_message.Message):
@@ -484,8 +962,14 @@ class BatchUpsertItemsRequest(_message.Message):
 
     COLLECTION_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Name of the collection."""
+    request_id: _builtins.str
+    """Makes a retry harmless, at most 128 characters: a second request with the same id and content
+    is answered as the first was, also after a restart, and changes nothing. With other content it
+    is INVALID_ARGUMENT. Remembered for at least the service's newest 100,000 writes.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:
         """1 to 10,000 items, each id once."""
@@ -495,10 +979,11 @@ class BatchUpsertItemsRequest(_message.Message):
         *,
         collection: _builtins.str = ...,
         items: _abc.Iterable[Global___Item] | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "items", b"items", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -543,8 +1028,11 @@ class BatchDeleteItemsRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Name of the collection."""
+    request_id: _builtins.str
+    """As in `BatchUpsertItemsRequest`."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of items to delete. With `product_ids`, 1 to 10,000 together."""
@@ -559,10 +1047,11 @@ class BatchDeleteItemsRequest(_message.Message):
         collection: _builtins.str = ...,
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "item_ids", b"item_ids", "product_ids", b"product_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "item_ids", b"item_ids", "product_ids", b"product_ids", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -602,19 +1091,23 @@ class GetItemRequest(_message.Message):
 
     COLLECTION_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Name of the collection."""
     item_id: _builtins.str
     """Id of the item."""
+    min_seq: _builtins.int
+    """Only what includes this write will do; see `FindNeighborsRequest.min_seq`."""
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         item_id: _builtins.str = ...,
+        min_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "item_id", b"item_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "item_id", b"item_id", "min_seq", b"min_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,7 +1122,7 @@ class GetItemResponse(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item(self) -> Global___Item:
-        """The item, with its vector."""
+        """The item, with its vectors."""
 
     def __init__(
         self,
@@ -645,6 +1138,206 @@ class GetItemResponse(_message.Message):
 Global___GetItemResponse: _TypeAlias = GetItemResponse  # noqa: Y015
 
 @_typing.final
+class StreamUpsertItemsRequest(_message.Message):
+    """One batch of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """1 to 64 characters, not that of an unanswered batch of this stream."""
+    @_builtins.property
+    def request(self) -> Global___BatchUpsertItemsRequest:
+        """The batch."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        request: Global___BatchUpsertItemsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamUpsertItemsRequest: _TypeAlias = StreamUpsertItemsRequest  # noqa: Y015
+
+@_typing.final
+class StreamUpsertItemsResponse(_message.Message):
+    """The answer to one batch of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Of the request."""
+    @_builtins.property
+    def response(self) -> Global___BatchUpsertItemsResponse:
+        """The batch was written."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Nothing of the batch was written."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        response: Global___BatchUpsertItemsResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamUpsertItemsResponse: _TypeAlias = StreamUpsertItemsResponse  # noqa: Y015
+
+@_typing.final
+class ListItemsRequest(_message.Message):
+    """Request for `ListItems`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Name of the collection."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000; 0 for 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first. The rest of the request must be as
+    it was then. What is written between two pages is on a later one or on none, never twice.
+    """
+    view: Global___ItemView.ValueType
+    """How much of each item."""
+    min_seq: _builtins.int
+    """As in `FindNeighborsRequest`."""
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which items."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        view: Global___ItemView.ValueType = ...,
+        min_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "min_seq", b"min_seq", "page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListItemsRequest: _TypeAlias = ListItemsRequest  # noqa: Y015
+
+@_typing.final
+class ListItemsResponse(_message.Message):
+    """Response for `ListItems`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty if this is the last."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:
+        """In the order in which they were written."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Item] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListItemsResponse: _TypeAlias = ListItemsResponse  # noqa: Y015
+
+@_typing.final
+class CountItemsRequest(_message.Message):
+    """Request for `CountItems`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Name of the collection."""
+    min_seq: _builtins.int
+    """As in `FindNeighborsRequest`."""
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which items."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
+        min_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "min_seq", b"min_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountItemsRequest: _TypeAlias = CountItemsRequest  # noqa: Y015
+
+@_typing.final
+class CountItemsResponse(_message.Message):
+    """Response for `CountItems`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQ_FIELD_NUMBER: _builtins.int
+    items: _builtins.int
+    """Number of items."""
+    products: _builtins.int
+    """Number of their products."""
+    applied_seq: _builtins.int
+    """The newest write that the answer takes into account."""
+    def __init__(
+        self,
+        *,
+        items: _builtins.int = ...,
+        products: _builtins.int = ...,
+        applied_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "items", b"items", "products", b"products"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountItemsResponse: _TypeAlias = CountItemsResponse  # noqa: Y015
+
+@_typing.final
 class FindNeighborsRequest(_message.Message):
     """Request for `FindNeighbors`."""
 
@@ -656,6 +1349,15 @@ class FindNeighborsRequest(_message.Message):
     DISTINCT_PRODUCTS_FIELD_NUMBER: _builtins.int
     EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     EXCLUDE_SAME_PRODUCT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    PACKED_VECTORS_FIELD_NUMBER: _builtins.int
+    PACKED_EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Name of the collection."""
     k: _builtins.int
@@ -664,6 +1366,22 @@ class FindNeighborsRequest(_message.Message):
     """At most one item of each product, the nearest: `k` neighbours are then `k` products."""
     exclude_same_product: _builtins.bool
     """Also leave out the other items of a queried item's product."""
+    max_distance: _builtins.float
+    """Only items at most this far; for the inner product the negative of one."""
+    exact: _builtins.bool
+    """Compare every candidate, also in a large collection."""
+    min_seq: _builtins.int
+    """Only an answer that includes this write will do: `seq` of a write's response. A service that
+    has not got so far waits for it within the deadline, then UNAVAILABLE.
+    """
+    view: Global___ItemView.ValueType
+    """How much of each item; `ITEM_VIEW_VECTORS` is refused."""
+    packed_vectors: _builtins.bytes
+    """Queries by vector in little-endian float32, one after the other, instead of `queries`."""
+    packed_embedding_space: _builtins.str
+    """The embedding space of `packed_vectors`."""
+    columns: _builtins.bool
+    """Answer with `columns` instead of `results`."""
     @_builtins.property
     def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Query]:
         """1 to 1,000 queries."""
@@ -671,6 +1389,14 @@ class FindNeighborsRequest(_message.Message):
     @_builtins.property
     def exclude_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Products to leave out, at most 1,000."""
+
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which items may be found."""
+
+    @_builtins.property
+    def rerank(self) -> Global___Rerank:
+        """Rank candidates again by their features."""
 
     def __init__(
         self,
@@ -681,12 +1407,23 @@ class FindNeighborsRequest(_message.Message):
         distinct_products: _builtins.bool = ...,
         exclude_product_ids: _abc.Iterable[_builtins.str] | None = ...,
         exclude_same_product: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
+        max_distance: _builtins.float | None = ...,
+        rerank: Global___Rerank | None = ...,
+        exact: _builtins.bool = ...,
+        min_seq: _builtins.int = ...,
+        view: Global___ItemView.ValueType = ...,
+        packed_vectors: _builtins.bytes = ...,
+        packed_embedding_space: _builtins.str = ...,
+        columns: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "filter", b"filter", "max_distance", b"max_distance", "rerank", b"rerank"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "distinct_products", b"distinct_products", "exclude_product_ids", b"exclude_product_ids", "exclude_same_product", b"exclude_same_product", "k", b"k", "queries", b"queries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "collection", b"collection", "columns", b"columns", "distinct_products", b"distinct_products", "exact", b"exact", "exclude_product_ids", b"exclude_product_ids", "exclude_same_product", b"exclude_same_product", "filter", b"filter", "k", b"k", "max_distance", b"max_distance", "min_seq", b"min_seq", "packed_embedding_space", b"packed_embedding_space", "packed_vectors", b"packed_vectors", "queries", b"queries", "rerank", b"rerank", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
 
 Global___FindNeighborsRequest: _TypeAlias = FindNeighborsRequest  # noqa: Y015
 
@@ -699,13 +1436,21 @@ class FindNeighborsResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     APPLIED_SEQ_FIELD_NUMBER: _builtins.int
     EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
     applied_seq: _builtins.int
     """The newest write that the answer takes into account."""
     embedding_space: _builtins.str
     """The collection's embedding space."""
+    collection: _builtins.str
+    """Name of the collection, where the request named an alias."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryResult]:
         """One for each query, in the order of the request."""
+
+    @_builtins.property
+    def columns(self) -> Global___NeighborColumns:
+        """Instead of `results` where the request says so."""
 
     def __init__(
         self,
@@ -713,11 +1458,345 @@ class FindNeighborsResponse(_message.Message):
         results: _abc.Iterable[Global___QueryResult] | None = ...,
         applied_seq: _builtins.int = ...,
         embedding_space: _builtins.str = ...,
+        columns: Global___NeighborColumns | None = ...,
+        collection: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "embedding_space", b"embedding_space", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "collection", b"collection", "columns", b"columns", "embedding_space", b"embedding_space", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindNeighborsResponse: _TypeAlias = FindNeighborsResponse  # noqa: Y015
+
+@_typing.final
+class StreamFindNeighborsRequest(_message.Message):
+    """One call of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """1 to 64 characters, not that of an unanswered call of this stream."""
+    @_builtins.property
+    def request(self) -> Global___FindNeighborsRequest:
+        """The call."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        request: Global___FindNeighborsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamFindNeighborsRequest: _TypeAlias = StreamFindNeighborsRequest  # noqa: Y015
+
+@_typing.final
+class StreamFindNeighborsResponse(_message.Message):
+    """The answer to one call of a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Of the request."""
+    @_builtins.property
+    def response(self) -> Global___FindNeighborsResponse:
+        """What was found."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why nothing was."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        response: Global___FindNeighborsResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamFindNeighborsResponse: _TypeAlias = StreamFindNeighborsResponse  # noqa: Y015
+
+@_typing.final
+class SearchRangeRequest(_message.Message):
+    """Request for `SearchRange`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    DISTINCT_PRODUCTS_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Name of the collection."""
+    max_distance: _builtins.float
+    """Items at most this far, by the collection's metric."""
+    limit: _builtins.int
+    """At most this many of them, the nearest: 1 to 10,000; 0 for 1,000."""
+    distinct_products: _builtins.bool
+    """At most one item of each product, the nearest."""
+    min_seq: _builtins.int
+    """As in `FindNeighborsRequest`."""
+    view: Global___ItemView.ValueType
+    """How much of each item; `ITEM_VIEW_VECTORS` is refused."""
+    @_builtins.property
+    def query(self) -> Global___Query:
+        """What to look for."""
+
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which items."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        query: Global___Query | None = ...,
+        max_distance: _builtins.float = ...,
+        limit: _builtins.int = ...,
+        filter: Global___Filter | None = ...,
+        distinct_products: _builtins.bool = ...,
+        min_seq: _builtins.int = ...,
+        view: Global___ItemView.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "query", b"query"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "distinct_products", b"distinct_products", "filter", b"filter", "limit", b"limit", "max_distance", b"max_distance", "min_seq", b"min_seq", "query", b"query", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchRangeRequest: _TypeAlias = SearchRangeRequest  # noqa: Y015
+
+@_typing.final
+class SearchRangeResponse(_message.Message):
+    """Response for `SearchRange`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQ_FIELD_NUMBER: _builtins.int
+    EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """How many there are, also beyond `limit`."""
+    applied_seq: _builtins.int
+    """The newest write that the answer takes into account."""
+    embedding_space: _builtins.str
+    """The collection's embedding space."""
+    @_builtins.property
+    def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
+        """Nearest first."""
+
+    def __init__(
+        self,
+        *,
+        neighbors: _abc.Iterable[Global___Neighbor] | None = ...,
+        total: _builtins.int = ...,
+        applied_seq: _builtins.int = ...,
+        embedding_space: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "embedding_space", b"embedding_space", "neighbors", b"neighbors", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchRangeResponse: _TypeAlias = SearchRangeResponse  # noqa: Y015
+
+@_typing.final
+class CreateSnapshotRequest(_message.Message):
+    """Request for `CreateSnapshot`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSnapshotRequest: _TypeAlias = CreateSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class CreateSnapshotResponse(_message.Message):
+    """Response for `CreateSnapshot`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshot(self) -> Global___Snapshot:
+        """The snapshot that was written."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Global___Snapshot | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSnapshotResponse: _TypeAlias = CreateSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class Snapshot(_message.Message):
+    """A copy of the whole index, in the data directory's `snapshots`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of its directory."""
+    seq: _builtins.int
+    """The newest write in it."""
+    size_bytes: _builtins.int
+    """Its size."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "seq", b"seq", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+
+@_typing.final
+class GetIndexRequest(_message.Message):
+    """Request for `GetIndex`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIndexRequest: _TypeAlias = GetIndexRequest  # noqa: Y015
+
+@_typing.final
+class GetIndexResponse(_message.Message):
+    """Response for `GetIndex`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQ_FIELD_NUMBER: _builtins.int
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
+    backend: _builtins.str
+    """`native` or `milvus`."""
+    read_only: _builtins.bool
+    """Whether writes are refused."""
+    applied_seq: _builtins.int
+    """The newest write."""
+    @_builtins.property
+    def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectionState]:
+        """How each collection is searched, by name."""
+
+    def __init__(
+        self,
+        *,
+        backend: _builtins.str = ...,
+        read_only: _builtins.bool = ...,
+        applied_seq: _builtins.int = ...,
+        collections: _abc.Iterable[Global___CollectionState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collections", b"collections", "read_only", b"read_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIndexResponse: _TypeAlias = GetIndexResponse  # noqa: Y015
+
+@_typing.final
+class CollectionState(_message.Message):
+    """How one collection is searched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ITEMS_IN_GRAPH_FIELD_NUMBER: _builtins.int
+    DELETED_ROWS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    RECALL_SAMPLES_FIELD_NUMBER: _builtins.int
+    SEARCH_EFFORT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the collection."""
+    items: _builtins.int
+    """Number of items."""
+    items_in_graph: _builtins.int
+    """Of them, how many a graph leads to; the others are compared one by one."""
+    deleted_rows: _builtins.int
+    """Rows of deleted items that compaction has not removed yet."""
+    memory_bytes: _builtins.int
+    """Bytes of vectors and columns in memory, and of the graph."""
+    recall: _builtins.float
+    """How many of the true neighbours the newest sample of approximate answers had; absent if there
+    was none.
+    """
+    recall_samples: _builtins.int
+    """How many answers were in that sample."""
+    search_effort: _builtins.int
+    """How far the graph is searched (`efSearch` of HNSW)."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        items: _builtins.int = ...,
+        items_in_graph: _builtins.int = ...,
+        deleted_rows: _builtins.int = ...,
+        memory_bytes: _builtins.int = ...,
+        recall: _builtins.float | None = ...,
+        recall_samples: _builtins.int = ...,
+        search_effort: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "deleted_rows", b"deleted_rows", "items", b"items", "items_in_graph", b"items_in_graph", "memory_bytes", b"memory_bytes", "name", b"name", "recall", b"recall", "recall_samples", b"recall_samples", "search_effort", b"search_effort"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+
+Global___CollectionState: _TypeAlias = CollectionState  # noqa: Y015

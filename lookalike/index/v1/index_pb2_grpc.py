@@ -55,10 +55,30 @@ class IndexServiceStub:
                 request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteCollectionRequest.SerializeToString,
                 response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteCollectionResponse.FromString,
                 _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/SetAlias',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/DeleteAlias',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/ListAliases',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
         self.BatchUpsertItems = channel.unary_unary(
                 '/lookalike.index.v1.IndexService/BatchUpsertItems',
                 request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsRequest.SerializeToString,
                 response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.StreamUpsertItems = channel.stream_stream(
+                '/lookalike.index.v1.IndexService/StreamUpsertItems',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsResponse.FromString,
                 _registered_method=True)
         self.BatchDeleteItems = channel.unary_unary(
                 '/lookalike.index.v1.IndexService/BatchDeleteItems',
@@ -70,10 +90,40 @@ class IndexServiceStub:
                 request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetItemRequest.SerializeToString,
                 response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetItemResponse.FromString,
                 _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/ListItems',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsResponse.FromString,
+                _registered_method=True)
+        self.CountItems = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/CountItems',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsResponse.FromString,
+                _registered_method=True)
         self.FindNeighbors = channel.unary_unary(
                 '/lookalike.index.v1.IndexService/FindNeighbors',
                 request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsRequest.SerializeToString,
                 response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsResponse.FromString,
+                _registered_method=True)
+        self.StreamFindNeighbors = channel.stream_stream(
+                '/lookalike.index.v1.IndexService/StreamFindNeighbors',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsResponse.FromString,
+                _registered_method=True)
+        self.SearchRange = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/SearchRange',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeResponse.FromString,
+                _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/CreateSnapshot',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotResponse.FromString,
+                _registered_method=True)
+        self.GetIndex = channel.unary_unary(
+                '/lookalike.index.v1.IndexService/GetIndex',
+                request_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexRequest.SerializeToString,
+                response_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexResponse.FromString,
                 _registered_method=True)
 
 
@@ -103,7 +153,29 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Deletes a collection with all its items.
+        """Deletes a collection with all its items. FAILED_PRECONDITION while an alias leads to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Lets a name lead to a collection; atomically, where it led to another one before. Every RPC
+        that takes a collection's name takes an alias as well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Deletes an alias, not what it leads to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists all aliases, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +189,14 @@ class IndexServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamUpsertItems(self, request_iterator, context):
+        """The same for many batches: a bad one is answered in its place, and the stream goes on. Batches
+        take effect in the order in which they were sent; several share a disk sync.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BatchDeleteItems(self, request, context):
         """Deletes items by id or by product. All or none. Unknown ids are not an error.
         """
@@ -125,7 +205,21 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetItem(self, request, context):
-        """Returns one item with its vector.
+        """Returns one item with its vectors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """Lists items in the order in which they were written, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountItems(self, request, context):
+        """Counts items, and their products.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +227,34 @@ class IndexServiceServicer:
 
     def FindNeighbors(self, request, context):
         """Finds the items nearest to each query.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamFindNeighbors(self, request_iterator, context):
+        """The same for many calls: a bad one is answered in its place. Answers come in any order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchRange(self, request, context):
+        """Finds all items within a distance of a query; always exact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSnapshot(self, request, context):
+        """Writes a snapshot from which the index can be restored on another machine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIndex(self, request, context):
+        """Describes the service: its newest write, and how each collection is searched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,10 +283,30 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteCollectionRequest.FromString,
                     response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteCollectionResponse.SerializeToString,
             ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesResponse.SerializeToString,
+            ),
             'BatchUpsertItems': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchUpsertItems,
                     request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsRequest.FromString,
                     response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsResponse.SerializeToString,
+            ),
+            'StreamUpsertItems': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamUpsertItems,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsResponse.SerializeToString,
             ),
             'BatchDeleteItems': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchDeleteItems,
@@ -176,10 +318,40 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetItemRequest.FromString,
                     response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetItemResponse.SerializeToString,
             ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsResponse.SerializeToString,
+            ),
+            'CountItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountItems,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsResponse.SerializeToString,
+            ),
             'FindNeighbors': grpc.unary_unary_rpc_method_handler(
                     servicer.FindNeighbors,
                     request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsRequest.FromString,
                     response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsResponse.SerializeToString,
+            ),
+            'StreamFindNeighbors': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamFindNeighbors,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsResponse.SerializeToString,
+            ),
+            'SearchRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchRange,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotResponse.SerializeToString,
+            ),
+            'GetIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIndex,
+                    request_deserializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexRequest.FromString,
+                    response_serializer=lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -302,6 +474,87 @@ class IndexService:
             _registered_method=True)
 
     @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/SetAlias',
+            lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/DeleteAlias',
+            lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/ListAliases',
+            lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def BatchUpsertItems(request,
             target,
             options=(),
@@ -318,6 +571,33 @@ class IndexService:
             '/lookalike.index.v1.IndexService/BatchUpsertItems',
             lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsRequest.SerializeToString,
             lookalike_dot_index_dot_v1_dot_index__pb2.BatchUpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamUpsertItems(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/lookalike.index.v1.IndexService/StreamUpsertItems',
+            lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.StreamUpsertItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -383,6 +663,60 @@ class IndexService:
             _registered_method=True)
 
     @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/ListItems',
+            lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.ListItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/CountItems',
+            lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.CountItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def FindNeighbors(request,
             target,
             options=(),
@@ -399,6 +733,114 @@ class IndexService:
             '/lookalike.index.v1.IndexService/FindNeighbors',
             lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsRequest.SerializeToString,
             lookalike_dot_index_dot_v1_dot_index__pb2.FindNeighborsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamFindNeighbors(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/lookalike.index.v1.IndexService/StreamFindNeighbors',
+            lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.StreamFindNeighborsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/SearchRange',
+            lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.SearchRangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/CreateSnapshot',
+            lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.CreateSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.index.v1.IndexService/GetIndex',
+            lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexRequest.SerializeToString,
+            lookalike_dot_index_dot_v1_dot_index__pb2.GetIndexResponse.FromString,
             options,
             channel_credentials,
             insecure,

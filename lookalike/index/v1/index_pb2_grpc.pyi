@@ -40,17 +40,41 @@ class IndexServiceStub:
     ListCollections: _grpc.UnaryUnaryMultiCallable[_index_pb2.ListCollectionsRequest, _index_pb2.ListCollectionsResponse]
     """Lists all collections, by name."""
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_index_pb2.DeleteCollectionRequest, _index_pb2.DeleteCollectionResponse]
-    """Deletes a collection with all its items."""
+    """Deletes a collection with all its items. FAILED_PRECONDITION while an alias leads to it."""
+    SetAlias: _grpc.UnaryUnaryMultiCallable[_index_pb2.SetAliasRequest, _index_pb2.SetAliasResponse]
+    """Lets a name lead to a collection; atomically, where it led to another one before. Every RPC
+    that takes a collection's name takes an alias as well.
+    """
+    DeleteAlias: _grpc.UnaryUnaryMultiCallable[_index_pb2.DeleteAliasRequest, _index_pb2.DeleteAliasResponse]
+    """Deletes an alias, not what it leads to."""
+    ListAliases: _grpc.UnaryUnaryMultiCallable[_index_pb2.ListAliasesRequest, _index_pb2.ListAliasesResponse]
+    """Lists all aliases, by name."""
     BatchUpsertItems: _grpc.UnaryUnaryMultiCallable[_index_pb2.BatchUpsertItemsRequest, _index_pb2.BatchUpsertItemsResponse]
     """Adds items, replacing those with the same id. All or none. OK means: on disk, and visible to
     the next read.
     """
+    StreamUpsertItems: _grpc.StreamStreamMultiCallable[_index_pb2.StreamUpsertItemsRequest, _index_pb2.StreamUpsertItemsResponse]
+    """The same for many batches: a bad one is answered in its place, and the stream goes on. Batches
+    take effect in the order in which they were sent; several share a disk sync.
+    """
     BatchDeleteItems: _grpc.UnaryUnaryMultiCallable[_index_pb2.BatchDeleteItemsRequest, _index_pb2.BatchDeleteItemsResponse]
     """Deletes items by id or by product. All or none. Unknown ids are not an error."""
     GetItem: _grpc.UnaryUnaryMultiCallable[_index_pb2.GetItemRequest, _index_pb2.GetItemResponse]
-    """Returns one item with its vector."""
+    """Returns one item with its vectors."""
+    ListItems: _grpc.UnaryUnaryMultiCallable[_index_pb2.ListItemsRequest, _index_pb2.ListItemsResponse]
+    """Lists items in the order in which they were written, a page at a time."""
+    CountItems: _grpc.UnaryUnaryMultiCallable[_index_pb2.CountItemsRequest, _index_pb2.CountItemsResponse]
+    """Counts items, and their products."""
     FindNeighbors: _grpc.UnaryUnaryMultiCallable[_index_pb2.FindNeighborsRequest, _index_pb2.FindNeighborsResponse]
     """Finds the items nearest to each query."""
+    StreamFindNeighbors: _grpc.StreamStreamMultiCallable[_index_pb2.StreamFindNeighborsRequest, _index_pb2.StreamFindNeighborsResponse]
+    """The same for many calls: a bad one is answered in its place. Answers come in any order."""
+    SearchRange: _grpc.UnaryUnaryMultiCallable[_index_pb2.SearchRangeRequest, _index_pb2.SearchRangeResponse]
+    """Finds all items within a distance of a query; always exact."""
+    CreateSnapshot: _grpc.UnaryUnaryMultiCallable[_index_pb2.CreateSnapshotRequest, _index_pb2.CreateSnapshotResponse]
+    """Writes a snapshot from which the index can be restored on another machine."""
+    GetIndex: _grpc.UnaryUnaryMultiCallable[_index_pb2.GetIndexRequest, _index_pb2.GetIndexResponse]
+    """Describes the service: its newest write, and how each collection is searched."""
 
 @_typing.type_check_only
 class IndexServiceAsyncStub(IndexServiceStub):
@@ -64,17 +88,41 @@ class IndexServiceAsyncStub(IndexServiceStub):
     ListCollections: _aio.UnaryUnaryMultiCallable[_index_pb2.ListCollectionsRequest, _index_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists all collections, by name."""
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_index_pb2.DeleteCollectionRequest, _index_pb2.DeleteCollectionResponse]  # type: ignore[assignment]
-    """Deletes a collection with all its items."""
+    """Deletes a collection with all its items. FAILED_PRECONDITION while an alias leads to it."""
+    SetAlias: _aio.UnaryUnaryMultiCallable[_index_pb2.SetAliasRequest, _index_pb2.SetAliasResponse]  # type: ignore[assignment]
+    """Lets a name lead to a collection; atomically, where it led to another one before. Every RPC
+    that takes a collection's name takes an alias as well.
+    """
+    DeleteAlias: _aio.UnaryUnaryMultiCallable[_index_pb2.DeleteAliasRequest, _index_pb2.DeleteAliasResponse]  # type: ignore[assignment]
+    """Deletes an alias, not what it leads to."""
+    ListAliases: _aio.UnaryUnaryMultiCallable[_index_pb2.ListAliasesRequest, _index_pb2.ListAliasesResponse]  # type: ignore[assignment]
+    """Lists all aliases, by name."""
     BatchUpsertItems: _aio.UnaryUnaryMultiCallable[_index_pb2.BatchUpsertItemsRequest, _index_pb2.BatchUpsertItemsResponse]  # type: ignore[assignment]
     """Adds items, replacing those with the same id. All or none. OK means: on disk, and visible to
     the next read.
     """
+    StreamUpsertItems: _aio.StreamStreamMultiCallable[_index_pb2.StreamUpsertItemsRequest, _index_pb2.StreamUpsertItemsResponse]  # type: ignore[assignment]
+    """The same for many batches: a bad one is answered in its place, and the stream goes on. Batches
+    take effect in the order in which they were sent; several share a disk sync.
+    """
     BatchDeleteItems: _aio.UnaryUnaryMultiCallable[_index_pb2.BatchDeleteItemsRequest, _index_pb2.BatchDeleteItemsResponse]  # type: ignore[assignment]
     """Deletes items by id or by product. All or none. Unknown ids are not an error."""
     GetItem: _aio.UnaryUnaryMultiCallable[_index_pb2.GetItemRequest, _index_pb2.GetItemResponse]  # type: ignore[assignment]
-    """Returns one item with its vector."""
+    """Returns one item with its vectors."""
+    ListItems: _aio.UnaryUnaryMultiCallable[_index_pb2.ListItemsRequest, _index_pb2.ListItemsResponse]  # type: ignore[assignment]
+    """Lists items in the order in which they were written, a page at a time."""
+    CountItems: _aio.UnaryUnaryMultiCallable[_index_pb2.CountItemsRequest, _index_pb2.CountItemsResponse]  # type: ignore[assignment]
+    """Counts items, and their products."""
     FindNeighbors: _aio.UnaryUnaryMultiCallable[_index_pb2.FindNeighborsRequest, _index_pb2.FindNeighborsResponse]  # type: ignore[assignment]
     """Finds the items nearest to each query."""
+    StreamFindNeighbors: _aio.StreamStreamMultiCallable[_index_pb2.StreamFindNeighborsRequest, _index_pb2.StreamFindNeighborsResponse]  # type: ignore[assignment]
+    """The same for many calls: a bad one is answered in its place. Answers come in any order."""
+    SearchRange: _aio.UnaryUnaryMultiCallable[_index_pb2.SearchRangeRequest, _index_pb2.SearchRangeResponse]  # type: ignore[assignment]
+    """Finds all items within a distance of a query; always exact."""
+    CreateSnapshot: _aio.UnaryUnaryMultiCallable[_index_pb2.CreateSnapshotRequest, _index_pb2.CreateSnapshotResponse]  # type: ignore[assignment]
+    """Writes a snapshot from which the index can be restored on another machine."""
+    GetIndex: _aio.UnaryUnaryMultiCallable[_index_pb2.GetIndexRequest, _index_pb2.GetIndexResponse]  # type: ignore[assignment]
+    """Describes the service: its newest write, and how each collection is searched."""
 
 class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the vectors of listings' photos and finds the nearest of them."""
@@ -109,7 +157,33 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _index_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_index_pb2.DeleteCollectionResponse, _abc.Awaitable[_index_pb2.DeleteCollectionResponse]]:
-        """Deletes a collection with all its items."""
+        """Deletes a collection with all its items. FAILED_PRECONDITION while an alias leads to it."""
+
+    @_abc_1.abstractmethod
+    def SetAlias(
+        self,
+        request: _index_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.SetAliasResponse, _abc.Awaitable[_index_pb2.SetAliasResponse]]:
+        """Lets a name lead to a collection; atomically, where it led to another one before. Every RPC
+        that takes a collection's name takes an alias as well.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAlias(
+        self,
+        request: _index_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.DeleteAliasResponse, _abc.Awaitable[_index_pb2.DeleteAliasResponse]]:
+        """Deletes an alias, not what it leads to."""
+
+    @_abc_1.abstractmethod
+    def ListAliases(
+        self,
+        request: _index_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.ListAliasesResponse, _abc.Awaitable[_index_pb2.ListAliasesResponse]]:
+        """Lists all aliases, by name."""
 
     @_abc_1.abstractmethod
     def BatchUpsertItems(
@@ -119,6 +193,16 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_index_pb2.BatchUpsertItemsResponse, _abc.Awaitable[_index_pb2.BatchUpsertItemsResponse]]:
         """Adds items, replacing those with the same id. All or none. OK means: on disk, and visible to
         the next read.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamUpsertItems(
+        self,
+        request_iterator: _MaybeAsyncIterator[_index_pb2.StreamUpsertItemsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_index_pb2.StreamUpsertItemsResponse], _abc.AsyncIterator[_index_pb2.StreamUpsertItemsResponse]]:
+        """The same for many batches: a bad one is answered in its place, and the stream goes on. Batches
+        take effect in the order in which they were sent; several share a disk sync.
         """
 
     @_abc_1.abstractmethod
@@ -135,7 +219,23 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _index_pb2.GetItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_index_pb2.GetItemResponse, _abc.Awaitable[_index_pb2.GetItemResponse]]:
-        """Returns one item with its vector."""
+        """Returns one item with its vectors."""
+
+    @_abc_1.abstractmethod
+    def ListItems(
+        self,
+        request: _index_pb2.ListItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.ListItemsResponse, _abc.Awaitable[_index_pb2.ListItemsResponse]]:
+        """Lists items in the order in which they were written, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def CountItems(
+        self,
+        request: _index_pb2.CountItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.CountItemsResponse, _abc.Awaitable[_index_pb2.CountItemsResponse]]:
+        """Counts items, and their products."""
 
     @_abc_1.abstractmethod
     def FindNeighbors(
@@ -144,5 +244,37 @@ class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_index_pb2.FindNeighborsResponse, _abc.Awaitable[_index_pb2.FindNeighborsResponse]]:
         """Finds the items nearest to each query."""
+
+    @_abc_1.abstractmethod
+    def StreamFindNeighbors(
+        self,
+        request_iterator: _MaybeAsyncIterator[_index_pb2.StreamFindNeighborsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_index_pb2.StreamFindNeighborsResponse], _abc.AsyncIterator[_index_pb2.StreamFindNeighborsResponse]]:
+        """The same for many calls: a bad one is answered in its place. Answers come in any order."""
+
+    @_abc_1.abstractmethod
+    def SearchRange(
+        self,
+        request: _index_pb2.SearchRangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.SearchRangeResponse, _abc.Awaitable[_index_pb2.SearchRangeResponse]]:
+        """Finds all items within a distance of a query; always exact."""
+
+    @_abc_1.abstractmethod
+    def CreateSnapshot(
+        self,
+        request: _index_pb2.CreateSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.CreateSnapshotResponse, _abc.Awaitable[_index_pb2.CreateSnapshotResponse]]:
+        """Writes a snapshot from which the index can be restored on another machine."""
+
+    @_abc_1.abstractmethod
+    def GetIndex(
+        self,
+        request: _index_pb2.GetIndexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_index_pb2.GetIndexResponse, _abc.Awaitable[_index_pb2.GetIndexResponse]]:
+        """Describes the service: its newest write, and how each collection is searched."""
 
 def add_IndexServiceServicer_to_server(servicer: IndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
