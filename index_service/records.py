@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 """Vectors of shape (n, dimension), or one of shape (dimension,)."""
+
+DEFAULT_EXACT_UP_TO = 200_000
+DEFAULT_TARGET_RECALL = 0.99
 
 
 class Metric(StrEnum):
@@ -22,6 +25,21 @@ class Metric(StrEnum):
     INNER_PRODUCT = "inner_product"
 
 
+class Method(StrEnum):
+    """How an answer was found."""
+
+    EXACT = "exact"
+    APPROXIMATE = "approximate"
+
+
+class View(IntEnum):
+    """How much of an item is returned; each has what those before it have."""
+
+    IDS = 1
+    FULL = 2
+    VECTORS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """A set of vectors that may be compared with each other."""
@@ -30,16 +48,20 @@ class Collection:
     embedding_space: str
     dimension: int
     metric: Metric
+    indexed_attributes: tuple[str, ...] = ()
+    features_dimension: int = 0
+    exact_up_to: int = DEFAULT_EXACT_UP_TO
+    target_recall: float = DEFAULT_TARGET_RECALL
 
 
 class Item(NamedTuple):
-    """One photo of a listing, without its vector."""
+    """One photo of a listing, without its vectors."""
 
     id: str
     product_id: str
-    category: str
-    price: float | None
-    attributes: Mapping[str, str]
+    category: str = ""
+    price: float | None = None
+    attributes: Mapping[str, str] = {}
 
 
 class Vector(NamedTuple):
@@ -49,14 +71,79 @@ class Vector(NamedTuple):
     embedding_space: str
 
 
+class Batch(NamedTuple):
+    """Items to write, each id once, and what belongs to each: row i to item i."""
+
+    items: Sequence[Item]
+    vectors: Sequence[Vector]
+    features: Sequence[Sequence[float]]  # empty for an item without
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which items count: all that is set must hold."""
+
+    categories: tuple[str, ...] = ()
+    product_ids: tuple[str, ...] = ()
+    min_price: float | None = None
+    max_price: float | None = None
+    attributes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    exclude_product_ids: tuple[str, ...] = ()
+
+
+EVERYTHING = Filter()
+
+Example: TypeAlias = "Vector | str"
+"""A vector, or the id of an item for its vector."""
+
+
+class Examples(NamedTuple):
+    """What to be near and what to be away from."""
+
+    positives: tuple[Example, ...]
+    negatives: tuple[Example, ...] = ()
+
+
+class Query(NamedTuple):
+    """What to look for, and its features for ranking again; empty for those of the item."""
+
+    target: Vector | str | Examples
+    features: Sequence[float] = ()
+
+
+class Packed(NamedTuple):
+    """Many queries by vector at once: shape (n, dimension) if they fit the collection."""
+
+    values: npt.NDArray[np.float32]  # flat
+    embedding_space: str
+
+
+Queries: TypeAlias = "Sequence[Query] | Packed"
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the queries of one call have in common."""
+    """What the queries of one call have in common.
+
+    Attributes:
+        k: How many neighbours each wants.
+        distinct_products: At most one item a product.
+        exclude_same_product: Without the other items of a queried item's product.
+        filter: Which items may be found.
+        max_distance: How far they may be.
+        candidates: How many are ranked again by their features; 0 for none.
+        exact: No graph, however many items there are.
+        view: How much of each item; not its vectors.
+    """
 
     k: int
     distinct_products: bool = False
-    exclude_product_ids: frozenset[str] = frozenset()
     exclude_same_product: bool = False
+    filter: Filter = EVERYTHING
+    max_distance: float | None = None
+    candidates: int = 0
+    exact: bool = False
+    view: View = View.FULL
 
 
 class Neighbor(NamedTuple):
@@ -64,22 +151,60 @@ class Neighbor(NamedTuple):
 
     item: Item
     distance: float
+    first_distance: float | None = None
 
 
 class QueryAnswer(NamedTuple):
     """The neighbours of one query, nearest first, and why they may be fewer than `k`."""
 
-    neighbors: list[Neighbor]
+    neighbors: Sequence[Neighbor]
     candidates_scanned: int
     shortfall: str
+    method: Method = Method.EXACT
 
 
 class Answer(NamedTuple):
     """The answers to the queries of one call, and the newest write they take into account."""
 
-    results: list[QueryAnswer]
+    results: Sequence[QueryAnswer]
     applied_seq: int
-    embedding_space: str
+    collection: Collection
+
+
+class RangeAnswer(NamedTuple):
+    """The nearest of the items within a distance, and how many there are."""
+
+    neighbors: Sequence[Neighbor]
+    total: int
+    applied_seq: int
+    collection: Collection
+
+
+class FullItem(NamedTuple):
+    """An item with its vectors, each of shape (dimension,); features may be missing."""
+
+    item: Item
+    vector: Matrix
+    features: Matrix | None = None
+
+
+class Page(NamedTuple):
+    """Some items in the order in which they were written, and where the next page begins.
+
+    `following` is what `list_items` takes as `after`; 0 if this page is the last.
+    """
+
+    items: Sequence[FullItem]
+    following: int
+    collection: Collection
+
+
+class Count(NamedTuple):
+    """How many items there are, of how many products."""
+
+    items: int
+    products: int
+    applied_seq: int
 
 
 class Upserted(NamedTuple):
@@ -95,3 +220,35 @@ class Deleted(NamedTuple):
 
     seq: int
     deleted: int
+
+
+class Snapshot(NamedTuple):
+    """A snapshot on disk."""
+
+    name: str
+    seq: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """How a collection is searched."""
+
+    name: str
+    items: int
+    items_in_graph: int = 0
+    deleted_rows: int = 0
+    memory_bytes: int = 0
+    recall: float | None = None
+    recall_samples: int = 0
+    search_effort: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """The service as a whole."""
+
+    backend: str
+    read_only: bool
+    applied_seq: int
+    collections: Sequence[CollectionState]

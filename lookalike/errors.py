@@ -6,16 +6,24 @@ LookalikeError
 │   ├── ImageTooLargeError              IMAGE_TOO_LARGE
 │   ├── UnknownOutputError              UNKNOWN_OUTPUT
 │   ├── DimensionMismatchError          DIMENSION_MISMATCH
-│   └── NonFiniteVectorError            NON_FINITE_VECTOR
+│   ├── NonFiniteVectorError            NON_FINITE_VECTOR
+│   ├── UnknownFilterFieldError         UNKNOWN_FILTER_FIELD
+│   ├── InvalidPageTokenError           INVALID_PAGE_TOKEN
+│   └── RequestIdReusedError            REQUEST_ID_REUSED
 ├── ItemNotFoundError                   ITEM_NOT_FOUND
 ├── CollectionNotFoundError             COLLECTION_NOT_FOUND
+├── AliasNotFoundError                  ALIAS_NOT_FOUND
 ├── CollectionExistsError               COLLECTION_EXISTS
+├── CollectionInUseError                COLLECTION_IN_USE
 ├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
 ├── ModelNotFoundError                  MODEL_NOT_FOUND
 ├── ModelRefusedError                   MODEL_REFUSED
 ├── QueueFullError                      QUEUE_FULL
 ├── DeadlineUnreachableError            DEADLINE_UNREACHABLE
 ├── StorageFullError                    STORAGE_FULL
+├── ReadOnlyError                       INDEX_READ_ONLY
+├── NotSupportedError                   NOT_SUPPORTED
+├── IndexRecoveringError                INDEX_RECOVERING
 ├── UpstreamUnavailableError            UPSTREAM_UNAVAILABLE
 ├── DrainingError                       DRAINING
 ├── StoreCorruptedError                 STORE_CORRUPTED
@@ -102,6 +110,24 @@ class NonFiniteVectorError(InvalidArgumentError):
     reason = "NON_FINITE_VECTOR"
 
 
+class UnknownFilterFieldError(InvalidArgumentError):
+    """A filter names an attribute that the collection does not index."""
+
+    reason = "UNKNOWN_FILTER_FIELD"
+
+
+class InvalidPageTokenError(InvalidArgumentError):
+    """The page token is none of ours, or belongs to another request."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+
+class RequestIdReusedError(InvalidArgumentError):
+    """A request id came before, with other content."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
 class ItemNotFoundError(LookalikeError):
     """The collection has no item of that id."""
 
@@ -116,11 +142,25 @@ class CollectionNotFoundError(LookalikeError):
     reason = "COLLECTION_NOT_FOUND"
 
 
+class AliasNotFoundError(LookalikeError):
+    """There is no alias of that name."""
+
+    code = StatusCode.NOT_FOUND
+    reason = "ALIAS_NOT_FOUND"
+
+
 class CollectionExistsError(LookalikeError):
     """The name of a new collection is taken."""
 
     code = StatusCode.ALREADY_EXISTS
     reason = "COLLECTION_EXISTS"
+
+
+class CollectionInUseError(LookalikeError):
+    """A collection cannot be deleted while an alias leads to it."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "COLLECTION_IN_USE"
 
 
 class EmbeddingSpaceMismatchError(LookalikeError):
@@ -163,6 +203,27 @@ class StorageFullError(LookalikeError):
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "STORAGE_FULL"
+
+
+class ReadOnlyError(LookalikeError):
+    """The index serves a snapshot, and takes no writes."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "INDEX_READ_ONLY"
+
+
+class NotSupportedError(LookalikeError):
+    """The index's backend cannot do this."""
+
+    code = StatusCode.UNIMPLEMENTED
+    reason = "NOT_SUPPORTED"
+
+
+class IndexRecoveringError(LookalikeError):
+    """The index has not got as far as the read asks for."""
+
+    code = StatusCode.UNAVAILABLE
+    reason = "INDEX_RECOVERING"
 
 
 class UpstreamUnavailableError(LookalikeError):
