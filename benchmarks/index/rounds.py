@@ -1,0 +1,36 @@
+"""What is measured in which order, and what becomes of it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.index import large, sizes, small, writes
+from benchmarks.index.effort import FULL, QUICK
+from benchmarks.index.photos import Photos, base_vectors
+from benchmarks.report import Figure
+
+# Under the repository, because a system's temporary files may be in memory, where a durable write
+# costs nothing.
+FOLDER = Path("var/bench")
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Returns the figures; writes var/bench/index.png."""
+    # Not at the top: the process that writes would wait for all that it needs.
+    from benchmarks.index.plot import draw
+
+    effort = QUICK if quick else FULL
+    base, what = base_vectors()
+    photos = Photos(base)
+    print(what)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    figures = []
+    for part in (small.measure, writes.measure, large.measure):
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            figures += part(effort, photos, Path(folder))
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        found, costs = sizes.measure(effort, photos, Path(folder))
+    empty_ms = next(figure.value for figure in figures if figure.name == small.EMPTY_CALL)
+    draw(costs, empty_ms, FOLDER / "index.png")
+    return figures + found
