@@ -72,6 +72,13 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_seconds(pid: int) -> float:
+    """Returns the processor time that a process has used, all of its threads together."""
+    # After the name, which is in parentheses and may have spaces, come the third field and on.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     """Returns a loopback port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as server:

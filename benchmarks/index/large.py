@@ -29,7 +29,7 @@ def measure(effort: Effort, photos: Photos, folder: Path) -> list[Figure]:
         request = messages.collection(_NAME, photos.dimension, NEVER_EXACT)
         seconds = index.fill(request, messages.batches(photos, _NAME, effort.large))
         state = index.wait_for_graph(_NAME)
-        graph = f"the service itself found {state.recall:.4f}" if state.HasField("recall") else ""
+        graph = f"graph of {state.items_in_graph / state.items:.1%} of the items"
         figures = [
             Figure(f"filled to {size}", effort.large / seconds, "items/s"),
             *_approximate(effort, photos, index, folder, graph),

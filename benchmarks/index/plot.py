@@ -60,7 +60,7 @@ def _times(axes: Axes, costs: Sequence[Cost], empty_ms: float) -> None:
 
 
 def _memory(axes: Axes, costs: Sequence[Cost]) -> None:
-    highest = _TARGET_BYTES
+    highest = float(_TARGET_BYTES)
     for approximate, name in ((False, "vectors and columns"), (True, "with a graph")):
         colour = _COLOURS[approximate]
         chosen = [cost for cost in costs if cost.approximate == approximate]
