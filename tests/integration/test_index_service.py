@@ -137,6 +137,8 @@ def test_collections_are_created_described_listed_and_deleted(stub: IndexService
         dimension=2,
         metric=pb.METRIC_SQUARED_L2,
         item_count=2,
+        exact_up_to=200_000,
+        target_recall=0.99,
     )
     assert isinstance(refusal(lambda: create(stub)), CollectionExistsError)
     deleted = stub.DeleteCollection(pb.DeleteCollectionRequest(name="listings"))
