@@ -54,12 +54,13 @@ def main(arguments: list[str]) -> None:
             run("index_service", IndexSettings, PREFIX, serve)
         case ["restore", source, directory]:
             seq = snapshot.restore(Path(source), Path(directory))
-            print(f"restored {source} to {directory}: all writes up to {seq}")
+            print(f"restored {source} to {directory}: all writes up to {seq}")  # noqa: T201
         case ["salvage", directory]:
             with exclusive(Path(directory), "DIRECTORY"):
                 done = salvage.salvage(Path(directory) / snapshot.DATABASE)
             kept = ", ".join(f"{count} {table}" for table, count in done.kept.items())
-            print(f"kept {kept}; dropped {done.dropped} items; the old store is {done.damaged}")
+            report = f"kept {kept}; dropped {done.dropped} items; the old store is {done.damaged}"
+            print(report)  # noqa: T201
         case _:
             sys.exit(__doc__)
 

@@ -125,7 +125,7 @@ def _segment(
         for name, array in blank(collection, count).arrays().items()
     }
     codes = tuple(arrays.pop(f"codes{i}") for i in range(1 + len(collection.indexed_attributes)))
-    rows = Rows(**arrays, codes=codes)  # type: ignore[arg-type]
+    rows = Rows(**arrays, codes=codes)
     if not entry["graph"]:
         dead = np.zeros(count, bool) if count else EMPTY_BITS
         return Segment(rows, count, dead, 0, entry["longest"])

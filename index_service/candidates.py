@@ -77,8 +77,9 @@ class AllRows:
 
 
 class SomeRows:
-    """The rows that a filter lets through, one by one: where they are few, gathering them costs
-    less than comparing all and dropping most.
+    """The rows that a filter lets through, one by one.
+
+    Where they are few, gathering them costs less than comparing all and dropping most.
 
     Args:
         segments: The segments.
@@ -100,9 +101,7 @@ class SomeRows:
     def nearest(self, queries: Matrix, width: int) -> Nearest:
         """See `Source.nearest`."""
         if self._vectors is None:
-            self._vectors = self._segments.take("vectors", self._rows).astype(
-                np.float32, copy=False
-            )
+            self._vectors = self._segments.vectors(self._rows)
         found = _compared(queries, self._vectors, width, self._segments, 0)
         return Nearest(self._rows[found.rows] if len(self._rows) else found.rows, found.reach)
 

@@ -32,13 +32,13 @@ class Catalog:
         return self._reads.read(read, min_seq)
 
     def list_items(
-        self, name: str, filter: Filter, size: int, after: int, view: View, min_seq: int
+        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int
     ) -> Page:
         """Returns the first items with keys above `after`."""
 
         def read(state: State) -> Page:
             live = state.find(name)
-            keys = _keys_after(live, self._reads.condition(live, filter), after, size + 1)
+            keys = _keys_after(live, self._reads.condition(live, only), after, size + 1)
             following = keys[size - 1] if len(keys) > size else 0
             keys = keys[:size]
             if view is View.VECTORS:
@@ -52,11 +52,11 @@ class Catalog:
 
         return self._reads.read(read, min_seq)
 
-    def count(self, name: str, filter: Filter, min_seq: int) -> Count:
+    def count(self, name: str, only: Filter, min_seq: int) -> Count:
         """Counts the items that the filter lets through."""
         state = self._reads.state(min_seq)
         live = state.find(name)
-        wanted = self._reads.condition(live, filter)
+        wanted = self._reads.condition(live, only)
         items = 0
         products = [np.empty(0, np.int32)]
         for part in live.segments.parts:

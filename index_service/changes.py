@@ -18,6 +18,7 @@ from index_service import state as states
 from index_service.columns import Codes, Rows, comparable
 from index_service.records import Batch, Collection, Deleted, Item, Matrix, Upserted
 from index_service.state import Live, State
+from index_service.store import Columns
 from index_service.transaction import FLOAT, Transaction
 from index_service.vectors import features_matrix, matrix
 from lookalike.errors import (
@@ -190,41 +191,34 @@ def rows_of(
     live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
 ) -> Rows:
     """Returns what memory holds of some items."""
-    keys = np.arange(first_key, first_key + len(items))
+    keys = range(first_key, first_key + len(items))
     prices = [item.price for item in items]
     codes = [_codes(live.codes[0], [item.category for item in items])]
     for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
         codes.append(_codes(known, [item.attributes.get(name) for item in items]))
-    return rows(live, keys.tolist(), products, prices, codes, vectors)
+    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
 
 
-def rows_of_columns(
-    live: Live,
-    keys: Sequence[int],
-    products: Sequence[int],
-    categories: Sequence[str],
-    prices: Sequence[float | None],
-    attributes: Sequence[str],
-    vectors: Matrix,
-) -> Rows:
+def rows_of_columns(live: Live, columns: Columns) -> Rows:
     """Returns what memory holds of some items, from how the store holds them."""
-    codes = [_codes(live.codes[0], categories)]
+    codes = [_codes(live.codes[0], columns.categories)]
     if names := live.collection.indexed_attributes:
-        parsed: list[Mapping[str, str]] = [json.loads(text) for text in attributes]
+        parsed: list[Mapping[str, str]] = [json.loads(text) for text in columns.attributes]
         for name, known in zip(names, live.codes[1:], strict=True):
             codes.append(_codes(known, [each.get(name) for each in parsed]))
-    return rows(live, keys, products, prices, codes, vectors)
+    c = columns
+    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
 
 
-def rows(
+def _rows(
     live: Live,
     keys: Sequence[int],
+    vectors: Matrix,
+    *,
     products: Sequence[int],
     prices: Sequence[float | None],
     codes: Sequence[Sequence[int]],
-    vectors: Matrix,
 ) -> Rows:
-    """Returns columns of these values."""
     return Rows(
         np.array(keys, np.int64),
         comparable(vectors, live.collection.metric),

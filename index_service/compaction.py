@@ -7,6 +7,7 @@ the end, which is quick. Knows neither the store nor who asks.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def merged(segments: Segments) -> tuple[int, int] | None:
     Segments are filled one after the other, so such are left by deletions alone.
     """
     sizes = [part.live_count for part in segments.parts]
-    for i, (one, other) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (one, other) in enumerate(pairwise(sizes)):
         if one + other <= MOST_ROWS // 2:
             return i, i + 2
     return None

@@ -58,5 +58,7 @@ def float32_error(query: Matrix, longest: float, distance: float, metric: Metric
     unit = (dimension + 4) * float(_FLOAT32.eps)
     underflow = dimension * float(_FLOAT32.tiny)
     if metric is Metric.SQUARED_L2:
-        return unit * (2 * length + math.sqrt(max(distance, 0.0))) ** 2 + underflow
-    return 4 * unit * length * longest + underflow  # 4: scaling to length 1 errs as well
+        bound = unit * (2 * length + math.sqrt(max(distance, 0.0))) ** 2
+    else:
+        bound = 4 * unit * length * longest  # 4: scaling to length 1 errs as well
+    return float(bound + underflow)

@@ -66,8 +66,11 @@ class Condition:
         return allowed
 
 
+EVERY_ROW = Condition()
+
+
 def condition(
-    filter: Filter,
+    only: Filter,
     collection: Collection,
     codes: Sequence[Codes],
     numbers_of: Callable[[Sequence[str]], Sequence[int]],
@@ -75,7 +78,7 @@ def condition(
     """Returns what a filter asks of the columns.
 
     Args:
-        filter: The filter.
+        only: The filter.
         collection: Whose.
         codes: The numbers of its categories, and of each indexed attribute's values.
         numbers_of: Returns the numbers of those products that have one.
@@ -84,17 +87,17 @@ def condition(
         UnknownFilterFieldError: It names an attribute that is not indexed.
     """
     among: list[tuple[str, tuple[int, ...]]] = []
-    if filter.categories:
-        among.append(("codes0", tuple(codes[0].known(filter.categories))))
-    for i, (key, values) in enumerate(filter.attributes):
+    if only.categories:
+        among.append(("codes0", tuple(codes[0].known(only.categories))))
+    for i, (key, values) in enumerate(only.attributes):
         if key not in collection.indexed_attributes:
             raise unknown_attribute(i, key, collection)
         number = 1 + collection.indexed_attributes.index(key)
         among.append((f"codes{number}", tuple(codes[number].known(values))))
-    if filter.product_ids:
-        among.append(("products", tuple(numbers_of(filter.product_ids))))
-    none_of = numbers_of(filter.exclude_product_ids) if filter.exclude_product_ids else ()
-    return Condition(tuple(among), tuple(none_of), filter.min_price, filter.max_price)
+    if only.product_ids:
+        among.append(("products", tuple(numbers_of(only.product_ids))))
+    none_of = numbers_of(only.exclude_product_ids) if only.exclude_product_ids else ()
+    return Condition(tuple(among), tuple(none_of), only.min_price, only.max_price)
 
 
 def unknown_attribute(number: int, key: str, collection: Collection) -> UnknownFilterFieldError:

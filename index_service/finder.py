@@ -140,9 +140,11 @@ class Finder:
             rows = np.stack([features[key] for key, _ in known]).astype(np.float32, copy=False)
             again = distances(rows, target, Metric.COSINE).tolist()
             ordered = sorted(
-                zip(again, *zip(*((f, k) for k, f in known), strict=True), strict=True)
+                (distance, first, key)
+                for distance, (key, first) in zip(again, known, strict=True)
+                if distance <= limit
             )
-            ranked.append([each for each in ordered if each[0] <= limit])
+            ranked.append(ordered)
         items = self._reads.items([key for own in ranked for *_, key in own])
         return [
             _first_products(

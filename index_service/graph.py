@@ -32,7 +32,7 @@ class Graph:
         index: FAISS's.
     """
 
-    def __init__(self, index: faiss.IndexHNSWFlat) -> None:
+    def __init__(self, index: faiss.Index) -> None:
         self._index = index
 
     def __len__(self) -> int:
@@ -51,7 +51,10 @@ class Graph:
             width: How many.
             effort: How far it looks (efSearch), at least `width`.
         """
-        parameters = faiss.SearchParametersHNSW(efSearch=max(effort, width))
+        # faiss's stubs lack it.
+        parameters = faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
+            efSearch=max(effort, width)
+        )
         _, rows = self._index.search(queries, width, params=parameters)
         found: npt.NDArray[np.int64] = rows
         return found

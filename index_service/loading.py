@@ -37,7 +37,7 @@ def load(store: Store, directory: cache.Path) -> State:
     read = 0
     for key, columns in store.columns(dimensions, since_key):
         read += len(columns.keys)
-        rows = rows_of_columns(live[key], *columns)
+        rows = rows_of_columns(live[key], columns)
         live[key] = replace(live[key], segments=live[key].segments.with_rows(rows))
     if cached:
         dead = np.array(store.deaths(since_seq), np.int64)
@@ -64,4 +64,4 @@ def _begin(
     live = {key: states.empty(key, collection) for key, collection in collections.items()}
     if cached is None:
         return live, 0, 0
-    return live | cached.live, cached.next_key, cached.seq
+    return {**live, **cached.live}, cached.next_key, cached.seq

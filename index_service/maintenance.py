@@ -67,10 +67,10 @@ class Maintenance:
         store: Store,
         finder: Finder,
         directory: Path,
+        *,
         current: Callable[[], State],
         publish: Callable[[State], None],
         writing: threading.Lock,
-        *,
         threads: int,
     ) -> None:
         self._store = store
@@ -160,11 +160,11 @@ class Maintenance:
             self._questions.pop(name, None)
             return
         shares: list[float] = []
-        for vector, wanted in questions:
+        for vector, asked in questions:
             if self._ended.is_set():
                 return
             query = Packed(vector, live.collection.embedding_space)
-            wanted = replace(wanted, view=View.IDS, exact=False)
+            wanted = replace(asked, view=View.IDS, exact=False)
             found = self._finder.find(name, query, wanted)
             if found.results[0].method is Method.EXACT:
                 continue

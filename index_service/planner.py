@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index_service.candidates import AllRows, GraphRows, SomeRows, Source
+from index_service.candidates import AllRows, GraphRows, Row, SomeRows, Source
 from index_service.filters import Condition
 from index_service.segments import Segments
 
@@ -44,13 +44,11 @@ def plan(segments: Segments, condition: Condition, *, exact: bool, effort: int) 
         if few and (exact or matching <= segments.collection.exact_up_to):
             return Plan(SomeRows(segments, _joined(allowed)), 1.0)
     share = matching / rows if matching else 1.0
-    if not exact and matching > segments.collection.exact_up_to:
-        if any(part.graph for part in segments.parts):
-            return Plan(GraphRows(segments, effort), share)
+    many = matching > segments.collection.exact_up_to
+    if many and not exact and any(part.graph for part in segments.parts):
+        return Plan(GraphRows(segments, effort), share)
     return Plan(AllRows(segments), share)
 
 
-def _joined(
-    rows: list[np.ndarray[tuple[int], np.dtype[np.int64]]],
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _joined(rows: list[Row]) -> Row:
     return np.concatenate(rows) if rows else np.empty(0, np.int64)

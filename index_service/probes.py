@@ -101,13 +101,13 @@ class _Resolver:
     def vector(self, target: Vector | str | Examples, path: str) -> Matrix:
         """Returns the vector, shape (dimension,)."""
         if isinstance(target, Vector):
-            (row,) = matrix([target], self._live.collection, [f"{path}.vector"])
-            return row
+            sent: Matrix = matrix([target], self._live.collection, [f"{path}.vector"])[0]
+            return sent
         if isinstance(target, str):
             key, number = self._row_of(self._live, target, f"{path}.item_id")
             self.keys.append(key)
             self.rows.append(number)
-            found: Matrix = self._live.segments.take("vectors", np.array([number]))[0]  # type: ignore[assignment]
+            found: Matrix = self._live.segments.vectors(np.array([number]))[0]
             return found
         positive = self._mean(target.positives, f"{path}.examples.positives")
         if not target.negatives:
@@ -124,8 +124,7 @@ class _Resolver:
     def _mean(self, examples: Sequence[Vector | str], path: str) -> Matrix:
         metric = self._live.collection.metric
         vectors = [self.vector(each, f"{path}[{i}]") for i, each in enumerate(examples)]
-        mean: Matrix = comparable(np.stack(vectors), metric).mean(axis=0, dtype=np.float32)
-        return mean
+        return _mean_of(comparable(np.stack(vectors), metric))
 
 
 def _features(
@@ -139,15 +138,18 @@ def _features(
             field="rerank",
         )
     if len(query.features):
-        (row,) = features_matrix([query.features], live.collection, [path])
-        return row
+        sent: Matrix = features_matrix([query.features], live.collection, [path])[0]
+        return sent
     known = features_of(resolver.keys)
     examples = query.target if isinstance(query.target, Examples) else None
     if not known or (examples and (examples.negatives or len(known) < len(examples.positives))):
         raise InvalidArgumentError(
-            f"{path} is missing: to rank again, send the features, or query by items that have some",
+            f"{path} is missing: to rank again, send them, or query by items that have some",
             field=path,
         )
-    unit = comparable(np.stack(list(known.values())), Metric.COSINE)
-    mean: Matrix = unit.mean(axis=0, dtype=np.float32)
+    return _mean_of(comparable(np.stack(list(known.values())), Metric.COSINE))
+
+
+def _mean_of(vectors: Matrix) -> Matrix:
+    mean: Matrix = vectors.mean(axis=0, dtype=np.float32)
     return mean

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from index_service.filters import Condition, condition
+from index_service.filters import EVERY_ROW, Condition, condition
 from index_service.item_cache import ItemCache
 from index_service.records import EVERYTHING, Filter, Item
 from index_service.state import Live, State
@@ -97,12 +97,12 @@ class Reads:
             raise OvertakenError
         return key, row
 
-    def condition(self, live: Live, filter: Filter) -> Condition:
+    def condition(self, live: Live, only: Filter) -> Condition:
         """Returns what a filter asks of the collection's columns."""
-        if filter == EVERYTHING:
-            return Condition()
+        if only == EVERYTHING:
+            return EVERY_ROW
         return condition(
-            filter,
+            only,
             live.collection,
             live.codes,
             lambda ids: self.store.product_numbers(live.key, ids),

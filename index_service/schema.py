@@ -114,7 +114,7 @@ COMMIT;
 """
 
 
-def checksum(
+def checksum(  # noqa: PLR0917 - SQLite calls it too
     id_: str,
     product: int,
     category: str,
@@ -123,7 +123,7 @@ def checksum(
     vector: bytes,
     features: bytes | None,
 ) -> int:
-    """Returns the CRC-32 of an item's row: SQLite checks its pages' structure, not their content."""
+    """Returns the CRC-32 of an item's row: SQLite checks structure, not content."""
     text = f"{id_}\0{product}\0{category}\0{price!r}\0{attributes}\0"
     value = zlib.crc32(vector, zlib.crc32(text.encode("utf-8", "surrogatepass")))
     return zlib.crc32(features, value) if features else value

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from index_service.columns import comparable
 from index_service.distances import Distances, distances, float32_error
-from index_service.filters import Condition
+from index_service.filters import EVERY_ROW, Condition
 from index_service.planner import Plan
 from index_service.records import Matrix
 from index_service.segments import Segments
@@ -50,7 +50,7 @@ class Wanted:
     """What is wanted of each probe."""
 
     k: int
-    condition: Condition = Condition()
+    condition: Condition = EVERY_ROW
     distinct_products: bool = False
     max_distance: float = math.inf
 
@@ -136,7 +136,7 @@ def _ranked(
         allowed &= wanted.condition.at(segments, rows)
     if probes.own_rows or probes.own_products:
         _leave_out(segments, probes, block, rows, allowed)
-    vectors = segments.take("vectors", rows).astype(np.float32, copy=False)
+    vectors = segments.vectors(rows)
     metric = segments.collection.metric
     queries = comparable(probes.vectors[list(block)], metric)
     found = distances(vectors, queries[:, None, :], metric)
@@ -146,7 +146,7 @@ def _ranked(
 
 def _best(segments: Segments, rows: Row, found: Distances, wanted: Wanted) -> list[Hits]:
     # Most come in order; sorting only the others is what makes large batches fast.
-    in_order = (found[:, 1:] > found[:, :-1]).all(axis=1).tolist()
+    in_order: list[bool] = np.all(found[:, 1:] > found[:, :-1], axis=1).tolist()
     columns = [rows.tolist(), found.tolist()]
     if wanted.distinct_products:
         columns.append(segments.take("products", rows).tolist())

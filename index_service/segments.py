@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from index_service.columns import Keys, Rows, appended, lengths
 from index_service.graph import Graph
-from index_service.records import Collection
+from index_service.records import Collection, Matrix
 
 MOST_ROWS = 1 << 20
 
@@ -146,6 +146,10 @@ class Segments:
             for row in part.find(np.array([key])):
                 return None if part.dead[row] else start + int(row)
         return None
+
+    def vectors(self, rows: npt.NDArray[np.int64]) -> Matrix:
+        """Returns vectors as they are compared: (..., dimension) for rows of any shape."""
+        return self.take("vectors", rows).astype(np.float32, copy=False)
 
     def take(self, column: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
         """Returns a column's values at some rows, of any shape."""

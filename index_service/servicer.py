@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from index_service import pages, replies, validation
 from index_service.backends import Backend
@@ -19,6 +19,9 @@ from lookalike.interceptors import Context
 from lookalike.streams import answer_by_id
 
 NAME = pb.DESCRIPTOR.services_by_name["IndexService"].full_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Items or queries of a message from which on a thread is worth its while.
 _MANY = 16
@@ -136,7 +139,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def CountItems(
         self, request: pb.CountItemsRequest, context: Context
     ) -> pb.CountItemsResponse:
-        wanted = validation.filter(request.filter)
+        wanted = validation.only(request.filter)
         count = await self._backend.count_items(request.collection, wanted, request.min_seq)
         return pb.CountItemsResponse(
             items=count.items, products=count.products, applied_seq=count.applied_seq
@@ -209,8 +212,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
             size // _NEIGHBORS_A_QUERY, replies.found, answer, wanted.view, request.columns
         )
 
-    async def _built(self, size: int, function: Callable[..., Any], *args: Any) -> Any:
+    async def _built(
+        self, size: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         """Returns what the function makes, in a thread if it is of a certain size."""
         if size < _MANY:
-            return function(*args)
-        return await self._conversions.run(function, *args)
+            return function(*args, **kwargs)
+        return await self._conversions.run(function, *args, **kwargs)

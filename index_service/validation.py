@@ -59,7 +59,7 @@ METRICS = {
     pb.METRIC_COSINE: Metric.COSINE,
     pb.METRIC_INNER_PRODUCT: Metric.INNER_PRODUCT,
 }
-_VIEWS = {
+_VIEWS: dict[int, View] = {
     pb.ITEM_VIEW_UNSPECIFIED: View.FULL,
     pb.ITEM_VIEW_IDS: View.IDS,
     pb.ITEM_VIEW_FULL: View.FULL,
@@ -140,10 +140,10 @@ def item_id(request: pb.GetItemRequest) -> str:
 def page(request: pb.ListItemsRequest) -> tuple[Filter, int, View]:
     """Returns which items to list, how many, and how much of each."""
     checks.in_range(request.page_size, 0, _MAX_PAGE, "page_size")
-    return filter(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
+    return only(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
 
 
-def filter(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
+def only(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
     """Returns a filter; `more_excluded` products are left out as well."""
     if not sent.ByteSize() and not more_excluded:
         return Filter()
@@ -183,7 +183,7 @@ def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
         k=request.k,
         distinct_products=request.distinct_products,
         exclude_same_product=request.exclude_same_product,
-        filter=filter(request.filter, request.exclude_product_ids),
+        filter=only(request.filter, request.exclude_product_ids),
         max_distance=None if farthest is None else checks.finite(farthest, "max_distance"),
         candidates=_candidates(request) if request.HasField("rerank") else 0,
         exact=request.exact,
@@ -197,7 +197,7 @@ def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
     return _query(request.query, "query"), Search(
         k=request.limit or _DEFAULT_RANGE,
         distinct_products=request.distinct_products,
-        filter=filter(request.filter),
+        filter=only(request.filter),
         max_distance=checks.finite(request.max_distance, "max_distance"),
         view=neighbor_view(request.view),
     )
@@ -215,7 +215,7 @@ def neighbor_view(sent: int) -> View:
 
 
 def _view(sent: int) -> View:
-    if (view := _VIEWS.get(sent)) is None:  # type: ignore[call-overload]
+    if (view := _VIEWS.get(sent)) is None:
         raise InvalidArgumentError(f"view is {sent}, which is no known view", field="view")
     return view
 

@@ -19,7 +19,7 @@ from lookalike.errors import DrainingError, LookalikeError, QueueFullError
 
 R = TypeVar("R")
 
-# Operations in a commit: beyond, what a sync costs each is nothing, and the first wait for the last.
+# Operations in a commit: beyond, a sync costs each next to nothing, and the first waits long.
 _MOST_TOGETHER = 256
 # About the time in which a busy writer takes what waits.
 _RETRY_AFTER_MS = 100
@@ -40,23 +40,23 @@ class Writer:
         store: The store of record.
         current: Returns what readers see.
         publish: Makes them see another state.
-        lock: Held from reading the state to publishing the next.
+        writing: Held from reading the state to publishing the next.
         waiting: How many operations may wait.
     """
 
     def __init__(
         self,
         store: Store,
+        *,
         current: Callable[[], State],
         publish: Callable[[State], None],
-        lock: threading.Lock,
-        *,
+        writing: threading.Lock,
         waiting: int,
     ) -> None:
         self._store = store
         self._current = current
         self._publish = publish
-        self._lock = lock
+        self._writing = writing
         self._most = waiting
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
@@ -109,7 +109,7 @@ class Writer:
         """Commits a group; if that fails, each alone, so that only those at fault fail."""
         outcomes: list[tuple[_Waiting, Any]] = []
         try:
-            with self._lock:
+            with self._writing:
                 with self._store.transaction() as write:
                     state = self._current()
                     for waiting in group:

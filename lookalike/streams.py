@@ -1,7 +1,6 @@
 """Answers the requests of a bidirectional stream, several at a time.
 
-Knows no message type; `answer_by_id` knows those alone that have an `id`, and either a `response` or
-an `error`.
+Knows no message type, but in `answer_by_id` that there are an `id`, a `response` and an `error`.
 """
 
 from __future__ import annotations

@@ -94,19 +94,19 @@ class Backend(Protocol):
         ...
 
     async def list_items(
-        self, name: str, filter: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int = 0
     ) -> Page:
-        """Returns at most `size` items that come after `after`, which is 0 or a `Page.following`."""
+        """Returns at most `size` items that come after `after`: 0, or a `Page.following`."""
         ...
 
-    async def count_items(self, name: str, filter: Filter, min_seq: int = 0) -> Count:
+    async def count_items(self, name: str, only: Filter, min_seq: int = 0) -> Count:
         """Counts the items that the filter lets through."""
         ...
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
-        """Finds the neighbours of each query; raises ItemNotFoundError for a query by such an id."""
+        """Finds the neighbours of each query; raises ItemNotFoundError for one by such an id."""
         ...
 
     async def search_range(

@@ -89,22 +89,30 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
                 store,
                 finder,
                 directory / snapshot.CACHE,
-                published.current,
-                published.publish,
-                published.writing,
+                current=published.current,
+                publish=published.publish,
+                writing=published.writing,
                 threads=threads,
             )
             stack.enter_context(maintenance)
             writer = stack.enter_context(
                 Writer(
                     store,
-                    published.current,
-                    published.publish,
-                    published.writing,
+                    current=published.current,
+                    publish=published.publish,
+                    writing=published.writing,
                     waiting=settings.max_waiting_writes,
                 )
             )
-        yield NativeBackend(settings, store, reads, finder, pool, writer, maintenance)
+        yield NativeBackend(
+            settings=settings,
+            store=store,
+            reads=reads,
+            finder=finder,
+            pool=pool,
+            writer=writer,
+            maintenance=maintenance,
+        )
 
 
 class NativeBackend:
@@ -112,6 +120,7 @@ class NativeBackend:
 
     def __init__(
         self,
+        *,
         settings: IndexSettings,
         store: Store,
         reads: Reads,
@@ -181,13 +190,15 @@ class NativeBackend:
         return await self._pool.run(self._catalog.item, name, item_id, min_seq)
 
     async def list_items(
-        self, name: str, filter: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int = 0
     ) -> Page:
         listed = self._catalog.list_items
-        return await self._pool.run(listed, name, filter, size, after, view, min_seq)
+        return await self._pool.run(
+            listed, name, only, size=size, after=after, view=view, min_seq=min_seq
+        )
 
-    async def count_items(self, name: str, filter: Filter, min_seq: int = 0) -> Count:
-        return await self._pool.run(self._catalog.count, name, filter, min_seq)
+    async def count_items(self, name: str, only: Filter, min_seq: int = 0) -> Count:
+        return await self._pool.run(self._catalog.count, name, only, min_seq)
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
