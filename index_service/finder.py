@@ -20,7 +20,6 @@ from index_service.records import (
     Method,
     Metric,
     Neighbor,
-    Packed,
     Queries,
     Query,
     QueryAnswer,
@@ -36,7 +35,7 @@ _QUICK_ROWS = 50_000
 
 
 class Finder:
-    """Answers searches; blocking, but for `find_quickly`."""
+    """Answers searches; blocking, but for `is_quick` and `find_in_memory`."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
@@ -51,21 +50,21 @@ class Finder:
 
         return self._reads.read(read, min_seq)
 
-    def find_quickly(
-        self, name: str, queries: Queries, wanted: Search, min_seq: int
-    ) -> Answer | None:
-        """Does the same if memory holds all of it and it takes well under a millisecond."""
-        state = self._reads.state(min_seq)
-        live = state.find(name)
-        count = len(queries.values) if isinstance(queries, Packed) else len(queries)
-        if count * max(1000, live.segments.row_count) > _QUICK_ROWS:
-            return None
+    def is_quick(self, name: str, queries: Sequence[Query], wanted: Search) -> bool:
+        """Returns whether memory probably has the answer, and well under a millisecond later."""
         if wanted.candidates or wanted.filter != EVERYTHING:
-            return None
-        if isinstance(queries, Packed) or not all(isinstance(q.target, Vector) for q in queries):
-            return None
+            return False
+        rows = self._reads.state().find(name).segments.row_count
+        plain = all(isinstance(query.target, Vector) for query in queries)
+        return plain and len(queries) * max(1000, rows) <= _QUICK_ROWS
+
+    def find_in_memory(
+        self, name: str, queries: Queries, wanted: Search, min_seq: int = 0
+    ) -> Answer | None:
+        """Finds neighbours without blocking; None if memory has not all of their items."""
+        state = self._reads.state(min_seq)
         try:
-            return self._find(state, live, queries, wanted, 0, from_memory=True)
+            return self._find(state, state.find(name), queries, wanted, 0, from_memory=True)
         except OvertakenError:
             return None
 

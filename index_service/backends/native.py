@@ -14,6 +14,7 @@ from index_service.catalog import Catalog
 from index_service.changes import Operation
 from index_service.config import IndexSettings
 from index_service.finder import Finder
+from index_service.gathering import Gathering
 from index_service.item_cache import ItemCache
 from index_service.maintenance import Maintenance
 from index_service.reads import Reads
@@ -134,6 +135,7 @@ class NativeBackend:
         self._reads = reads
         self._catalog = Catalog(reads)
         self._finder = finder
+        self._gathering = Gathering(finder.find_in_memory)
         self._pool = pool
         self._writer = writer
         self._maintenance = maintenance
@@ -203,7 +205,9 @@ class NativeBackend:
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
-        answer = self._finder.find_quickly(name, queries, search, min_seq)
+        answer = None
+        if not isinstance(queries, Packed) and self._finder.is_quick(name, queries, search):
+            answer = await self._gathering.find(name, queries, search, min_seq)
         if answer is None:
             answer = await self._pool.run(self._finder.find, name, queries, search, min_seq)
         if self._maintenance and answer.results[0].method is Method.APPROXIMATE:
