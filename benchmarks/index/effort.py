@@ -18,6 +18,7 @@ class Effort:
         singles: Of one item.
         ingest: Batches of 1,000 while queries are asked.
         large: Items of the large collection.
+        restarts: Of the service with it.
         recall: Queries whose answers are compared with exact ones.
         sizes: Items of each collection of the plot.
         huge: Items of the collection whose memory is measured; 0 for none.
@@ -32,6 +33,7 @@ class Effort:
     singles: int
     ingest: int
     large: int
+    restarts: int
     recall: int
     sizes: tuple[int, ...]
     huge: int
@@ -47,6 +49,7 @@ FULL = Effort(
     singles=8000,
     ingest=300,
     large=1_000_000,
+    restarts=3,
     recall=5000,
     sizes=(10_000, 100_000, 1_000_000),
     huge=10_000_000,
@@ -61,7 +64,8 @@ QUICK = Effort(
     singles=400,
     ingest=30,
     large=100_000,
-    recall=1000,
+    restarts=1,
+    recall=300,
     sizes=(10_000, 100_000),
     huge=0,
     install=False,

@@ -21,7 +21,7 @@ from lookalike.local_stack import ServiceProcess
 _START_S = 900
 _GRAPH_S = 3600
 _POLL_S = 0.005
-_IDLE_S = 2.0
+_IDLE_S = 1.0
 
 
 class IndexProcess:

@@ -50,7 +50,7 @@ def during(
     Returns:
         p99 alone and while writing, in milliseconds, and items written a second.
     """
-    requests = [messages.query(asked, vector) for vector in photos.queries(BLOCK)]
+    requests = [messages.query(asked, vector) for vector in photos.queries(effort.calls)]
     with (
         lone_caller(index.address) as stub,
         Ingest(index.address, written, photos, first, effort.ingest) as ingest,
@@ -59,7 +59,8 @@ def during(
         def ask(number: int) -> None:
             stub.FindNeighbors(requests[number % len(requests)])
 
-        ask(0)  # connects
+        for number in range(len(requests)):  # connects, and reads from the disk what is asked for
+            ask(number)
         # About as long as the writing takes, at the rate that it is to reach.
         until = time.perf_counter() + max(1.0, effort.ingest * BLOCK / 30_000)
         idle = paced(ask, ASKED, lambda: time.perf_counter() < until)
