@@ -74,9 +74,22 @@ def resident_bytes(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """Returns the processor time that a process has used, all of its threads together."""
-    # After the name, which is in parentheses and may have spaces, come the third field and on.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(Path(f"/proc/{pid}/stat"))
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wants_to_run(pid: int) -> bool:
+    """Returns whether one of a process's threads runs, or waits for a processor or a disk."""
+    stats = Path(f"/proc/{pid}/task").glob("*/stat")
+    return any(_stat(stat)[0] in {"R", "D"} for stat in stats)
+
+
+def _stat(file: Path) -> list[str]:
+    """Returns the fields after the name, which has parentheses and maybe spaces: state first."""
+    try:
+        return file.read_text().rpartition(")")[2].split()
+    except FileNotFoundError:  # the thread has ended
+        return ["X"]
 
 
 def free_port() -> int:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import HttpProcess, cpu_seconds, free_port, resident_bytes
+from benchmarks.processes import HttpProcess, cpu_seconds, free_port, resident_bytes, wants_to_run
 
 
 def test_processor_time_grows_with_work() -> None:
@@ -16,6 +17,22 @@ def test_processor_time_grows_with_work() -> None:
     while time.process_time() < until:
         pass
     assert 0.1 < cpu_seconds(os.getpid()) - start < 10
+
+
+def test_running_process_wants_to_run_and_a_waiting_one_does_not() -> None:
+    assert wants_to_run(os.getpid())
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        deadline = time.monotonic() + 10
+        while wants_to_run(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not wants_to_run(process.pid)
+        process.communicate(b"\n")
 
 
 def test_resident_memory_is_in_bytes() -> None:
