@@ -57,8 +57,8 @@ FULL = Effort(
 )
 QUICK = Effort(
     rounds=3,
-    calls=50,
-    many_calls=300,
+    calls=40,
+    many_calls=200,
     batched_calls=8,
     batches=30,
     singles=400,
@@ -66,7 +66,7 @@ QUICK = Effort(
     large=100_000,
     restarts=1,
     recall=300,
-    sizes=(10_000, 100_000),
+    sizes=(10_000, 30_000),
     huge=0,
     install=False,
 )
