@@ -116,7 +116,7 @@ def _flat_rate(flat: faiss.IndexFlatL2, vectors: Matrix, calls: int) -> float:
 
 
 def _tuned_rate(flat: faiss.IndexFlatL2, vectors: Matrix, calls: int) -> float:
-    """The same by matrix products, as FAISS did before 1.15 for 20 queries and more at a time.
+    """The same by matrix products for 20 queries and more at a time, which FAISS 1.15 is not set to.
 
     In one thread: those of a product wait for each other, and spin meanwhile.
     """
