@@ -166,5 +166,3 @@ def test_saved_graph_finds_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, again)
 
 
-def test_nothing_asked_is_every_row() -> None:
-    assert EVERY_ROW.lets_all_through
