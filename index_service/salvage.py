@@ -96,10 +96,9 @@ def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[
             rows = db.execute(
                 f"SELECT * FROM {table} WHERE {order} >= ? AND {order} < ?", (start, stop)
             ).fetchall()
-            misses = 0 if rows else misses + 1
         except sqlite3.DatabaseError:
             rows = list(_one_by_one(db, table, order, range(start, stop)))
-            misses = 0
+        misses = 0 if rows else misses + 1
         yield from rows
         if last is None and misses > 1000:
             return
