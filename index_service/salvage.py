@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index_service import schema
+from index_service.snapshot import CACHE
 from index_service.store import Store
 from lookalike.errors import StartupError
 
@@ -78,6 +80,8 @@ def salvage(path: Path) -> Salvaged:
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
+    # The cache knows the items that were dropped; it is made again from the store.
+    shutil.rmtree(path.parent / CACHE, ignore_errors=True)
     new.rename(path)
     return Salvaged(kept, dropped, aside)
 
