@@ -6,6 +6,7 @@ One thread, which takes the writer's lock only to publish what it has made.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -30,6 +31,7 @@ from lookalike.errors import LookalikeError
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
+_NICENESS = 10
 # Writes after which the cache is written again, and the least time between two.
 _CACHE_AFTER_ROWS = 200_000
 _CACHE_INTERVAL_S = 60.0
@@ -192,6 +194,8 @@ class Maintenance:
             self._change(name, lambda live: replace(live, effort=effort))
 
     def _work(self) -> None:
+        # Whoever waits for an answer goes first; threads that build graphs inherit this.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._ended.is_set():
             try:
                 if self.step():
@@ -260,7 +264,7 @@ def _rows(state: State) -> int:
 
 def _share(found: Answer, true: Answer) -> float:
     (found_result,), (true_result,) = found.results, true.results
-    ids = {neighbor.item.id for neighbor in true_result.neighbors}
+    ids = {item.id for item in true_result.neighbors.items}
     if not ids:
         return 1.0
-    return len(ids & {neighbor.item.id for neighbor in found_result.neighbors}) / len(ids)
+    return len(ids & {item.id for item in found_result.neighbors.items}) / len(ids)
