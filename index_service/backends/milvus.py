@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-
 from index_service.backends import milvus_schema as schema
 from index_service.backends.milvus_connection import (
     MAX_ROWS,
@@ -21,13 +20,13 @@ from index_service.backends.milvus_connection import (
 )
 from index_service.backends.milvus_expressions import ID, PRODUCT_ID, matching, one_of
 from index_service.backends.milvus_listing import MilvusListing
+from index_service.backends.milvus_names import MilvusNames
 from index_service.backends.milvus_probes import probes
 from index_service.backends.milvus_search import MilvusSearch
 from index_service.records import (
     Answer,
     Batch,
     Collection,
-    CollectionState,
     Count,
     Deleted,
     Filter,
@@ -45,10 +44,6 @@ from index_service.records import (
 from index_service.vectors import features_matrix, matrix
 from index_service.workers import Workers
 from lookalike.errors import (
-    AliasNotFoundError,
-    CollectionExistsError,
-    CollectionInUseError,
-    CollectionNotFoundError,
     ItemNotFoundError,
     NotSupportedError,
 )
@@ -66,6 +61,7 @@ class MilvusBackend:
     def __init__(self, settings: MilvusSettings) -> None:
         self._settings = settings
         self._milvus = MilvusConnection(settings)
+        self._names = MilvusNames(self._milvus)
         self._positions = schema.Positions()
         self._reads = Workers("reads", threads=settings.threads, waiting=settings.waiting)
         self._writes = Workers("writes", threads=1, waiting=settings.waiting)
@@ -91,90 +87,33 @@ class MilvusBackend:
 
     async def create_collection(self, collection: Collection) -> None:
         """See `Backend`."""
-        await self._writes.run(self._create_collection, collection)
-
-    def _create_collection(self, collection: Collection) -> None:
-        if (taken := self._milvus.find(collection.name)) is not None:
-            kind = "collection" if taken.collection.name == collection.name else "alias"
-            raise CollectionExistsError(
-                f"there is already a {kind} '{collection.name}'",
-                resource=("collection", collection.name),
-            )
-        self._milvus.create(collection)
+        await self._writes.run(self._names.create, collection)
 
     async def collection(self, name: str) -> tuple[Collection, int]:
         """See `Backend`."""
-        return await self._reads.run(self._collection, name)
-
-    def _collection(self, name: str) -> tuple[Collection, int]:
-        kept = self._milvus.kept(name)
-        return kept.collection, self._milvus.count(kept, "", self._milvus.read_point())
+        return await self._reads.run(self._names.collection, name)
 
     async def collections(self) -> Sequence[tuple[Collection, int]]:
         """See `Backend`."""
-        return await self._reads.run(self._collections)
-
-    def _collections(self) -> Sequence[tuple[Collection, int]]:
-        point = self._milvus.read_point()
-        return [(kept.collection, self._milvus.count(kept, "", point)) for kept in self._all()]
+        return await self._reads.run(self._names.collections)
 
     async def delete_collection(self, name: str) -> int:
         """See `Backend`."""
-        return await self._writes.run(self._delete_collection, name)
-
-    def _delete_collection(self, name: str) -> int:
-        kept = self._milvus.kept(name)
-        if kept.collection.name != name:
-            raise CollectionNotFoundError(
-                f"'{name}' is an alias; name the collection itself", resource=("collection", name)
-            )
-        if kept.aliases:
-            raise CollectionInUseError(
-                f"alias '{kept.aliases[0]}' leads to collection '{name}'; set or delete it first",
-                metadata={"alias": kept.aliases[0]},
-            )
-        number = self._milvus.count(kept, "", self._milvus.read_point())
-        self._milvus.drop(kept)
-        return number
-
-    def _all(self) -> list[Kept]:
-        found = [self._milvus.find(name) for name in self._milvus.names()]
-        return sorted((k for k in found if k is not None), key=lambda kept: kept.collection.name)
+        return await self._writes.run(self._names.delete, name)
 
     # -- aliases ----------------------------------------------------------------------------------
 
     async def set_alias(self, name: str, collection: str) -> tuple[str, int]:
         """See `Backend`."""
-        return await self._writes.run(self._set_alias, name, collection)
-
-    def _set_alias(self, name: str, collection: str) -> tuple[str, int]:
-        before = self._milvus.find(name)
-        if before is not None and before.collection.name == name:
-            raise CollectionExistsError(
-                f"'{name}' is a collection; an alias needs a name of its own",
-                resource=("collection", name),
-            )
-        kept = self._milvus.kept(collection)
-        self._milvus.set_alias(name, kept, exists=before is not None)
-        previous = before.collection.name if before is not None else ""
-        return previous, self._milvus.written(self._milvus.now())
+        return await self._writes.run(self._names.set_alias, name, collection)
 
     async def delete_alias(self, name: str) -> int:
         """See `Backend`."""
-        return await self._writes.run(self._delete_alias, name)
-
-    def _delete_alias(self, name: str) -> int:
-        before = self._milvus.find(name)
-        if before is None or before.collection.name == name:
-            raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
-        self._milvus.drop_alias(name)
-        return self._milvus.written(self._milvus.now())
+        return await self._writes.run(self._names.delete_alias, name)
 
     async def aliases(self) -> Mapping[str, str]:
         """See `Backend`."""
-        return await self._reads.run(
-            lambda: {alias: k.collection.name for k in self._all() for alias in k.aliases}
-        )
+        return await self._reads.run(self._names.aliases)
 
     # -- writes -----------------------------------------------------------------------------------
 
@@ -266,21 +205,33 @@ class MilvusBackend:
         return found
 
     async def list_items(
-        self, name: str, filter: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self,
+        name: str,
+        filter: Filter,  # noqa: A002  the protocol's word
+        *,
+        size: int,
+        after: int,
+        view: View,
+        min_seq: int = 0,
     ) -> Page:
         """See `Backend`."""
         return await self._reads.run(
             lambda: self._listing(name, filter, min_seq).page(size, after, view)
         )
 
-    async def count_items(self, name: str, filter: Filter, min_seq: int = 0) -> Count:
+    async def count_items(
+        self,
+        name: str,
+        filter: Filter,  # noqa: A002  the protocol's word
+        min_seq: int = 0,
+    ) -> Count:
         """See `Backend`."""
         return await self._reads.run(lambda: self._listing(name, filter, min_seq).count())
 
-    def _listing(self, name: str, filter: Filter, min_seq: int) -> MilvusListing:
+    def _listing(self, name: str, wanted: Filter, min_seq: int) -> MilvusListing:
         kept = self._milvus.kept(name)
         point = self._milvus.read_point(min_seq)
-        return MilvusListing(self._milvus, kept, point, matching(filter, kept.collection))
+        return MilvusListing(self._milvus, kept, point, matching(wanted, kept.collection))
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
@@ -329,20 +280,7 @@ class MilvusBackend:
 
     async def state(self) -> IndexState:
         """See `Backend`."""
-        return await self._reads.run(self._state)
-
-    def _state(self) -> IndexState:
-        point = self._milvus.read_point()
-        states = [
-            CollectionState(
-                kept.collection.name,
-                items=self._milvus.count(kept, "", point),
-                items_in_graph=self._milvus.rows_in_graph(kept),
-                search_effort=0 if kept.exact else self._settings.search_effort,
-            )
-            for kept in self._all()
-        ]
-        return IndexState("milvus", read_only=False, applied_seq=point, collections=states)
+        return await self._reads.run(self._names.state)
 
 
 def _refuse_request_id(request_id: str) -> None:

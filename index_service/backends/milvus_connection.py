@@ -1,4 +1,4 @@
-"""Calls Milvus: time limits, what a read must have seen, and Milvus's errors as ours.
+"""Calls Milvus: time limits, and what a read must have seen.
 
 Knows neither what the rows mean nor what is searched for.
 """
@@ -15,20 +15,10 @@ from typing import Any
 from pymilvus import MilvusClient
 
 from index_service.backends import milvus_schema as schema
+from index_service.backends.milvus_errors import NotLoadedError, ours
 from index_service.backends.milvus_expressions import ID
 from index_service.records import Collection, Matrix
-from lookalike.errors import (
-    CollectionNotFoundError,
-    IndexRecoveringError,
-    InternalError,
-    LookalikeError,
-    NotSupportedError,
-    QueueFullError,
-    StorageFullError,
-    UpstreamUnavailableError,
-)
-
-_log = logging.getLogger(__name__)
+from lookalike.errors import CollectionNotFoundError, IndexRecoveringError, NotSupportedError
 
 MAX_ROWS = 16_384
 """What one query or search of Milvus returns at most."""
@@ -37,12 +27,6 @@ MAX_ROWS = 16_384
 _TIME_BITS = 18
 _RETRY_AFTER_MS = 1_000
 _HNSW = {"M": 16, "efConstruction": 200}
-_NOT_FOUND = 100
-_NOT_LOADED = 101
-_NO_CONNECTION = 2
-_UNAVAILABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
-_RATE_LIMIT = 8
-_DENIED = 9  # writes are off: disk or memory over the quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +76,6 @@ class Kept:
     def exact(self) -> bool:
         """Whether every search compares all candidates."""
         return self.index == "FLAT"
-
-
-class NotLoadedError(LookalikeError):
-    """Milvus has a collection on disk, not in memory. Never leaves this package."""
 
 
 class MilvusConnection:
@@ -178,6 +158,7 @@ class MilvusConnection:
         vectors: Matrix,
         condition: str,
         fields: Sequence[str],
+        *,
         point: int,
         limit: int,
         bounds: Mapping[str, float] | None = None,
@@ -308,7 +289,7 @@ class MilvusConnection:
         try:
             return getattr(target, method)(*args, timeout=self.settings.timeout_s, **kwargs)
         except Exception as error:
-            raise self._ours(error, method) from error
+            raise ours(error, method, self.settings.timeout_s) from error
 
     def _client(self) -> Any:
         with self._connecting:
@@ -323,46 +304,8 @@ class MilvusConnection:
                         timeout=self.settings.timeout_s,
                     )
                 except Exception as error:
-                    raise self._ours(error, "connect") from error
+                    raise ours(error, "connect", self.settings.timeout_s) from error
             return self._connected
-
-    def _ours(self, error: Exception, method: str) -> LookalikeError:
-        code, status, text = _told(error)
-        known: LookalikeError | None = None
-        if code == _NOT_FOUND or "can't find collection" in text:
-            known = CollectionNotFoundError("there is no such collection any more")
-        elif code == _NOT_LOADED or "not loaded" in text:
-            known = NotLoadedError(text)
-        elif status == "UNIMPLEMENTED" or "Received UNIMPLEMENTED" in text:
-            known = NotSupportedError(f"this release of Milvus has no {method}")
-        elif code == _RATE_LIMIT or status == "RESOURCE_EXHAUSTED":
-            known = QueueFullError(
-                "Milvus takes no more for now: its rate limit is reached",
-                retry_after_ms=_RETRY_AFTER_MS,
-            )
-        elif code == _DENIED:
-            known = StorageFullError("Milvus refuses writes: its disk or memory quota is used up")
-        elif code == _NO_CONNECTION or status in _UNAVAILABLE or "Retry timeout" in text:
-            known = UpstreamUnavailableError(
-                f"Milvus did not answer {method} within {self.settings.timeout_s:g} s "
-                "(LOOKALIKE_INDEX_MILVUS_TIMEOUT_S)",
-                retry_after_ms=_RETRY_AFTER_MS,
-            )
-        if known is None:
-            _log.error("Milvus refused %s: %s", method, error)
-            known = InternalError(f"Milvus refused {method}")
-        return known
-
-
-def _told(error: Exception) -> tuple[int, str, str]:
-    """Returns Milvus's code, gRPC's status, and the message of an error that pymilvus raised.
-
-    The status comes alone or in the place of the code.
-    """
-    code: Any = getattr(error, "code", None)
-    code = code() if callable(code) else code
-    text = str(getattr(error, "message", "") or error)
-    return (code if isinstance(code, int) else -1), str(getattr(code, "name", "")), text
 
 
 def _seen(point: int) -> dict[str, Any]:

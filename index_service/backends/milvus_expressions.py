@@ -47,28 +47,28 @@ def attribute_field(position: int) -> str:
 
 
 def attribute_value(value: str | None) -> str:
-    """Returns what such a field holds: it is never null, and an empty value is not a missing one."""
+    """Returns what such a field holds: never null, and for no value something else than for ""."""
     return "" if value is None else f"={value}"
 
 
-def matching(filter: Filter, collection: Collection) -> str:
+def matching(wanted: Filter, collection: Collection) -> str:
     """Returns the condition that an item passes the filter; empty if every one does.
 
     Raises:
         UnknownFilterFieldError: It names an attribute that the collection does not index.
     """
     conditions = []
-    if filter.categories:
-        conditions.append(one_of(CATEGORY, filter.categories))
-    if filter.product_ids:
-        conditions.append(one_of(PRODUCT_ID, filter.product_ids))
-    conditions.append(none_of(PRODUCT_ID, filter.exclude_product_ids))
-    if filter.min_price is not None or filter.max_price is not None:
+    if wanted.categories:
+        conditions.append(one_of(CATEGORY, wanted.categories))
+    if wanted.product_ids:
+        conditions.append(one_of(PRODUCT_ID, wanted.product_ids))
+    conditions.append(none_of(PRODUCT_ID, wanted.exclude_product_ids))
+    if wanted.min_price is not None or wanted.max_price is not None:
         # An item without a price has -1, so one of the bounds must be 0 at least.
-        conditions.append(f"{PRICE} >= {max(filter.min_price or 0.0, 0.0)!r}")
-    if filter.max_price is not None:
-        conditions.append(f"{PRICE} <= {filter.max_price!r}")
-    for i, (key, values) in enumerate(filter.attributes):
+        conditions.append(f"{PRICE} >= {max(wanted.min_price or 0.0, 0.0)!r}")
+    if wanted.max_price is not None:
+        conditions.append(f"{PRICE} <= {wanted.max_price!r}")
+    for i, (key, values) in enumerate(wanted.attributes):
         if key not in collection.indexed_attributes:
             known = ", ".join(collection.indexed_attributes) or "none"
             raise UnknownFilterFieldError(

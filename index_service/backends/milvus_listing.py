@@ -55,7 +55,7 @@ class MilvusListing:
         found = self._rows(ids, fields)
         # One that was deleted in between is not there any more.
         return Page(
-            [schema.full_item_of(found[id]) for id in ids if id in found], following, collection
+            [schema.full_item_of(found[key]) for key in ids if key in found], following, collection
         )
 
     def count(self) -> Count:

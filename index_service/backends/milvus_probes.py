@@ -68,14 +68,14 @@ def probes(
         if search.candidates:
             raise _no_features("packed_vectors")
         return [Probe(vector) for vector in packed_matrix(queries, collection)]
-    named = {id: field for id, field in _items(queries)}
+    named = dict(_items(queries))
     rows = read(list(named)) if named else {}
-    for id, field in named.items():
-        if id not in rows:
+    for item_id, field in named.items():
+        if item_id not in rows:
             raise ItemNotFoundError(
-                f"collection '{collection.name}' has no item '{id}'",
+                f"collection '{collection.name}' has no item '{item_id}'",
                 field=field,
-                resource=("item", id),
+                resource=("item", item_id),
             )
     resolved = _Resolved(collection, rows)
     found = [resolved.probe(query, f"queries[{i}]", search) for i, query in enumerate(queries)]
@@ -129,7 +129,7 @@ class _Resolved:
                 f"{path}.examples cancel out: there is no direction to look in",
                 field=f"{path}.examples",
             )
-        names = [example for example in (*target.positives, *target.negatives)]
+        names = (*target.positives, *target.negatives)
         ids = frozenset(name for name in names if isinstance(name, str))
         if features is None and all(isinstance(name, str) for name in names):
             features = self._features(target)
@@ -138,7 +138,7 @@ class _Resolved:
     def _vector(self, example: Example, path: str) -> Matrix:
         if isinstance(example, str):
             return schema.vector_of(self._rows[example])
-        (vector,) = matrix([example], self._collection, [f"{path}.vector"])
+        vector: Matrix = matrix([example], self._collection, [f"{path}.vector"])[0]
         return vector
 
     def _features(self, target: Examples) -> Matrix | None:

@@ -193,12 +193,12 @@ class MilvusSearch:
             )
         assert self._search.max_distance is not None
         total, products, best = 0, dict[str, tuple[float, str]](), list[tuple[float, str]]()
-        for id, product, distance in self._all_within(probe, self._search.max_distance):
+        for item_id, product, distance in self._all_within(probe, self._search.max_distance):
             if self._distinct:
-                products[product] = min((distance, id), products.get(product, (np.inf, "")))
+                products[product] = min((distance, item_id), products.get(product, (np.inf, "")))
             else:
                 total += 1
-                best.append((distance, id))
+                best.append((distance, item_id))
                 if len(best) > 2 * MAX_ROWS:
                     best = heapq.nsmallest(self._search.k, best)
         if self._distinct:
@@ -206,12 +206,14 @@ class MilvusSearch:
         nearest = heapq.nsmallest(self._search.k, best)
         fields = [name for name in self._fields if name != schema.VECTOR]
         rows = {}
-        for part in _parts([id for _, id in nearest], self._searches_at_once(1)):
+        for part in _parts([key for _, key in nearest], self._searches_at_once(1)):
             found = self._milvus.query(self._kept, one_of(ID, part), fields, self._point)
             rows.update({row[ID]: row for row in found})
         # One that was deleted in between is not there any more.
         return [
-            Neighbor(schema.item_of(rows[id]), distance) for distance, id in nearest if id in rows
+            Neighbor(schema.item_of(rows[key]), distance)
+            for distance, key in nearest
+            if key in rows
         ], total
 
     def _all_within(self, probe: Probe, within: float) -> Iterator[tuple[str, str, float]]:
@@ -257,7 +259,13 @@ class MilvusSearch:
         bounds: dict[str, float] | None = None,
     ) -> list[list[dict[str, Any]]]:
         return self._milvus.search(
-            self._kept, vectors, condition, fields or self._fields, self._point, limit, bounds
+            self._kept,
+            vectors,
+            condition,
+            fields or self._fields,
+            point=self._point,
+            limit=limit,
+            bounds=bounds,
         )
 
     def _searches_at_once(self, width: int) -> int:

@@ -9,10 +9,10 @@ import numpy as np
 from index_service.backends import Backend
 from index_service.records import (
     EVERYTHING,
-    Filter,
     Answer,
     Batch,
     Collection,
+    Filter,
     FullItem,
     Item,
     Metric,
@@ -60,7 +60,7 @@ async def write_on_a_line(
     await write(
         backend,
         name,
-        [(item(id, products.get(id, "")), vector(x, 0.0)) for id, x in positions.items()],
+        [(item(key, products.get(key, "")), vector(x, 0.0)) for key, x in positions.items()],
     )
 
 
