@@ -168,7 +168,7 @@ class MilvusBackend:
                 field="product_ids",
             )
         if not rows:
-            return Deleted(self._milvus.written(self._milvus.now()), 0)
+            return Deleted(self._milvus.written(), 0)
         seq = self._milvus.delete(kept, one_of(ID, [row[ID] for row in rows]))
         return Deleted(seq, len(rows))
 

@@ -86,6 +86,8 @@ class MilvusConnection:
         self._connecting = threading.Lock()
         self._connected: Any = None
         self._written = 0
+        self._counting = threading.Lock()
+        self._counted = 0
 
     def close(self) -> None:
         """Ends the connection."""
@@ -99,9 +101,9 @@ class MilvusConnection:
         """Returns a number above those of all writes acknowledged so far, by Milvus's clock."""
         return self._call("alloc_timestamp", raw=True) or self._own_now()
 
-    def written(self, timestamp: int) -> int:
+    def written(self, timestamp: int = 0) -> int:
         """Notes a write and returns its number: `timestamp`, or now where Milvus gives none."""
-        seq = timestamp or self._own_now()
+        seq = timestamp or self.now()
         self._written = max(self._written, seq)
         return seq
 
@@ -121,9 +123,11 @@ class MilvusConnection:
             )
         return max(point, min_seq)
 
-    @staticmethod
-    def _own_now() -> int:
-        return time.time_ns() // 1_000_000 << _TIME_BITS
+    def _own_now(self) -> int:
+        # milvus-lite has no clock to ask, and one process: its own will do.
+        with self._counting:
+            self._counted = max(self._counted + 1, time.time_ns() // 1_000_000 << _TIME_BITS)
+            return self._counted
 
     # -- rows -------------------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class MilvusNames:
         kept = self._milvus.kept(collection)
         self._milvus.set_alias(name, kept, exists=before is not None)
         previous = before.collection.name if before is not None else ""
-        return previous, self._milvus.written(self._milvus.now())
+        return previous, self._milvus.written()
 
     def delete_alias(self, name: str) -> int:
         """Returns the write's number; raises AliasNotFoundError."""
@@ -84,7 +84,7 @@ class MilvusNames:
         if before is None or before.collection.name == name:
             raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
         self._milvus.drop_alias(name)
-        return self._milvus.written(self._milvus.now())
+        return self._milvus.written()
 
     def aliases(self) -> dict[str, str]:
         """Returns the collection that each alias leads to."""

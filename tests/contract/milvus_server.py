@@ -37,7 +37,10 @@ def running_server(directory: Path) -> Iterator[str]:
     from milvus import MilvusServer, MilvusServerConfig
 
     assert interfaces() == ["lo"], "Milvus would be open to the network: see the module's docstring"
-    server = MilvusServer(MilvusServerConfig(data_dir=str(directory)))
+    config = MilvusServerConfig(data_dir=str(directory))
+    # A read that must see the newest writes waits for a tick: 200 ms each would make this long.
+    config.set("proxy.timeTickInterval", 20)
+    server = MilvusServer(config)
     server.start()
     try:
         yield f"http://127.0.0.1:{server.listen_port}"
