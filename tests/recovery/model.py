@@ -6,7 +6,7 @@ Slow and obvious, so that it can be believed. Knows neither SQLite nor FAISS nor
 from __future__ import annotations
 
 from collections.abc import Collection as Members
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -67,18 +67,18 @@ class Kept:
             del self.entries[id_]
         return len(gone)
 
-    def matching(self, filter: Filter) -> dict[str, Entry]:
+    def matching(self, where: Filter) -> dict[str, Entry]:
         """Returns what the filter lets through, by id."""
-        return {id_: e for id_, e in self.entries.items() if passes(filter, e.item)}
+        return {id_: e for id_, e in self.entries.items() if passes(where, e.item)}
 
-    def products(self, filter: Filter = EVERYTHING) -> int:
+    def products(self, where: Filter = EVERYTHING) -> int:
         """Returns how many products have an item that the filter lets through."""
-        return len({entry.item.product_id for entry in self.matching(filter).values()})
+        return len({entry.item.product_id for entry in self.matching(where).values()})
 
     def rank(
         self,
         target: Doubles,
-        filter: Filter = EVERYTHING,
+        where: Filter = EVERYTHING,
         *,
         without: Members[str] = (),
         without_products: Members[str] = (),
@@ -86,7 +86,7 @@ class Kept:
         """Returns all items that may be found, nearest first, and by id at the same distance."""
         found = {
             id_: entry
-            for id_, entry in self.matching(filter).items()
+            for id_, entry in self.matching(where).items()
             if id_ not in without and entry.item.product_id not in without_products
         }
         if not found:
@@ -127,27 +127,17 @@ def towards(metric: Metric, positives: Sequence[Matrix], negatives: Sequence[Mat
     return centre + (centre - away.mean(axis=0)) if len(away) else centre
 
 
-def passes(filter: Filter, item: Item) -> bool:
+def passes(where: Filter, item: Item) -> bool:
     """Whether the filter lets the item through."""
-    if filter.categories and item.category not in filter.categories:
-        return False
-    if filter.product_ids and item.product_id not in filter.product_ids:
-        return False
-    if item.product_id in filter.exclude_product_ids:
-        return False
-    bounded = filter.min_price is not None or filter.max_price is not None
-    if bounded and item.price is None:
-        return False
-    if item.price is not None:
-        if filter.min_price is not None and item.price < filter.min_price:
-            return False
-        if filter.max_price is not None and item.price > filter.max_price:
-            return False
-    return all(_attribute(item.attributes, key) in values for key, values in filter.attributes)
-
-
-def _attribute(attributes: Mapping[str, str], key: str) -> str | None:
-    return attributes.get(key)
+    low, high = where.min_price, where.max_price
+    return (
+        (not where.categories or item.category in where.categories)
+        and (not where.product_ids or item.product_id in where.product_ids)
+        and item.product_id not in where.exclude_product_ids
+        and (low is None or (item.price is not None and item.price >= low))
+        and (high is None or (item.price is not None and item.price <= high))
+        and all(item.attributes.get(key) in values for key, values in where.attributes)
+    )
 
 
 def check_neighbors(

@@ -50,14 +50,17 @@ def serving(
 
 def kill_while_starting(data_dir: Path, log: Path, after_s: float) -> None:
     """Starts a service and kills it a while later, whether it serves by then or not."""
-    with log.open("wb") as out, subprocess.Popen(
-        [sys.executable, "-m", MODULE],
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=out,
-        env={**os.environ, **environment(data_dir)},
-        cwd=ROOT,
-    ) as process:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", MODULE],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **environment(data_dir)},
+            cwd=ROOT,
+        ) as process,
+    ):
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Kills the index service many times and reports: `python -m tests.recovery.ledger --kills 1000`."""
+"""Kills the index service many times: `python -m tests.recovery.ledger --kills 1000`."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def newest_write(stub: IndexServiceStub) -> int:
 def cross_check(stub: IndexServiceStub, shown: Shown, dice: random.Random, *, samples: int) -> int:
     """Asks in other ways for what was listed; returns how many queries it made.
 
-    Counts with and without a filter, single items, neighbours and ranges by exact search.
+    Counts with and without a where, single items, neighbours and ranges by exact search.
     """
     asked = 0
     for name, collection in shown.collections.items():
@@ -99,15 +99,15 @@ def _list(stub: IndexServiceStub, name: str) -> list[pb.Item]:
 
 
 def _check_counts(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Random) -> None:
-    for filter, message in (_any_filter(dice), (Filter(), pb.Filter())):
+    for where, message in (_any_filter(dice), (Filter(), pb.Filter())):
         request = pb.CountItemsRequest(collection=name, filter=message)
         count = stub.CountItems(request, timeout=TIMEOUT_S)
-        expected = len(kept.matching(filter)), kept.products(filter)
+        expected = len(kept.matching(where)), kept.products(where)
         assert (count.items, count.products) == expected, f"{name}: {count}, not {expected}"
 
 
 def _check_search(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Random) -> None:
-    filter, message = _any_filter(dice)
+    where, message = _any_filter(dice)
     k, distinct = dice.choice([1, 7, 50]), dice.random() < 0.5
     target = values(dice)
     request = pb.FindNeighborsRequest(
@@ -121,7 +121,7 @@ def _check_search(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Ra
     answer = stub.FindNeighbors(request, timeout=TIMEOUT_S)
     (result,) = answer.results
     assert answer.collection in {"", kept.collection.name}
-    every = kept.rank(np.array(target), filter)
+    every = kept.rank(np.array(target), where)
     expected = (kept.distinct(every) if distinct else every)[:k]
     check_neighbors(
         expected,
@@ -137,8 +137,8 @@ def _any_filter(dice: random.Random) -> tuple[Filter, pb.Filter]:
         return Filter(), pb.Filter()
     if dice.random() < 0.3:
         low, high = sorted(dice.randint(0, 400) / 4 for _ in range(2))
-        filter = Filter(min_price=low, max_price=high)
-        return filter, pb.Filter(min_price=low, max_price=high)
+        where = Filter(min_price=low, max_price=high)
+        return where, pb.Filter(min_price=low, max_price=high)
     category, colour = dice.choice(CATEGORIES), dice.choice(COLOURS)
     attributes = [pb.AttributeFilter(key="colour", values=[colour])]
     return (

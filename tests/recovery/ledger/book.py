@@ -26,7 +26,7 @@ class Recorded(NamedTuple):
 
 
 class Book:
-    """The ledger of the client `name`; several threads may use it. Adds what it notes to `counts`."""
+    """The ledger of the client `name`; several threads may use it. Adds to `counts`."""
 
     def __init__(self, name: str, counts: Counter[str]) -> None:
         self.name = name
@@ -105,7 +105,7 @@ class Book:
     def held_at(self, seq: int) -> Held:
         """Returns what was held when the index was at write `seq`, in this round."""
         if seq < self._base_seq:
-            raise LedgerError(f"write {seq} is from before this round, which began {self._base_seq}")
+            raise LedgerError(f"write {seq} is older than this round, from {self._base_seq}")
         held = self._base.copy()
         for write, answer in self._history:
             if answer.seq <= seq:
@@ -120,7 +120,7 @@ class Book:
     def _compare(self, recorded: Recorded, answer: Answer) -> None:
         expected = recorded.answer
         if answer.result != expected.result or (expected.seq and answer.seq != expected.seq):
-            raise LedgerError(f"{self.name}: {recorded.write} was answered {answer}, not {expected}")
+            raise LedgerError(f"{recorded.write} was answered {answer}, not {expected}")
         if answer.seq and any(
             other.answer.seq == answer.seq and other.write is not recorded.write
             for other in self._history[-50:]

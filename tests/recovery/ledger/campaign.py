@@ -19,6 +19,7 @@ from tests.recovery.ledger.audit import cross_check, newest_write, observe
 from tests.recovery.ledger.book import Book, LedgerError
 from tests.recovery.ledger.clients import Client, Progress, StreamClient
 from tests.recovery.ledger.snapshots import Photographer, Snapshots
+from tests.recovery.ledger.writes import Create
 from tests.recovery.processes import Serving, kill_while_starting, serving
 
 
@@ -55,7 +56,7 @@ class Campaign:
         names = ("first", "second", "stream", "names")
         self._books = [Book(name, self.counts) for name in names]
         dice = [random.Random(f"{seed}-{name}") for name in names]
-        self._plans = [
+        self._plans: list[plans.Plan] = [
             plans.ItemPlan(names[0], dice[0], deletions=0.3),
             plans.ItemPlan(names[1], dice[1], deletions=0.3),
             plans.ItemPlan(names[2], dice[2], deletions=0),
@@ -70,7 +71,7 @@ class Campaign:
         """
         with serving(self._data_dir, self._log) as service:
             for name, metric in plans.COLLECTIONS.items():
-                plans.Create(plans.collection(name, metric)).send(service.stub)
+                Create(plans.collection(name, metric)).send(service.stub)
         for phase in phases:
             if phase is Phase.RECOVERY:
                 self._kill_while_starting()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import grpc
 
+from lookalike.errors import ForeignError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
@@ -121,7 +122,6 @@ class StreamClient(Client):
 
 def unless_gone(error: grpc.RpcError) -> BaseException | None:
     """Returns what went wrong, or None if the service is only gone."""
-    code = error.code() if isinstance(error, grpc.Call) else None
     found = from_rpc_error(error)
-    gone = code is grpc.StatusCode.UNAVAILABLE and found.reason == "FOREIGN"
+    gone = isinstance(found, ForeignError) and found.code is grpc.StatusCode.UNAVAILABLE
     return None if gone else found

@@ -37,7 +37,7 @@ _IDS = 240
 _PRODUCTS = 60
 
 
-def collection(name: str, metric: pb.Metric) -> pb.Collection:
+def collection(name: str, metric: pb.Metric.ValueType) -> pb.Collection:
     """Returns a collection as these tests create them."""
     return pb.Collection(
         name=name,

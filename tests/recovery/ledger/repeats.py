@@ -26,7 +26,7 @@ def repeat(stub: IndexServiceStub, book: Book, shown: Shown, dice: random.Random
     """
     number = 0
     for write, answer in book.recorded():
-        if not isinstance(write, (Upsert, Delete)) or answer.seq and dice.random() > 0.1:
+        if not isinstance(write, (Upsert, Delete)) or (answer.seq and dice.random() > 0.1):
             continue
         if write.request.collection not in shown.collections:
             continue  # it went with everything in it
@@ -37,9 +37,7 @@ def repeat(stub: IndexServiceStub, book: Book, shown: Shown, dice: random.Random
     return number
 
 
-def deliver(
-    stub: IndexServiceStub, book: Book, absent: Iterable[Write], *, after: int
-) -> None:
+def deliver(stub: IndexServiceStub, book: Book, absent: Iterable[Write], *, after: int) -> None:
     """Sends what left no trace; each must now be applied, as a new write."""
     for write in absent:
         book.sent(write)
