@@ -28,7 +28,7 @@ def delete(**fields: Any) -> pb.BatchDeleteItemsRequest:
     return pb.BatchDeleteItemsRequest(**{"collection": "listings", **fields})
 
 
-# Each with the method, the request, and the reason; where a field is at fault, its path.
+# Each with the reason and the path of the field in it.
 BAD_ITEMS: list[tuple[pb.Item, str, str]] = [
     (item(vector=vector(1, NAN)), "NON_FINITE_VECTOR", "vector.values"),
     (item(vector=vector(INF, 1)), "NON_FINITE_VECTOR", "vector.values"),
@@ -62,6 +62,7 @@ BAD_ITEMS: list[tuple[pb.Item, str, str]] = [
     (item(attributes={"title": "x" * 8193}), "INVALID_ARGUMENT", "attributes"),
 ]
 
+# Each with its method, the reason, and the path of the field if one is at fault.
 BAD_WRITES: list[tuple[str, Any, str, str]] = [
     ("BatchUpsertItems", upsert(), "INVALID_ARGUMENT", "items"),
     ("BatchUpsertItems", upsert(*[OTHER] * 10_001), "INVALID_ARGUMENT", "items"),
@@ -163,12 +164,13 @@ def test_bad_item_is_refused_with_its_whole_batch(
     _nothing_changed(index, before)
 
 
-@pytest.mark.parametrize(("method", "request_", "reason", "field"), BAD_WRITES)
+@pytest.mark.parametrize("bad", BAD_WRITES)
 def test_bad_write_is_refused_for_a_named_reason(
-    method: str, request_: Any, reason: str, field: str, index: Index, refusal: Refusal
+    bad: tuple[str, Any, str, str], index: Index, refusal: Refusal
 ) -> None:
+    method, request, reason, field = bad
     before = index.newest_write()
-    refused = refusal(lambda: getattr(index.stub, method)(request_))
+    refused = refusal(lambda: getattr(index.stub, method)(request))
     assert refused.reason == reason
     assert not field or refused.field == field
     _nothing_changed(index, before)

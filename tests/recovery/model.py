@@ -22,12 +22,11 @@ TOLERANCE = 1e-6
 
 
 class Entry(NamedTuple):
-    """An item as it was written last, and the number of that write; features may be missing."""
+    """An item as it was written last; features may be missing."""
 
     item: Item
     vector: Matrix
     features: Matrix | None
-    seq: int
 
 
 class Ranked(NamedTuple):
@@ -39,20 +38,20 @@ class Ranked(NamedTuple):
 
 @dataclass
 class Kept:
-    """One collection."""
+    """One collection, its items in the order in which they were written."""
 
     collection: Collection
     entries: dict[str, Entry] = field(default_factory=dict)
 
-    def upsert(self, batch: Batch, seq: int) -> int:
+    def upsert(self, batch: Batch) -> int:
         """Returns how many of the items were new."""
         before = len(self.entries)
         for item, vector, features in zip(batch.items, batch.vectors, batch.features, strict=True):
+            self.entries.pop(item.id, None)  # so that what is replaced comes last
             self.entries[item.id] = Entry(
                 item,
                 np.array(vector.values, np.float32),
                 np.array(features, np.float32) if len(features) else None,
-                seq,
             )
         return len(self.entries) - before
 
@@ -115,16 +114,17 @@ def distances(metric: Metric, rows: Sequence[Matrix], target: Doubles) -> Double
     return 1 - products / lengths
 
 
-def towards(metric: Metric, positives: Sequence[Matrix], negatives: Sequence[Matrix]) -> Doubles:
+def towards(metric: Metric, positives: Sequence[Doubles], negatives: Sequence[Doubles]) -> Doubles:
     """Returns where examples point to: their mean, moved away from the negative ones' mean."""
-    near, away = (np.array(vectors, np.float64) for vectors in (positives, negatives))
+    near = _mean(metric, positives)
+    return near + (near - _mean(metric, negatives)) if negatives else near
+
+
+def _mean(metric: Metric, vectors: Sequence[Doubles]) -> Doubles:
     if metric is Metric.COSINE:
-        near, away = (
-            rows / np.linalg.norm(rows, axis=1, keepdims=True) if len(rows) else rows
-            for rows in (near, away)
-        )
-    centre: Doubles = near.mean(axis=0)
-    return centre + (centre - away.mean(axis=0)) if len(away) else centre
+        vectors = [vector / np.linalg.norm(vector) for vector in vectors]
+    mean: Doubles = np.mean(vectors, axis=0)
+    return mean
 
 
 def passes(where: Filter, item: Item) -> bool:
@@ -147,6 +147,7 @@ def check_neighbors(
     *,
     in_order: bool,
     exact: bool = True,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Holds an answer to what it must be; AssertionError says what differs.
 
@@ -157,6 +158,7 @@ def check_neighbors(
         in_order: Whether ids must agree one by one, as they do where distances are computed without
             rounding; otherwise items at nearly the same distance may change places.
         exact: Whether the nearest must be found, or only some that may be.
+        tolerance: How far distances may be off.
     """
     far = {hit.item_id: hit.distance for hit in every}
     ids = [item_id for item_id, _ in answered]
@@ -166,8 +168,8 @@ def check_neighbors(
     assert given == sorted(given), f"not nearest first: {answered}"
     for item_id, distance in answered:
         assert item_id in far, f"{item_id} may not be found"
-        assert abs(distance - far[item_id]) <= TOLERANCE, (item_id, distance, far[item_id])
+        assert abs(distance - far[item_id]) <= tolerance, (item_id, distance, far[item_id])
     if exact:
-        np.testing.assert_allclose(given, [hit.distance for hit in expected], atol=TOLERANCE)
+        np.testing.assert_allclose(given, [hit.distance for hit in expected], atol=tolerance)
     if exact and in_order:
         assert ids == [hit.item_id for hit in expected], (answered, expected)

@@ -170,8 +170,7 @@ def _kept(collection: pb.Collection, items: Sequence[pb.Item]) -> Kept:
             ],
             [Vector(item.vector.values, item.vector.embedding_space) for item in items],
             [item.features for item in items],
-        ),
-        seq=0,
+        )
     )
     return kept
 

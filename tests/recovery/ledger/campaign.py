@@ -125,7 +125,7 @@ class Campaign:
             stub, shown, self._dice, samples=self._samples
         )
         for book in self._books:
-            self.counts["writes repeated"] += repeats.repeat(stub, book, shown, self._dice)
+            self.counts["writes repeated"] += repeats.repeat(stub, book, self._dice)
         assert newest_write(stub) == shown.seq, "repeated writes were applied again"
         for book in self._books:
             repeats.deliver(stub, book, absent[book.name], after=shown.seq)

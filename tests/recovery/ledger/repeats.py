@@ -13,12 +13,11 @@ import grpc
 from lookalike.errors import RequestIdReusedError
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
-from tests.recovery.ledger.audit import Shown
 from tests.recovery.ledger.book import Book, LedgerError
 from tests.recovery.ledger.writes import Delete, Upsert, Write
 
 
-def repeat(stub: IndexServiceStub, book: Book, shown: Shown, dice: random.Random) -> int:
+def repeat(stub: IndexServiceStub, book: Book, dice: random.Random) -> int:
     """Repeats what took effect unanswered, and some of the rest; returns how many it repeated.
 
     Raises:
@@ -28,8 +27,6 @@ def repeat(stub: IndexServiceStub, book: Book, shown: Shown, dice: random.Random
     for write, answer in book.recorded():
         if not isinstance(write, (Upsert, Delete)) or (answer.seq and dice.random() > 0.1):
             continue
-        if write.request.collection not in shown.collections:
-            continue  # it went with everything in it
         book.amend(write, write.send(stub))
         number += 1
         if isinstance(write, Upsert) and dice.random() < 0.1:
