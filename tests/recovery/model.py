@@ -82,7 +82,7 @@ class Kept:
         without: Members[str] = (),
         without_products: Members[str] = (),
     ) -> list[Ranked]:
-        """Returns all items that may be found, nearest first, and by id at the same distance."""
+        """Returns all items that may be found, nearest first, in order of writing if as near."""
         found = {
             id_: entry
             for id_, entry in self.matching(where).items()
@@ -91,7 +91,8 @@ class Kept:
         if not found:
             return []
         far = distances(self.collection.metric, [e.vector for e in found.values()], target)
-        return sorted(Ranked(float(d), id_) for d, id_ in zip(far, found, strict=True))
+        hits = [Ranked(float(d), id_) for d, id_ in zip(far, found, strict=True)]
+        return sorted(hits, key=lambda hit: hit.distance)  # a stable sort
 
     def distinct(self, ranked: Iterable[Ranked]) -> list[Ranked]:
         """Returns the nearest of each product."""

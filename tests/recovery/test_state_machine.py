@@ -116,7 +116,7 @@ class IndexMachine(WritingMachine):
         batch = data.draw(draws.batches(kept.collection))
         self.written(self.run(self.backend.upsert_items(name, batch)).seq)
         kept.upsert(batch)
-        ids = [full.item.id for full in page.items]
+        ids, more = [full.item.id for full in page.items], page.following
         while page.following:
             page = self.run(
                 self.backend.list_items(
@@ -124,9 +124,13 @@ class IndexMachine(WritingMachine):
                 )
             )
             ids += [full.item.id for full in page.items]
-        assert len(set(ids)) == len(ids), f"an item was listed twice: {ids}"
-        untouched = before - {item.id for item in batch.items}
-        assert untouched <= set(ids) <= set(kept.entries)
+        rewritten = {item.id for item in batch.items}
+        untouched = [item_id for item_id in ids if item_id not in rewritten]
+        assert set(untouched) == before - rewritten
+        assert len(set(untouched)) == len(untouched), f"an item was listed twice: {ids}"
+        # What was written meanwhile comes at the end, also if it came before.
+        if more:
+            assert ids[-len(batch.items) :] == [item.id for item in batch.items]
 
     @rule(name=draws.NAMES, item_id=draws.ITEM_IDS)
     def get_item(self, name: str, item_id: str) -> None:
