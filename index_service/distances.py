@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -37,8 +35,8 @@ def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
     return np.clip(1 - products / (lengths(rows) * lengths(target)), 0, 2)
 
 
-def float32_error(query: Matrix, longest: float, distance: float, metric: Metric) -> float:
-    """Bounds by how much FAISS can overrate a row that is no farther than `distance`.
+def float32_errors(queries: Matrix, longest: float, bounds: Distances, metric: Metric) -> Distances:
+    """Bounds by how much FAISS can overrate a row that is no farther than each query's bound.
 
     A dot product of d terms errs by less than d·u·|x||y|, u being half of epsilon (Higham,
     Accuracy and Stability of Numerical Algorithms, 3.1). FAISS takes squared L2 of a batch from
@@ -46,19 +44,20 @@ def float32_error(query: Matrix, longest: float, distance: float, metric: Metric
     Doubled to be safe.
 
     Args:
-        query: float32 (dimension,), comparable.
-        longest: Length of the longest vector that it is compared with.
-        distance: Exact.
-        metric: Of the distance.
+        queries: float32 (n, dimension), comparable.
+        longest: Length of the longest vector that they are compared with.
+        bounds: Exact distances (n,).
+        metric: Of the distances.
     """
-    length = 1.0 if metric is Metric.COSINE else float(lengths(query))
-    if (length + longest) ** 2 > float(_FLOAT32.max) / 4:
-        return math.inf  # float32 overflows: only a comparison of all rows will do
-    dimension = query.shape[-1]
+    length = np.ones(len(queries)) if metric is Metric.COSINE else lengths(queries)
+    dimension = queries.shape[-1]
     unit = (dimension + 4) * float(_FLOAT32.eps)
-    underflow = dimension * float(_FLOAT32.tiny)
+    errors: Distances
     if metric is Metric.SQUARED_L2:
-        bound = unit * (2 * length + math.sqrt(max(distance, 0.0))) ** 2
+        errors = unit * (2 * length + np.sqrt(np.maximum(bounds, 0))) ** 2
     else:
-        bound = 4 * unit * length * longest  # 4: scaling to length 1 errs as well
-    return float(bound + underflow)
+        errors = 4 * unit * length * longest  # 4: scaling to length 1 errs as well
+    # Where float32 overflows, only a comparison of all rows will do.
+    errors[(length + longest) ** 2 > float(_FLOAT32.max) / 4] = np.inf
+    errors += dimension * float(_FLOAT32.tiny)
+    return errors

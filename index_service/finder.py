@@ -17,9 +17,10 @@ from index_service.reads import OvertakenError, Reads
 from index_service.records import (
     EVERYTHING,
     Answer,
+    Item,
     Method,
     Metric,
-    Neighbor,
+    Neighbors,
     Queries,
     Query,
     QueryAnswer,
@@ -104,40 +105,47 @@ class Finder:
         scanned = first_width(chosen, rule) if approximate else chosen.source.size
         method = Method.APPROXIMATE if approximate else Method.EXACT
         results = [
-            QueryAnswer(own, scanned, _shortfall(len(own), i in sought.by_items, wanted), method)
+            QueryAnswer(
+                own, scanned, _shortfall(len(own.items), i in sought.by_items, wanted), method
+            )
             for i, own in enumerate(found)
         ]
         return Answer(results, state.seq, live.collection)
 
     def _with_items(
         self, live: Live, hits: Sequence[Hits], *, from_memory: bool = False
-    ) -> list[list[Neighbor]]:
-        keys = self._keys(live, hits)
-        items = self._reads.cache.known(keys) if from_memory else self._reads.items(keys)
-        if from_memory and not all(key in items for key in keys):
-            raise OvertakenError
-        remaining = iter(keys)
-        return [
-            [Neighbor(items[next(remaining)], distance) for distance in own.distances]
-            for own in hits
-        ]
+    ) -> list[Neighbors]:
+        keys = _keys(live, hits)
+        known = self._reads.cache.known(keys)
+        items = [item for item in known if item is not None]
+        if len(items) < len(keys):
+            if from_memory:
+                raise OvertakenError
+            by_key = self._reads.items(keys)
+            items = [by_key[key] for key in keys]
+        found: list[Neighbors] = []
+        start = 0
+        for own in hits:
+            end = start + len(own.distances)
+            found.append(Neighbors(items[start:end], own.distances))
+            start = end
+        return found
 
     def _ranked_again(
         self, live: Live, sought: Sought, hits: Sequence[Hits], wanted: Search
-    ) -> list[list[Neighbor]]:
+    ) -> list[Neighbors]:
         """Ranks hits by the cosine of their features; those without features are left out."""
-        keys = self._keys(live, hits)
+        keys = _keys(live, hits)
         features, remaining = self._reads.store.features(keys), iter(keys)
         limit = math.inf if wanted.max_distance is None else wanted.max_distance
         ranked: list[list[tuple[float, float, int]]] = []
         for own, target in zip(hits, sought.features, strict=True):
             candidates = [(next(remaining), distance) for distance in own.distances]
             known = [(key, first) for key, first in candidates if key in features]
-            if not known:
-                ranked.append([])
-                continue
-            rows = np.stack([features[key] for key, _ in known]).astype(np.float32, copy=False)
-            again = distances(rows, target, Metric.COSINE).tolist()
+            again: list[float] = []
+            if known:
+                rows = np.stack([features[key] for key, _ in known])
+                again = distances(rows, target, Metric.COSINE).tolist()
             ordered = sorted(
                 (distance, first, key)
                 for distance, (key, first) in zip(again, known, strict=True)
@@ -146,18 +154,17 @@ class Finder:
             ranked.append(ordered)
         items = self._reads.items([key for own in ranked for *_, key in own])
         return [
-            _first_products(
-                [Neighbor(items[key], again, first) for again, first, key in own], wanted
-            )
+            _first([(items[key], again, first) for again, first, key in own], wanted)
             for own in ranked
         ]
 
-    def _keys(self, live: Live, hits: Sequence[Hits]) -> list[int]:
-        rows = list(chain.from_iterable(own.rows for own in hits))
-        if not rows:
-            return []
-        keys: list[int] = live.segments.take("keys", np.array(rows, np.int64)).tolist()
-        return keys
+
+def _keys(live: Live, hits: Sequence[Hits]) -> list[int]:
+    rows = list(chain.from_iterable(own.rows for own in hits))
+    if not rows:
+        return []
+    keys: list[int] = live.segments.take("keys", np.array(rows, np.int64)).tolist()
+    return keys
 
 
 def _searched(
@@ -180,13 +187,14 @@ def _rule(wanted: Search, condition: Condition) -> Wanted:
     return Wanted(max(wanted.k, wanted.candidates), condition, distinct, limit)
 
 
-def _first_products(neighbors: list[Neighbor], wanted: Search) -> list[Neighbor]:
-    if not wanted.distinct_products:
-        return neighbors[: wanted.k]
-    first: dict[str, Neighbor] = {}
-    for neighbor in neighbors:
-        first.setdefault(neighbor.item.product_id, neighbor)
-    return list(first.values())[: wanted.k]
+def _first(ranked: Sequence[tuple[Item, float, float]], wanted: Search) -> Neighbors:
+    if wanted.distinct_products:
+        products: dict[str, tuple[Item, float, float]] = {}
+        for each in ranked:
+            products.setdefault(each[0].product_id, each)
+        ranked = list(products.values())
+    items, again, first = zip(*ranked[: wanted.k], strict=True) if ranked else ((), (), ())
+    return Neighbors(items, again, first)
 
 
 def _shortfall(found: int, by_items: bool, wanted: Search) -> str:

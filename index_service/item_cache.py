@@ -19,15 +19,10 @@ class ItemCache:
         self._newer: dict[int, Item] = {}
         self._older: dict[int, Item] = {}
 
-    def known(self, keys: Sequence[int]) -> dict[int, Item]:
-        """Returns those of the items that are here, by key."""
+    def known(self, keys: Sequence[int]) -> list[Item | None]:
+        """Returns each key's item, or None where it is not here."""
         newer, older = self._newer, self._older
-        found: dict[int, Item] = {}
-        for key in keys:
-            item = newer.get(key) or older.get(key)
-            if item is not None:
-                found[key] = item
-        return found
+        return [newer.get(key) or older.get(key) for key in keys]
 
     def keep(self, items: Mapping[int, Item]) -> None:
         """Keeps items, and lets go of those that came longest ago."""

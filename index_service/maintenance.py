@@ -260,7 +260,7 @@ def _rows(state: State) -> int:
 
 def _share(found: Answer, true: Answer) -> float:
     (found_result,), (true_result,) = found.results, true.results
-    ids = {neighbor.item.id for neighbor in true_result.neighbors}
+    ids = {item.id for item in true_result.neighbors.items}
     if not ids:
         return 1.0
-    return len(ids & {neighbor.item.id for neighbor in found_result.neighbors}) / len(ids)
+    return len(ids & {item.id for item in found_result.neighbors.items}) / len(ids)

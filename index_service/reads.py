@@ -71,7 +71,8 @@ class Reads:
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """Returns items by key; raises OvertakenError if one of them is gone."""
-        found = self.cache.known(keys)
+        known = zip(keys, self.cache.known(keys), strict=True)
+        found = {key: item for key, item in known if item is not None}
         if missing := [key for key in keys if key not in found]:
             read = self.store.items(missing)
             if len(read) < len(set(missing)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from index_service.records import (
     Answer,
     Collection,
@@ -11,7 +9,7 @@ from index_service.records import (
     FullItem,
     Item,
     Method,
-    Neighbor,
+    Neighbors,
     QueryAnswer,
     RangeAnswer,
     View,
@@ -65,11 +63,43 @@ def full_item(found: FullItem, described: Collection, view: View = View.VECTORS)
     return message
 
 
-def neighbors(found: Iterable[Neighbor], view: View) -> list[pb.Neighbor]:
+class _Messages:
+    """Messages of items that were found before, by the item's identity.
+
+    Those that are found again are the same objects, as the index keeps them; to make the messages
+    anew costs more than the search.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[int, tuple[Item, pb.Item]] = {}
+
+    def of(self, wanted: Item) -> pb.Item:
+        """Returns an item's message, which must not be changed."""
+        kept = self._kept.get(id(wanted))
+        if kept is not None and kept[0] is wanted:
+            return kept[1]
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        message = item(wanted)
+        self._kept[id(wanted)] = wanted, message
+        return message
+
+
+_messages = _Messages(20_000)
+
+
+def neighbors(near: Neighbors, view: View) -> list[pb.Neighbor]:
     """Returns neighbours with their items."""
+    items = [item(each, view) if view is View.IDS else _messages.of(each) for each in near.items]
+    if near.first_distances is None:
+        return [
+            pb.Neighbor(item=each, distance=distance)
+            for each, distance in zip(items, near.distances, strict=True)
+        ]
     return [
-        pb.Neighbor(item=item(each, view), distance=distance, first_distance=first)
-        for each, distance, first in found
+        pb.Neighbor(item=each, distance=distance, first_distance=first)
+        for each, distance, first in zip(items, near.distances, near.first_distances, strict=True)
     ]
 
 
@@ -119,12 +149,12 @@ def _result(answer: QueryAnswer, view: View) -> pb.QueryResult:
 
 def _columns(answer: Answer) -> pb.NeighborColumns:
     results = answer.results
-    every = [neighbor for result in results for neighbor in result.neighbors]
+    every = [item for result in results for item in result.neighbors.items]
     return pb.NeighborColumns(
-        counts=[len(result.neighbors) for result in results],
-        item_ids=[neighbor.item.id for neighbor in every],
-        product_ids=[neighbor.item.product_id for neighbor in every],
-        distances=[neighbor.distance for neighbor in every],
+        counts=[len(result.neighbors.items) for result in results],
+        item_ids=[item.id for item in every],
+        product_ids=[item.product_id for item in every],
+        distances=[d for result in results for d in result.neighbors.distances],
         methods=[_METHODS[result.method] for result in results],
         candidates_scanned=[result.candidates_scanned for result in results],
     )

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from index_service.columns import comparable
-from index_service.distances import Distances, distances, float32_error
+from index_service.distances import Distances, distances, float32_errors
 from index_service.filters import EVERY_ROW, Condition
 from index_service.planner import Plan
 from index_service.records import Matrix
@@ -44,6 +45,16 @@ class Probes:
     own_rows: Mapping[int, Sequence[int]] = field(default_factory=dict)
     own_products: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
+    def part(self, numbers: Sequence[int]) -> Probes:
+        """Returns some of the probes, in their order."""
+        if len(numbers) == len(self.vectors):
+            return self
+        return Probes(
+            self.vectors[numbers],
+            {i: self.own_rows[n] for i, n in enumerate(numbers) if n in self.own_rows},
+            {i: self.own_products[n] for i, n in enumerate(numbers) if n in self.own_products},
+        )
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -64,8 +75,8 @@ class Hits(NamedTuple):
 
 def first_width(plan: Plan, wanted: Wanted) -> int:
     """Returns how many rows a source is first asked for: what the filter drops comes on top."""
-    # Room for ties, a product's second photo and what is left out.
-    room = 2 * wanted.k + 32 if wanted.distinct_products else wanted.k + 6
+    # One more, to know how far they reach; or a product's other photos.
+    room = 2 * wanted.k + 32 if wanted.distinct_products else wanted.k + 1
     return math.ceil(room / plan.share)
 
 
@@ -77,21 +88,22 @@ def search(segments: Segments, plan: Plan, probes: Probes, wanted: Wanted) -> li
     """
     source = plan.source
     found: list[Hits | None] = [None] * len(probes.vectors)
-    queries = comparable(probes.vectors, segments.collection.metric)
-    pending = list(range(len(found)))
+    probes = replace(probes, vectors=comparable(probes.vectors, segments.collection.metric))
+    pending = np.arange(len(found))
     width = first_width(plan, wanted)
-    while pending:
+    while len(pending):
         step = max(1, _MAX_CELLS // min(width, max(1, source.size)))
+        left: list[npt.NDArray[np.int64]] = []
         for start in range(0, len(pending), step):
             block = pending[start : start + step]
-            some = queries[block] if len(block) < len(queries) else queries
-            rows, reach = source.nearest(some, width)
-            ranked = _ranked(segments, probes, block, rows, wanted)
-            for i, number in enumerate(block):
-                hits = ranked[i]
-                if _complete(hits, queries[number], reach[i], segments, wanted):
-                    found[number] = hits
-        pending = [number for number in pending if found[number] is None]
+            some = probes.part(block.tolist())
+            rows, reach = source.nearest(some.vectors, width)
+            hits = _ranked(segments, some, rows, wanted)
+            complete = _complete(hits, some.vectors, np.array(reach), segments, wanted)
+            for number, own in zip(block[complete].tolist(), compress(hits, complete), strict=True):
+                found[number] = own
+            left.append(block[~complete])
+        pending = np.concatenate(left)
         width *= 4
     return [hits for hits in found if hits is not None]
 
@@ -103,7 +115,7 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
     """
     metric, limit = segments.collection.metric, wanted.max_distance
     (query,) = comparable(probes.vectors, metric)
-    error = float32_error(query, segments.longest, limit, metric)
+    (error,) = float32_errors(query[None, :], segments.longest, np.array([limit]), metric)
     near: list[Row] = []
     for part, start in zip(segments.parts, segments.starts, strict=False):
         vectors = part.rows.vectors[: part.size]
@@ -118,16 +130,15 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
         near.append(np.flatnonzero(~(rough > limit + error)) + start)
     rows = np.concatenate(near) if near else np.empty(0, np.int64)
     all_of_them = Wanted(len(rows), wanted.condition, wanted.distinct_products, limit)
-    (hits,) = _ranked(segments, probes, [0], rows[None, :], all_of_them)
+    probes = replace(probes, vectors=query[None, :])
+    (hits,) = _ranked(segments, probes, rows[None, :], all_of_them)
     return Hits(hits.rows[: wanted.k], hits.distances[: wanted.k]), len(hits.rows)
 
 
-def _ranked(
-    segments: Segments, probes: Probes, block: Sequence[int], rows: Row, wanted: Wanted
-) -> list[Hits]:
-    """Returns the best `k` of each probe's rows that are allowed."""
+def _ranked(segments: Segments, probes: Probes, rows: Row, wanted: Wanted) -> list[Hits]:
+    """Returns the best `k` of each probe's rows that are allowed; vectors are comparable."""
     if not rows.shape[1]:
-        return [Hits([], []) for _ in block]
+        return [Hits([], []) for _ in rows]
     allowed = rows >= 0
     rows = np.where(allowed, rows, 0)
     if any(part.dead_count for part in segments.parts):
@@ -135,11 +146,9 @@ def _ranked(
     if not wanted.condition.lets_all_through:
         allowed &= wanted.condition.at(segments, rows)
     if probes.own_rows or probes.own_products:
-        _leave_out(segments, probes, block, rows, allowed)
+        _leave_out(segments, probes, rows, allowed)
     vectors = segments.vectors(rows)
-    metric = segments.collection.metric
-    queries = comparable(probes.vectors[list(block)], metric)
-    found = distances(vectors, queries[:, None, :], metric)
+    found = distances(vectors, probes.vectors[:, None, :], segments.collection.metric)
     found[~allowed | (found > wanted.max_distance)] = np.inf
     return _best(segments, rows, found, wanted)
 
@@ -179,26 +188,28 @@ def _first(columns: list[list[float]], k: int) -> Hits:
     return hits
 
 
-def _complete(hits: Hits, query: Matrix, reach: float, segments: Segments, wanted: Wanted) -> bool:
-    """Returns whether no row that was left out can be better."""
-    if reach == math.inf:
-        return True
-    bound = hits.distances[-1] if len(hits.rows) == wanted.k else wanted.max_distance
-    if bound == math.inf:
-        return False
-    metric = segments.collection.metric
-    return reach > bound + float32_error(query, segments.longest, bound, metric)
+def _complete(
+    hits: Sequence[Hits], queries: Matrix, reach: Distances, segments: Segments, wanted: Wanted
+) -> npt.NDArray[np.bool_]:
+    """Returns of which queries no row that was left out can be better."""
+    if np.isinf(reach).all():
+        return np.ones(len(hits), bool)
+    bounds = np.array(
+        [own.distances[-1] if len(own.rows) == wanted.k else wanted.max_distance for own in hits]
+    )
+    errors = float32_errors(queries, segments.longest, bounds, segments.collection.metric)
+    return np.isinf(reach) | (reach > bounds + errors)
 
 
 def _leave_out(
     segments: Segments,
     probes: Probes,
-    block: Sequence[int],
     rows: Row,
     allowed: npt.NDArray[np.bool_],
 ) -> None:
-    for i, number in enumerate(block):
-        for row in probes.own_rows.get(number, ()):
+    for i, own in probes.own_rows.items():
+        for row in own:
             allowed[i] &= rows[i] != row
-        for product in probes.own_products.get(number, ()):
+    for i, own in probes.own_products.items():
+        for product in own:
             allowed[i] &= segments.take("products", rows[i]) != product

@@ -168,7 +168,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         answer = await self._backend.search_range(
             request.collection, query, wanted, request.min_seq
         )
-        size = len(answer.neighbors) // _NEIGHBORS_A_QUERY
+        size = len(answer.neighbors.items) // _NEIGHBORS_A_QUERY
         return await self._built(size, replies.in_range, answer, wanted.view)
 
     async def CreateSnapshot(
