@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from index_service.records import (
     Examples,
     Metric,
-    Neighbor,
+    Neighbors,
     Query,
     QueryAnswer,
     RangeAnswer,
@@ -103,7 +102,7 @@ def check_answer(kept: Kept, query: Query, wanted: Search, answer: QueryAnswer) 
         in_order=_without_rounding(kept, query),
         exact=answer.method == "exact",
     )
-    assert bool(answer.shortfall) == (len(answer.neighbors) < wanted.k), answer.shortfall
+    assert bool(answer.shortfall) == (len(answer.neighbors.items) < wanted.k), answer.shortfall
     _check_items(kept, answer.neighbors, wanted)
 
 
@@ -139,9 +138,11 @@ def check_ranked_again(kept: Kept, query: Query, wanted: Search, answer: QueryAn
     every = [hit for hit in every if hit.distance <= limit]
     expected = (kept.distinct(every) if wanted.distinct_products else every)[: wanted.k]
     check_neighbors(expected, every, _pairs(answer.neighbors), in_order=False)
-    for neighbor in answer.neighbors:
-        assert neighbor.first_distance is not None
-        assert abs(neighbor.first_distance - first[neighbor.item.id]) <= TOLERANCE
+    assert answer.neighbors.first_distances is not None
+    for item, distance in zip(
+        answer.neighbors.items, answer.neighbors.first_distances, strict=True
+    ):
+        assert abs(distance - first[item.id]) <= TOLERANCE
     _check_items(kept, answer.neighbors, wanted)
 
 
@@ -156,15 +157,15 @@ def _without_rounding(kept: Kept, query: Query) -> bool:
     return exact and not isinstance(query.target, Examples)
 
 
-def _pairs(neighbors: Sequence[Neighbor]) -> list[tuple[str, float]]:
-    return [(neighbor.item.id, neighbor.distance) for neighbor in neighbors]
+def _pairs(neighbors: Neighbors) -> list[tuple[str, float]]:
+    ids = [item.id for item in neighbors.items]
+    return list(zip(ids, neighbors.distances, strict=True))
 
 
-def _check_items(kept: Kept, neighbors: Sequence[Neighbor], wanted: Search) -> None:
+def _check_items(kept: Kept, neighbors: Neighbors, wanted: Search) -> None:
     fields = 2 if wanted.view is View.IDS else 5
-    for neighbor in neighbors:
-        expected = kept.entries[neighbor.item.id].item
-        assert neighbor.item[:fields] == expected[:fields], neighbor
+    for item in neighbors.items:
+        assert item[:fields] == kept.entries[item.id].item[:fields]
     if wanted.distinct_products:
-        products = [neighbor.item.product_id for neighbor in neighbors]
+        products = [item.product_id for item in neighbors.items]
         assert len(set(products)) == len(products), f"a product was found twice: {products}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +69,12 @@ def kill_while_starting(data_dir: Path, log: Path, after_s: float) -> None:
             process.kill()
     if process.returncode != -signal.SIGKILL:
         raise AssertionError(f"ended with {process.returncode}: {log.read_text()}")
+
+
+def events(log: Path) -> Counter[str]:
+    """Counts the events that a service has logged."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line[:1] == "{"]
+    return Counter(str(json.loads(line).get("event")) for line in lines if line[-1:] == "}")
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -81,7 +81,7 @@ def batches(draw: st.DrawFn, collection: Collection) -> Batch:
             draw(PRODUCTS),
             draw(CATEGORIES),
             draw(PRICES),
-            draw(st.dictionaries(st.sampled_from([*KEYS, "title"]), COLOURS, max_size=2)),
+            draw(st.dictionaries(st.sampled_from([*KEYS, "title"]), COLOURS)),
         )
         for id_ in ids
     ]

@@ -6,7 +6,9 @@ kills are SIGKILL, so this tells nothing of what a power cut leaves: `test_crash
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from tests.recovery.ledger.book import Book, LedgerError
 from tests.recovery.ledger.clients import Client, Progress, StreamClient
 from tests.recovery.ledger.snapshots import Photographer, Snapshots
 from tests.recovery.ledger.writes import Create
-from tests.recovery.processes import Serving, kill_while_starting, serving
+from tests.recovery.processes import Serving, events, kill_while_starting, serving
 
 
 class Phase(StrEnum):
@@ -31,6 +33,21 @@ class Phase(StrEnum):
     SNAPSHOT = "snapshot"
     ALIAS = "alias switch"
     RECOVERY = "recovery"
+    STOPPING = "stopping"
+
+
+# The longest time between the event that a phase waits for and the kill: about what it takes.
+_WITHIN_S = {
+    Phase.INGEST: 0.02,
+    Phase.COMPACTION: 0.1,
+    Phase.SNAPSHOT: 0.15,
+    Phase.ALIAS: 0.02,
+    Phase.RECOVERY: 0.02,
+    Phase.STOPPING: 0.2,
+}
+# Phases in which upkeep is at work all the time.
+_EAGER = {Phase.COMPACTION, Phase.SNAPSHOT}
+_UPKEEP = ("segment compacted", "segments merged", "graph built", "cache written")
 
 
 class Campaign:
@@ -76,11 +93,15 @@ class Campaign:
             if phase is Phase.RECOVERY:
                 self._kill_while_starting()
             started = time.perf_counter()
-            with serving(self._data_dir, self._log) as service:
+            module = "tests.recovery.eager" if phase in _EAGER else ""
+            with serving(self._data_dir, self._log, module=module) as service:
                 self._start_s = time.perf_counter() - started
                 self._hold_to_ledger(service.stub)
                 self._write_until_killed(phase, service)
             self.counts[f"kills: {phase}"] += 1
+            done = events(self._log)
+            for event in _UPKEEP:
+                self.counts[f"events: {event}"] += done[event]
         with serving(self._data_dir, self._log) as service:
             self._hold_to_ledger(service.stub)
             assert service.process.stop() == 0
@@ -104,14 +125,16 @@ class Campaign:
         progress.wait_for(self._dice.randint(4, 40))
         threads: list[Client | Photographer] = [*clients]
         if phase is Phase.SNAPSHOT:
-            threads.append(self._snapshots.begin(service.stub))
+            threads.append(self._snapshots.begin(service.stub, self._dice.randint(1, 3)))
+        if phase is Phase.STOPPING:
+            os.kill(service.process.pid, signal.SIGTERM)
         # By chance, to hit points that nobody has thought of: an event would be one of those.
-        time.sleep(self._dice.uniform(0, 0.02))
+        time.sleep(self._dice.uniform(0, _WITHIN_S[phase]))
         service.process.kill()
         for thread in threads:
             thread.join()
             if thread.problem:
-                raise LedgerError(f"client {thread.name} failed") from thread.problem
+                raise LedgerError(f"{thread.name} failed amid {phase}") from thread.problem
 
     def _hold_to_ledger(self, stub: IndexServiceStub) -> None:
         shown = observe(stub)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from lookalike.errors import ForeignError
+from lookalike.errors import DrainingError, ForeignError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
@@ -20,6 +20,8 @@ from tests.recovery.ledger.writes import TIMEOUT_S, Upsert
 
 # How many batches a stream sends ahead of the answers.
 _AHEAD = 6
+# A server that stops cancels the calls that come while it does.
+_GONE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
 class Progress:
@@ -121,7 +123,7 @@ class StreamClient(Client):
 
 
 def unless_gone(error: grpc.RpcError) -> BaseException | None:
-    """Returns what went wrong, or None if the service is only gone."""
+    """Returns what went wrong, or None if the service is only gone, or about to go."""
     found = from_rpc_error(error)
-    gone = isinstance(found, ForeignError) and found.code is grpc.StatusCode.UNAVAILABLE
+    gone = isinstance(found, (ForeignError, DrainingError)) and found.code in _GONE
     return None if gone else found

@@ -38,13 +38,14 @@ _PRODUCTS = 60
 
 
 def collection(name: str, metric: pb.Metric.ValueType) -> pb.Collection:
-    """Returns a collection as these tests create them."""
+    """Returns a collection as these tests create them; `squared` has room for a graph."""
     return pb.Collection(
         name=name,
         embedding_space=SPACE,
         dimension=DIMENSION,
         metric=metric,
         indexed_attributes=["colour"],
+        exact_up_to=100 if name == "squared" else 0,
     )
 
 

@@ -18,7 +18,7 @@ from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from tests.recovery.ledger.audit import observe
 from tests.recovery.ledger.book import Book, LedgerError
-from tests.recovery.ledger.clients import unless_gone
+from tests.recovery.ledger.clients import Progress, unless_gone
 from tests.recovery.ledger.writes import TIMEOUT_S
 from tests.recovery.processes import serving
 
@@ -30,12 +30,12 @@ class Photographer(threading.Thread):
         super().__init__(name="photographer", daemon=True)
         self.taken: list[pb.Snapshot] = []
         self.problem: BaseException | None = None
-        self.begun = threading.Event()
+        self.begun = Progress()
         self._stub = stub
 
     def run(self) -> None:
         while not self.problem:
-            self.begun.set()
+            self.begun.tick()
             try:
                 response = self._stub.CreateSnapshot(pb.CreateSnapshotRequest(), timeout=TIMEOUT_S)
             except grpc.RpcError as error:
@@ -70,11 +70,11 @@ class Snapshots:
         self._counts = counts
         self._photographer: Photographer | None = None
 
-    def begin(self, stub: IndexServiceStub) -> Photographer:
-        """Starts taking snapshots; returns when the first is on its way."""
+    def begin(self, stub: IndexServiceStub, count: int) -> Photographer:
+        """Starts taking snapshots; returns when as many have begun."""
         self._photographer = Photographer(stub)
         self._photographer.start()
-        self._photographer.begun.wait()
+        self._photographer.begun.wait_for(count)
         return self._photographer
 
     def check(self, books: Sequence[Book]) -> None:
