@@ -58,9 +58,13 @@ def rewritten(parts: tuple[Segment, ...], collection: Collection) -> Segment:
 
 
 def with_graph(segment: Segment, collection: Collection, threads: int) -> Segment:
-    """Returns the segment with a graph over all of its rows, dead ones too."""
-    vectors = segment.rows.vectors[: segment.size]
-    return replace(segment, graph=graph.build(vectors, collection.metric, threads))
+    """Returns the segment with a graph over all of its rows, dead ones too.
+
+    Rows behind its graph are added to a copy of that: a tenth of the work, where a segment grows.
+    """
+    known = segment.graph or graph.empty(collection.dimension, collection.metric)
+    vectors = segment.rows.vectors[len(known) : segment.size]
+    return replace(segment, graph=known.extended(vectors, threads))
 
 
 def caught_up(

@@ -64,18 +64,23 @@ class Graph:
         faiss.write_index(self._index, str(path))
 
 
-def build(vectors: Matrix, metric: Metric, threads: int) -> Graph:
-    """Returns the graph of some vectors.
+    def extended(self, vectors: Matrix, threads: int) -> Graph:
+        """Returns a graph of these vectors too; this one stays as it is.
 
-    Args:
-        vectors: float32 (n, dimension), comparable.
-        metric: How they are compared.
-        threads: How many this thread may use for it.
-    """
-    faiss.omp_set_num_threads(threads)  # of this thread alone
-    index = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, FAISS_METRICS[metric])
+        Args:
+            vectors: float32 (n, dimension), comparable.
+            threads: How many this thread may use for it.
+        """
+        faiss.omp_set_num_threads(threads)  # of this thread alone
+        index = faiss.clone_index(self._index)
+        index.add(np.ascontiguousarray(vectors))
+        return Graph(index)
+
+
+def empty(dimension: int, metric: Metric) -> Graph:
+    """Returns a graph of no vectors."""
+    index = faiss.IndexHNSWFlat(dimension, _LINKS, FAISS_METRICS[metric])
     index.hnsw.efConstruction = _BUILD_EFFORT
-    index.add(np.ascontiguousarray(vectors))
     return Graph(index)
 
 

@@ -6,6 +6,7 @@ One thread, which takes the writer's lock only to publish what it has made.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -30,6 +31,7 @@ from lookalike.errors import LookalikeError
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
+_NICENESS = 10
 # Writes after which the cache is written again, and the least time between two.
 _CACHE_AFTER_ROWS = 200_000
 _CACHE_INTERVAL_S = 60.0
@@ -192,6 +194,8 @@ class Maintenance:
             self._change(name, lambda live: replace(live, effort=effort))
 
     def _work(self) -> None:
+        # Whoever waits for an answer goes first; threads that build graphs inherit this.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._ended.is_set():
             try:
                 if self.step():
