@@ -116,7 +116,7 @@ def _flat_rate(flat: faiss.IndexFlatL2, vectors: Matrix, calls: int) -> float:
 
 
 def _tuned_rate(flat: faiss.IndexFlatL2, vectors: Matrix, calls: int) -> float:
-    """The same by matrix products for 20 queries and more at a time, which FAISS 1.15 is not set to.
+    """The same by matrix products, which FAISS 1.15 as it is set does not use for so few queries.
 
     In one thread: those of a product wait for each other, and spin meanwhile.
     """
