@@ -100,7 +100,7 @@ def _legend(axes: Axes, entries: Sequence[tuple[str, str, str]]) -> None:
         axes.plot(
             [], [], form, color=colour, markerfacecolor=PAPER if form == "D" else None, label=name
         )
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
 
 
 def _sizes(axes: Axes, sizes: Sequence[int]) -> None:

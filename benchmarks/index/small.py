@@ -49,9 +49,9 @@ def _one_query(effort: Effort, photos: Photos, address: str, empty: str) -> list
     with lone_caller(address) as stub, lone_caller(empty) as nothing:
         ours, theirs, bare = latencies(
             [
-                lambda number: stub.FindNeighbors(full[number % len(full)]),
-                lambda number: nothing.FindNeighbors(full[number % len(full)]),
-                lambda number: stub.FindNeighbors(ids[number % len(ids)]),
+                lambda number: stub.FindNeighbors(full[number]),
+                lambda number: nothing.FindNeighbors(full[number]),
+                lambda number: stub.FindNeighbors(ids[number]),
             ],
             rounds=effort.rounds,
             calls=effort.calls,

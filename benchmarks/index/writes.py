@@ -18,8 +18,8 @@ from benchmarks.report import Figure
 from lookalike.index.v1 import index_pb2 as pb
 
 CALLERS = 64
-# A second: far from what one core can answer beside the writer, so that callers wait for the service
-# and not for each other.
+# A second: few enough to be answered beside the writer, so that callers wait for the service and
+# not for each other.
 ASKED = 50
 _SIZE = 10_000
 
