@@ -153,9 +153,7 @@ def test_graph_and_effort_come_from_the_cache(index: Index, directory: Path) -> 
     again = loaded.state.find("listings")
     assert again.effort == 77
     assert [part.in_graph for part in again.segments.parts] == [128, 128, 44]
-    assert [part.dead_count for part in again.segments.parts] == [
-        part.dead_count for part in parts
-    ]
+    assert [part.dead_count for part in again.segments.parts] == [part.dead_count for part in parts]
     assert loaded.find(Query(vector(1, 0)), Search(5)).method is Method.APPROXIMATE
 
 
@@ -266,5 +264,3 @@ def test_collection_without_any_items_ever_is_cached(tmp_path: Path, directory: 
         cache.save(directory, index.state)
         index.upsert(photo("a", "x", 1, 0))
         assert Index(store, directory).found(vector(0, 0), Search(1)) == ["a"]
-
-
