@@ -12,7 +12,7 @@ from index_service import graph
 from index_service.candidates import GraphRows
 from index_service.columns import Codes
 from index_service.compaction import with_graph
-from index_service.filters import EVERY_ROW, Condition
+from index_service.filters import Condition
 from index_service.finder import _searched
 from index_service.planner import plan
 from index_service.probes import Sought
