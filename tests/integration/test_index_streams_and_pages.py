@@ -53,7 +53,11 @@ def ids(neighbors: Any) -> list[str]:
 
 
 def find(line: str, **fields: Any) -> pb.FindNeighborsRequest:
-    defaults = {"collection": line, "k": 3, "queries": [pb.Query(vector=vector(0, 0))]}
+    defaults: dict[str, Any] = {
+        "collection": line,
+        "k": 3,
+        "queries": [pb.Query(vector=vector(0, 0))],
+    }
     return pb.FindNeighborsRequest(**defaults | fields)
 
 
@@ -116,7 +120,9 @@ def test_searches_of_a_stream_are_each_answered_as_a_single_call_would_be(
     requests = {
         f"s{i}": find(line, queries=[pb.Query(vector=vector(i, 0))], k=1 + i % 4) for i in range(40)
     }
-    requests["bad"] = find(line, filter=pb.Filter(attributes=[{"key": "size", "values": ["x"]}]))
+    requests["bad"] = find(
+        line, filter=pb.Filter(attributes=[pb.AttributeFilter(key="size", values=["x"])])
+    )
     sent = (pb.StreamFindNeighborsRequest(id=key, request=r) for key, r in requests.items())
     answers = {each.id: each for each in index.stub.StreamFindNeighbors(sent)}
     assert set(answers) == set(requests)
@@ -126,8 +132,9 @@ def test_searches_of_a_stream_are_each_answered_as_a_single_call_would_be(
 
 
 def test_pages_together_are_all_items_in_the_order_of_writing(index: Index, line: str) -> None:
-    only = pb.Filter(attributes=[{"key": "colour", "values": ["red"]}])
-    listed, token = [], ""
+    only = pb.Filter(attributes=[pb.AttributeFilter(key="colour", values=["red"])])
+    listed: list[pb.Item] = []
+    token = ""
     while True:
         page = index.stub.ListItems(
             pb.ListItemsRequest(

@@ -101,9 +101,9 @@ def test_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
 
 def test_data_directory_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "new" / "data"
-    with exclusive(path, "DATA_DIR"):
-        with pytest.raises(StartupError, match=r"another process .* stop it or set DATA_DIR"):
-            exclusive(path, "DATA_DIR").__enter__()
+    refused = pytest.raises(StartupError, match=r"another process .* stop it or set DATA_DIR")
+    with exclusive(path, "DATA_DIR"), refused:
+        exclusive(path, "DATA_DIR").__enter__()
     with exclusive(path, "DATA_DIR"):
         assert names(path) == ["lock"]
 

@@ -104,7 +104,7 @@ def test_nothing_is_farther_than_the_distance_asked_for(filled: Index) -> None:
 def test_shortfall_says_what_there_is(index: Index) -> None:
     assert shortfall(index, Query(ORIGIN), Search(1)) == "the collection has no items"
     index.upsert(photo("a", "x", 0, 0), photo("b", "x", 1, 0), photo("c", "y", 2, 0, price=1))
-    for query, search, sentence in [
+    expected: list[tuple[Query | str, Search, str]] = [
         (Query(ORIGIN), Search(3), ""),
         (Query(ORIGIN), Search(4), "the collection has 3 items"),
         ("a", Search(4), "the collection has 2 other items"),
@@ -133,7 +133,8 @@ def test_shortfall_says_what_there_is(index: Index) -> None:
             Search(1, candidates=7),
             "the collection has no items with features among 7 candidates",
         ),
-    ]:
+    ]
+    for query, search, sentence in expected:
         assert shortfall(index, query, search) == sentence
 
 
