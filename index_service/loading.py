@@ -31,6 +31,9 @@ def load(store: Store, directory: cache.Path) -> State:
     started = time.perf_counter()
     collections = store.collections()
     cached = cache.load(directory, collections)
+    if cached and cached.seq > store.seq():
+        logger.warning("the cache is left aside; it is of another store", extra={"seq": cached.seq})
+        cached = None
     live, since_key, since_seq = _begin(collections, cached)
     loaded = sum(len(each.segments) for each in live.values())
     dimensions = {key: collection.dimension for key, collection in collections.items()}

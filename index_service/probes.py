@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from index_service import checks
 from index_service.columns import comparable
@@ -14,10 +15,13 @@ from index_service.records import Examples, Matrix, Metric, Packed, Queries, Que
 from index_service.search import Probes
 from index_service.state import Live
 from index_service.vectors import features_matrix, matrix, packed_matrix
-from lookalike.errors import InvalidArgumentError
+from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 
 RowOf: TypeAlias = Callable[[Live, str, str], tuple[int, int]]
 FeaturesOf: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
+Mean: TypeAlias = npt.NDArray[np.float64]
+
+_NOTHING_LEFT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -109,22 +113,14 @@ class _Resolver:
             self.rows.append(number)
             found: Matrix = self._live.segments.vectors(np.array([number]))[0]
             return found
-        positive = self._mean(target.positives, f"{path}.examples.positives")
-        if not target.negatives:
-            return positive
-        negative = self._mean(target.negatives, f"{path}.examples.negatives")
-        moved: Matrix = 2 * positive - negative
-        if self._live.collection.metric is Metric.COSINE and not moved.any():
-            raise InvalidArgumentError(
-                f"{path}.examples cancel out: what is left has no direction",
-                field=f"{path}.examples",
-            )
-        return moved
+        mean = self._mean(target.positives, f"{path}.examples.positives")
+        if target.negatives:
+            mean = 2 * mean - self._mean(target.negatives, f"{path}.examples.negatives")
+        return _checked(mean, self._live.collection.metric, f"{path}.examples")
 
-    def _mean(self, examples: Sequence[Vector | str], path: str) -> Matrix:
-        metric = self._live.collection.metric
+    def _mean(self, examples: Sequence[Vector | str], path: str) -> Mean:
         vectors = [self.vector(each, f"{path}[{i}]") for i, each in enumerate(examples)]
-        return _mean_of(comparable(np.stack(vectors), metric))
+        return _mean_of(vectors, self._live.collection.metric)
 
 
 def _features(
@@ -140,16 +136,26 @@ def _features(
     if len(query.features):
         sent: Matrix = features_matrix([query.features], live.collection, [path])[0]
         return sent
-    known = features_of(resolver.keys)
+    by_key = features_of(resolver.keys)
+    known = [by_key[key] for key in resolver.keys if key in by_key]
     examples = query.target if isinstance(query.target, Examples) else None
     if not known or (examples and (examples.negatives or len(known) < len(examples.positives))):
         raise InvalidArgumentError(
             f"{path} is missing: to rank again, send them, or query by items that have some",
             field=path,
         )
-    return _mean_of(comparable(np.stack(list(known.values())), Metric.COSINE))
+    return _checked(_mean_of(known, Metric.COSINE), Metric.COSINE, path)
 
 
-def _mean_of(vectors: Matrix) -> Matrix:
-    mean: Matrix = vectors.mean(axis=0, dtype=np.float32)
+def _mean_of(vectors: Sequence[Matrix], metric: Metric) -> Mean:
+    mean: Mean = comparable(np.stack(vectors), metric).mean(axis=0, dtype=np.float64)
     return mean
+
+
+def _checked(mean: Mean, metric: Metric, path: str) -> Matrix:
+    if not (np.abs(mean) <= np.finfo(np.float32).max).all():
+        raise NonFiniteVectorError(f"{path} lead to a vector that float32 cannot hold", field=path)
+    # Of vectors of length 1: what is left below that is what float32 rounded off.
+    if metric is Metric.COSINE and np.abs(mean).max() < _NOTHING_LEFT:
+        raise InvalidArgumentError(f"{path} cancel out: what is left has no direction", field=path)
+    return mean.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index_service import schema
+from index_service.snapshot import CACHE
 from index_service.store import Store
 from lookalike.errors import StartupError
 
@@ -78,6 +80,8 @@ def salvage(path: Path) -> Salvaged:
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
+    # The cache knows the items that were dropped; it is made again from the store.
+    shutil.rmtree(path.parent / CACHE, ignore_errors=True)
     new.rename(path)
     return Salvaged(kept, dropped, aside)
 
@@ -96,10 +100,9 @@ def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[
             rows = db.execute(
                 f"SELECT * FROM {table} WHERE {order} >= ? AND {order} < ?", (start, stop)
             ).fetchall()
-            misses = 0 if rows else misses + 1
         except sqlite3.DatabaseError:
             rows = list(_one_by_one(db, table, order, range(start, stop)))
-            misses = 0
+        misses = 0 if rows else misses + 1
         yield from rows
         if last is None and misses > 1000:
             return

@@ -124,7 +124,8 @@ def checksum(  # noqa: PLR0917 - SQLite calls it too
     features: bytes | None,
 ) -> int:
     """Returns the CRC-32 of an item's row: SQLite checks structure, not content."""
-    text = f"{id_}\0{product}\0{category}\0{price!r}\0{attributes}\0"
+    amount = None if price is None else price + 0.0  # SQLite keeps no negative zero
+    text = f"{id_}\0{product}\0{category}\0{amount!r}\0{attributes}\0"
     value = zlib.crc32(vector, zlib.crc32(text.encode("utf-8", "surrogatepass")))
     return zlib.crc32(features, value) if features else value
 

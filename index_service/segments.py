@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from index_service.columns import Keys, Rows, appended, lengths
+from index_service.columns import Keys, Rows, appended, blank, lengths
 from index_service.graph import Graph
 from index_service.records import Collection, Matrix
 
@@ -157,15 +157,11 @@ class Segments:
             values: npt.NDArray[np.generic] = self.parts[0].rows.column(column)[rows]
             return values
         flat = rows.ravel()
-        found: npt.NDArray[np.generic] | None = None
+        like = blank(self.collection, 0).column(column)
+        found: npt.NDArray[np.generic] = np.zeros((len(flat), *like.shape[1:]), like.dtype)
         for part, start in zip(self.parts, self.starts, strict=False):
-            own = part.rows.column(column)
-            if found is None:
-                found = np.zeros((len(flat), *own.shape[1:]), own.dtype)
             inside = (flat >= start) & (flat < start + part.size)
-            found[inside] = own[flat[inside] - start]
-        if found is None:
-            raise IndexError("there are no rows")
+            found[inside] = part.rows.column(column)[flat[inside] - start]
         return found.reshape(*rows.shape, *found.shape[1:])
 
     def dead(self, rows: npt.NDArray[np.int64]) -> Bits:

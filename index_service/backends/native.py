@@ -270,9 +270,9 @@ class NativeBackend:
         operation = changes.upsert_items(name, batch, fitted)
         if not request_id:
             return operation
-        digest = changes.digest(
-            "upsert", name, batch.items, fitted.vectors.tobytes(), fitted.features
-        )
+        # A map of protobuf comes in another order each time it is read.
+        items = [(*item[:4], sorted(item.attributes.items())) for item in batch.items]
+        digest = changes.digest("upsert", name, items, fitted.vectors.tobytes(), fitted.features)
         return changes.once(operation, request_id, digest, Upserted)
 
     def _snapshot(self) -> Snapshot:

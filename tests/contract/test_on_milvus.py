@@ -1,0 +1,50 @@
+"""Runs the contract tests again, each time on another Milvus, in an environment that has it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import milvus_environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NEEDED = ("pymilvus", "milvus", "milvus_lite")
+# The server listens on all addresses: here it sees a loopback interface alone.
+ALONE = ["unshare", "--map-root-user", "--net", "--"]
+
+
+def interpreter() -> str:
+    """Returns the interpreter that has Milvus; skips the test if there is none."""
+    if milvus_environment.python().exists():
+        return str(milvus_environment.python())
+    if all(importlib.util.find_spec(package) for package in NEEDED):
+        return sys.executable
+    pytest.skip("there is no Milvus: python -m scripts.milvus_environment installs it")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("server", ["milvus-lite", "milvus"])
+def test_contract_holds_on(server: str, backend_name: str) -> None:
+    if backend_name != "native":
+        pytest.skip("this is that run")
+    python = interpreter()
+    try:
+        subprocess.run([*ALONE, "true"], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no network namespace of its own for Milvus here: {error}")
+    command = [python, "-m", "pytest", "tests/contract", "--confcutdir=tests/contract", "-q"]
+    done = subprocess.run(
+        [*ALONE, *command, "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "LOOKALIKE_CONTRACT_BACKEND": server},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=840,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
