@@ -67,7 +67,8 @@ class Kept:
 
     collection: Collection
     index: str
-    aliases: tuple[str, ...]
+    since: int  # a position before those of all rows, if clocks agree
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -242,7 +243,7 @@ class MilvusConnection:
             consistency_level="Strong",
             properties=schema.properties(collection, self.settings.index),
         )
-        self._make_ready(Kept(collection, self.settings.index, ()))
+        self._make_ready(Kept(collection, self.settings.index, 0))
 
     def drop(self, kept: Kept) -> None:
         """Deletes a collection."""
