@@ -15,8 +15,11 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from index_service import snapshot
+from index_service.records import Snapshot
 from tests.recovery import native
 from tests.recovery.power import Power
 
@@ -29,8 +32,16 @@ _MOST = 1000
 
 def take_snapshot(folder: Path, power: Power) -> str:
     """Takes a snapshot; returns its name."""
-    with native.opened(folder / "data") as backend:
-        power.watch()
+    create = snapshot.create
+
+    def watched(*arguments: Any) -> Snapshot:
+        power.watch()  # only now: the cache, which is written first, has a test of its own
+        return create(*arguments)
+
+    with (
+        native.opened(folder / "data") as backend,
+        mock.patch.object(snapshot, "create", watched),
+    ):
         taken = asyncio.run(backend.create_snapshot())
         return taken.name
 

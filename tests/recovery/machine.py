@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from index_service.backends.native import NativeBackend
 from index_service.records import Batch, Collection, Deleted, Upserted, Vector
@@ -95,6 +95,22 @@ class WritingMachine(RuleBasedStateMachine):
         assert seq > self.seq, f"write {seq} came after {self.seq}"
         self.seq = seq
 
+    def any_name(self, data: st.DataObject) -> str:
+        """Draws a name, in most cases of something that is there."""
+        known = sorted({*self.kept, *self.aliases})
+        strategy = (
+            draws.NAMES if not known else st.one_of(*[st.sampled_from(known)] * 9, draws.NAMES)
+        )
+        name: str = data.draw(strategy)
+        return name
+
+    @initialize(data=st.data(), collections=st.lists(draws.collections(), min_size=1, max_size=3))
+    def begin(self, data: st.DataObject, collections: list[Collection]) -> None:
+        """Not with nothing, from which few rules lead on."""
+        for collection in collections:
+            self.create_collection(collection)
+            self._upsert(data, collection.name, request_id="")
+
     @rule(collection=draws.collections())
     def create_collection(self, collection: Collection) -> None:
         work = self.backend.create_collection(collection)
@@ -114,8 +130,9 @@ class WritingMachine(RuleBasedStateMachine):
         else:
             assert self.run(work) == len(self.kept.pop(name).entries)
 
-    @rule(name=draws.NAMES, collection=draws.NAMES)
-    def set_alias(self, name: str, collection: str) -> None:
+    @rule(data=st.data(), name=draws.NAMES)
+    def set_alias(self, data: st.DataObject, name: str) -> None:
+        collection = self.any_name(data)
         work = self.backend.set_alias(name, collection)
         if name in self.kept:
             self.refuses(CollectionExistsError, work)
@@ -136,29 +153,39 @@ class WritingMachine(RuleBasedStateMachine):
         self.written(self.run(work))
         del self.aliases[name]
 
-    @rule(data=st.data(), name=draws.NAMES, with_id=st.booleans())
-    def upsert(self, data: st.DataObject, name: str, with_id: bool) -> None:
+    @rule(data=st.data(), with_id=st.booleans())
+    def upsert(self, data: st.DataObject, with_id: bool) -> None:
+        self._upsert(data, self.any_name(data), self._request_id() if with_id else "")
+
+    @rule(data=st.data())
+    def upsert_again(self, data: st.DataObject) -> None:
+        """A rule of the same: what is written most is items."""
+        self._upsert(data, self.any_name(data), self._request_id())
+
+    def _upsert(self, data: st.DataObject, name: str, request_id: str) -> None:
         kept = self.known(name)
         if kept is None:
             batch = data.draw(draws.batches(draws.ANY_COLLECTION))
             self.refuses(CollectionNotFoundError, self.backend.upsert_items(name, batch))
             return
         batch = data.draw(draws.batches(kept.collection))
-        request_id = self._request_id() if with_id else ""
         answer = self.run(self.backend.upsert_items(name, batch, request_id))
         self.written(answer.seq)
         inserted = kept.upsert(batch)
         assert answer[1:] == (inserted, len(batch.items) - inserted)
-        if with_id:
+        if request_id:
             self.requests.append(Request(name, request_id, batch, answer))
 
     @rule(
-        name=draws.NAMES,
+        data=st.data(),
         ids=st.lists(draws.ITEM_IDS, max_size=4, unique=True),
-        products=st.lists(draws.PRODUCTS, max_size=2, unique=True),
+        products=st.lists(draws.PRODUCTS, max_size=1),
         with_id=st.booleans(),
     )
-    def delete(self, name: str, ids: list[str], products: list[str], with_id: bool) -> None:
+    def delete(
+        self, data: st.DataObject, ids: list[str], products: list[str], with_id: bool
+    ) -> None:
+        name = self.any_name(data)
         kept = self.known(name)
         request_id = self._request_id() if with_id else ""
         work = self.backend.delete_items(name, ids, products, request_id)
@@ -183,12 +210,13 @@ class WritingMachine(RuleBasedStateMachine):
             else partial(self.backend.delete_items, name, *content)
         )
         assert self.run(send(request_id)) == answer
-        assert self.run(self.backend.state()).applied_seq == self._newest()
+        assert self._newest() == self.seq
         other = self.backend.delete_items(name, ["another"], [], request_id)
         self.refuses(RequestIdReusedError, other)
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def refuse_a_batch_for_its_last_item(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def refuse_a_batch_for_its_last_item(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         kept = self.known(name)
         if kept is None:
             return

@@ -124,7 +124,7 @@ def test_snapshot_that_finds_no_room_is_refused_and_leaves_nothing(
     with serving(disk / "data", tmp_path / "1.log") as service:
         stub = service.stub
         create(stub)
-        for batch in range(10):
+        for batch in range(6):
             upsert(stub, batch)
         before = observe(stub)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize

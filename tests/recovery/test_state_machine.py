@@ -41,8 +41,9 @@ from tests.recovery.model import Kept
 class IndexMachine(WritingMachine):
     """What can be read, compared with the model."""
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def find_neighbors(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def find_neighbors(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         queries = data.draw(st.lists(self._queries(kept), min_size=1, max_size=3))
@@ -55,8 +56,9 @@ class IndexMachine(WritingMachine):
         for query, result in zip(queries, answer.results, strict=True):
             check_answer(kept, query, wanted, result)
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def find_by_packed_vectors(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def find_by_packed_vectors(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         vectors = data.draw(st.lists(draws.vectors(kept.collection), min_size=1, max_size=3))
@@ -68,8 +70,9 @@ class IndexMachine(WritingMachine):
         for query, result in zip(queries, answer.results, strict=True):
             check_answer(kept, query, wanted, result)
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def find_and_rank_again(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def find_and_rank_again(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         kept = self._known(name)
         if kept is None or not kept.collection.features_dimension:
             return
@@ -79,8 +82,9 @@ class IndexMachine(WritingMachine):
         (result,) = self.run(self.backend.find_neighbors(name, [query], wanted)).results
         check_ranked_again(kept, query, wanted, result)
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def search_range(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def search_range(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         query, wanted = data.draw(self._queries(kept)), data.draw(draws.searches(kept, reach=True))
@@ -89,24 +93,27 @@ class IndexMachine(WritingMachine):
         answer = self.run(self.backend.search_range(name, query, wanted, self.seq))
         check_range(kept, query, wanted, answer)
 
-    @rule(data=st.data(), name=draws.NAMES)
-    def count(self, data: st.DataObject, name: str) -> None:
+    @rule(data=st.data())
+    def count(self, data: st.DataObject) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         where = data.draw(draws.filters(kept.collection))
         count = self.run(self.backend.count_items(name, where))
         assert count == (len(kept.matching(where)), kept.products(where), self.seq)
 
-    @rule(data=st.data(), name=draws.NAMES, size=st.integers(1, 9))
-    def list_items(self, data: st.DataObject, name: str, size: int) -> None:
+    @rule(data=st.data(), size=st.integers(1, 9))
+    def list_items(self, data: st.DataObject, size: int) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         where = data.draw(draws.filters(kept.collection))
         listed = self.run(self._list(self.backend, name, where, size))
         self._check_list(kept, where, listed)
 
-    @rule(data=st.data(), name=draws.NAMES, size=st.integers(1, 9))
-    def write_between_two_pages(self, data: st.DataObject, name: str, size: int) -> None:
+    @rule(data=st.data(), size=st.integers(1, 9))
+    def write_between_two_pages(self, data: st.DataObject, size: int) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         page = self.run(
@@ -132,8 +139,9 @@ class IndexMachine(WritingMachine):
         if more:
             assert ids[-len(batch.items) :] == [item.id for item in batch.items]
 
-    @rule(name=draws.NAMES, item_id=draws.ITEM_IDS)
-    def get_item(self, name: str, item_id: str) -> None:
+    @rule(data=st.data(), item_id=draws.ITEM_IDS)
+    def get_item(self, data: st.DataObject, item_id: str) -> None:
+        name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
         if item_id not in kept.entries:

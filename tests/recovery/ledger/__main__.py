@@ -22,7 +22,13 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="ledger-"))
     phases = random.Random(options.seed).choices(list(Phase), k=options.kills)
-    campaign = Campaign(folder, options.seed)
+
+    def progress(counts: Counter[str]) -> None:
+        if not (kills := kills_in(counts)) % 50:
+            acknowledged = counts["writes acknowledged"]
+            sys.stderr.write(f"{kills} kills, {acknowledged:,} writes acknowledged\n")
+
+    campaign = Campaign(folder, options.seed, progress=progress)
     started = time.monotonic()
     try:
         campaign.run(phases)
@@ -34,9 +40,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def kills_in(counts: Counter[str]) -> int:
+    """Returns how often the service was killed, but for kills while it started."""
+    return sum(counts[f"kills: {phase}"] for phase in Phase)
+
+
 def report(counts: Counter[str], seconds: float) -> str:
     """Returns the counts as a table."""
-    rows = [*sorted(counts.items()), ("seconds", round(seconds))]
+    rows = [("kills", kills_in(counts)), *sorted(counts.items()), ("seconds", round(seconds))]
     return "".join(f"{name:<28}{number:>10,}\n" for name, number in rows)
 
 

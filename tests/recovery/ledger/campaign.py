@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -58,16 +58,24 @@ class Campaign:
         seed: Of everything that is left to chance here; threads and the kernel add their own.
         samples: How many items and queries of each collection are compared after a restart.
         snapshots: How many of the snapshots are opened and compared, 0 to 1.
+        progress: Called after each kill.
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, samples: int = 5, snapshots: float = 0.3
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        samples: int = 5,
+        snapshots: float = 0.3,
+        progress: Callable[[Counter[str]], None] | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._dice = random.Random(seed)
         self._data_dir = folder / "data"
         self._log = folder / "index_service.log"
         self._samples = samples
+        self._progress = progress
         self._start_s = 0.5
         self._snapshots = Snapshots(folder, self._data_dir, self._dice, snapshots, self.counts)
         names = ("first", "second", "stream", "names")
@@ -99,6 +107,8 @@ class Campaign:
                 self._hold_to_ledger(service.stub)
                 self._write_until_killed(phase, service)
             self.counts[f"kills: {phase}"] += 1
+            if self._progress:
+                self._progress(self.counts)
             done = events(self._log)
             for event in _UPKEEP:
                 self.counts[f"events: {event}"] += done[event]

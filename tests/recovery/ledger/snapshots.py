@@ -79,7 +79,7 @@ class Snapshots:
 
     def check(self, books: Sequence[Book]) -> None:
         """Compares what snapshots there are with the ledger, and removes them."""
-        present = {path.name: path for path in self._folder.glob("[!.]*")}
+        present = {path.name: path for path in self._folder.glob("[0-9]*")}
         for taken in self._photographer.taken if self._photographer else ():
             if taken.name not in present:
                 raise LedgerError(f"snapshot {taken.name} was acknowledged and is gone")
