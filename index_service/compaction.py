@@ -6,6 +6,7 @@ the end, which is quick. Knows neither the store nor who asks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from index_service.segments import EMPTY_BITS, MOST_ROWS, Segment, Segments
 # Shares of a segment: dead rows above which it is rewritten, and rows behind its graph above which
 # it gets a new one.
 _DEAD_SHARE = 0.2
-_TAIL_SHARE = 0.2
+_TAIL_SHARE = 0.05
 _FEW = 1000
 
 
@@ -57,14 +58,20 @@ def rewritten(parts: tuple[Segment, ...], collection: Collection) -> Segment:
     return whole
 
 
-def with_graph(segment: Segment, collection: Collection, threads: int) -> Segment:
-    """Returns the segment with a graph over all of its rows, dead ones too.
+def with_graph(
+    segment: Segment,
+    collection: Collection,
+    threads: int,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Segment | None:
+    """Returns the segment with a graph over all of its rows, dead ones too; None if given up.
 
     Rows behind its graph are added to a copy of that: a tenth of the work, where a segment grows.
     """
     known = segment.graph or graph.empty(collection.dimension, collection.metric)
     vectors = segment.rows.vectors[len(known) : segment.size]
-    return replace(segment, graph=known.extended(vectors, threads))
+    extended = known.extended(vectors, threads, given_up)
+    return None if extended is None else replace(segment, graph=extended)
 
 
 def caught_up(

@@ -5,6 +5,7 @@ Hierarchical navigable small worlds (Malkov and Yashunin, 2016, arXiv:1603.09320
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import faiss
@@ -20,7 +21,8 @@ FAISS_METRICS = {
 }
 # Neighbours of a node: at 13 dimensions more of them cost memory and find nothing more.
 _LINKS = 16
-_BUILD_EFFORT = 80
+_BUILD_EFFORT = 40
+_ADDED_AT_A_TIME = 10_000
 LEAST_EFFORT = 32
 MOST_EFFORT = 1024
 
@@ -63,16 +65,22 @@ class Graph:
         """Writes it to a file."""
         faiss.write_index(self._index, str(path))
 
-    def extended(self, vectors: Matrix, threads: int) -> Graph:
+    def extended(
+        self, vectors: Matrix, threads: int, given_up: Callable[[], bool] = lambda: False
+    ) -> Graph | None:
         """Returns a graph of these vectors too; this one stays as it is.
 
         Args:
             vectors: float32 (n, dimension), comparable.
             threads: How many this thread may use for it.
+            given_up: Asked every second or so; the answer is then None.
         """
         faiss.omp_set_num_threads(threads)  # of this thread alone
         index = faiss.clone_index(self._index)
-        index.add(np.ascontiguousarray(vectors))
+        for start in range(0, len(vectors), _ADDED_AT_A_TIME):
+            if given_up():
+                return None
+            index.add(np.ascontiguousarray(vectors[start : start + _ADDED_AT_A_TIME]))
         return Graph(index)
 
 

@@ -229,7 +229,9 @@ class Maintenance:
         began = time.perf_counter()
         collection, before = live.collection, live.segments.parts[start:end]
         if event == "graph built":
-            made = compaction.with_graph(before[0], collection, self._threads)
+            made = compaction.with_graph(before[0], collection, self._threads, self._ended.is_set)
+            if made is None:
+                return False
         else:
             made = compaction.rewritten(before, collection)
 

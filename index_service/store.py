@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -74,7 +74,9 @@ class Store:
             except sqlite3.OperationalError as error:  # no such file, read-only, no space
                 verb = "read" if self._read_only else "write to"
                 raise StartupError(f"cannot {verb} the store {self._path}: {error}") from None
-            (verdict,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+            # On a connection of its own: the pages that it reads would stay in the writer's cache.
+            with closing(self._connect()) as checker:
+                (verdict,) = checker.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise self.corrupted(verdict)
 

@@ -30,7 +30,14 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class RequestInterceptor(aio.ServerInterceptor):
-    """Gives every request an id, logs it once, and turns what it raises into a status."""
+    """Gives every request an id, logs it once, and turns what it raises into a status.
+
+    Args:
+        log_all: Whether requests that succeed are logged too.
+    """
+
+    def __init__(self, *, log_all: bool = True) -> None:
+        self._log_all = log_all
 
     async def intercept_service(
         self,
@@ -43,11 +50,11 @@ class RequestInterceptor(aio.ServerInterceptor):
         if handler is None or method.startswith("/grpc."):
             return handler
         if handler.response_streaming:
-            return _wrap_streaming(handler, method)
-        return _wrap_unary(handler, method)
+            return _wrap_streaming(handler, method, self._log_all)
+        return _wrap_unary(handler, method, self._log_all)
 
 
-def _wrap_unary(handler: Handler, method: str) -> Handler:
+def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
     behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Context) -> Any:
@@ -57,7 +64,8 @@ def _wrap_unary(handler: Handler, method: str) -> Handler:
         except BaseException as error:
             await call.fail(error)
             raise
-        call.log(grpc.StatusCode.OK)
+        if log_all:
+            call.log(grpc.StatusCode.OK)
         return response
 
     make = (
@@ -68,7 +76,7 @@ def _wrap_unary(handler: Handler, method: str) -> Handler:
     return make(answer, handler.request_deserializer, handler.response_serializer)
 
 
-def _wrap_streaming(handler: Handler, method: str) -> Handler:
+def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
     behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
     # No generator: grpcio ends those some time after a caller has left, and what they then ask of
@@ -82,7 +90,8 @@ def _wrap_streaming(handler: Handler, method: str) -> Handler:
         except BaseException as error:
             await call.fail(error)
             raise
-        call.log(grpc.StatusCode.OK)
+        if log_all:
+            call.log(grpc.StatusCode.OK)
 
     make: Any = (
         grpc.stream_stream_rpc_method_handler
