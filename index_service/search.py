@@ -192,13 +192,13 @@ def _complete(
     hits: Sequence[Hits], queries: Matrix, reach: Distances, segments: Segments, wanted: Wanted
 ) -> npt.NDArray[np.bool_]:
     """Returns of which queries no row that was left out can be better."""
-    if np.isinf(reach).all():
+    if np.isposinf(reach).all():
         return np.ones(len(hits), bool)
     bounds = np.array(
         [own.distances[-1] if len(own.rows) == wanted.k else wanted.max_distance for own in hits]
     )
     errors = float32_errors(queries, segments.longest, bounds, segments.collection.metric)
-    return np.isinf(reach) | (reach > bounds + errors)
+    return np.isposinf(reach) | (reach > bounds + errors)
 
 
 def _leave_out(
