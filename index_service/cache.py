@@ -100,7 +100,15 @@ def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | Non
             if entry["key"] in collections
         }
         return Cached(manifest["seq"], manifest["next_key"], live)
-    except (DirectoryError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (
+        DirectoryError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         logger.warning(
             "the cache is left aside; the store is read instead", extra={"error": str(error)}
         )

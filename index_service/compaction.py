@@ -37,13 +37,13 @@ def wants_graph(segments: Segments, segment: Segment) -> bool:
 
 
 def merged(segments: Segments) -> tuple[int, int] | None:
-    """Returns the first two neighbours that together have room in one segment, if there are some.
+    """Returns the first two neighbours that are both small, if there are some.
 
     Segments are filled one after the other, so such are left by deletions alone.
     """
     sizes = [part.live_count for part in segments.parts]
     for i, (one, other) in enumerate(pairwise(sizes)):
-        if one + other <= MOST_ROWS // 2:
+        if max(one, other) <= MOST_ROWS // 8:
             return i, i + 2
     return None
 

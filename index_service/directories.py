@@ -92,7 +92,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}") from error
     for name, expected in entries.items():
-        if Path(name).name != name:
+        if Path(name).name != name or not isinstance(expected, dict):
             raise DirectoryError(f"{path} names a file elsewhere: {name}")
         try:
             found = _described(directory / name)

@@ -33,6 +33,8 @@ from index_service.state import Live, State
 
 # Rows to compare up to which a search is so quick that a change of threads would cost more.
 _QUICK_ROWS = 50_000
+# How many times as much a graph is asked for where it gave too little; then everything is compared.
+_WIDER = 10
 
 
 class Finder:
@@ -171,12 +173,17 @@ def _searched(
     live: Live, sought: Sought, rule: Wanted, exact: bool, effort: int
 ) -> tuple[Plan, list[Hits]]:
     chosen = plan(live.segments, rule.condition, exact=exact, effort=effort)
-    hits = search(live.segments, chosen, sought.probes, rule)
-    if chosen.source.approximate and any(len(own.rows) < rule.k for own in hits):
-        # A graph may miss what a filter left: nobody gets fewer than there are.
-        chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
-        hits = search(live.segments, chosen, sought.probes, rule)
-    return chosen, hits
+    if not chosen.source.approximate:
+        return chosen, search(live.segments, chosen, sought.probes, rule)
+    # A graph knows nothing of a distance: what is too far is cut off afterwards.
+    near = replace(rule, max_distance=math.inf)
+    for share in (chosen.share, chosen.share / _WIDER):
+        hits = search(live.segments, chosen._replace(share=share), sought.probes, near)
+        if all(len(own.rows) == rule.k for own in hits):
+            return chosen, [own.within(rule.max_distance) for own in hits]
+    # It may miss what a filter left: nobody gets fewer than there are.
+    chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
+    return chosen, search(live.segments, chosen, sought.probes, rule)
 
 
 def _rule(wanted: Search, condition: Condition) -> Wanted:

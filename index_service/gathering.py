@@ -7,6 +7,7 @@ queries at once cost little more than three one by one, most of which is Python'
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -40,7 +41,7 @@ class Gathering:
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._waiting: dict[_Common, list[_Waiting]] = {}
+        self._waiting: dict[_Common, deque[_Waiting]] = {}
 
     async def find(
         self, name: str, queries: Sequence[Query], wanted: Search, min_seq: int
@@ -50,7 +51,7 @@ class Gathering:
         if not self._waiting:
             loop.call_soon(self._answer_all)
         future: asyncio.Future[Answer | None] = loop.create_future()
-        self._waiting.setdefault(_Common(name, wanted, min_seq), []).append(
+        self._waiting.setdefault(_Common(name, wanted, min_seq), deque()).append(
             _Waiting(queries, future)
         )
         return await future
@@ -59,8 +60,11 @@ class Gathering:
         waiting, self._waiting = self._waiting, {}
         for common, searches in waiting.items():
             while searches:
-                together = searches[:_MOST_TOGETHER]
-                del searches[:_MOST_TOGETHER]
+                together: list[_Waiting] = []
+                queries = 0
+                while searches and (not together or queries < _MOST_TOGETHER):
+                    together.append(searches.popleft())
+                    queries += len(together[-1].queries)
                 self._answer(common, [s for s in together if not s.future.done()])
 
     def _answer(self, common: _Common, searches: list[_Waiting]) -> None:

@@ -32,8 +32,9 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
 _NICENESS = 10
-# Writes after which the cache is written again, and the least time between two.
+# Rows or writes after which the cache is written again, and the least time between two.
 _CACHE_AFTER_ROWS = 200_000
+_CACHE_AFTER_WRITES = 20_000
 _CACHE_INTERVAL_S = 60.0
 _SAMPLE = 64
 _SAMPLE_INTERVAL_S = 30.0
@@ -87,8 +88,8 @@ class Maintenance:
         self._questions: dict[str, deque[_Question]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="index-maintenance")
-        self._saved_key = 0
-        self._saved_seq = -1
+        self._loaded = current()
+        self._saved: State | None = None  # what the cache holds, if this process wrote it
         self._saved_at = time.monotonic()
         self._sampled_at = time.monotonic()
 
@@ -105,7 +106,7 @@ class Maintenance:
         """Ends, and writes the cache if it is not of the newest write."""
         self._ended.set()
         self._thread.join()
-        if self._current().seq != self._saved_seq:
+        if self._current() is not self._saved:
             self.save()
 
     def observe(self, name: str, vector: Matrix, wanted: Search) -> None:
@@ -126,8 +127,7 @@ class Maintenance:
             except (OSError, LookalikeError) as error:
                 logger.warning("the cache was not written", extra={"error": str(error)})
                 return
-            self._saved_seq = state.seq
-            self._saved_key = _rows(state)
+            self._saved = state
             self._saved_at = time.monotonic()
             logger.info(
                 "cache written",
@@ -147,12 +147,14 @@ class Maintenance:
             self._sampled_at = now
             for name in list(self._questions):
                 self.check_recall(name)
-        if (
-            abs(_rows(self._current()) - self._saved_key) > _CACHE_AFTER_ROWS
-            and now - self._saved_at > _CACHE_INTERVAL_S
-        ):
+        if now - self._saved_at > _CACHE_INTERVAL_S and self._much_was_written():
             self.save()
         return False
+
+    def _much_was_written(self) -> bool:
+        saved, state = self._saved or self._loaded, self._current()
+        rows = abs(_rows(state) - _rows(saved))
+        return rows > _CACHE_AFTER_ROWS or state.seq - saved.seq > _CACHE_AFTER_WRITES
 
     def check_recall(self, name: str) -> None:
         """Compares approximate answers with exact ones; searches further where they fall short."""
@@ -281,7 +283,9 @@ def _first_stage(asked: Search) -> Search:
 
 def _share(found: Answer, true: Answer) -> float:
     (found_result,), (true_result,) = found.results, true.results
-    ids = {item.id for item in true_result.neighbors.items}
-    if not ids:
+    expected = true_result.neighbors.distances
+    if not expected:
         return 1.0
-    return len(ids & {item.id for item in found_result.neighbors.items}) / len(ids)
+    # By distance: which of several at the same distance was found makes no difference.
+    good = sum(distance <= expected[-1] for distance in found_result.neighbors.distances)
+    return min(1.0, good / len(expected))

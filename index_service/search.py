@@ -10,6 +10,7 @@ writing, and filters never leave fewer than `k` where there are `k`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
@@ -25,8 +26,10 @@ from index_service.planner import Plan
 from index_service.records import Matrix
 from index_service.segments import Segments
 
-# Rows compared again at a time: with 13 values each some 30 MB, however many queries there are.
+# Rows ranked at a time, and values compared again at a time: some 30 MB each, however many queries
+# there are and however long vectors are.
 _MAX_CELLS = 1 << 18
+_MAX_VALUES = 1 << 22
 
 Row = npt.NDArray[np.int64]
 
@@ -71,6 +74,13 @@ class Hits(NamedTuple):
 
     rows: list[int]
     distances: list[float]
+
+    def within(self, limit: float) -> Hits:
+        """Returns those that are at most so far."""
+        if not self.distances or self.distances[-1] <= limit:
+            return self
+        count = bisect_right(self.distances, limit)
+        return Hits(self.rows[:count], self.distances[:count])
 
 
 def first_width(plan: Plan, wanted: Wanted) -> int:
@@ -147,10 +157,21 @@ def _ranked(segments: Segments, probes: Probes, rows: Row, wanted: Wanted) -> li
         allowed &= wanted.condition.at(segments, rows)
     if probes.own_rows or probes.own_products:
         _leave_out(segments, probes, rows, allowed)
-    vectors = segments.vectors(rows)
-    found = distances(vectors, probes.vectors[:, None, :], segments.collection.metric)
+    found = _distances(segments, probes, rows)
     found[~allowed | (found > wanted.max_distance)] = np.inf
     return _best(segments, rows, found, wanted)
+
+
+def _distances(segments: Segments, probes: Probes, rows: Row) -> Distances:
+    found = np.empty(rows.shape)
+    # Some columns at a time: in float64 the vectors take twice what memory holds of them.
+    step = max(1, _MAX_VALUES // (len(rows) * segments.collection.dimension))
+    for start in range(0, rows.shape[1], step):
+        vectors = segments.vectors(rows[:, start : start + step])
+        found[:, start : start + step] = distances(
+            vectors, probes.vectors[:, None, :], segments.collection.metric
+        )
+    return found
 
 
 def _best(segments: Segments, rows: Row, found: Distances, wanted: Wanted) -> list[Hits]:

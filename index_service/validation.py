@@ -194,6 +194,10 @@ def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
 def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
     """Returns the query, and what it wants."""
     checks.in_range(request.limit, 0, _MAX_RANGE, "limit")
+    if request.query.features:
+        raise InvalidArgumentError(
+            "query.features are set; a range is one of distances by vector", field="query.features"
+        )
     return _query(request.query, "query"), Search(
         k=request.limit or _DEFAULT_RANGE,
         distinct_products=request.distinct_products,
