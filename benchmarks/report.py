@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lookalike.cpu import available_cores
@@ -23,10 +25,11 @@ class Figure:
 
     Attributes:
         name: What was measured.
-        value: The value, a median where it was measured more than once.
+        value: The value, a median where it was measured more than once; NaN if it was not measured.
         unit: `s`, `ms`, `photos/s`, or `ratio`.
         at_most: Target that the value must not exceed; none if it has none.
         at_least: Target that the value must reach; none if it has none.
+        note: Why it was not measured, or what else there is to know of it.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Figure:
     unit: str
     at_most: float | None = None
     at_least: float | None = None
+    note: str = ""
 
     @property
     def target(self) -> str | None:
@@ -44,7 +48,9 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the target is met; none without a target."""
+        """Whether the target is met; none without a target or a value."""
+        if math.isnan(self.value):
+            return None
         if self.at_most is not None:
             return self.value <= self.at_most
         return None if self.at_least is None else self.value >= self.at_least
@@ -78,7 +84,15 @@ def show(title: str, figures: Sequence[Figure]) -> None:
     marks = {None: "", True: "[green]holds[/green]", False: "[red]missed[/red]"}
     for figure in figures:
         value = f"{figure.value:,.2f}" if figure.value < 100 else f"{figure.value:,.0f}"
-        table.add_row(figure.name, value, figure.unit, figure.target or "", marks[figure.holds])
+        last = " ".join(part for part in (marks[figure.holds], escape(figure.note)) if part)
+        name = escape(figure.name)
+        table.add_row(
+            name,
+            "–" if math.isnan(figure.value) else value,
+            figure.unit,
+            figure.target or "",
+            last,
+        )
     console.print(table)
 
 
@@ -87,10 +101,11 @@ def write(file: Path, figures: Sequence[Figure]) -> None:
     rows = [
         {
             "name": figure.name,
-            "value": figure.value,
+            "value": None if math.isnan(figure.value) else figure.value,
             "unit": figure.unit,
             "target": figure.target,
             "holds": figure.holds,
+            "note": figure.note,
         }
         for figure in figures
     ]

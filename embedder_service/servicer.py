@@ -16,11 +16,10 @@ from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.errors import InvalidArgumentError
 from lookalike.interceptors import in_band_status
-from lookalike.streams import answer_concurrently
+from lookalike.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 ADMIN_SERVICE_NAME = admin_pb2.DESCRIPTOR.services_by_name["EmbedderAdminService"].full_name
-MAX_ID_LENGTH = 64
 MAX_OUTPUTS = 16
 
 _PRIORITIES = {
@@ -83,26 +82,15 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
     ) -> AsyncIterator[pb.StreamEmbedImagesResponse]:
         """Embeds many photos; bad ones are answered in-band."""
         caller = object()
-        unanswered: set[str] = set()
 
-        async def answer(item: pb.StreamEmbedImagesRequest) -> pb.StreamEmbedImagesResponse:
-            try:
-                _check_id(item.id, unanswered)
-            except InvalidArgumentError as error:
-                return pb.StreamEmbedImagesResponse(id=item.id, error=in_band_status(error))
-            unanswered.add(item.id)
-            try:
-                turn = _bulk_turn(item.request, caller)
-                with self._host.session() as session:
-                    response = await _embed(session, item.request, turn, context)
-                return pb.StreamEmbedImagesResponse(id=item.id, response=response)
-            except Exception as error:
-                return pb.StreamEmbedImagesResponse(id=item.id, error=in_band_status(error))
-            finally:
-                unanswered.discard(item.id)
+        async def answer(item: pb.StreamEmbedImagesRequest) -> pb.EmbedImageResponse:
+            turn = _bulk_turn(item.request, caller)
+            with self._host.session() as session:
+                return await _embed(session, item.request, turn, context)
 
-        async for response in answer_concurrently(
-            request_iterator, answer, limit=self._settings.max_stream_in_flight
+        limit = self._settings.max_stream_in_flight
+        async for response in answer_by_id(
+            request_iterator, answer, pb.StreamEmbedImagesResponse, limit=limit
         ):
             yield response
 
@@ -174,14 +162,3 @@ def _response(photo: EmbeddedPhoto, outputs: Sequence[str]) -> pb.EmbedImageResp
 
 def _bulk_turn(request: pb.EmbedImageRequest, caller: object) -> Turn:
     return Turn(_PRIORITIES.get(request.priority, Priority.BULK), caller)
-
-
-def _check_id(key: str, unanswered: set[str]) -> None:
-    if not 1 <= len(key) <= MAX_ID_LENGTH:
-        raise InvalidArgumentError(
-            f"id has {len(key)} characters; it must have 1 to {MAX_ID_LENGTH}", field="id"
-        )
-    if key in unanswered:
-        raise InvalidArgumentError(
-            f"id '{key}' is already used by an unanswered request of this stream", field="id"
-        )

@@ -1,50 +1,72 @@
-"""Runs the index service: `python -m index_service`. Wiring only."""
+"""Runs the index service: `python -m index_service`. Wiring only.
+
+python -m index_service                             serve
+python -m index_service restore SNAPSHOT DIRECTORY  make a data directory of a snapshot
+python -m index_service salvage DIRECTORY           keep what can be read of a damaged store
+"""
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
-from index_service.catalog import Catalog
+from index_service import salvage, snapshot
+from index_service.backends.native import open_native
 from index_service.config import PREFIX, IndexSettings
 from index_service.data_directory import exclusive
 from index_service.servicer import NAME, IndexServicer
-from index_service.store import Store
 from index_service.workers import Workers
-from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from lookalike.server import GrpcServer, run
 
+# Searches and writes share the interpreter; in Python's 5 ms a quick search is done fifty times.
+_SWITCH_INTERVAL_S = 0.0005
+
 
 async def serve(settings: IndexSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     server = GrpcServer(settings, PREFIX)
     server.bind()
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(settings.data_dir, f"{PREFIX}DATA_DIR"))
-            store = stack.enter_context(Store(settings.data_dir / "index.sqlite3"))
-            catalog = Catalog(store)
-            catalog.load()
+            if not settings.read_only:  # any number of processes may read a snapshot
+                stack.enter_context(exclusive(settings.data_dir, f"{PREFIX}DATA_DIR"))
+            backend = stack.enter_context(open_native(settings))
         except LookalikeError as error:
             raise StartupError(error.message) from error
-        reads = stack.enter_context(
-            Workers(
-                "reads",
-                threads=settings.search_threads or available_cores(),
-                waiting=settings.max_waiting_reads,
-            )
+        conversions = stack.enter_context(
+            Workers("conversions", threads=1, waiting=settings.max_waiting_reads)
         )
-        # One thread: SQLite takes one writer at a time anyway, and so they wait in one order.
-        writes = stack.enter_context(
-            Workers("writes", threads=1, waiting=settings.max_waiting_writes)
-        )
-        servicer = IndexServicer(catalog, reads, writes)
+        servicer = IndexServicer(backend, conversions)
         server.add(add_IndexServiceServicer_to_server, servicer, NAME)
         await server.start()
         await server.set_ready(True)
         await server.wait_for_stop()
 
 
+def main(arguments: list[str]) -> None:
+    """Runs one of the verbs above."""
+    match arguments:
+        case []:
+            run("index_service", IndexSettings, PREFIX, serve)
+        case ["restore", source, directory]:
+            seq = snapshot.restore(Path(source), Path(directory))
+            print(f"restored {source} to {directory}: all writes up to {seq}")  # noqa: T201
+        case ["salvage", directory]:
+            with exclusive(Path(directory), "DIRECTORY"):
+                done = salvage.salvage(Path(directory) / snapshot.DATABASE)
+            kept = ", ".join(f"{count} {table}" for table, count in done.kept.items())
+            report = f"kept {kept}; dropped {done.dropped} items; the old store is {done.damaged}"
+            print(report)  # noqa: T201
+        case _:
+            sys.exit(__doc__)
+
+
 if __name__ == "__main__":
-    run("index_service", IndexSettings, PREFIX, serve)
+    try:
+        main(sys.argv[1:])
+    except StartupError as error:
+        sys.exit(f"index_service: {error}")

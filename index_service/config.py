@@ -19,6 +19,11 @@ class IndexSettings(ServerSettings):
     data_dir: Path = setting(
         Path("var/index"), "Directory of the store of record; one process at a time may use it."
     )
+    read_only: bool = setting(
+        False,
+        "Serve a snapshot, which DATA_DIR then names, and refuse writes; for more queries a second "
+        "than one process answers.",
+    )
     search_threads: int = setting(
         0,
         "Threads that search and read, 0 for one a CPU core; more than cores only adds switching.",
@@ -30,8 +35,14 @@ class IndexSettings(ServerSettings):
         "Reads that may wait for a thread; each holds its request in memory and delays the next.",
         minimum=0,
     )
+    max_cached_items: int = setting(
+        100_000,
+        "Items whose categories, prices and attributes are kept in memory once they were found; "
+        "each takes about 1 KB, and those beyond are read from the disk.",
+        minimum=0,
+    )
     max_waiting_writes: int = setting(
-        64,
+        1024,
         "Writes that may wait for the writer; each holds its batch in memory and delays the next.",
         minimum=0,
     )

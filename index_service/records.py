@@ -146,18 +146,21 @@ class Search:
     view: View = View.FULL
 
 
-class Neighbor(NamedTuple):
-    """An item near a query."""
+class Neighbors(NamedTuple):
+    """Items near a query, nearest first, and their distances.
 
-    item: Item
-    distance: float
-    first_distance: float | None = None
+    `first_distances` are those of the first stage, where there were two.
+    """
+
+    items: Sequence[Item]
+    distances: Sequence[float]
+    first_distances: Sequence[float] | None = None
 
 
 class QueryAnswer(NamedTuple):
-    """The neighbours of one query, nearest first, and why they may be fewer than `k`."""
+    """The neighbours of one query, and why they may be fewer than `k`."""
 
-    neighbors: Sequence[Neighbor]
+    neighbors: Neighbors
     candidates_scanned: int
     shortfall: str
     method: Method = Method.EXACT
@@ -174,7 +177,7 @@ class Answer(NamedTuple):
 class RangeAnswer(NamedTuple):
     """The nearest of the items within a distance, and how many there are."""
 
-    neighbors: Sequence[Neighbor]
+    neighbors: Neighbors
     total: int
     applied_seq: int
     collection: Collection

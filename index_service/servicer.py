@@ -1,134 +1,221 @@
-"""The index service's RPCs: protos in, one call of the catalog, protos out.
+"""The index service's RPCs: protos in, one call of the backend, protos out.
 
-Whatever may take long (large messages, the disk, a search) runs in worker threads.
+Large messages are taken apart and put together in a thread, so that others are not held up.
 """
 
 from __future__ import annotations
 
-from index_service import validation
-from index_service.catalog import Catalog
-from index_service.records import Collection, Item, QueryAnswer
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from typing import ParamSpec, TypeVar
+
+from index_service import pages, replies, validation
+from index_service.backends import Backend
 from index_service.workers import Workers
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1 import index_pb2_grpc
 from lookalike.interceptors import Context
+from lookalike.streams import answer_by_id
 
 NAME = pb.DESCRIPTOR.services_by_name["IndexService"].full_name
-_METRICS = {metric: number for number, metric in validation.METRICS.items()}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Items or queries of a message from which on a thread is worth its while.
+_MANY = 16
+# Neighbours that take as long as one of those.
+_NEIGHBORS_A_QUERY = 16
+_UPSERTS_IN_FLIGHT = 8
+_SEARCHES_IN_FLIGHT = 64
 
 
 class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     """Answers `lookalike.index.v1.IndexService`.
 
     Args:
-        catalog: The collections.
-        reads: Threads for what does not change them.
-        writes: The one thread for what does.
+        backend: Keeps and searches the vectors.
+        conversions: Threads for large messages.
     """
 
-    def __init__(self, catalog: Catalog, reads: Workers, writes: Workers) -> None:
-        self._catalog = catalog
-        self._reads = reads
-        self._writes = writes
+    def __init__(self, backend: Backend, conversions: Workers) -> None:
+        self._backend = backend
+        self._conversions = conversions
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Context
     ) -> pb.CreateCollectionResponse:
         collection = validation.collection(request)
-        await self._writes.run(self._catalog.create, collection)
-        return pb.CreateCollectionResponse(collection=_collection(collection, 0))
+        await self._backend.create_collection(collection)
+        return pb.CreateCollectionResponse(collection=replies.collection(collection, 0))
 
     async def GetCollection(
         self, request: pb.GetCollectionRequest, context: Context
     ) -> pb.GetCollectionResponse:
-        collection = _collection(*self._catalog.collection(request.name))
-        return pb.GetCollectionResponse(collection=collection)
+        described = await self._backend.collection(request.name)
+        return pb.GetCollectionResponse(collection=replies.collection(*described))
 
     async def ListCollections(
         self, request: pb.ListCollectionsRequest, context: Context
     ) -> pb.ListCollectionsResponse:
-        collections = [_collection(*described) for described in self._catalog.collections()]
-        return pb.ListCollectionsResponse(collections=collections)
+        described = await self._backend.collections()
+        return pb.ListCollectionsResponse(
+            collections=[replies.collection(*each) for each in described]
+        )
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, context: Context
     ) -> pb.DeleteCollectionResponse:
-        deleted = await self._writes.run(self._catalog.delete, request.name)
+        deleted = await self._backend.delete_collection(request.name)
         return pb.DeleteCollectionResponse(deleted_items=deleted)
+
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
+        previous, seq = await self._backend.set_alias(*validation.alias(request))
+        return pb.SetAliasResponse(previous_collection=previous, seq=seq)
+
+    async def DeleteAlias(
+        self, request: pb.DeleteAliasRequest, context: Context
+    ) -> pb.DeleteAliasResponse:
+        return pb.DeleteAliasResponse(seq=await self._backend.delete_alias(request.name))
+
+    async def ListAliases(
+        self, request: pb.ListAliasesRequest, context: Context
+    ) -> pb.ListAliasesResponse:
+        aliases = sorted((await self._backend.aliases()).items())
+        return pb.ListAliasesResponse(
+            aliases=[pb.Alias(name=name, collection=collection) for name, collection in aliases]
+        )
 
     async def BatchUpsertItems(
         self, request: pb.BatchUpsertItemsRequest, context: Context
     ) -> pb.BatchUpsertItemsResponse:
-        # Checked among the reads, so that the writer has only good batches to wait for.
-        items, vectors = await self._reads.run(validation.items, request)
-        done = await self._writes.run(
-            self._catalog.upsert_items, request.collection, items, vectors
-        )
-        return pb.BatchUpsertItemsResponse(
-            seq=done.seq, inserted=done.inserted, replaced=done.replaced
-        )
+        return await self._upsert(request, asyncio.Lock())
+
+    async def StreamUpsertItems(
+        self, request_iterator: AsyncIterator[pb.StreamUpsertItemsRequest], context: Context
+    ) -> AsyncIterator[pb.StreamUpsertItemsResponse]:
+        order = asyncio.Lock()
+
+        async def answer(request: pb.StreamUpsertItemsRequest) -> pb.BatchUpsertItemsResponse:
+            return await self._upsert(request.request, order)
+
+        async for response in answer_by_id(
+            request_iterator, answer, pb.StreamUpsertItemsResponse, limit=_UPSERTS_IN_FLIGHT
+        ):
+            yield response
 
     async def BatchDeleteItems(
         self, request: pb.BatchDeleteItemsRequest, context: Context
     ) -> pb.BatchDeleteItemsResponse:
-        ids, product_ids = validation.deletion(request)
-        done = await self._writes.run(
-            self._catalog.delete_items, request.collection, ids, product_ids
+        ids, products = validation.deletion(request)
+        done = await self._backend.delete_items(
+            request.collection, ids, products, request.request_id
         )
         return pb.BatchDeleteItemsResponse(seq=done.seq, deleted=done.deleted)
 
     async def GetItem(self, request: pb.GetItemRequest, context: Context) -> pb.GetItemResponse:
         item_id = validation.item_id(request)
-        item, vector, collection = await self._reads.run(
-            self._catalog.item, request.collection, item_id
+        found = await self._backend.item(request.collection, item_id, request.min_seq)
+        return pb.GetItemResponse(item=replies.full_item(*found))
+
+    async def ListItems(
+        self, request: pb.ListItemsRequest, context: Context
+    ) -> pb.ListItemsResponse:
+        wanted, size, view = validation.page(request)
+        page = await self._backend.list_items(
+            request.collection,
+            wanted,
+            size=size,
+            after=pages.after(request),
+            view=view,
+            min_seq=request.min_seq,
         )
-        message = _item(item)
-        message.vector.values.extend(vector.tolist())
-        message.vector.embedding_space = collection.embedding_space
-        return pb.GetItemResponse(item=message)
+        return pb.ListItemsResponse(
+            items=[replies.full_item(item, page.collection, view) for item in page.items],
+            next_page_token=pages.token(request, page.following),
+        )
+
+    async def CountItems(
+        self, request: pb.CountItemsRequest, context: Context
+    ) -> pb.CountItemsResponse:
+        wanted = validation.only(request.filter)
+        count = await self._backend.count_items(request.collection, wanted, request.min_seq)
+        return pb.CountItemsResponse(
+            items=count.items, products=count.products, applied_seq=count.applied_seq
+        )
 
     async def FindNeighbors(
         self, request: pb.FindNeighborsRequest, context: Context
     ) -> pb.FindNeighborsResponse:
-        return await self._reads.run(self._find_neighbors, request)
+        return await self._find(request)
 
-    def _find_neighbors(self, request: pb.FindNeighborsRequest) -> pb.FindNeighborsResponse:
-        queries, search = validation.search(request)
-        answer = self._catalog.find(request.collection, queries, search)
-        return pb.FindNeighborsResponse(
-            results=(_query_result(result) for result in answer.results),
-            applied_seq=answer.applied_seq,
-            embedding_space=answer.embedding_space,
+    async def StreamFindNeighbors(
+        self, request_iterator: AsyncIterator[pb.StreamFindNeighborsRequest], context: Context
+    ) -> AsyncIterator[pb.StreamFindNeighborsResponse]:
+        async def answer(request: pb.StreamFindNeighborsRequest) -> pb.FindNeighborsResponse:
+            return await self._find(request.request)
+
+        async for response in answer_by_id(
+            request_iterator, answer, pb.StreamFindNeighborsResponse, limit=_SEARCHES_IN_FLIGHT
+        ):
+            yield response
+
+    async def SearchRange(
+        self, request: pb.SearchRangeRequest, context: Context
+    ) -> pb.SearchRangeResponse:
+        query, wanted = validation.search_range(request)
+        answer = await self._backend.search_range(
+            request.collection, query, wanted, request.min_seq
+        )
+        size = len(answer.neighbors.items) // _NEIGHBORS_A_QUERY
+        return await self._built(size, replies.in_range, answer, wanted.view)
+
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: Context
+    ) -> pb.CreateSnapshotResponse:
+        name, seq, size = await self._backend.create_snapshot()
+        return pb.CreateSnapshotResponse(snapshot=pb.Snapshot(name=name, seq=seq, size_bytes=size))
+
+    async def GetIndex(self, request: pb.GetIndexRequest, context: Context) -> pb.GetIndexResponse:
+        state = await self._backend.state()
+        return pb.GetIndexResponse(
+            backend=state.backend,
+            read_only=state.read_only,
+            applied_seq=state.applied_seq,
+            collections=[replies.state(collection) for collection in state.collections],
         )
 
+    async def _upsert(
+        self, request: pb.BatchUpsertItemsRequest, order: asyncio.Lock
+    ) -> pb.BatchUpsertItemsResponse:
+        """Writes a batch; those of one `order` take effect in the order in which they came."""
+        await order.acquire()
+        with ExitStack() as held:
+            held.callback(order.release)
+            batch = await self._built(len(request.items), validation.items, request)
+            done = await self._backend.upsert_items(
+                request.collection, batch, request.request_id, placed=held.close
+            )
+        return pb.BatchUpsertItemsResponse(
+            seq=done.seq, inserted=done.inserted, replaced=done.replaced
+        )
 
-def _collection(collection: Collection, item_count: int) -> pb.Collection:
-    return pb.Collection(
-        name=collection.name,
-        embedding_space=collection.embedding_space,
-        dimension=collection.dimension,
-        metric=_METRICS[collection.metric],
-        item_count=item_count,
-    )
+    async def _find(self, request: pb.FindNeighborsRequest) -> pb.FindNeighborsResponse:
+        number = len(request.queries)
+        queries, wanted = await self._built(number, validation.search, request)
+        answer = await self._backend.find_neighbors(
+            request.collection, queries, wanted, request.min_seq
+        )
+        size = len(answer.results) * wanted.k
+        return await self._built(
+            size // _NEIGHBORS_A_QUERY, replies.found, answer, wanted.view, request.columns
+        )
 
-
-def _item(item: Item) -> pb.Item:
-    return pb.Item(
-        id=item.id,
-        product_id=item.product_id,
-        category=item.category,
-        price=item.price,
-        attributes=item.attributes,
-    )
-
-
-def _query_result(answer: QueryAnswer) -> pb.QueryResult:
-    neighbors = (
-        pb.Neighbor(item=_item(item), distance=distance) for item, distance in answer.neighbors
-    )
-    return pb.QueryResult(
-        neighbors=neighbors,
-        method=pb.SEARCH_METHOD_EXACT,
-        candidates_scanned=answer.candidates_scanned,
-        shortfall=answer.shortfall,
-    )
+    async def _built(
+        self, size: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Returns what the function makes, in a thread if it is of a certain size."""
+        if size < _MANY:
+            return function(*args, **kwargs)
+        return await self._conversions.run(function, *args, **kwargs)

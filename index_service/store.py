@@ -1,8 +1,7 @@
 """The store of record: what is committed here was promised, everything else derives from it.
 
-One SQLite database, one writer, one transaction for each batch: all of it or none. Every write
-gets the next sequence number, and every row says which write left it. Knows neither FAISS nor
-what a vector means.
+One SQLite database with one writer; see `transaction.py` for what it writes. Knows neither FAISS
+nor what a vector means.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,29 +18,23 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from index_service import schema
-from index_service.records import Collection, Item, Matrix, Metric
+from index_service.records import Collection, FullItem, Item, Matrix, Metric
+from index_service.transaction import FLOAT, Transaction, chunks, number
 from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
 
-_FLOAT = np.dtype("<f4")  # little-endian on every machine, so that a file can move
-_ITEM = "id, product_id, category, price, attributes"
-# SQLite takes 32,766 parameters in a statement. A JSON array would be one, but SQLite cuts strings
-# that come out of JSON at a NUL.
-_CHUNK = 1000
+# Rows that are read at a time where all are.
+_ROWS = 10_000
 
 
-class StoredItem(NamedTuple):
-    """An item, and the write that left it so."""
+class Columns(NamedTuple):
+    """Some items of one collection as columns: the i-th of each belongs to the i-th item."""
 
-    item: Item
-    seq: int
-
-
-class Contents(NamedTuple):
-    """All vectors of a collection, shape (n, dimension), and what they belong to."""
-
-    ids: list[str]
-    product_ids: list[str]
-    vectors: Matrix
+    keys: list[int]
+    products: list[int]
+    categories: list[str]
+    prices: list[float | None]
+    attributes: list[str]  # JSON
+    vectors: Matrix  # (n, dimension)
 
 
 class Store:
@@ -53,13 +46,16 @@ class Store:
 
     Args:
         path: The database file; made if missing.
+        read_only: Whether it is a snapshot's, which nothing changes, now or later.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         self._connections: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection
         self._reader = threading.local()
+        self._numbers: dict[tuple[int, str], int] = {}  # the writer's, of products
 
     def open(self) -> None:
         """Opens and checks the file.
@@ -71,12 +67,16 @@ class Store:
         with self._translated():
             try:
                 self._writer = self._connect()
-                schema.prepare(self._writer, self._path)
+                if self._read_only:
+                    schema.known_version(self._writer, self._path)
+                else:
+                    schema.prepare(self._writer, self._path)
             except sqlite3.OperationalError as error:  # no such file, read-only, no space
-                raise StartupError(f"cannot write to the store {self._path}: {error}") from None
+                verb = "read" if self._read_only else "write to"
+                raise StartupError(f"cannot {verb} the store {self._path}: {error}") from None
             (verdict,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise self._corrupted(verdict)
+                raise self.corrupted(verdict)
 
     def close(self) -> None:
         """Closes all connections; the last one folds the log into the database file."""
@@ -86,50 +86,147 @@ class Store:
     def seq(self) -> int:
         """Returns the number of the newest write, 0 if there was none."""
         with self._reading() as db:
-            return _number(db, "SELECT seq FROM writes")
+            return number(db, "SELECT seq FROM writes")
+
+    def next_key(self) -> int:
+        """Returns the first key that no item ever had."""
+        with self._reading() as db:
+            return number(db, "SELECT next_key FROM writes")
 
     def collections(self) -> dict[int, Collection]:
         """Returns all collections by key."""
+        sql = (
+            "SELECT key, name, embedding_space, dimension, metric, indexed_attributes,"
+            " features_dimension, exact_up_to, target_recall FROM collections"
+        )
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT key, name, embedding_space, dimension, metric FROM collections"
-            )
             return {
-                key: Collection(name, space, dimension, Metric(metric))
-                for key, name, space, dimension, metric in rows
+                key: Collection(
+                    name, space, dimension, Metric(metric), tuple(json.loads(attributes)), *rest
+                )
+                for key, name, space, dimension, metric, attributes, *rest in db.execute(sql)
             }
 
-    def contents(self, key: int, dimension: int) -> Contents:
-        """Returns what a collection's segment is built from, by id."""
-        sql = "SELECT id, product_id, vector FROM items WHERE collection = ? ORDER BY id"
+    def aliases(self) -> dict[str, int]:
+        """Returns the key of the collection that each alias leads to."""
         with self._reading() as db:
-            rows = db.execute(sql, (key,)).fetchall()
-        ids, products, blobs = ([row[column] for row in rows] for column in range(3))
-        values = np.frombuffer(b"".join(blobs), _FLOAT)
-        if len(values) != len(rows) * dimension:
-            raise self._corrupted(f"collection {key} has vectors of a wrong length")
-        return Contents(ids, products, values.reshape(-1, dimension).astype(np.float32))
+            return dict(db.execute("SELECT name, collection FROM aliases"))
 
-    def items(self, key: int, ids: Sequence[str]) -> dict[str, StoredItem]:
-        """Returns those of the items that exist, by id."""
-        found: dict[str, StoredItem] = {}
+    def columns(self, dimensions: dict[int, int], since: int) -> Iterator[tuple[int, Columns]]:
+        """Yields items with keys from `since` on, some at a time, with their collection's key.
+
+        Args:
+            dimensions: Of each collection's vectors.
+            since: The first key.
+
+        Raises:
+            StoreCorruptedError: An item is not as it was written.
+        """
+        names = "id, product, category, price, attributes, vector, features, checksum"
+        sql = (
+            f"SELECT collection, key, {names} FROM items WHERE key >= ? ORDER BY key LIMIT {_ROWS}"
+        )
         with self._reading() as db:
-            for chunk, marks in _chunks(ids):
-                sql = f"SELECT {_ITEM}, seq FROM items WHERE collection = ? AND id IN ({marks})"
-                for *columns, seq in db.execute(sql, (key, *chunk)):
-                    item = _item(*columns)
-                    found[item.id] = StoredItem(item, seq)
+            while rows := db.execute(sql, (since,)).fetchall():
+                since = rows[-1][1] + 1
+                for row in rows:
+                    if schema.checksum(*row[2:9]) != row[9]:
+                        raise self.corrupted(f"item '{row[2]}' is not as it was written")
+                for collection in sorted({row[0] for row in rows}):
+                    own = [row for row in rows if row[0] == collection]
+                    _, keys, _, products, categories, prices, attributes, blobs, *_ = zip(
+                        *own, strict=True
+                    )
+                    values = np.frombuffer(b"".join(blobs), FLOAT)
+                    if len(values) != len(own) * dimensions.get(collection, 0):
+                        raise self.corrupted(f"collection {collection} has vectors of wrong length")
+                    vectors = values.reshape(len(own), -1).astype(np.float32)
+                    yield (
+                        collection,
+                        Columns(
+                            list(keys),
+                            list(products),
+                            list(categories),
+                            list(prices),
+                            list(attributes),
+                            vectors,
+                        ),
+                    )
+
+    def deaths(self, since: int) -> list[int]:
+        """Returns the keys that went with a write after `since`."""
+        with self._reading() as db:
+            rows = db.execute("SELECT key FROM deaths WHERE seq > ? ORDER BY key", (since,))
+            return [key for (key,) in rows.fetchall()]
+
+    def items(self, keys: Sequence[int]) -> dict[int, Item]:
+        """Returns those of the items that exist, by key."""
+        columns = "key, id, product_id, category, price, attributes"
+        found: dict[int, Item] = {}
+        with self._reading() as db:
+            for chunk, marks in chunks(keys):
+                sql = (
+                    f"SELECT {columns} FROM items JOIN products ON product = number"
+                    f" WHERE key IN ({marks})"
+                )
+                for key, *item in db.execute(sql, chunk).fetchall():
+                    found[key] = _item(*item)
         return found
 
-    def item(self, key: int, item_id: str) -> tuple[Item, Matrix] | None:
-        """Returns one item and its vector, or None."""
-        sql = f"SELECT {_ITEM}, vector FROM items WHERE collection = ? AND id = ?"
+    def features(self, keys: Sequence[int]) -> dict[int, Matrix]:
+        """Returns the features of those items that have some, by key."""
+        found: dict[int, Matrix] = {}
         with self._reading() as db:
-            row = db.execute(sql, (key, item_id)).fetchone()
-        if row is None:
-            return None
-        *columns, vector = row
-        return _item(*columns), np.frombuffer(vector, _FLOAT).astype(np.float32)
+            for chunk, marks in chunks(keys):
+                sql = f"SELECT key, features FROM items WHERE key IN ({marks})"
+                for key, blob in db.execute(sql, chunk).fetchall():
+                    if blob is not None:
+                        found[key] = np.frombuffer(blob, FLOAT)
+        return found
+
+    def full_items(self, keys: Sequence[int]) -> dict[int, FullItem]:
+        """Returns those of the items that exist, with their vectors, by key."""
+        columns = "key, vector, features, id, product_id, category, price, attributes"
+        found: dict[int, FullItem] = {}
+        with self._reading() as db:
+            for chunk, marks in chunks(keys):
+                sql = (
+                    f"SELECT {columns} FROM items JOIN products ON product = number"
+                    f" WHERE key IN ({marks})"
+                )
+                for key, vector, features, *item in db.execute(sql, chunk).fetchall():
+                    found[key] = FullItem(
+                        _item(*item),
+                        np.frombuffer(vector, FLOAT).astype(np.float32),
+                        None
+                        if features is None
+                        else np.frombuffer(features, FLOAT).astype(np.float32),
+                    )
+        return found
+
+    def key(self, collection: int, item_id: str) -> int | None:
+        """Returns an item's key, or None."""
+        sql = "SELECT key FROM items WHERE collection = ? AND id = ?"
+        with self._reading() as db:
+            row = db.execute(sql, (collection, item_id)).fetchone()
+        return None if row is None else int(row[0])
+
+    def product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
+        """Returns the numbers of those of the products that ever had an item."""
+        numbers: list[int] = []
+        with self._reading() as db:
+            for chunk, marks in chunks(product_ids):
+                sql = (
+                    f"SELECT number FROM products WHERE collection = ? AND product_id IN ({marks})"
+                )
+                numbers += [n for (n,) in db.execute(sql, (collection, *chunk)).fetchall()]
+        return numbers
+
+    def copy_to(self, path: Path) -> None:
+        """Copies the database as it is at one moment; neither waits for the writer nor stops it."""
+        with self._reading() as db, sqlite3.connect(path) as copy:
+            db.backup(copy)
+        copy.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -142,18 +239,33 @@ class Store:
             db = self._writer
             db.execute("BEGIN IMMEDIATE")
             try:
-                seq = _number(db, "UPDATE writes SET seq = seq + 1 RETURNING seq")
-                yield Transaction(db, seq)
+                transaction = Transaction(db, self._numbers)
+                yield transaction
+                transaction.finish()
                 db.execute("COMMIT")
             except BaseException:
                 # On a full disk SQLite may have rolled back already.
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
+                self._numbers.clear()
                 raise
+
+    def corrupted(self, finding: str) -> StoreCorruptedError:
+        """Returns the error that says what is wrong with the file."""
+        return StoreCorruptedError(
+            f"the store {self._path} is damaged ({finding}); restore a snapshot, or run "
+            "`python -m index_service salvage` to keep what can be read"
+        )
 
     def _connect(self) -> sqlite3.Connection:
         # Python's own check of threads would keep `close` from closing the readers' connections.
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        uri = self._path.absolute().as_uri()
+        db = sqlite3.connect(
+            f"{uri}?mode=ro&immutable=1" if self._read_only else uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         self._connections.append(db)
         return db
 
@@ -177,14 +289,8 @@ class Store:
                     "the disk of the index service is full; nothing of this write was kept"
                 ) from error
             if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                raise self._corrupted(str(error)) from error
+                raise self.corrupted(str(error)) from error
             raise
-
-    def _corrupted(self, finding: str) -> StoreCorruptedError:
-        return StoreCorruptedError(
-            f"the store {self._path} is damaged ({finding}); restore it from a backup, or move it "
-            "away to start empty"
-        )
 
     def __enter__(self) -> Self:
         try:
@@ -203,74 +309,5 @@ class Store:
         self.close()
 
 
-class Transaction:
-    """One write in the making; `seq` is its number."""
-
-    def __init__(self, db: sqlite3.Connection, seq: int) -> None:
-        self._db = db
-        self.seq = seq
-
-    def create_collection(self, collection: Collection) -> int:
-        """Returns the key of the new collection; keys are not used again."""
-        sql = (
-            "INSERT INTO collections (name, embedding_space, dimension, metric)"
-            " VALUES (?, ?, ?, ?) RETURNING key"
-        )
-        c = collection
-        return _number(self._db, sql, c.name, c.embedding_space, c.dimension, c.metric.value)
-
-    def delete_collection(self, key: int) -> int:
-        """Returns how many items went with it."""
-        deleted = self._db.execute("DELETE FROM items WHERE collection = ?", (key,)).rowcount
-        self._db.execute("DELETE FROM collections WHERE key = ?", (key,))
-        return deleted
-
-    def upsert(self, key: int, items: Sequence[Item], vectors: Matrix) -> int:
-        """Returns how many of the items were new. Row i of `vectors` belongs to `items[i]`."""
-        replaced = 0
-        for chunk, marks in _chunks([item.id for item in items]):
-            sql = f"SELECT count(*) FROM items WHERE collection = ? AND id IN ({marks})"
-            replaced += _number(self._db, sql, key, *chunk)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO items"
-            f" (collection, {_ITEM}, vector, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (key, id_, product, category, price, _json(attributes), vector.tobytes(), self.seq)
-                for (id_, product, category, price, attributes), vector in zip(
-                    items, vectors.astype(_FLOAT), strict=True
-                )
-            ),
-        )
-        return len(items) - replaced
-
-    def delete(self, key: int, item_ids: Sequence[str], product_ids: Sequence[str]) -> list[str]:
-        """Returns the ids of the items that were there and are now gone."""
-        gone: list[str] = []
-        for column, ids in (("id", item_ids), ("product_id", product_ids)):
-            for chunk, marks in _chunks(ids):
-                sql = (
-                    f"DELETE FROM items WHERE collection = ? AND {column} IN ({marks}) RETURNING id"
-                )
-                gone += [row[0] for row in self._db.execute(sql, (key, *chunk))]
-        return gone
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
-    """Yields runs of ids, each with as many parameter marks."""
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
-        yield chunk, ", ".join("?" * len(chunk))
-
-
-def _number(db: sqlite3.Connection, sql: str, *parameters: object) -> int:
-    # Fetched to the end: a statement left open would keep its transaction open.
-    ((number,),) = db.execute(sql, parameters).fetchall()
-    return int(number)
-
-
 def _item(id_: str, product_id: str, category: str, price: float | None, attributes: str) -> Item:
     return Item(id_, product_id, category, price, json.loads(attributes))
-
-
-def _json(attributes: Mapping[str, str]) -> str:
-    return json.dumps(dict(attributes), ensure_ascii=False)

@@ -6,66 +6,114 @@ Whether a vector fits its collection is not for here to know: see `vectors.py`.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sized
+from collections.abc import Sequence
 
-from index_service.records import Collection, Item, Metric, Search, Vector
+import numpy as np
+
+from index_service import checks
+from index_service.checks import MAX_ID
+from index_service.records import (
+    DEFAULT_EXACT_UP_TO,
+    DEFAULT_TARGET_RECALL,
+    Batch,
+    Collection,
+    Examples,
+    Filter,
+    Item,
+    Metric,
+    Packed,
+    Queries,
+    Query,
+    Search,
+    Vector,
+    View,
+)
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
 _MAX_DIMENSION = 4096
 _MAX_BATCH = 10_000
-_MAX_QUERIES = 1_000
 _MAX_K = 1_000
-_MAX_NEIGHBORS = 100_000
 _MAX_EXCLUDED = 1_000
-_MAX_ID = 128
+_MAX_PRODUCTS = 1_000
+_MAX_VALUES = 100
+_MAX_CONDITIONS = 16
+_MAX_EXAMPLES = 100
+_MAX_CANDIDATES = 1_000
 _MAX_SPACE = 128
 _MAX_CATEGORY = 256
 _MAX_ATTRIBUTES = 64
+_MAX_INDEXED = 16
 _MAX_KEY = 128
 _MAX_VALUE = 8192
+_MAX_REQUEST_ID = 128
+_MAX_RANGE = 10_000
+_DEFAULT_RANGE = 1_000
+_MAX_PAGE = 1_000
+_DEFAULT_PAGE = 100
+_CANDIDATES_PER_NEIGHBOR = 10
+_FLOAT = np.dtype("<f4")
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 METRICS = {
     pb.METRIC_SQUARED_L2: Metric.SQUARED_L2,
     pb.METRIC_COSINE: Metric.COSINE,
     pb.METRIC_INNER_PRODUCT: Metric.INNER_PRODUCT,
+}
+_VIEWS: dict[int, View] = {
+    pb.ITEM_VIEW_UNSPECIFIED: View.FULL,
+    pb.ITEM_VIEW_IDS: View.IDS,
+    pb.ITEM_VIEW_FULL: View.FULL,
+    pb.ITEM_VIEW_VECTORS: View.VECTORS,
 }
 
 
 def collection(request: pb.CreateCollectionRequest) -> Collection:
     """Returns the collection to create."""
     wanted = request.collection
-    if not _NAME.fullmatch(wanted.name):
-        raise InvalidArgumentError(
-            f"collection.name is '{wanted.name}'; it must be 1 to 64 of a-z, 0-9, _ and -, "
-            "starting with a letter",
-            field="collection.name",
-        )
-    _length(wanted.embedding_space, _MAX_SPACE, "collection.embedding_space")
-    _in_range(wanted.dimension, _MAX_DIMENSION, "collection.dimension")
+    checks.name(wanted.name, "collection.name")
+    checks.length(wanted.embedding_space, _MAX_SPACE, "collection.embedding_space")
+    checks.in_range(wanted.dimension, 1, _MAX_DIMENSION, "collection.dimension")
     metric = METRICS.get(wanted.metric or pb.METRIC_SQUARED_L2)
     if metric is None:
         raise InvalidArgumentError(
             f"collection.metric is {wanted.metric}, which is no known metric",
             field="collection.metric",
         )
-    return Collection(wanted.name, wanted.embedding_space, wanted.dimension, metric)
+    indexed, path = list(wanted.indexed_attributes), "collection.indexed_attributes"
+    checks.count(indexed, 0, _MAX_INDEXED, path)
+    for i, key in enumerate(indexed):
+        checks.length(key, _MAX_KEY, path, f"[{i}]")
+    checks.unique(indexed, path)
+    checks.in_range(wanted.features_dimension, 0, _MAX_DIMENSION, "collection.features_dimension")
+    checks.in_range(wanted.exact_up_to, 0, 1 << 62, "collection.exact_up_to")
+    recall = wanted.target_recall or DEFAULT_TARGET_RECALL
+    checks.in_range(recall, 0.5, 1, "collection.target_recall")
+    return Collection(
+        wanted.name,
+        wanted.embedding_space,
+        wanted.dimension,
+        metric,
+        tuple(indexed),
+        wanted.features_dimension,
+        wanted.exact_up_to or DEFAULT_EXACT_UP_TO,
+        recall,
+    )
 
 
-def items(request: pb.BatchUpsertItemsRequest) -> tuple[list[Item], list[Vector]]:
+def alias(request: pb.SetAliasRequest) -> tuple[str, str]:
+    """Returns an alias and where it is to lead."""
+    return checks.name(request.name, "name"), request.collection
+
+
+def items(request: pb.BatchUpsertItemsRequest) -> Batch:
     """Returns the items of an upsert and their vectors."""
-    _count(request.items, 1, _MAX_BATCH, "items")
-    first: dict[str, int] = {}
-    for i, item in enumerate(request.items):
-        _check_item(item, f"items[{i}]")
-        if (earlier := first.setdefault(item.id, i)) != i:
-            raise InvalidArgumentError(
-                f"items[{i}].id '{item.id}' is that of items[{earlier}] too; send each id once",
-                field=f"items[{i}].id",
-            )
-    return [_item(item) for item in request.items], [_vector(i.vector) for i in request.items]
+    entries = request.items
+    checks.count(entries, 1, _MAX_BATCH, "items")
+    checks.length(request.request_id, _MAX_REQUEST_ID, "request_id", minimum=0)
+    taken = [_item(item, i) for i, item in enumerate(entries)]
+    checks.unique([item.id for item in taken], "items", ".id")
+    vectors = [Vector(item.vector.values, item.vector.embedding_space) for item in entries]
+    return Batch(taken, vectors, [item.features for item in entries])
 
 
 def deletion(request: pb.BatchDeleteItemsRequest) -> tuple[list[str], list[str]]:
@@ -77,101 +125,197 @@ def deletion(request: pb.BatchDeleteItemsRequest) -> tuple[list[str], list[str]]
             f"{_MAX_BATCH}",
             field="item_ids",
         )
-    _ids(request.item_ids, "item_ids")
-    _ids(request.product_ids, "product_ids")
+    checks.ids(request.item_ids, "item_ids")
+    checks.ids(request.product_ids, "product_ids")
+    checks.length(request.request_id, _MAX_REQUEST_ID, "request_id", minimum=0)
     return list(request.item_ids), list(request.product_ids)
 
 
 def item_id(request: pb.GetItemRequest) -> str:
     """Returns the id of the item to get."""
-    _length(request.item_id, _MAX_ID, "item_id")
+    checks.length(request.item_id, MAX_ID, "item_id")
     return request.item_id
 
 
-def search(request: pb.FindNeighborsRequest) -> tuple[list[Vector | str], Search]:
-    """Returns the queries, and what they have in common."""
-    _in_range(request.k, _MAX_K, "k")
-    _count(request.queries, 1, _MAX_QUERIES, "queries")
-    if len(request.queries) * request.k > _MAX_NEIGHBORS:
+def page(request: pb.ListItemsRequest) -> tuple[Filter, int, View]:
+    """Returns which items to list, how many, and how much of each."""
+    checks.in_range(request.page_size, 0, _MAX_PAGE, "page_size")
+    return only(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
+
+
+def only(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
+    """Returns a filter; `more_excluded` products are left out as well."""
+    if not sent.ByteSize() and not more_excluded:
+        return Filter()
+    checks.count(sent.categories, 0, _MAX_VALUES, "filter.categories")
+    checks.count(sent.product_ids, 0, _MAX_PRODUCTS, "filter.product_ids")
+    checks.count(sent.exclude_product_ids, 0, _MAX_EXCLUDED, "filter.exclude_product_ids")
+    checks.count(sent.attributes, 0, _MAX_CONDITIONS, "filter.attributes")
+    for i, condition in enumerate(sent.attributes):
+        path = f"filter.attributes[{i}]"
+        checks.length(condition.key, _MAX_KEY, path, ".key")
+        checks.count(condition.values, 1, _MAX_VALUES, path, ".values")
+    low = checks.finite(sent.min_price, "filter.min_price") if sent.HasField("min_price") else None
+    high = checks.finite(sent.max_price, "filter.max_price") if sent.HasField("max_price") else None
+    if low is not None and high is not None and low > high:
         raise InvalidArgumentError(
-            f"{len(request.queries)} queries of k = {request.k} ask for "
-            f"{len(request.queries) * request.k} neighbours; the limit is {_MAX_NEIGHBORS}",
-            field="k",
+            f"filter.min_price is {low}, above filter.max_price, which is {high}",
+            field="filter.min_price",
         )
-    _count(request.exclude_product_ids, 0, _MAX_EXCLUDED, "exclude_product_ids")
-    _ids(request.exclude_product_ids, "exclude_product_ids")
-    return [_query(query, f"queries[{i}]") for i, query in enumerate(request.queries)], Search(
-        k=request.k,
-        distinct_products=request.distinct_products,
-        exclude_product_ids=frozenset(request.exclude_product_ids),
-        exclude_same_product=request.exclude_same_product,
+    return Filter(
+        tuple(sent.categories),
+        tuple(sent.product_ids),
+        low,
+        high,
+        tuple((condition.key, tuple(condition.values)) for condition in sent.attributes),
+        (*sent.exclude_product_ids, *more_excluded),
     )
 
 
-def _query(query: pb.Query, path: str) -> Vector | str:
+def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
+    """Returns the queries, and what they have in common."""
+    checks.in_range(request.k, 1, _MAX_K, "k")
+    queries = _queries(request)
+    checks.count(request.exclude_product_ids, 0, _MAX_EXCLUDED, "exclude_product_ids")
+    checks.ids(request.exclude_product_ids, "exclude_product_ids")
+    farthest = request.max_distance if request.HasField("max_distance") else None
+    return queries, Search(
+        k=request.k,
+        distinct_products=request.distinct_products,
+        exclude_same_product=request.exclude_same_product,
+        filter=only(request.filter, request.exclude_product_ids),
+        max_distance=None if farthest is None else checks.finite(farthest, "max_distance"),
+        candidates=_candidates(request) if request.HasField("rerank") else 0,
+        exact=request.exact,
+        view=neighbor_view(request.view),
+    )
+
+
+def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
+    """Returns the query, and what it wants."""
+    checks.in_range(request.limit, 0, _MAX_RANGE, "limit")
+    return _query(request.query, "query"), Search(
+        k=request.limit or _DEFAULT_RANGE,
+        distinct_products=request.distinct_products,
+        filter=only(request.filter),
+        max_distance=checks.finite(request.max_distance, "max_distance"),
+        view=neighbor_view(request.view),
+    )
+
+
+def neighbor_view(sent: int) -> View:
+    """Returns how much of a neighbour's item is wanted."""
+    view = _view(sent)
+    if view is View.VECTORS:
+        raise InvalidArgumentError(
+            "view is ITEM_VIEW_VECTORS; neighbours come without vectors, GetItem has them",
+            field="view",
+        )
+    return view
+
+
+def _view(sent: int) -> View:
+    if (view := _VIEWS.get(sent)) is None:
+        raise InvalidArgumentError(f"view is {sent}, which is no known view", field="view")
+    return view
+
+
+def _queries(request: pb.FindNeighborsRequest) -> Queries:
+    packed = request.packed_vectors
+    if not packed:
+        checks.queries(len(request.queries), request.k, "queries")
+        if any(query.features for query in request.queries) and not request.HasField("rerank"):
+            raise InvalidArgumentError(
+                "queries have features, but rerank is not set", field="rerank"
+            )
+        return [_query(q, f"queries[{i}]") for i, q in enumerate(request.queries)]
+    if request.queries:
+        raise InvalidArgumentError(
+            "queries and packed_vectors are both set; send one of them", field="packed_vectors"
+        )
+    if len(packed) % _FLOAT.itemsize:
+        raise InvalidArgumentError(
+            f"packed_vectors has {len(packed)} bytes, which is no multiple of {_FLOAT.itemsize}",
+            field="packed_vectors",
+        )
+    # How many vectors these are depends on the collection.
+    values = np.frombuffer(packed, _FLOAT).astype(np.float32, copy=False)
+    return Packed(values, request.packed_embedding_space)
+
+
+def _query(query: pb.Query, path: str) -> Query:
     target = query.WhichOneof("target")
+    if target == "vector":
+        return Query(_vector(query.vector), query.features)
+    if target == "item_id":
+        checks.length(query.item_id, MAX_ID, path, ".item_id")
+        return Query(query.item_id, query.features)
+    if target is None:
+        raise InvalidArgumentError(
+            f"{path} has neither a vector nor an item_id nor examples", field=path
+        )
+    positives, negatives = query.examples.positives, query.examples.negatives
+    checks.count(positives, 1, _MAX_EXAMPLES, path, ".examples.positives")
+    checks.count(negatives, 0, _MAX_EXAMPLES, path, ".examples.negatives")
+    examples = Examples(
+        tuple(_example(e, f"{path}.examples.positives[{i}]") for i, e in enumerate(positives)),
+        tuple(_example(e, f"{path}.examples.negatives[{i}]") for i, e in enumerate(negatives)),
+    )
+    return Query(examples, query.features)
+
+
+def _example(example: pb.Example, path: str) -> Vector | str:
+    target = example.WhichOneof("target")
     if target is None:
         raise InvalidArgumentError(f"{path} has neither a vector nor an item_id", field=path)
     if target == "vector":
-        return _vector(query.vector)
-    _length(query.item_id, _MAX_ID, path, ".item_id")
-    return query.item_id
+        return _vector(example.vector)
+    checks.length(example.item_id, MAX_ID, path, ".item_id")
+    return example.item_id
 
 
-def _check_item(item: pb.Item, path: str) -> None:
-    _length(item.id, _MAX_ID, path, ".id")
-    _length(item.product_id, _MAX_ID, path, ".product_id")
-    _length(item.category, _MAX_CATEGORY, path, ".category", minimum=0)
+def _candidates(request: pb.FindNeighborsRequest) -> int:
+    sent = request.rerank.candidates
+    if not sent:
+        return min(_MAX_CANDIDATES, _CANDIDATES_PER_NEIGHBOR * request.k)
+    checks.in_range(sent, request.k, _MAX_CANDIDATES, "rerank.candidates")
+    return sent
+
+
+def _item(item: pb.Item, number: int) -> Item:
+    id_, product_id, category = item.id, item.product_id, item.category
+    price = item.price if item.HasField("price") else None
+    attributes = dict(item.attributes)
+    if not 1 <= len(id_) <= MAX_ID:
+        checks.length(id_, MAX_ID, f"items[{number}].id")
+    if not 1 <= len(product_id) <= MAX_ID:
+        checks.length(product_id, MAX_ID, f"items[{number}].product_id")
+    if len(category) > _MAX_CATEGORY:
+        checks.length(category, _MAX_CATEGORY, f"items[{number}].category", minimum=0)
     # NaN is not at least 0 either.
-    if item.HasField("price") and not 0 <= item.price < math.inf:
+    if price is not None and not 0 <= price < math.inf:
+        path = f"items[{number}].price"
         raise InvalidArgumentError(
-            f"{path}.price is {item.price}; it must be finite and at least 0", field=f"{path}.price"
+            f"{path} is {price}; it must be finite and at least 0", field=path
         )
     if not item.HasField("vector"):
-        raise InvalidArgumentError(f"{path}.vector is missing", field=f"{path}.vector")
-    _count(item.attributes, 0, _MAX_ATTRIBUTES, path, ".attributes")
-    for key, value in item.attributes.items():
+        path = f"items[{number}].vector"
+        raise InvalidArgumentError(f"{path} is missing", field=path)
+    if attributes:
+        _check_attributes(attributes, f"items[{number}].attributes")
+    return Item(id_, product_id, category, price, attributes)
+
+
+def _check_attributes(attributes: dict[str, str], path: str) -> None:
+    checks.count(attributes, 0, _MAX_ATTRIBUTES, path)
+    for key, value in attributes.items():
         if len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
             raise InvalidArgumentError(
-                f"{path}.attributes has a key of {len(key)} and a value of {len(value)} "
-                f"characters; the limits are {_MAX_KEY} and {_MAX_VALUE}",
-                field=f"{path}.attributes",
+                f"{path} has a key of {len(key)} and a value of {len(value)} characters; the "
+                f"limits are {_MAX_KEY} and {_MAX_VALUE}",
+                field=path,
             )
-
-
-def _item(item: pb.Item) -> Item:
-    price = item.price if item.HasField("price") else None
-    return Item(item.id, item.product_id, item.category, price, dict(item.attributes))
 
 
 def _vector(vector: pb.Vector) -> Vector:
     return Vector(vector.values, vector.embedding_space)
-
-
-def _ids(ids: Iterable[str], path: str) -> None:
-    for i, value in enumerate(ids):
-        _length(value, _MAX_ID, path, f"[{i}]")
-
-
-# A path and its end come apart below: to join them costs more than the check, in a large batch.
-
-
-def _length(text: str, maximum: int, path: str, end: str = "", *, minimum: int = 1) -> None:
-    if not minimum <= len(text) <= maximum:
-        raise InvalidArgumentError(
-            f"{path}{end} has {len(text)} characters; the limits are {minimum} and {maximum}",
-            field=path + end,
-        )
-
-
-def _count(entries: Sized, low: int, high: int, path: str, end: str = "") -> None:
-    if not low <= len(entries) <= high:
-        raise InvalidArgumentError(
-            f"{path}{end} has {len(entries)} entries; the limits are {low} and {high}",
-            field=path + end,
-        )
-
-
-def _in_range(value: int, maximum: int, path: str) -> None:
-    if not 1 <= value <= maximum:
-        raise InvalidArgumentError(f"{path} is {value}; the limits are 1 and {maximum}", field=path)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -51,8 +51,14 @@ def _wrap_unary(handler: Handler, method: str) -> Handler:
     behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Context) -> Any:
-        async with _answering(method, context):
-            return await behaviour(request, context)
+        call = _Call(method, context)
+        try:
+            response = await behaviour(request, context)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        call.log(grpc.StatusCode.OK)
+        return response
 
     make = (
         grpc.stream_unary_rpc_method_handler
@@ -68,9 +74,15 @@ def _wrap_streaming(handler: Handler, method: str) -> Handler:
     # No generator: grpcio ends those some time after a caller has left, and what they then ask of
     # the released call, be it one more message, ends the whole process.
     async def answer(request: Any, context: Context) -> None:
-        async with _answering(method, context), aclosing(behaviour(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
+        call = _Call(method, context)
+        try:
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        call.log(grpc.StatusCode.OK)
 
     make: Any = (
         grpc.stream_stream_rpc_method_handler
@@ -88,44 +100,52 @@ def in_band_status(error: Exception) -> status_pb2.Status:
     return to_status(error)
 
 
-@asynccontextmanager
-async def _answering(method: str, context: Context) -> AsyncIterator[None]:
-    metadata = dict(context.invocation_metadata() or ())
-    request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or "")
-    # It is in every line of the log, and sent back and on.
-    if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
-        request_id = telemetry.new_request_id()
-    telemetry.request_id.set(request_id)
-    trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
-    context.set_trailing_metadata(trailer)
-    started = time.perf_counter()
-    code, message = grpc.StatusCode.OK, ""
-    try:
-        yield
-    except (asyncio.CancelledError, GeneratorExit):
-        code = grpc.StatusCode.CANCELLED
-        raise
-    except Exception as error:
+class _Call:
+    """One request: its id, how it ended, and its line in the log."""
+
+    def __init__(self, method: str, context: Context) -> None:
+        self._method = method
+        self._context = context
+        metadata = dict(context.invocation_metadata() or ())
+        request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or "")
+        # It is in every line of the log, and sent back and on.
+        if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
+            request_id = telemetry.new_request_id()
+        telemetry.request_id.set(request_id)
+        self._trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
+        context.set_trailing_metadata(self._trailer)
+        self._started = time.perf_counter()
+
+    async def fail(self, error: BaseException) -> None:
+        """Ends the call with the error's status; of a call that was cancelled nobody hears."""
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self.log(grpc.StatusCode.CANCELLED)
+        if not isinstance(error, Exception):
+            return
         if not isinstance(error, LookalikeError):
-            logger.exception("unhandled exception", extra={"method": method})
+            logger.error("unhandled exception", exc_info=error, extra={"method": self._method})
         status = rpc_status.to_status(to_status(error))
-        code, message = status.code, status.details
         pushback: tuple[tuple[str, str], ...] = ()
         if isinstance(error, LookalikeError) and error.retry_after_ms is not None:
             pushback = (("grpc-retry-pushback-ms", str(error.retry_after_ms)),)
-        await context.abort(code, message, (*status.trailing_metadata, *trailer, *pushback))
-    finally:
-        logger.log(
-            logging.WARNING if code in _OUR_FAULT else logging.INFO,
-            "request",
-            extra={
-                "method": method,
-                "peer": context.peer(),
+        trailer = (*status.trailing_metadata, *self._trailer, *pushback)
+        try:
+            await self._context.abort(status.code, status.details, trailer)
+        finally:
+            self.log(status.code, status.details)
+
+    def log(self, code: grpc.StatusCode, message: str = "") -> None:
+        """Writes the request's line."""
+        level = logging.WARNING if code in _OUR_FAULT else logging.INFO
+        if logger.isEnabledFor(level):
+            fields = {
+                "method": self._method,
+                "peer": self._context.peer(),
                 "code": code.name,
                 "error": message,
-                "duration_ms": round((time.perf_counter() - started) * 1e3, 3),
-            },
-        )
+                "duration_ms": round((time.perf_counter() - self._started) * 1e3, 3),
+            }
+            logger.log(level, "request", extra=fields)
 
 
 _OUR_FAULT = {

@@ -50,13 +50,29 @@ def load(settings_class: type[T], prefix: str, environment: Mapping[str, str]) -
 def variables(settings_class: type[Any], prefix: str) -> list[tuple[str, str, str]]:
     """Returns name, default and meaning of every variable, for the documentation."""
     return [
-        (prefix + f.name.upper(), str(f.default), f.metadata["help"])
+        (prefix + f.name.upper(), _shown(f.default), f.metadata["help"])
         for f in dataclasses.fields(settings_class)
     ]
 
 
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _parse_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
 def _parse(name: str, text: str, kind: type[Any], metadata: Mapping[str, Any]) -> Any:
-    parsers: dict[type[Any], Callable[[str], Any]] = {int: int, float: float, str: str, Path: Path}
+    parsers: dict[type[Any], Callable[[str], Any]] = {
+        int: int,
+        float: float,
+        str: str,
+        Path: Path,
+        bool: _parse_bool,
+    }
     try:
         value = parsers[kind](text)
     except ValueError:

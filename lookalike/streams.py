@@ -1,10 +1,18 @@
-"""Answers the requests of a bidirectional stream, several at a time. Knows no message type."""
+"""Answers the requests of a bidirectional stream, several at a time.
+
+Knows no message type, but in `answer_by_id` that there are an `id`, a `response` and an `error`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from lookalike.errors import InvalidArgumentError
+from lookalike.interceptors import in_band_status
+
+MAX_ID_LENGTH = 64
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -53,3 +61,49 @@ async def answer_concurrently(
         for task in tasks:
             task.cancel()
         await asyncio.gather(reader, *tasks, return_exceptions=True)
+
+
+async def answer_by_id(
+    requests: AsyncIterator[Request],
+    answer: Callable[[Request], Awaitable[Any]],
+    message: Callable[..., Response],
+    *,
+    limit: int,
+) -> AsyncIterator[Response]:
+    """Yields a message for each request, in any order, with its id and a response or an error.
+
+    Args:
+        requests: The stream's requests, each with an `id`.
+        answer: Makes the response of one; what it raises becomes that one's error.
+        message: Makes the answer of `id` and either `response` or `error`.
+        limit: Most requests in progress, at least 1.
+    """
+    unanswered: set[str] = set()
+
+    async def answered(request: Any) -> Response:
+        key: str = request.id
+        try:
+            _check_id(key, unanswered)
+        except InvalidArgumentError as error:
+            return message(id=key, error=in_band_status(error))
+        unanswered.add(key)
+        try:
+            return message(id=key, response=await answer(request))
+        except Exception as error:
+            return message(id=key, error=in_band_status(error))
+        finally:
+            unanswered.discard(key)
+
+    async for response in answer_concurrently(requests, answered, limit=limit):
+        yield response
+
+
+def _check_id(key: str, unanswered: set[str]) -> None:
+    if not 1 <= len(key) <= MAX_ID_LENGTH:
+        raise InvalidArgumentError(
+            f"id has {len(key)} characters; it must have 1 to {MAX_ID_LENGTH}", field="id"
+        )
+    if key in unanswered:
+        raise InvalidArgumentError(
+            f"id '{key}' is already used by an unanswered request of this stream", field="id"
+        )

@@ -30,7 +30,7 @@ CONFINED = {
     "torch": ("embedder_service/engines/torch*.py", "training/*", "benchmarks/*"),
     "torchvision": ("embedder_service/engines/torch*.py", "training/*"),
     "lightning": ("training/*",),
-    "faiss": ("index_service/segments.py",),
+    "faiss": ("index_service/graph.py", "index_service/candidates.py", "benchmarks/*"),
     "pandas": ("training/*",),
 }
 GRPC_IN_SERVICES = (

@@ -153,7 +153,8 @@ def test_embedder_speaks_the_open_inference_protocol_in_json_too(
 def test_index_answers_json(curl: Curl) -> None:
     collection = {"name": "from-curl", "embeddingSpace": "space", "dimension": 2}
     created = curl("index_service", "CreateCollection", {"collection": collection})
-    assert created == {"collection": collection | {"metric": "METRIC_SQUARED_L2"}}
+    defaults = {"metric": "METRIC_SQUARED_L2", "exactUpTo": "200000", "targetRecall": 0.99}
+    assert created == {"collection": collection | defaults}
     vector = {"values": [0.5, -1], "embeddingSpace": "space"}
     item = {"id": "a", "productId": "x", "price": 0, "vector": vector}
     upsert = {"collection": "from-curl", "items": [item]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from training.model import CATEGORY_OUTPUT
 
 BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)
+FEATURES = vector_column("features")
+LOCATION = "location"
 _TIMEOUT_S = 60.0
 
 
@@ -44,16 +46,30 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
     try:
         file = pq.ParquetFile(vectors)
         space = file.schema_arrow.metadata[EMBEDDING_SPACE].decode()
-        dimension = file.schema_arrow.field(VECTOR).type.list_size
+        schema = file.schema_arrow
+        dimension = schema.field(VECTOR).type.list_size
+        has_features = FEATURES in schema.names
+        features_dimension = schema.field(FEATURES).type.list_size if has_features else 0
     except (OSError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
         raise TrainingError(f"{vectors}: not a file of `training embed`: {error}") from None
     with grpc.insecure_channel(target) as channel:
         stub = IndexServiceStub(channel)
         try:
-            _ensure_collection(stub, collection, space, dimension)
+            wanted = pb.Collection(
+                name=collection,
+                embedding_space=space,
+                dimension=dimension,
+                features_dimension=features_dimension,
+                indexed_attributes=[LOCATION],
+            )
+            # One that was there before may keep no features; its vectors are worth having alone.
+            kept = _ensure_collection(stub, wanted).features_dimension
             counts = [0, 0]
             rows = file.metadata.num_rows
-            work = _upserted(stub, file, collection, space, counts)
+            columns = [name for name in schema.names if kept or name != FEATURES]
+            work = _upserted(
+                stub, file.iter_batches(BATCH, columns=columns), collection, space, counts
+            )
             for _ in track(work, "Indexing", total=rows):
                 pass
             request = pb.GetCollectionRequest(name=collection)
@@ -64,27 +80,33 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
     return IndexedCatalogue(counts[0], counts[1], items)
 
 
-def _ensure_collection(stub: IndexServiceStub, name: str, space: str, dimension: int) -> None:
-    collection = pb.Collection(name=name, embedding_space=space, dimension=dimension)
+def _ensure_collection(stub: IndexServiceStub, collection: pb.Collection) -> pb.Collection:
     try:
         stub.CreateCollection(pb.CreateCollectionRequest(collection=collection), timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
         if not isinstance(from_rpc_error(error), CollectionExistsError):
             raise
+    request = pb.GetCollectionRequest(name=collection.name)
+    return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
 
 
 def _upserted(
-    stub: IndexServiceStub, file: pq.ParquetFile, collection: str, space: str, counts: list[int]
+    stub: IndexServiceStub,
+    batches: Iterable[pa.RecordBatch],
+    collection: str,
+    space: str,
+    counts: list[int],
 ) -> Iterator[int]:
-    for batch in file.iter_batches(BATCH):
+    for batch in batches:
         items = [
             pb.Item(
                 id=row["image_id"],
                 product_id=row["product_id"],
                 category=row["category"],
                 price=row["price"],
-                attributes={"title": row["title"], "location": row["location"]},
+                attributes={"title": row["title"], LOCATION: row["location"]},
                 vector=pb.Vector(values=row[VECTOR], embedding_space=space),
+                features=row.get(FEATURES),
             )
             for row in batch.to_pylist()
         ]

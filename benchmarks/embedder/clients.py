@@ -139,35 +139,3 @@ def unary(channel: aio.Channel, timeout_s: float | None = None) -> Call:
         return await stub.EmbedImage(pb.EmbedImageRequest(image=photo), timeout=timeout_s)
 
     return call
-
-
-def http(address: str, path: str, connections: int) -> Call:
-    """Returns a call that posts a photo; the cheapest HTTP/1.1 client, so as to favour the server.
-
-    Args:
-        address: Host and port.
-        path: To post to.
-        connections: Most at a time; they are kept open.
-    """
-    host, _, port = address.partition(":")
-    idle: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter] | None]
-    idle = asyncio.LifoQueue()
-    for _ in range(connections):
-        idle.put_nowait(None)
-
-    async def call(photo: bytes) -> object:
-        reader, writer = await idle.get() or await asyncio.open_connection(host, int(port))
-        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(photo)}\r\n\r\n"
-        writer.write(head.encode() + photo)
-        status = await reader.readline()
-        length = 0
-        while (line := await reader.readline()).strip():
-            name, _, value = line.decode().partition(":")
-            length = int(value) if name.lower() == "content-length" else length
-        body = await reader.readexactly(length)
-        if b" 200 " not in status:
-            raise RuntimeError(f"{status!r} {body!r}")
-        idle.put_nowait((reader, writer))
-        return body
-
-    return call

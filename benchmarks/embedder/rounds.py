@@ -15,14 +15,15 @@ from benchmarks.embedder import in_process
 from benchmarks.embedder.clients import (
     Served,
     callers,
-    http,
     patient_callers,
     stream,
     unary,
 )
 from benchmarks.embedder.load import load_curve
 from benchmarks.embedder.model import LARGE, SIZE, SMALL, photos_of, served_bundle
-from benchmarks.embedder.servers import Servers, resident_mb
+from benchmarks.embedder.servers import Servers
+from benchmarks.http_client import poster
+from benchmarks.processes import resident_bytes
 from benchmarks.report import Figure
 from embedder_service.engines import Engine, load_engine
 from lookalike.channel import open_channel
@@ -192,7 +193,7 @@ def _soak(effort: Effort, servers: Servers, address: str, some: Sequence[bytes])
     memory = []
     for _ in range(4):
         _unary(address, quarter)
-        memory.append(resident_mb(servers.embedder_pid))
+        memory.append(resident_bytes(servers.embedder_pid) / 1e6)
     growth = memory[3] - memory[1]
     return [
         Figure(f"resident after {effort.soak:,} calls", memory[3], "MB", at_most=600),
@@ -210,7 +211,7 @@ def _unary(address: str, photos: Sequence[bytes], count: int = CALLERS) -> Serve
 
 def _posted(address: str, path: str, photos: Sequence[bytes], count: int = CALLERS) -> Served:
     async def run() -> Served:
-        return await callers(http(address, path, count), photos, count)
+        return await callers(poster(address, path, count), photos, count)
 
     return asyncio.run(run())
 

@@ -36,7 +36,10 @@ class TorchEngine:
         self.precision = precision
         self._device = torch.device(device)
         # Convolutions in half precision are fastest with channels last, on GPUs and CPUs alike.
-        self._network = network.eval().to(device=self._device, memory_format=torch.channels_last)
+        self._network = network.eval().to(self._device)
+        for parameter in self._network.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._captured: dict[tuple[int, ...], _Captured] = {}
 
     @classmethod
@@ -88,7 +91,7 @@ class _Captured:
 
     def __init__(self, forward: Forward, images: Tensor) -> None:
         self._images = images
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # libraries choose their algorithms in the first passes
             for _ in range(3):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from index_service.records import (
@@ -70,8 +70,17 @@ class Backend(Protocol):
         """Returns the collection that each alias leads to."""
         ...
 
-    async def upsert_items(self, name: str, batch: Batch, request_id: str = "") -> Upserted:
-        """Adds items or replaces those of the same id: all or none, durable and visible."""
+    async def upsert_items(
+        self,
+        name: str,
+        batch: Batch,
+        request_id: str = "",
+        placed: Callable[[], None] | None = None,
+    ) -> Upserted:
+        """Adds items or replaces those of the same id: all or none, durable and visible.
+
+        Calls `placed` once it is certain that no later write comes before this one.
+        """
         ...
 
     async def delete_items(
@@ -80,26 +89,24 @@ class Backend(Protocol):
         """Deletes items by id, and all items of the products; unknown ids are skipped."""
         ...
 
-    async def item(
-        self, name: str, item_id: str, min_seq: int = 0
-    ) -> tuple[FullItem, Collection]:
+    async def item(self, name: str, item_id: str, min_seq: int = 0) -> tuple[FullItem, Collection]:
         """Returns one item; raises ItemNotFoundError."""
         ...
 
     async def list_items(
-        self, name: str, filter: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int = 0
     ) -> Page:
-        """Returns at most `size` items that come after `after`, which is 0 or a `Page.following`."""
+        """Returns at most `size` items that come after `after`: 0, or a `Page.following`."""
         ...
 
-    async def count_items(self, name: str, filter: Filter, min_seq: int = 0) -> Count:
+    async def count_items(self, name: str, only: Filter, min_seq: int = 0) -> Count:
         """Counts the items that the filter lets through."""
         ...
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
-        """Finds the neighbours of each query; raises ItemNotFoundError for a query by such an id."""
+        """Finds the neighbours of each query; raises ItemNotFoundError for one by such an id."""
         ...
 
     async def search_range(

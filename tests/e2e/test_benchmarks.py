@@ -43,3 +43,21 @@ def test_quick_embedder_is_compared_with_the_loop_and_with_other_servers(tmp_pat
         assert 0.05 < values[name] < 20
     assert 50 < values["resident after 400 calls"] < 2000
     assert sum(figure["target"] is not None for figure in figures) >= 12
+
+
+def test_quick_index_is_compared_with_empty_calls_and_with_faiss(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "index", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    rows = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {row["name"]: row["value"] for row in rows}
+    for name in (
+        "one query at 10 k / empty call",
+        "16 callers / empty",
+        "1,000 queries a call / FAISS",
+    ):
+        assert 0.05 < values[name] < 20
+    assert 0.9 < values["recall@10 at 100,000"] <= 1
+    assert 0 < values["resident an item at 30,000, exact"] < 10_000
+    assert all(row["value"] is not None or row["note"] for row in rows)
+    assert Path("var/bench/index.png").stat().st_size > 10_000

@@ -11,12 +11,14 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.local_stack import LocalStack
 
+GATEWAY_SERVICE = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {"embedder": "embedder_service", "index": "index_service", "gateway": "gateway"}
 # Extras that an image has no business with.
@@ -123,9 +125,13 @@ def test_items_outlive_the_index_container(
     before = answers(gateway, draw_photo)
     compose("restart", "index")
     with grpc.insecure_channel(compose("port", "gateway", "50050")) as channel:
+        # The gateway itself is there all the time, and says so of the index while that starts.
+        wanted = health_pb2.HealthCheckRequest(service=GATEWAY_SERVICE)
+        for update in health_pb2_grpc.HealthStub(channel).Watch(wanted, timeout=120):
+            if update.status == health_pb2.HealthCheckResponse.SERVING:
+                break
         request = pb.FindSimilarListingsRequest(image=draw_photo(99), k=5)
-        call = GatewayServiceStub(channel).FindSimilarListings
-        answer = call(request, timeout=60, wait_for_ready=True)
+        answer = GatewayServiceStub(channel).FindSimilarListings(request, timeout=60)
     assert [hit.listing.item_id for hit in answer.listings] == [item for item, _ in before[1:]]
 
 

@@ -137,6 +137,8 @@ def test_collections_are_created_described_listed_and_deleted(stub: IndexService
         dimension=2,
         metric=pb.METRIC_SQUARED_L2,
         item_count=2,
+        exact_up_to=200_000,
+        target_recall=0.99,
     )
     assert isinstance(refusal(lambda: create(stub)), CollectionExistsError)
     deleted = stub.DeleteCollection(pb.DeleteCollectionRequest(name="listings"))
@@ -177,7 +179,8 @@ def test_items_are_written_read_found_and_deleted(stub: IndexServiceStub) -> Non
     lamp.ClearField("vector")
     assert by_vector.neighbors[0].item == lamp
     assert by_vector.method == pb.SEARCH_METHOD_EXACT
-    assert (by_vector.candidates_scanned, by_vector.shortfall) == (4, "")
+    # With the row of the lamp that was replaced.
+    assert (by_vector.candidates_scanned, by_vector.shortfall) == (5, "")
     assert [n.item.id for n in by_item.neighbors] == ["sofa-1", "desk-1"]
     expected = "the collection has 2 other products besides those left out"
     assert by_item.shortfall == expected

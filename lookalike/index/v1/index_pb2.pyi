@@ -561,12 +561,16 @@ class QueryResult(_message.Message):
     method: Global___SearchMethod.ValueType
     """How the answer was found."""
     candidates_scanned: _builtins.int
-    """How many vectors were compared with the query."""
+    """How many vectors were compared with the query, those of deleted items that are not compacted
+    yet included; of an approximate answer, how many the graph gave.
+    """
     shortfall: _builtins.str
     """Why there are fewer than `k` neighbours; empty if there are `k`."""
     @_builtins.property
     def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
-        """Nearest first; items at the same distance by id. Fewer than `k` only where `shortfall` says why."""
+        """Nearest first; items at the same distance in the order of writing. Fewer than `k` only where
+        `shortfall` says why.
+        """
 
     def __init__(
         self,
@@ -1219,7 +1223,7 @@ class ListItemsRequest(_message.Message):
     """At most this many, 1 to 1,000; 0 for 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first. The rest of the request must be as
-    it was then. What is written between two pages is on a later one or on none, never twice.
+    it was then. An item that is written between two pages comes on a later one, as it is then.
     """
     view: Global___ItemView.ValueType
     """How much of each item."""
@@ -1371,8 +1375,8 @@ class FindNeighborsRequest(_message.Message):
     exact: _builtins.bool
     """Compare every candidate, also in a large collection."""
     min_seq: _builtins.int
-    """Only an answer that includes this write will do: `seq` of a write's response. A service that
-    has not got so far waits for it within the deadline, then UNAVAILABLE.
+    """Only an answer that includes this write will do: `seq` of a write's response. UNAVAILABLE if
+    the service has not got so far, as with a snapshot of before.
     """
     view: Global___ItemView.ValueType
     """How much of each item; `ITEM_VIEW_VECTORS` is refused."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,28 @@ def test_json_has_the_machine_and_every_figure(tmp_path: Path) -> None:
     assert content["machine"]["cores"] >= 1
     assert content["machine"]["packages"]["grpcio"]
     assert content["figures"] == [
-        {"name": "rate", "value": 2.5, "unit": "photos/s", "target": "≥ 2", "holds": True}
+        {
+            "name": "rate",
+            "value": 2.5,
+            "unit": "photos/s",
+            "target": "≥ 2",
+            "holds": True,
+            "note": "",
+        }
     ]
+
+
+def test_figure_that_was_not_measured_says_why_and_is_neither_met_nor_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure = Figure("rate", math.nan, "ratio", at_least=3, note="[other] is not installed")
+    show("demo", [figure])
+    line = next(row for row in capsys.readouterr().out.splitlines() if "rate" in row)
+    assert "–" in line
+    assert "[other] is not installed" in line
+    write(tmp_path / "figures.json", [figure])
+    (row,) = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["figures"]
+    assert (row["value"], row["holds"]) == (None, None)
 
 
 def test_table_marks_a_missed_target(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,93 @@
+"""Checks that a request's fields keep the limits of the proto; each names the field and the limit.
+
+A path and its end come apart: to join them costs more than the check, in a large batch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence, Sized
+
+from lookalike.errors import InvalidArgumentError
+
+MAX_ID = 128
+MAX_QUERIES = 1_000
+MAX_NEIGHBORS = 100_000
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def name(text: str, path: str) -> str:
+    """Returns a collection's or alias's name."""
+    if not _NAME.fullmatch(text):
+        raise InvalidArgumentError(
+            f"{path} is '{text}'; it must be 1 to 64 of a-z, 0-9, _ and -, starting with a letter",
+            field=path,
+        )
+    return text
+
+
+def length(text: str, maximum: int, path: str, end: str = "", *, minimum: int = 1) -> None:
+    """Checks a string's number of characters."""
+    if not minimum <= len(text) <= maximum:
+        raise InvalidArgumentError(
+            f"{path}{end} has {len(text)} characters; the limits are {minimum} and {maximum}",
+            field=path + end,
+        )
+
+
+def count(entries: Sized, low: int, high: int, path: str, end: str = "") -> None:
+    """Checks how many entries there are."""
+    if not low <= len(entries) <= high:
+        raise InvalidArgumentError(
+            f"{path}{end} has {len(entries)} entries; the limits are {low} and {high}",
+            field=path + end,
+        )
+
+
+def in_range(value: float, low: float, high: float, path: str) -> None:
+    """Checks a number; NaN is in no range."""
+    if not low <= value <= high:
+        raise InvalidArgumentError(
+            f"{path} is {value}; the limits are {low} and {high}", field=path
+        )
+
+
+def finite(value: float, path: str) -> float:
+    """Returns a number that is neither NaN nor infinite."""
+    if not math.isfinite(value):
+        raise InvalidArgumentError(f"{path} is {value}; it must be finite", field=path)
+    return value
+
+
+def queries(number: int, k: int, path: str) -> None:
+    """Checks how many queries there are, and how many neighbours they ask for together."""
+    if not 1 <= number <= MAX_QUERIES:
+        raise InvalidArgumentError(
+            f"{path} has {number} entries; the limits are 1 and {MAX_QUERIES}", field=path
+        )
+    if number * k > MAX_NEIGHBORS:
+        raise InvalidArgumentError(
+            f"{number} queries of k = {k} ask for {number * k} neighbours; the limit is "
+            f"{MAX_NEIGHBORS}",
+            field="k",
+        )
+
+
+def ids(values: Iterable[str], path: str) -> None:
+    """Checks each id's length."""
+    for i, value in enumerate(values):
+        length(value, MAX_ID, path, f"[{i}]")
+
+
+def unique(values: Sequence[str], path: str, end: str = "") -> None:
+    """Checks that no value comes twice."""
+    if len(set(values)) == len(values):
+        return
+    first: dict[str, int] = {}
+    for i, value in enumerate(values):
+        if (earlier := first.setdefault(value, i)) != i:
+            raise InvalidArgumentError(
+                f"{path}[{i}]{end} '{value}' is that of {path}[{earlier}] too; send each once",
+                field=f"{path}[{i}]{end}",
+            )

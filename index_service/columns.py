@@ -1,0 +1,145 @@
+"""What memory holds of a collection's items: arrays with one entry an item, appended to alone.
+
+A column may be longer than what readers know of: rows that they know never change, and those beyond
+are the writer's. So a row costs its writer no copy, and readers need no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from index_service.records import Collection, Matrix, Metric
+
+Keys: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.int32]
+
+# The code of an item that lacks an attribute.
+MISSING = -1
+_LEAST_ROWS = 1024
+
+
+class Codes:
+    """Numbers the values of one field, such as a category, in the order in which they come."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        self._codes = {value: code for code, value in enumerate(values)}
+
+    def code(self, value: str | None) -> int:
+        """Returns the value's number, a new one if need be; the writer alone may ask."""
+        if value is None:
+            return MISSING
+        return self._codes.setdefault(value, len(self._codes))
+
+    def known(self, values: Sequence[str]) -> list[int]:
+        """Returns the numbers of those of the values that have one."""
+        return [code for value in values if (code := self._codes.get(value)) is not None]
+
+    def values(self) -> list[str]:
+        """Returns all values, by number."""
+        return list(self._codes)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some items as columns, to be appended: row i of each belongs to item i.
+
+    Attributes:
+        keys: int64, ascending.
+        vectors: float32 (n, dimension), as they are compared: for the cosine of length 1.
+        products: int32.
+        prices: float64, NaN for none.
+        codes: int32 arrays: of the category, and of each indexed attribute.
+    """
+
+    keys: Keys
+    vectors: Matrix
+    products: Numbers
+    prices: npt.NDArray[np.float64]
+    codes: tuple[Numbers, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def part(self, rows: slice | npt.NDArray[np.generic]) -> Rows:
+        """Returns some of the rows."""
+        return Rows(
+            self.keys[rows],
+            self.vectors[rows],
+            self.products[rows],
+            self.prices[rows],
+            tuple(codes[rows] for codes in self.codes),
+        )
+
+    def column(self, name: str) -> npt.NDArray[np.generic]:
+        """Returns a column by its name; `codes0` is that of the category."""
+        if name.startswith("codes"):
+            return self.codes[int(name.removeprefix("codes"))]
+        column: npt.NDArray[np.generic] = getattr(self, name)
+        return column
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Returns the columns by name."""
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            "keys": self.keys,
+            "vectors": self.vectors,
+            "products": self.products,
+            "prices": self.prices,
+        }
+        return columns | {f"codes{i}": codes for i, codes in enumerate(self.codes)}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+
+def blank(collection: Collection, count: int) -> Rows:
+    """Returns rows without content; memory that is not written to is not taken."""
+    return Rows(
+        np.empty(count, np.int64),
+        np.empty((count, collection.dimension), np.float32),
+        np.empty(count, np.int32),
+        np.empty(count, np.float64),
+        tuple(np.empty(count, np.int32) for _ in range(1 + len(collection.indexed_attributes))),
+    )
+
+
+def appended(rows: Rows, size: int, new: Rows, most: int, collection: Collection) -> Rows:
+    """Returns columns whose first `size` rows are those of `rows`, and whose next are `new`.
+
+    The same columns where they have room; else longer ones, with a copy.
+
+    Args:
+        rows: Columns of at least `size` rows.
+        size: How many of them count.
+        new: What comes behind them.
+        most: Most rows that columns may have room for.
+        collection: Whose they are.
+    """
+    end = size + len(new)
+    if end > len(rows):
+        longer = blank(collection, min(most, max(_LEAST_ROWS, 2 * end)))
+        for name, array in longer.arrays().items():
+            array[:size] = rows.arrays()[name][:size]
+        rows = longer
+    for name, array in rows.arrays().items():
+        array[size:end] = new.arrays()[name]
+    return rows
+
+
+def comparable(vectors: Matrix, metric: Metric) -> Matrix:
+    """Returns the vectors, of length 1 for the cosine: it is then their inner product."""
+    if metric is not Metric.COSINE:
+        return vectors
+    return (vectors / lengths(vectors)[..., None]).astype(np.float32)
+
+
+def lengths(vectors: npt.NDArray[np.float32 | np.float64]) -> npt.NDArray[np.float64]:
+    """Returns the Euclidean lengths along the last axis; float32 would overflow in the squares."""
+    found: npt.NDArray[np.float64] = np.sqrt(np.square(vectors.astype(np.float64)).sum(axis=-1))
+    return found

@@ -1,0 +1,125 @@
+"""Directories that are complete or absent, and whose files are as they were written.
+
+Written beside their place, each file synced, then the directory; moved there; then the parent is
+synced. A manifest names every file with its length and SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MANIFEST = "manifest.json"
+
+_CHUNK = 1 << 20
+
+
+class DirectoryError(Exception):
+    """A directory is not as it was written; the message names the file."""
+
+
+class Files:
+    """What a directory will hold; `manifest` is written with the list of files."""
+
+    def __init__(self) -> None:
+        self.manifest: dict[str, Any] = {}
+        self.entries: dict[str, dict[str, Any]] = {}
+
+    def add(self, path: Path) -> None:
+        """Adds a file that was written; syncs it."""
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.entries[path.name] = _described(path)
+
+
+def write_file(path: Path, array: npt.NDArray[np.generic], files: Files) -> None:
+    """Writes an array's bytes to a file, and adds it."""
+    np.ascontiguousarray(array).tofile(path)
+    files.add(path)
+
+
+@contextmanager
+def replace_directory(directory: Path) -> Iterator[tuple[Path, Files]]:
+    """Gives an empty folder that takes the directory's place at the end of the block.
+
+    Until then, and if the block or the disk fails, what was there stays.
+    """
+    folder = directory.with_name(f"{directory.name}.new")
+    old = directory.with_name(f"{directory.name}.old")
+    for leftover in (folder, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        files = Files()
+        yield folder, files
+        text = json.dumps({**files.manifest, "files": files.entries}, indent=1, sort_keys=True)
+        with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(folder)
+        if directory.exists():  # a directory cannot be moved over another
+            directory.rename(old)
+        folder.rename(directory)
+        _sync(directory.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+        raise
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Returns a directory's manifest, having verified every file.
+
+    Raises:
+        DirectoryError: A file is missing, too short or long, or changed.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        entries = dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DirectoryError(f"{path} cannot be read: {error}") from error
+    for name, expected in entries.items():
+        if Path(name).name != name:
+            raise DirectoryError(f"{path} names a file elsewhere: {name}")
+        try:
+            found = _described(directory / name)
+        except OSError as error:
+            raise DirectoryError(f"{directory / name} cannot be read: {error.strerror}") from error
+        if found != expected:
+            what = "was changed" if found["bytes"] == expected.get("bytes") else "is truncated"
+            raise DirectoryError(f"{directory / name} {what}: it is not what the manifest says")
+    return manifest
+
+
+def sync_parents(path: Path) -> None:
+    """Syncs the directory that a path is in, so that its name survives a power cut."""
+    _sync(path.parent)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""Gathers the small searches of one turn of the event loop, and answers them as one.
+
+Nobody waits for others to come: what arrived while the loop was busy is what there is. Sixteen
+queries at once cost little more than three one by one, most of which is Python's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from index_service.records import Answer, Query, Search
+
+Find: TypeAlias = Callable[[str, Sequence[Query], Search, int], Answer | None]
+
+# Queries that are answered together: more would hold the loop up for a millisecond.
+_MOST_TOGETHER = 32
+
+
+class _Common(NamedTuple):
+    """What searches must share to be answered as one."""
+
+    name: str
+    wanted: Search
+    min_seq: int
+
+
+class _Waiting(NamedTuple):
+    queries: Sequence[Query]
+    future: asyncio.Future[Answer | None]
+
+
+class Gathering:
+    """Use on one event loop.
+
+    Args:
+        find: Answers queries at once, without blocking; or returns None if it cannot.
+    """
+
+    def __init__(self, find: Find) -> None:
+        self._find = find
+        self._waiting: dict[_Common, list[_Waiting]] = {}
+
+    async def find(
+        self, name: str, queries: Sequence[Query], wanted: Search, min_seq: int
+    ) -> Answer | None:
+        """Returns what `find` does for these queries, or raises what it raises for them."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._answer_all)
+        future: asyncio.Future[Answer | None] = loop.create_future()
+        self._waiting.setdefault(_Common(name, wanted, min_seq), []).append(
+            _Waiting(queries, future)
+        )
+        return await future
+
+    def _answer_all(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for common, searches in waiting.items():
+            while searches:
+                together = searches[:_MOST_TOGETHER]
+                del searches[:_MOST_TOGETHER]
+                self._answer(common, [s for s in together if not s.future.done()])
+
+    def _answer(self, common: _Common, searches: list[_Waiting]) -> None:
+        if not searches:  # all of them have left
+            return
+        queries = [query for search in searches for query in search.queries]
+        try:
+            answer = self._find(common.name, queries, common.wanted, common.min_seq)
+        except Exception as error:
+            if len(searches) == 1:
+                searches[0].future.set_exception(error)
+                return
+            for search in searches:  # one of them is at fault, and the others are not
+                self._answer(common, [search])
+            return
+        start = 0
+        for search in searches:
+            end = start + len(search.queries)
+            own = None if answer is None else answer._replace(results=answer.results[start:end])
+            search.future.set_result(own)
+            start = end

@@ -1,0 +1,88 @@
+"""A graph over a segment's first rows, which finds near ones without comparing all.
+
+Hierarchical navigable small worlds (Malkov and Yashunin, 2016, arXiv:1603.09320), by FAISS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from index_service.records import Matrix, Metric
+
+FAISS_METRICS = {
+    Metric.SQUARED_L2: faiss.METRIC_L2,
+    Metric.COSINE: faiss.METRIC_INNER_PRODUCT,
+    Metric.INNER_PRODUCT: faiss.METRIC_INNER_PRODUCT,
+}
+# Neighbours of a node: at 13 dimensions more of them cost memory and find nothing more.
+_LINKS = 16
+_BUILD_EFFORT = 80
+LEAST_EFFORT = 32
+MOST_EFFORT = 1024
+
+
+class Graph:
+    """An HNSW graph; immutable.
+
+    Args:
+        index: FAISS's.
+    """
+
+    def __init__(self, index: faiss.Index) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its vectors and links."""
+        return len(self) * (4 * self._index.d + 4 * 2 * _LINKS + 16)
+
+    def nearest(self, queries: Matrix, width: int, effort: int) -> npt.NDArray[np.int64]:
+        """Returns the rows that it finds near each query, shape (n, width); -1 where there is none.
+
+        Args:
+            queries: float32 (n, dimension), comparable.
+            width: How many.
+            effort: How far it looks (efSearch), at least `width`.
+        """
+        # faiss's stubs lack it.
+        parameters = faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
+            efSearch=max(effort, width)
+        )
+        _, rows = self._index.search(queries, width, params=parameters)
+        found: npt.NDArray[np.int64] = rows
+        return found
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file."""
+        faiss.write_index(self._index, str(path))
+
+    def extended(self, vectors: Matrix, threads: int) -> Graph:
+        """Returns a graph of these vectors too; this one stays as it is.
+
+        Args:
+            vectors: float32 (n, dimension), comparable.
+            threads: How many this thread may use for it.
+        """
+        faiss.omp_set_num_threads(threads)  # of this thread alone
+        index = faiss.clone_index(self._index)
+        index.add(np.ascontiguousarray(vectors))
+        return Graph(index)
+
+
+def empty(dimension: int, metric: Metric) -> Graph:
+    """Returns a graph of no vectors."""
+    index = faiss.IndexHNSWFlat(dimension, _LINKS, FAISS_METRICS[metric])
+    index.hnsw.efConstruction = _BUILD_EFFORT
+    return Graph(index)
+
+
+def load(path: Path) -> Graph:
+    """Reads a graph that `save` wrote; the file must be ours, and verified."""
+    return Graph(faiss.read_index(str(path)))

@@ -1,0 +1,160 @@
+"""Turns the service's own values into replies."""
+
+from __future__ import annotations
+
+from index_service.records import (
+    Answer,
+    Collection,
+    CollectionState,
+    FullItem,
+    Item,
+    Method,
+    Neighbors,
+    QueryAnswer,
+    RangeAnswer,
+    View,
+)
+from index_service.validation import METRICS
+from lookalike.index.v1 import index_pb2 as pb
+
+_METRICS = {metric: number for number, metric in METRICS.items()}
+_METHODS = {
+    Method.EXACT: pb.SEARCH_METHOD_EXACT,
+    Method.APPROXIMATE: pb.SEARCH_METHOD_APPROXIMATE,
+}
+
+
+def collection(described: Collection, item_count: int) -> pb.Collection:
+    """Returns a collection's description."""
+    return pb.Collection(
+        name=described.name,
+        embedding_space=described.embedding_space,
+        dimension=described.dimension,
+        metric=_METRICS[described.metric],
+        item_count=item_count,
+        indexed_attributes=described.indexed_attributes,
+        features_dimension=described.features_dimension,
+        exact_up_to=described.exact_up_to,
+        target_recall=described.target_recall,
+    )
+
+
+def item(found: Item, view: View = View.FULL) -> pb.Item:
+    """Returns an item without its vectors."""
+    if view is View.IDS:
+        return pb.Item(id=found.id, product_id=found.product_id)
+    return pb.Item(
+        id=found.id,
+        product_id=found.product_id,
+        category=found.category,
+        price=found.price,
+        attributes=found.attributes,
+    )
+
+
+def full_item(found: FullItem, described: Collection, view: View = View.VECTORS) -> pb.Item:
+    """Returns an item, with its vectors if the view has them."""
+    message = item(found.item, view)
+    if view is View.VECTORS:
+        message.vector.values.extend(found.vector.tolist())
+        message.vector.embedding_space = described.embedding_space
+        if found.features is not None:
+            message.features.extend(found.features.tolist())
+    return message
+
+
+class _Messages:
+    """Messages of items that were found before, by the item's identity.
+
+    Those that are found again are the same objects, as the index keeps them; to make the messages
+    anew costs more than the search.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[int, tuple[Item, pb.Item]] = {}
+
+    def of(self, wanted: Item) -> pb.Item:
+        """Returns an item's message, which must not be changed."""
+        kept = self._kept.get(id(wanted))
+        if kept is not None and kept[0] is wanted:
+            return kept[1]
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        message = item(wanted)
+        self._kept[id(wanted)] = wanted, message
+        return message
+
+
+_messages = _Messages(20_000)
+
+
+def neighbors(near: Neighbors, view: View) -> list[pb.Neighbor]:
+    """Returns neighbours with their items."""
+    items = [item(each, view) if view is View.IDS else _messages.of(each) for each in near.items]
+    if near.first_distances is None:
+        return [
+            pb.Neighbor(item=each, distance=distance)
+            for each, distance in zip(items, near.distances, strict=True)
+        ]
+    return [
+        pb.Neighbor(item=each, distance=distance, first_distance=first)
+        for each, distance, first in zip(items, near.distances, near.first_distances, strict=True)
+    ]
+
+
+def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse:
+    """Returns the answers to a call's queries, as messages or as columns."""
+    return pb.FindNeighborsResponse(
+        results=() if columns else [_result(result, view) for result in answer.results],
+        columns=_columns(answer) if columns else None,
+        applied_seq=answer.applied_seq,
+        embedding_space=answer.collection.embedding_space,
+        collection=answer.collection.name,
+    )
+
+
+def in_range(answer: RangeAnswer, view: View) -> pb.SearchRangeResponse:
+    """Returns what is within a distance."""
+    return pb.SearchRangeResponse(
+        neighbors=neighbors(answer.neighbors, view),
+        total=answer.total,
+        applied_seq=answer.applied_seq,
+        embedding_space=answer.collection.embedding_space,
+    )
+
+
+def state(described: CollectionState) -> pb.CollectionState:
+    """Returns how a collection is searched."""
+    return pb.CollectionState(
+        name=described.name,
+        items=described.items,
+        items_in_graph=described.items_in_graph,
+        deleted_rows=described.deleted_rows,
+        memory_bytes=described.memory_bytes,
+        recall=described.recall,
+        recall_samples=described.recall_samples,
+        search_effort=described.search_effort,
+    )
+
+
+def _result(answer: QueryAnswer, view: View) -> pb.QueryResult:
+    return pb.QueryResult(
+        neighbors=neighbors(answer.neighbors, view),
+        method=_METHODS[answer.method],
+        candidates_scanned=answer.candidates_scanned,
+        shortfall=answer.shortfall,
+    )
+
+
+def _columns(answer: Answer) -> pb.NeighborColumns:
+    results = answer.results
+    every = [item for result in results for item in result.neighbors.items]
+    return pb.NeighborColumns(
+        counts=[len(result.neighbors.items) for result in results],
+        item_ids=[item.id for item in every],
+        product_ids=[item.product_id for item in every],
+        distances=[d for result in results for d in result.neighbors.distances],
+        methods=[_METHODS[result.method] for result in results],
+        candidates_scanned=[result.candidates_scanned for result in results],
+    )

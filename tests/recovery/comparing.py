@@ -1,0 +1,171 @@
+"""Holds a backend's answers to the model's. Knows no particular backend."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from index_service.records import (
+    Examples,
+    Metric,
+    Neighbors,
+    Query,
+    QueryAnswer,
+    RangeAnswer,
+    Search,
+    Vector,
+    View,
+)
+from tests.recovery.model import (
+    TOLERANCE,
+    Doubles,
+    Kept,
+    Ranked,
+    check_neighbors,
+    distances,
+    towards,
+)
+
+# The mean of examples is taken in float32.
+_EXAMPLES_TOLERANCE = 1e-3
+
+
+class Sought(NamedTuple):
+    """What the model looks for in place of a query."""
+
+    target: Doubles
+    items: tuple[str, ...]  # that the query names: never found
+    tolerance: float
+
+    def products(self, kept: Kept) -> set[str]:
+        """Returns the products of the named items."""
+        return {kept.entries[id_].item.product_id for id_ in self.items}
+
+
+def sought(kept: Kept, query: Query) -> Sought | None:
+    """Returns what a query looks for; None if it has no direction, which the cosine needs."""
+    target = query.target
+    if isinstance(target, str):
+        return Sought(kept.entries[target].vector.astype(np.float64), (target,), TOLERANCE)
+    if isinstance(target, Vector):
+        return Sought(np.array(target.values, np.float64), (), TOLERANCE)
+    every = [*target.positives, *target.negatives]
+    items = tuple(example for example in every if isinstance(example, str))
+    near, away = (
+        [_vector_of(kept, example) for example in some]
+        for some in (target.positives, target.negatives)
+    )
+    centre = towards(kept.collection.metric, near, away)
+    if kept.collection.metric is Metric.COSINE and np.linalg.norm(centre) < 0.1:
+        return None
+    return Sought(centre, items, _EXAMPLES_TOLERANCE)
+
+
+def allowed(kept: Kept, query: Query, wanted: Search) -> list[Ranked]:
+    """Returns all that a query may find, nearest first, whatever `k` is."""
+    looked_for = sought(kept, query)
+    assert looked_for is not None
+    ranked = kept.rank(
+        looked_for.target,
+        wanted.filter,
+        without=looked_for.items,
+        without_products=looked_for.products(kept) if wanted.exclude_same_product else (),
+    )
+    if wanted.max_distance is None or wanted.candidates:
+        return ranked
+    return [hit for hit in ranked if hit.distance <= wanted.max_distance]
+
+
+def is_borderline(kept: Kept, query: Query, wanted: Search) -> bool:
+    """Whether rounding decides what is within `max_distance`."""
+    looked_for, limit = sought(kept, query), wanted.max_distance
+    if looked_for is None or limit is None:
+        return False
+    every = kept.rank(looked_for.target)
+    rounded = isinstance(query.target, Examples) or kept.collection.metric is Metric.COSINE
+    return rounded and any(abs(hit.distance - limit) <= looked_for.tolerance for hit in every)
+
+
+def check_answer(kept: Kept, query: Query, wanted: Search, answer: QueryAnswer) -> None:
+    """Holds the answer to one query to what the model finds."""
+    looked_for = sought(kept, query)
+    assert looked_for is not None
+    every = allowed(kept, query, wanted)
+    expected = (kept.distinct(every) if wanted.distinct_products else every)[: wanted.k]
+    check_neighbors(
+        expected,
+        every,
+        _pairs(answer.neighbors),
+        tolerance=looked_for.tolerance,
+        in_order=_without_rounding(kept, query),
+        exact=answer.method == "exact",
+    )
+    assert bool(answer.shortfall) == (len(answer.neighbors.items) < wanted.k), answer.shortfall
+    _check_items(kept, answer.neighbors, wanted)
+
+
+def check_range(kept: Kept, query: Query, wanted: Search, answer: RangeAnswer) -> None:
+    """Holds the answer to a search by range to what the model finds."""
+    looked_for = sought(kept, query)
+    assert looked_for is not None
+    every = allowed(kept, query, wanted)
+    expected = kept.distinct(every) if wanted.distinct_products else every
+    assert answer.total == len(expected), (answer, expected)
+    check_neighbors(
+        expected[: wanted.k],
+        every,
+        _pairs(answer.neighbors),
+        tolerance=looked_for.tolerance,
+        in_order=_without_rounding(kept, query),
+    )
+    _check_items(kept, answer.neighbors, wanted)
+
+
+def check_ranked_again(kept: Kept, query: Query, wanted: Search, answer: QueryAnswer) -> None:
+    """Holds an answer in two stages to the model; only where the first stage takes everything."""
+    first = {hit.item_id: hit.distance for hit in allowed(kept, query, wanted)}
+    assert len(first) <= wanted.candidates
+    rows = {id_: kept.entries[id_].features for id_ in first}
+    known = {id_: row for id_, row in rows.items() if row is not None}
+    target = np.array(query.features, np.float64)
+    every: list[Ranked] = []
+    if known:
+        far = distances(Metric.COSINE, list(known.values()), target)
+        every = sorted(Ranked(float(d), id_) for d, id_ in zip(far, known, strict=True))
+    limit = math.inf if wanted.max_distance is None else wanted.max_distance
+    every = [hit for hit in every if hit.distance <= limit]
+    expected = (kept.distinct(every) if wanted.distinct_products else every)[: wanted.k]
+    check_neighbors(expected, every, _pairs(answer.neighbors), in_order=False)
+    assert answer.neighbors.first_distances is not None
+    for item, distance in zip(
+        answer.neighbors.items, answer.neighbors.first_distances, strict=True
+    ):
+        assert abs(distance - first[item.id]) <= TOLERANCE
+    _check_items(kept, answer.neighbors, wanted)
+
+
+def _vector_of(kept: Kept, example: Vector | str) -> Doubles:
+    if isinstance(example, str):
+        return kept.entries[example].vector.astype(np.float64)
+    return np.array(example.values, np.float64)
+
+
+def _without_rounding(kept: Kept, query: Query) -> bool:
+    exact = kept.collection.metric is not Metric.COSINE
+    return exact and not isinstance(query.target, Examples)
+
+
+def _pairs(neighbors: Neighbors) -> list[tuple[str, float]]:
+    ids = [item.id for item in neighbors.items]
+    return list(zip(ids, neighbors.distances, strict=True))
+
+
+def _check_items(kept: Kept, neighbors: Neighbors, wanted: Search) -> None:
+    fields = 2 if wanted.view is View.IDS else 5
+    for item in neighbors.items:
+        assert item[:fields] == kept.entries[item.id].item[:fields]
+    if wanted.distinct_products:
+        products = [item.product_id for item in neighbors.items]
+        assert len(set(products)) == len(products), f"a product was found twice: {products}"

@@ -1,0 +1,23 @@
+"""The service is killed amid writes: what it acknowledged is there, and no half of anything.
+
+A few kills; `python -m tests.recovery.ledger --kills 1000` makes many.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.ledger.campaign import Campaign, Phase
+
+
+@pytest.mark.timeout(600)
+def test_every_acknowledged_write_survives_kills_in_every_phase(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 32)
+    phases = random.Random(seed).sample(list(Phase) * 3, 3 * len(Phase))
+    counts = Campaign(tmp_path, seed).run(phases)
+    assert counts["writes acknowledged"] > 100, f"seed {seed}: {counts}"
+    assert counts["items compared"] > 1000, f"seed {seed}: {counts}"
+    assert counts["writes repeated"], f"seed {seed}: {counts}"

@@ -1,0 +1,269 @@
+"""From queries to neighbours: what is left out, ranking again, and why there are too few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index_service.compaction import with_graph
+from index_service.records import (
+    Collection,
+    Filter,
+    Item,
+    Method,
+    Metric,
+    Query,
+    QueryAnswer,
+    RangeAnswer,
+    Search,
+)
+from index_service.segments import Segments
+from index_service.store import Store
+from lookalike.errors import (
+    CollectionNotFoundError,
+    EmbeddingSpaceMismatchError,
+    IndexRecoveringError,
+    ItemNotFoundError,
+    UnknownFilterFieldError,
+)
+from tests.indexes import SPACE, Index, photo, vector
+
+DESCRIBED = Collection(
+    "listings", SPACE, 2, Metric.SQUARED_L2, indexed_attributes=("brand",), features_dimension=2
+)
+ORIGIN = vector(0, 0)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Store(tmp_path / "index.sqlite3") as store:
+        index = Index(store)
+        index.create(DESCRIBED)
+        yield index
+
+
+@pytest.fixture
+def filled(index: Index) -> Index:
+    index.upsert(
+        photo("a", "x", 0, 0, category="home", price=5, features=[1, 0]),
+        photo("b", "x", 1, 0, category="home", attributes={"brand": "acme"}, features=[0, 1]),
+        photo("c", "y", 2, 0, category="garden", price=1, features=[-1, 0.1]),
+        photo("d", "z", 3, 0, attributes={"brand": "umbrella"}),
+    )
+    return index
+
+
+def shortfall(index: Index, query: Query | str, search: Search) -> str:
+    return index.find(query, search).shortfall
+
+
+def test_neighbours_come_with_their_items_and_distances(filled: Index) -> None:
+    answer = filled.finder.find("listings", [Query(ORIGIN)], Search(2))
+    (result,) = answer.results
+    first, second = result.neighbors.items
+    assert first == Item("a", "x", "home", 5.0, {})
+    assert second == Item("b", "x", "home", None, {"brand": "acme"})
+    assert result.neighbors[1:] == ([0.0, 1.0], None)
+    assert (result.method, result.candidates_scanned, result.shortfall) == (Method.EXACT, 4, "")
+    assert (answer.applied_seq, answer.collection) == (2, DESCRIBED)
+
+
+def test_query_by_item_leaves_out_the_item_and_on_request_its_product(filled: Index) -> None:
+    assert filled.found("a", Search(2)) == ["b", "c"]
+    assert filled.found("a", Search(2, exclude_same_product=True)) == ["c", "d"]
+    with pytest.raises(ItemNotFoundError, match="'nothing'") as caught:
+        filled.found("nothing", Search(1))
+    assert caught.value.field == "queries[0].item_id"
+
+
+def test_filter_and_products_that_are_left_out_hold_together(filled: Index) -> None:
+    def found(**only: object) -> list[str]:
+        return filled.found(ORIGIN, Search(5, filter=Filter(**only)))  # type: ignore[arg-type]
+
+    assert found(categories=("home", "garden")) == ["a", "b", "c"]
+    assert found(categories=("home", "garden"), exclude_product_ids=("y",)) == ["a", "b"]
+    assert found(attributes=(("brand", ("acme", "umbrella")),)) == ["b", "d"]
+    assert found(min_price=1, max_price=5) == ["a", "c"]
+    assert found(product_ids=("z", "unknown")) == ["d"]
+    assert found(product_ids=("unknown",)) == []
+    with pytest.raises(UnknownFilterFieldError):
+        found(attributes=(("colour", ("red",)),))
+
+
+def test_nothing_is_farther_than_the_distance_asked_for(filled: Index) -> None:
+    assert filled.found(ORIGIN, Search(5, max_distance=4)) == ["a", "b", "c"]
+    assert filled.found(ORIGIN, Search(2, max_distance=4)) == ["a", "b"]
+    assert filled.found(ORIGIN, Search(5, max_distance=-1)) == []
+
+
+def test_shortfall_says_what_there_is(index: Index) -> None:
+    assert shortfall(index, Query(ORIGIN), Search(1)) == "the collection has no items"
+    index.upsert(photo("a", "x", 0, 0), photo("b", "x", 1, 0), photo("c", "y", 2, 0, price=1))
+    expected: list[tuple[Query | str, Search, str]] = [
+        (Query(ORIGIN), Search(3), ""),
+        (Query(ORIGIN), Search(4), "the collection has 3 items"),
+        ("a", Search(4), "the collection has 2 other items"),
+        (
+            "a",
+            Search(3, distinct_products=True, exclude_same_product=True),
+            "the collection has 1 other product besides those left out",
+        ),
+        (
+            Query(ORIGIN),
+            Search(2, filter=Filter(min_price=1, exclude_product_ids=("x",))),
+            "the collection has 1 item that the filter lets through besides those left out",
+        ),
+        (
+            Query(ORIGIN),
+            Search(3, filter=Filter(exclude_product_ids=("x",))),
+            "the collection has 1 item besides those left out",
+        ),
+        (
+            Query(ORIGIN),
+            Search(3, max_distance=1),
+            "the collection has 2 items within max_distance",
+        ),
+        (
+            Query(ORIGIN, [1, 0]),
+            Search(1, candidates=7),
+            "the collection has no items with features among 7 candidates",
+        ),
+    ]
+    for query, search, sentence in expected:
+        assert shortfall(index, query, search) == sentence
+
+
+def ranked(result: QueryAnswer) -> list[tuple[str, float, float | None]]:
+    items, distances, first = result.neighbors
+    assert first is not None
+    names = [item.id for item in items]
+    return list(zip(names, [round(each, 3) for each in distances], first, strict=True))
+
+
+def test_candidates_are_ranked_again_by_the_cosine_of_their_features(filled: Index) -> None:
+    query = Query(ORIGIN, [0, 5])
+    assert ranked(filled.find(query, Search(2, candidates=10))) == [("b", 0, 1), ("c", 0.9, 4)]
+    assert ranked(filled.find(query, Search(2, candidates=2))) == [("b", 0, 1), ("a", 1, 0)]
+    # Also where the nearest by vector is of the same product.
+    distinct = Search(3, candidates=10, distinct_products=True)
+    assert ranked(filled.find(query, distinct)) == [("b", 0, 1), ("c", 0.9, 4)]
+    limited = Search(3, candidates=10, max_distance=0.95)
+    assert ranked(filled.find(query, limited)) == [("b", 0, 1), ("c", 0.9, 4)]
+    assert ranked(filled.find(Query("a"), Search(1, candidates=10))) == [("b", 1, 1)]
+
+
+def test_items_at_the_same_distance_by_features_come_by_the_first_distance(index: Index) -> None:
+    index.upsert(*[photo(f"{i}", "x", 9 - i, 0, features=[0, 1 + i]) for i in range(4)])
+    found = index.find(Query(ORIGIN, [0, 1]), Search(4, candidates=4))
+    assert [item.id for item in found.neighbors.items] == ["3", "2", "1", "0"]
+
+
+def ranged(index: Index, query: Query, search: Search) -> RangeAnswer:
+    return index.finder.search_range("listings", query, search, 0)
+
+
+def ids(answer: RangeAnswer) -> list[str]:
+    return [item.id for item in answer.neighbors.items]
+
+
+def test_range_search_counts_beyond_its_limit(filled: Index) -> None:
+    answer = ranged(filled, Query(ORIGIN), Search(2, max_distance=9))
+    assert ids(answer) == ["a", "b"]
+    assert answer.neighbors.distances == [0, 1]
+    assert (answer.total, answer.applied_seq, answer.collection) == (4, 2, DESCRIBED)
+    distinct = Search(9, max_distance=9, distinct_products=True)
+    answer = ranged(filled, Query(ORIGIN), distinct)
+    assert ids(answer) == ["a", "c", "d"]
+    assert answer.total == 3
+    answer = ranged(filled, Query("a"), Search(9, max_distance=1))
+    assert (ids(answer), answer.total) == (["b"], 1)
+    nothing = ranged(filled, Query(ORIGIN), Search(9, max_distance=-1))
+    assert (ids(nothing), nothing.total) == ([], 0)
+
+
+def test_range_search_holds_its_filter(filled: Index) -> None:
+    only = Search(9, max_distance=4, filter=Filter(categories=("home",), min_price=0))
+    answer = ranged(filled, Query(ORIGIN), only)
+    assert (ids(answer), answer.total) == (["a"], 1)
+
+
+def test_what_memory_lacks_is_not_found_in_memory(filled: Index) -> None:
+    assert filled.finder.find_in_memory("listings", [Query(ORIGIN)], Search(2)) is None
+    filled.found(ORIGIN, Search(2))
+    assert filled.finder.find_in_memory("listings", [Query(ORIGIN)], Search(2)) is not None
+    assert filled.finder.find_in_memory("listings", [Query(ORIGIN)], Search(3)) is None
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    queries=st.lists(st.tuples(st.integers(-2, 5), st.integers(-2, 2)), min_size=1, max_size=5),
+    search=st.builds(
+        Search,
+        k=st.integers(1, 6),
+        distinct_products=st.booleans(),
+        max_distance=st.sampled_from([None, 0.0, 4.0]),
+    ),
+)
+def test_answer_from_memory_is_that_of_the_store(
+    filled: Index, queries: list[tuple[int, int]], search: Search
+) -> None:
+    filled.reads.items([1, 2, 3, 4])
+    asked = [Query(vector(*each)) for each in queries]
+    assert filled.finder.is_quick("listings", asked, search)
+    quick = filled.finder.find_in_memory("listings", asked, search)
+    assert quick == filled.finder.find("listings", asked, search)
+
+
+@pytest.mark.parametrize(
+    ("queries", "search", "quick"),
+    [
+        ([Query(ORIGIN)] * 50, Search(1), True),
+        ([Query(ORIGIN)] * 51, Search(1), False),
+        ([Query("a")], Search(1), False),
+        ([Query(ORIGIN)], Search(1, candidates=5), False),
+        ([Query(ORIGIN)], Search(1, filter=Filter(product_ids=("x",))), False),
+    ],
+)
+def test_only_little_that_needs_no_store_is_quick(
+    filled: Index, queries: list[Query], search: Search, quick: bool
+) -> None:
+    assert filled.finder.is_quick("listings", queries, search) is quick
+
+
+def test_answer_from_memory_is_refused_for_the_same_reasons(filled: Index) -> None:
+    find = filled.finder.find_in_memory
+    with pytest.raises(IndexRecoveringError):
+        find("listings", [Query(ORIGIN)], Search(1), 3)
+    with pytest.raises(CollectionNotFoundError):
+        find("nothing", [Query(ORIGIN)], Search(1))
+    with pytest.raises(EmbeddingSpaceMismatchError):
+        find("listings", [Query(ORIGIN._replace(embedding_space="x"))], Search(1))
+
+
+def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(index: Index) -> None:
+    index.create(replace(DESCRIBED, name="large", exact_up_to=10))
+    index.upsert(*[photo(f"{i}", f"p{i % 7}", i, 0) for i in range(300)], name="large")
+    live = index.state.find("large")
+    part = with_graph(live.segments.parts[0], live.collection, 1)
+    segments = Segments(live.collection, (part,))
+    index.state = index.state.with_live(replace(live, segments=segments))
+
+    def found(search: Search) -> tuple[Method, int, str]:
+        (result,) = index.finder.find("large", [Query(ORIGIN)], search).results
+        return result.method, len(result.neighbors.items), result.shortfall
+
+    assert found(Search(5)) == (Method.APPROXIMATE, 5, "")
+    assert found(Search(5, exact=True)) == (Method.EXACT, 5, "")
+    assert found(Search(8, distinct_products=True)) == (
+        Method.EXACT,
+        7,
+        "the collection has 7 products",
+    )
+    assert found(Search(500)) == (Method.EXACT, 300, "the collection has 300 items")

@@ -1,0 +1,268 @@
+"""Start-up from the cache: the same answers as from the store, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index_service import cache, changes, loading
+from index_service import segments as segments_module
+from index_service.changes import rows_of_columns
+from index_service.columns import Rows
+from index_service.compaction import with_graph
+from index_service.records import Collection, Filter, Method, Metric, Query, Search
+from index_service.segments import Segments
+from index_service.state import Live
+from index_service.store import Columns, Store
+from tests.indexes import SPACE, Index, Photo, photo, vector
+
+DESCRIBED = Collection(
+    "listings", SPACE, 2, Metric.COSINE, indexed_attributes=("brand",), exact_up_to=100
+)
+COUNT = 300
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """With several segments, dead rows and a second, empty collection."""
+    with pytest.MonkeyPatch.context() as patch, Store(tmp_path / "index.sqlite3") as store:
+        patch.setattr(segments_module, "MOST_ROWS", 128)
+        index = Index(store)
+        index.create(DESCRIBED)
+        index.create(replace(DESCRIBED, name="empty", dimension=5))
+        index.upsert(*[numbered(i) for i in range(COUNT)])
+        index.delete(*[str(i) for i in range(0, COUNT, 7)])
+        yield index
+
+
+def numbered(number: int) -> Photo:
+    angle = number / COUNT * 6
+    values = float(np.cos(angle)), float(np.sin(angle))
+    brand = {"brand": f"brand-{number % 5}"} if number % 3 else {}
+    return photo(str(number), f"p{number // 2}", *values, price=number or None, attributes=brand)
+
+
+def asked(index: Index) -> list[object]:
+    """Answers that depend on every column."""
+    queries = [Query(vector(1, 0.1 * i)) for i in range(5)]
+    searches = [
+        Search(20),
+        Search(20, distinct_products=True),
+        Search(20, filter=Filter(min_price=100)),
+        Search(20, filter=Filter(attributes=(("brand", ("brand-2", "brand-4")),))),
+        Search(400, exact=True),
+    ]
+    return [
+        index.catalog.count("listings", Filter(), 0),
+        index.catalog.count("empty", Filter(), 0),
+        index.state.aliases,
+        *[found(index, queries, search) for search in searches],
+    ]
+
+
+def found(index: Index, queries: list[Query], search: Search) -> list[object]:
+    """What is found; dead rows, of which a cache has fewer, are compared but not found."""
+    answer = index.finder.find("listings", queries, search)
+    return [(each.neighbors, each.shortfall, each.method) for each in answer.results]
+
+
+def from_cache(index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Index, int]:
+    """An index loaded with the cache, and how many rows it read from the store."""
+    read: list[int] = []
+
+    def counted(live: Live, columns: Columns) -> Rows:
+        read.append(len(columns.keys))
+        return rows_of_columns(live, columns)
+
+    monkeypatch.setattr(loading, "rows_of_columns", counted)
+    loaded = Index(index.store, directory)
+    return loaded, sum(read)
+
+
+def test_index_from_the_cache_answers_as_before(
+    index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.save(directory, index.state)
+    loaded, read = from_cache(index, directory, monkeypatch)
+    assert read == 0
+    assert asked(loaded) == asked(index)
+    assert len(loaded.segments().parts) == 3
+
+
+def test_index_from_the_store_alone_answers_as_before(
+    index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, read = from_cache(index, directory, monkeypatch)
+    assert read == len(index.segments())
+    assert asked(loaded) == asked(index)
+
+
+def test_what_was_written_after_the_cache_comes_from_the_store(
+    index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.save(directory, index.state)
+    index.delete("1", "2", "unknown")
+    index.upsert(numbered(3), numbered(COUNT), numbered(COUNT + 1))
+    index.delete(str(COUNT))
+    index.create(replace(DESCRIBED, name="later"))
+    index.upsert(photo("a", "x", 1, 0), name="later")
+    index.apply(changes.set_alias("shop", "later"))
+    index.apply(changes.delete_collection("empty"))
+    loaded, read = from_cache(index, directory, monkeypatch)
+    assert read == 3
+    assert set(loaded.state.live) == {"listings", "later"}
+    assert loaded.state.aliases == {"shop": "later"}
+    assert loaded.state.seq == index.state.seq
+    every = Search(400)
+    assert loaded.found(vector(1, 1), every) == index.found(vector(1, 1), every)
+    # And goes on from there.
+    loaded.upsert(photo("new", "x", 1, 1))
+    assert loaded.found(vector(1, 1), Search(1)) == ["new"]
+    assert Index(index.store).found(vector(1, 1), every) == loaded.found(vector(1, 1), every)
+
+
+def test_deaths_that_the_cache_knows_can_be_forgotten(
+    index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.save(directory, index.state)
+    with index.store.transaction() as write:
+        write.forget_deaths(index.state.seq)
+    index.delete("1")
+    assert len(index.store.deaths(0)) == 1
+    loaded, _ = from_cache(index, directory, monkeypatch)
+    assert loaded.found(vector(1, 1), Search(400)) == index.found(vector(1, 1), Search(400))
+
+
+def test_graph_and_effort_come_from_the_cache(index: Index, directory: Path) -> None:
+    live = index.state.find("listings")
+    parts = tuple(with_graph(part, DESCRIBED, 1) for part in live.segments.parts)
+    graphed = replace(live, segments=Segments(DESCRIBED, parts), effort=77)
+    index.state = index.state.with_live(graphed)
+    cache.save(directory, index.state)
+    loaded = Index(index.store, directory)
+    assert asked(loaded) == asked(index)
+    again = loaded.state.find("listings")
+    assert again.effort == 77
+    assert [part.in_graph for part in again.segments.parts] == [128, 128, 44]
+    assert [part.dead_count for part in again.segments.parts] == [part.dead_count for part in parts]
+    assert loaded.find(Query(vector(1, 0)), Search(5)).method is Method.APPROXIMATE
+
+
+def files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.name != "manifest.json")
+
+
+@pytest.mark.parametrize("harm", ["changed", "truncated", "missing", "longer"])
+def test_cache_with_a_bad_file_is_left_aside_with_a_warning(
+    harm: str,
+    index: Index,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    live = index.state.find("listings")
+    parts = (with_graph(live.segments.parts[0], DESCRIBED, 1), *live.segments.parts[1:])
+    graphed = replace(live, segments=Segments(DESCRIBED, parts))
+    cache.save(directory, index.state.with_live(graphed))
+    names = [path.name for path in files(directory)]
+    assert "1-0.graph" in names
+    assert "1-0-dead.bin" in names
+    for name in names:
+        path = directory / name
+        good = path.read_bytes()
+        if not good and harm in {"changed", "truncated"}:
+            continue
+        if harm == "missing":
+            path.unlink()
+        else:
+            flipped = bytes([good[0] ^ 1]) + good[1:] if good else b""
+            bad = {"changed": flipped, "truncated": good[:-1], "longer": good + b"\0"}
+            path.write_bytes(bad[harm])
+        caplog.clear()
+        assert cache.load(directory, index.store.collections()) is None
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        path.write_bytes(good)
+    (directory / names[0]).unlink()
+    loaded, read = from_cache(index, directory, monkeypatch)
+    assert read == len(index.segments())
+    assert loaded.found(vector(1, 1), Search(400)) == index.found(vector(1, 1), Search(400))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"files": {}}',
+        '{"files": {"x": 5}}',
+        '{"files": {"manifest.json": {}}}',
+        '{"files": {"../index.sqlite3": {}}}',
+        {"format": 99},
+        {"seq": None, "next_key": None, "collections": None},
+        {"collections": [{"key": 1}]},
+        {"collections": [{"key": 1, "segments": [{"rows": -1}], "codes": [], "effort": 1}]},
+        {"collections": [{"key": 1, "segments": [{"rows": 1 << 60}], "codes": [], "effort": 1}]},
+        {"collections": [None]},
+    ],
+)
+def test_cache_with_a_bad_manifest_is_left_aside(
+    change: str | dict[str, object], index: Index, directory: Path
+) -> None:
+    cache.save(directory, index.state)
+    path = directory / "manifest.json"
+    if isinstance(change, dict):
+        change = json.dumps(json.loads(path.read_text()) | change)
+    path.write_text(change)
+    assert cache.load(directory, index.store.collections()) is None
+
+
+def test_cache_of_later_writes_than_the_store_holds_is_left_aside(
+    index: Index, directory: Path, tmp_path: Path
+) -> None:
+    index.store.copy_to(tmp_path / "earlier.sqlite3")
+    index.upsert(photo("later", "x", 1, 0))
+    cache.save(directory, index.state)
+    with Store(tmp_path / "earlier.sqlite3") as store:
+        loaded = Index(store, directory)
+        assert loaded.state.seq == store.seq()
+        assert len(loaded.segments()) == len(index.segments()) - 1
+        assert "later" not in loaded.found(vector(1, 0), Search(400))
+
+
+def test_cache_that_cannot_be_written_leaves_the_one_before(
+    index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.save(directory, index.state)
+    before = {path.name: path.read_bytes() for path in directory.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "write_file", full)
+    with pytest.raises(OSError, match="No space"):
+        cache.save(directory, index.state)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
+    assert [path.name for path in directory.parent.iterdir() if "cache" in path.name] == ["cache"]
+
+
+def test_collection_without_any_items_ever_is_cached(tmp_path: Path, directory: Path) -> None:
+    with Store(tmp_path / "index.sqlite3") as store:
+        index = Index(store)
+        index.create()
+        cache.save(directory, index.state)
+        index.upsert(photo("a", "x", 1, 0))
+        assert Index(store, directory).found(vector(0, 0), Search(1)) == ["a"]
