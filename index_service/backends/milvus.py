@@ -7,7 +7,8 @@ they came. pymilvus is imported here and in the modules beside this one alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -124,10 +125,20 @@ class MilvusBackend:
 
     # -- writes -----------------------------------------------------------------------------------
 
-    async def upsert_items(self, name: str, batch: Batch, request_id: str = "") -> Upserted:
+    async def upsert_items(
+        self,
+        name: str,
+        batch: Batch,
+        request_id: str = "",
+        placed: Callable[[], None] | None = None,
+    ) -> Upserted:
         """See `Backend`."""
         _refuse_request_id(request_id)
-        kept, done = await self._writes.run(self._upsert_items, name, batch)
+        # Tasks begin in the order in which they are made, and the one thread keeps it.
+        writing = asyncio.ensure_future(self._writes.run(self._upsert_items, name, batch))
+        if placed:
+            placed()
+        kept, done = await writing
         await self._acknowledgements.run(self._see, kept, done.seq)
         return done
 
@@ -229,7 +240,7 @@ class MilvusBackend:
     async def list_items(
         self,
         name: str,
-        filter: Filter,  # noqa: A002  the protocol's word
+        only: Filter,
         *,
         size: int,
         after: int,
@@ -238,17 +249,17 @@ class MilvusBackend:
     ) -> Page:
         """See `Backend`."""
         return await self._reads.run(
-            lambda: self._listing(name, filter, min_seq).page(size, after, view)
+            lambda: self._listing(name, only, min_seq).page(size, after, view)
         )
 
     async def count_items(
         self,
         name: str,
-        filter: Filter,  # noqa: A002  the protocol's word
+        only: Filter,
         min_seq: int = 0,
     ) -> Count:
         """See `Backend`."""
-        return await self._reads.run(lambda: self._listing(name, filter, min_seq).count())
+        return await self._reads.run(lambda: self._listing(name, only, min_seq).count())
 
     def _listing(self, name: str, wanted: Filter, min_seq: int) -> MilvusListing:
         kept = self._milvus.kept(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from index_service.backends.milvus_connection import MAX_ROWS, Kept, MilvusConne
 from index_service.backends.milvus_expressions import ID, PRODUCT_ID, both, none_of, one_of
 from index_service.backends.milvus_probes import Probe
 from index_service.distances import distances
-from index_service.records import Matrix, Method, Metric, Neighbor, QueryAnswer, Search, View
+from index_service.records import Matrix, Method, Metric, Neighbors, QueryAnswer, Search, View
 from lookalike.errors import NotSupportedError
 
 # Rows beyond those wanted: they show whether the order at the end is settled.
@@ -28,15 +28,25 @@ _ROUND_GROWTH = 4
 # What one answer of Milvus may hold, well below its limit of 100 MiB.
 _ANSWER_BYTES = 24 << 20
 _ROW_BYTES = 1_024
+_FIELDS_TO_COUNT = (ID, PRODUCT_ID, schema.POSITION, schema.VECTOR)
 # A float32 distance is off by less than this part of the lengths it comes from, up to a dimension
 # of some thousands.
 _RELATIVE_ERROR = 1e-5
+
+
+class _Near(NamedTuple):
+    """What decides the order in a range, and whose it is."""
+
+    distance: float
+    position: int
+    item_id: str
 
 
 @dataclass(slots=True)
 class _Hit:
     row: dict[str, Any]
     distance: float
+    first_distance: float = 0.0
 
 
 @dataclass(slots=True)
@@ -71,7 +81,7 @@ class MilvusSearch:
         # Ranked again, products are told apart only then.
         self._distinct = search.distinct_products and not search.candidates
         self._wanted = max(search.k, search.candidates)
-        self._fields = [ID, PRODUCT_ID, schema.VECTOR]
+        self._fields = [ID, PRODUCT_ID, schema.POSITION, schema.VECTOR]
         if search.view is not View.IDS:
             self._fields += [f for f in schema.FULL_FIELDS if f not in self._fields]
         if search.candidates:
@@ -127,12 +137,9 @@ class MilvusSearch:
                 for row, distance in zip(rows, exact, strict=True)
                 if row[ID] not in probe.without
             ]
-        ranking.hits.sort(key=lambda hit: (hit.distance, hit.row[ID]))
+        ranking.hits.sort(key=_order)
         if self._distinct:
-            first: dict[str, _Hit] = {}
-            for hit in ranking.hits:
-                first.setdefault(hit.row[PRODUCT_ID], hit)
-            ranking.hits = list(first.values())
+            ranking.hits = _first_of_each_product(ranking.hits)
         if len(rows) < limit:
             ranking.settled = True
             return
@@ -148,20 +155,21 @@ class MilvusSearch:
 
     def _answer(self, ranking: _Ranking) -> QueryAnswer:
         search = self._search
-        hits = ranking.hits[: self._wanted]
-        found = [Neighbor(schema.item_of(hit.row), hit.distance) for hit in hits]
+        found = ranking.hits[: self._wanted]
         if search.candidates:
-            found = _ranked_again(ranking.probe, hits)
+            found = _ranked_again(ranking.probe, found)
+            if search.distinct_products:
+                found = _first_of_each_product(found)
         if search.max_distance is not None:
-            found = [each for each in found if each.distance <= search.max_distance]
-        if search.candidates and search.distinct_products:
-            first: dict[str, Neighbor] = {}
-            for each in found:
-                first.setdefault(each.item.product_id, each)
-            found = list(first.values())
+            found = [hit for hit in found if hit.distance <= search.max_distance]
         found = found[: search.k]
+        neighbors = Neighbors(
+            [schema.item_of(hit.row) for hit in found],
+            [hit.distance for hit in found],
+            [hit.first_distance for hit in found] if search.candidates else None,
+        )
         return QueryAnswer(
-            found,
+            neighbors,
             ranking.seen,
             self._shortfall(len(found), ranking.probe),
             Method.EXACT if self._kept.exact else Method.APPROXIMATE,
@@ -184,7 +192,7 @@ class MilvusSearch:
 
     # -- ranges -----------------------------------------------------------------------------------
 
-    def within(self, probe: Probe) -> tuple[list[Neighbor], int]:
+    def within(self, probe: Probe) -> tuple[Neighbors, int]:
         """Returns the nearest `k` of what is within `max_distance`, and how many there are."""
         if not self._kept.exact:
             raise NotSupportedError(
@@ -192,13 +200,15 @@ class MilvusSearch:
                 "Milvus, which may miss items; a range search must find all"
             )
         assert self._search.max_distance is not None
-        total, products, best = 0, dict[str, tuple[float, str]](), list[tuple[float, str]]()
-        for item_id, product, distance in self._all_within(probe, self._search.max_distance):
+        total = 0
+        products: dict[str, _Near] = {}
+        best: list[_Near] = []
+        for product, near in self._all_within(probe, self._search.max_distance):
             if self._distinct:
-                products[product] = min((distance, item_id), products.get(product, (np.inf, "")))
+                products[product] = min(near, products.get(product, near))
             else:
                 total += 1
-                best.append((distance, item_id))
+                best.append(near)
                 if len(best) > 2 * MAX_ROWS:
                     best = heapq.nsmallest(self._search.k, best)
         if self._distinct:
@@ -206,17 +216,15 @@ class MilvusSearch:
         nearest = heapq.nsmallest(self._search.k, best)
         fields = [name for name in self._fields if name != schema.VECTOR]
         rows = {}
-        for part in _parts([key for _, key in nearest], self._searches_at_once(1)):
+        for part in _parts([near.item_id for near in nearest], self._searches_at_once(1)):
             found = self._milvus.query(self._kept, one_of(ID, part), fields, self._point)
             rows.update({row[ID]: row for row in found})
         # One that was deleted in between is not there any more.
-        return [
-            Neighbor(schema.item_of(rows[key]), distance)
-            for distance, key in nearest
-            if key in rows
-        ], total
+        nearest = [near for near in nearest if near.item_id in rows]
+        items = [schema.item_of(rows[near.item_id]) for near in nearest]
+        return Neighbors(items, [near.distance for near in nearest]), total
 
-    def _all_within(self, probe: Probe, within: float) -> Iterator[tuple[str, str, float]]:
+    def _all_within(self, probe: Probe, within: float) -> Iterator[tuple[str, _Near]]:
         metric = self._kept.collection.metric
         query = probe.vector[np.newaxis]
         limit = self._searches_at_once(1)
@@ -230,13 +238,13 @@ class MilvusSearch:
             condition = both(
                 self._condition, none_of(PRODUCT_ID, products), none_of(ID, sorted(skipped))
             )
-            (rows,) = self._find(query, condition, limit, [ID, PRODUCT_ID, schema.VECTOR], bounds)
+            (rows,) = self._find(query, condition, limit, _FIELDS_TO_COUNT, bounds)
             if rows:
                 vectors = np.stack([schema.vector_of(row) for row in rows])
                 exact = distances(vectors, probe.vector, metric).tolist()
                 for row, distance in zip(rows, exact, strict=True):
                     if distance <= within:
-                        yield row[ID], row[PRODUCT_ID], distance
+                        yield row[PRODUCT_ID], _Near(distance, row[schema.POSITION], row[ID])
             if len(rows) < limit:
                 return
             last = rows[-1]["distance"]
@@ -277,20 +285,27 @@ class MilvusSearch:
         return max(1, min(_ANSWER_BYTES // row, MAX_ROWS) // width)
 
 
-def _ranked_again(probe: Probe, hits: Sequence[_Hit]) -> list[Neighbor]:
+def _ranked_again(probe: Probe, hits: Sequence[_Hit]) -> list[_Hit]:
     """Returns the hits by the cosine of their features; those without features are left out."""
     assert probe.features is not None
     having = [(hit, schema.features_of(hit.row)) for hit in hits]
     ranked = [
-        Neighbor(
-            schema.item_of(hit.row),
-            float(distances(features, probe.features, Metric.COSINE)),
-            hit.distance,
-        )
+        _Hit(hit.row, float(distances(features, probe.features, Metric.COSINE)), hit.distance)
         for hit, features in having
         if features is not None
     ]
-    return sorted(ranked, key=lambda each: (each.distance, each.item.id))
+    return sorted(ranked, key=_order)
+
+
+def _order(hit: _Hit) -> tuple[float, int]:
+    return hit.distance, hit.row[schema.POSITION]
+
+
+def _first_of_each_product(hits: Sequence[_Hit]) -> list[_Hit]:
+    first: dict[str, _Hit] = {}
+    for hit in hits:
+        first.setdefault(hit.row[PRODUCT_ID], hit)
+    return list(first.values())
 
 
 def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

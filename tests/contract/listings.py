@@ -88,13 +88,13 @@ async def find(
 
 def ids(answer: QueryAnswer) -> list[str]:
     """The ids of the neighbours, nearest first."""
-    return [neighbor.item.id for neighbor in answer.neighbors]
+    return [each.id for each in answer.neighbors.items]
 
 
 async def listed(
     backend: Backend,
     name: str,
-    filter: Filter = EVERYTHING,  # noqa: A002  the API's word
+    only: Filter = EVERYTHING,
     *,
     size: int = 100,
     view: View = View.FULL,
@@ -103,7 +103,7 @@ async def listed(
     found: list[FullItem] = []
     after = 0
     while True:
-        page = await backend.list_items(name, filter, size=size, after=after, view=view)
+        page = await backend.list_items(name, only, size=size, after=after, view=view)
         assert len(page.items) <= size
         found += page.items
         if not (after := page.following):

@@ -52,19 +52,27 @@ async def test_neighbors_are_the_exact_ones(backend: Backend, make: Make, metric
     answer = await find(backend, name, [Query(Vector(t.tolist(), SPACE)) for t in targets], k=20)
     assert answer.collection.name == name
     for target, result in zip(targets, answer.results, strict=True):
-        expected = sorted(zip(exact_distances(rows, target, metric), range(400), strict=True))[:20]
-        assert ids(result) == [f"{i:03}" for _, i in expected]
-        found = [neighbor.distance for neighbor in result.neighbors]
-        assert found == pytest.approx([distance for distance, _ in expected], rel=1e-12, abs=1e-12)
+        exact = exact_distances(rows, target, metric)
+        expected = sorted(range(400), key=exact.__getitem__)[:20]
+        found = [int(item_id) for item_id in ids(result)]
+        # A backend may keep vectors of length 1 for the cosine: two that are hardly different in
+        # distance may then change places.
+        if metric is not Metric.COSINE:
+            assert found == expected
+        distances = list(result.neighbors.distances)
+        assert distances == pytest.approx([exact[i] for i in expected], abs=1e-7)
+        assert distances == pytest.approx([exact[i] for i in found], abs=1e-7)
         assert result.method is Method.EXACT
         assert result.shortfall == ""
         assert result.candidates_scanned >= 20
 
 
-async def test_ties_are_in_the_order_of_ids(backend: Backend, line: str) -> None:
+async def test_ties_are_in_the_order_of_writing(backend: Backend, line: str) -> None:
     order = [f"{(i * 37) % 100:02}" for i in range(100)]
     await write(backend, line, [(item(name), vector(1, 1)) for name in order])
-    assert ids(await nearest(backend, line, vector(0, 0), k=10)) == [f"{i:02}" for i in range(10)]
+    assert ids(await nearest(backend, line, vector(0, 0), k=10)) == order[:10]
+    await write(backend, line, [(item(order[0]), vector(1, 1))])
+    assert ids(await nearest(backend, line, vector(0, 0), k=100)) == [*order[1:], order[0]]
 
 
 async def test_query_by_item_leaves_the_item_out(backend: Backend, line: str) -> None:
@@ -80,8 +88,8 @@ async def test_many_queries_are_answered_in_their_order(backend: Backend, line: 
     await write_on_a_line(backend, line, {f"{i}": float(i) for i in range(30)})
     queries = [Query(vector(i, 0)) if i % 2 else Query(f"{i}") for i in range(1, 29)]
     answer = await find(backend, line, queries, k=1)
-    # The neighbours of a queried item are equally far: the lesser id comes first, as text.
-    expected = [min(f"{i - 1}", f"{i + 1}") if i % 2 == 0 else f"{i}" for i in range(1, 29)]
+    # The neighbours of a queried item are equally far: the one that was written first comes first.
+    expected = [f"{i}" if i % 2 else f"{i - 1}" for i in range(1, 29)]
     assert [ids(result)[0] for result in answer.results] == expected
 
 
@@ -110,7 +118,7 @@ async def test_examples_move_the_query(backend: Backend, line: str) -> None:
     # The mean of 0 and 2 is 1, and 4 lies 3 to its right: 1 - 3 = -2.
     target = Examples((vector(0, 0), vector(2, 0)), (vector(4, 0),))
     answer = await nearest(backend, line, target)
-    assert [n.distance for n in answer.neighbors] == [4, 16, 36, 81]
+    assert list(answer.neighbors.distances) == [4, 16, 36, 81]
     # Items among the examples are left out.
     assert ids(await nearest(backend, line, Examples(("a", "b"), ("c",)))) == ["d"]
     with pytest.raises(ItemNotFoundError):
@@ -133,7 +141,7 @@ async def test_distinct_products_are_filled_up(backend: Backend, line: str) -> N
     assert ids(answer) == ["near00", *(f"far{i:02}" for i in range(24))]
     assert answer.shortfall == ""
     rest = await nearest(backend, line, vector(0, 0), k=50, distinct_products=True)
-    assert len(rest.neighbors) == 31
+    assert len(ids(rest)) == 31
     assert "31" in rest.shortfall
     other = await nearest(
         backend, line, "near30", k=3, distinct_products=True, exclude_same_product=True
@@ -184,10 +192,10 @@ async def test_empty_collection_has_no_neighbors(backend: Backend, line: str) ->
 async def test_ids_alone_come_where_they_are_enough(backend: Backend, line: str) -> None:
     written = item("a", "p", category="c", price=1.0, title="t")
     await write(backend, line, [(written, vector(0, 0))])
-    (bare,) = (await nearest(backend, line, vector(0, 0), view=View.IDS)).neighbors
-    assert (bare.item.id, bare.item.product_id) == ("a", "p")
-    (full,) = (await nearest(backend, line, vector(0, 0))).neighbors
-    assert full.item == written
+    (bare,) = (await nearest(backend, line, vector(0, 0), view=View.IDS)).neighbors.items
+    assert (bare.id, bare.product_id) == ("a", "p")
+    (full,) = (await nearest(backend, line, vector(0, 0))).neighbors.items
+    assert full == written
 
 
 async def test_answer_tells_a_write_that_it_includes(backend: Backend, line: str) -> None:
@@ -257,9 +265,9 @@ async def test_candidates_are_ranked_again_by_their_features(backend: Backend, m
     query = Query(vector(0, 0), (1.0, 0.0))
     answer = await nearest(backend, name, query, k=2, candidates=3)
     assert ids(answer) == ["c", "b"]
-    assert [n.first_distance for n in answer.neighbors] == [4, 1]
-    assert answer.neighbors[0].distance == pytest.approx(0, abs=1e-12)
-    assert answer.neighbors[1].distance == pytest.approx(1 - 0.5**0.5)
+    assert list(answer.neighbors.first_distances or ()) == [4, 1]
+    assert answer.neighbors.distances[0] == pytest.approx(0, abs=1e-7)
+    assert answer.neighbors.distances[1] == pytest.approx(1 - 0.5**0.5)
     # A queried item lends its features.
     assert ids(await nearest(backend, name, "d", k=1, candidates=3)) == ["c"]
     with pytest.raises(InvalidArgumentError):
