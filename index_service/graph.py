@@ -63,7 +63,6 @@ class Graph:
         """Writes it to a file."""
         faiss.write_index(self._index, str(path))
 
-
     def extended(self, vectors: Matrix, threads: int) -> Graph:
         """Returns a graph of these vectors too; this one stays as it is.
 

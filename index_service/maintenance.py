@@ -166,11 +166,16 @@ class Maintenance:
             if self._ended.is_set():
                 return
             query = Packed(vector, live.collection.embedding_space)
-            wanted = replace(asked, view=View.IDS, exact=False)
-            found = self._finder.find(name, query, wanted)
-            if found.results[0].method is Method.EXACT:
-                continue
-            true = self._finder.find(name, query, replace(wanted, exact=True))
+            wanted = _first_stage(asked)
+            try:
+                found = self._finder.find(name, query, wanted)
+                if found.results[0].method is Method.EXACT:
+                    continue
+                true = self._finder.find(name, query, replace(wanted, exact=True))
+            except LookalikeError:  # another collection has the name by now
+                self._questions.pop(name, None)
+                self.recall.pop(name, None)
+                return
             shares.append(_share(found, true))
         if not shares:
             return
@@ -260,6 +265,16 @@ class Maintenance:
 
 def _rows(state: State) -> int:
     return sum(live.segments.row_count for live in state.live.values())
+
+
+def _first_stage(asked: Search) -> Search:
+    """Returns what a graph is asked for; a second stage ranks without it."""
+    wanted = replace(asked, view=View.IDS, exact=False)
+    if not asked.candidates:
+        return wanted
+    return replace(
+        wanted, k=asked.candidates, candidates=0, distinct_products=False, max_distance=None
+    )
 
 
 def _share(found: Answer, true: Answer) -> float:

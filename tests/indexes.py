@@ -143,7 +143,7 @@ class Index:
         return result
 
     def found(self, query: Query | Vector | str, search: Search) -> list[str]:
-        return [neighbor.item.id for neighbor in self.find(query, search).neighbors]
+        return [item.id for item in self.find(query, search).neighbors.items]
 
     def segments(self, name: str = "listings") -> Segments:
         return self.state.find(name).segments

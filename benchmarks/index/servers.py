@@ -78,9 +78,9 @@ class IndexProcess:
         return self.start()
 
     def restart_without_cache(self) -> float:
-        """Likewise, with nothing to go by but the store of record; the cache is put back after.
+        """Likewise, with nothing to go by but the store of record.
 
-        The service is stopped then: it would write a cache of its own.
+        It is stopped after that, and the cache put back.
         """
         self.stop()
         cache, aside = self._data / "cache", self._data.with_name("cache-aside")
@@ -88,7 +88,7 @@ class IndexProcess:
         try:
             return self.start()
         finally:
-            self.stop()
+            self._service.kill()  # a stop would wait for the cache that it writes
             shutil.rmtree(cache, ignore_errors=True)
             aside.rename(cache)
 

@@ -18,9 +18,9 @@ from benchmarks.report import Figure
 from lookalike.index.v1 import index_pb2 as pb
 
 CALLERS = 64
-# A second: enough for a p99, and far from what one core can answer, so that callers wait for the
-# service and not for each other.
-ASKED = 200
+# A second: far from what one core can answer beside the writer, so that callers wait for the service
+# and not for each other.
+ASKED = 50
 _SIZE = 10_000
 
 
@@ -37,7 +37,7 @@ def measure(effort: Effort, photos: Photos, folder: Path) -> list[Figure]:
 def during(
     effort: Effort, photos: Photos, index: IndexProcess, *, asked: str, written: str, first: int
 ) -> tuple[float, float, float]:
-    """Asks a collection 200 times a second, first alone, then while new items are written.
+    """Asks a collection 50 times a second, first alone, then while new items are written.
 
     Args:
         effort: How many batches.

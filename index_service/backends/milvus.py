@@ -23,6 +23,7 @@ from index_service.backends.milvus_listing import MilvusListing
 from index_service.backends.milvus_names import MilvusNames
 from index_service.backends.milvus_probes import probes
 from index_service.backends.milvus_search import MilvusSearch
+from index_service.backends.milvus_unseen import UnseenWrites
 from index_service.records import (
     Answer,
     Batch,
@@ -65,11 +66,17 @@ class MilvusBackend:
         self._positions = schema.Positions()
         self._reads = Workers("reads", threads=settings.threads, waiting=settings.waiting)
         self._writes = Workers("writes", threads=1, waiting=settings.waiting)
+        # What is written waits here until reads see it, and does not hold up the next write.
+        self._acknowledgements = Workers(
+            "acknowledgements", threads=settings.threads, waiting=2 * settings.waiting
+        )
+        self._unseen = UnseenWrites()
 
     def close(self) -> None:
         """Waits for what runs, and ends the connection."""
         self._reads.close()
         self._writes.close()
+        self._acknowledgements.close()
         self._milvus.close()
 
     def __enter__(self) -> Self:
@@ -120,9 +127,11 @@ class MilvusBackend:
     async def upsert_items(self, name: str, batch: Batch, request_id: str = "") -> Upserted:
         """See `Backend`."""
         _refuse_request_id(request_id)
-        return await self._writes.run(self._upsert_items, name, batch)
+        kept, done = await self._writes.run(self._upsert_items, name, batch)
+        await self._acknowledgements.run(self._see, kept, done.seq)
+        return done
 
-    def _upsert_items(self, name: str, batch: Batch) -> Upserted:
+    def _upsert_items(self, name: str, batch: Batch) -> tuple[Kept, Upserted]:
         kept = self._milvus.kept(name)
         rows = self._rows(kept.collection, batch)
         if (size := sum(map(schema.size_of, rows))) > self._settings.max_batch_bytes:
@@ -133,9 +142,15 @@ class MilvusBackend:
                 field="items",
             )
         ids = [item.id for item in batch.items]
-        before = self._milvus.query(kept, one_of(ID, ids), [ID], self._milvus.read_point())
+        point = self._milvus.read_point(kept, self._unseen.newest(kept.name, ids))
+        before = self._milvus.query(kept, one_of(ID, ids), [ID], point)
         seq = self._milvus.upsert(kept, rows)
-        return Upserted(seq, inserted=len(rows) - len(before), replaced=len(before))
+        self._unseen.add(kept.name, ids, seq)
+        return kept, Upserted(seq, inserted=len(rows) - len(before), replaced=len(before))
+
+    def _see(self, kept: Kept, seq: int) -> None:
+        self._milvus.wait_until_seen(kept, seq)
+        self._unseen.forget(kept.name, seq)
 
     def _rows(self, collection: Collection, batch: Batch) -> list[dict[str, Any]]:
         count = len(batch.items)
@@ -151,16 +166,19 @@ class MilvusBackend:
     ) -> Deleted:
         """See `Backend`."""
         _refuse_request_id(request_id)
-        return await self._writes.run(self._delete_items, name, item_ids, product_ids)
+        kept, done = await self._writes.run(self._delete_items, name, item_ids, product_ids)
+        await self._acknowledgements.run(self._see, kept, done.seq)
+        return done
 
     def _delete_items(
         self, name: str, item_ids: Sequence[str], product_ids: Sequence[str]
-    ) -> Deleted:
+    ) -> tuple[Kept, Deleted]:
         kept = self._milvus.kept(name)
         named = [(ID, item_ids), (PRODUCT_ID, product_ids)]
         condition = " or ".join(one_of(field, values) for field, values in named if values)
+        unseen = self._unseen.newest(kept.name, None if product_ids else item_ids)
         # Milvus deletes by primary key: what a condition matches must be found first.
-        rows = self._milvus.query(kept, condition, [ID], self._milvus.read_point())
+        rows = self._milvus.query(kept, condition, [ID], self._milvus.read_point(kept, unseen))
         if len(rows) >= MAX_ROWS:
             raise NotSupportedError(
                 f"this deletes {MAX_ROWS} items or more; Milvus deletes fewer at once, all or "
@@ -168,9 +186,11 @@ class MilvusBackend:
                 field="product_ids",
             )
         if not rows:
-            return Deleted(self._milvus.written(), 0)
-        seq = self._milvus.delete(kept, one_of(ID, [row[ID] for row in rows]))
-        return Deleted(seq, len(rows))
+            return kept, Deleted(self._milvus.now(), 0)
+        ids = [row[ID] for row in rows]
+        seq = self._milvus.delete(kept, one_of(ID, ids))
+        self._unseen.add(kept.name, ids, seq)
+        return kept, Deleted(seq, len(rows))
 
     # -- reads ------------------------------------------------------------------------------------
 
@@ -180,7 +200,9 @@ class MilvusBackend:
 
     def _item(self, name: str, item_id: str, min_seq: int) -> tuple[FullItem, Collection]:
         kept = self._milvus.kept(name)
-        found = self._named(kept, [item_id], self._milvus.read_point(min_seq), all_fields=True)
+        found = self._named(
+            kept, [item_id], self._milvus.read_point(kept, min_seq), all_fields=True
+        )
         if item_id not in found:
             raise ItemNotFoundError(
                 f"collection '{kept.collection.name}' has no item '{item_id}'",
@@ -230,7 +252,7 @@ class MilvusBackend:
 
     def _listing(self, name: str, wanted: Filter, min_seq: int) -> MilvusListing:
         kept = self._milvus.kept(name)
-        point = self._milvus.read_point(min_seq)
+        point = self._milvus.read_point(kept, min_seq)
         return MilvusListing(self._milvus, kept, point, matching(wanted, kept.collection))
 
     async def find_neighbors(
@@ -247,7 +269,7 @@ class MilvusBackend:
                 "which no search is exact; create one with LOOKALIKE_INDEX_MILVUS_INDEX=FLAT",
                 field="exact",
             )
-        point = self._milvus.read_point(min_seq)
+        point = self._milvus.read_point(kept, min_seq)
         sought = probes(queries, kept.collection, search, lambda ids: self._named(kept, ids, point))
         condition = matching(search.filter, kept.collection)
         finder = MilvusSearch(self._milvus, kept, point, condition, search)
@@ -261,7 +283,7 @@ class MilvusBackend:
 
     def _search_range(self, name: str, query: Query, search: Search, min_seq: int) -> RangeAnswer:
         kept = self._milvus.kept(name)
-        point = self._milvus.read_point(min_seq)
+        point = self._milvus.read_point(kept, min_seq)
         (probe,) = probes(
             [query], kept.collection, search, lambda ids: self._named(kept, ids, point)
         )

@@ -16,7 +16,7 @@ from pymilvus import MilvusClient
 
 from index_service.backends import milvus_schema as schema
 from index_service.backends.milvus_errors import NotLoadedError, ours
-from index_service.backends.milvus_expressions import ID
+from index_service.backends.milvus_expressions import ID, one_of
 from index_service.records import Collection, Matrix
 from lookalike.errors import CollectionNotFoundError, IndexRecoveringError, NotSupportedError
 
@@ -25,6 +25,8 @@ MAX_ROWS = 16_384
 
 # A time in Milvus: milliseconds, and 18 bits to count within one.
 _TIME_BITS = 18
+# Writes are seen after about 0.2 s. A read waits if what it would see is older than this.
+_MAX_STALENESS = 2_000 << _TIME_BITS
 _RETRY_AFTER_MS = 1_000
 _HNSW = {"M": 16, "efConstruction": 200}
 
@@ -39,8 +41,8 @@ class MilvusSettings:
         database: Database of Milvus that holds our collections, and none of others.
         index: Index of new collections, `FLAT` or `HNSW`.
         search_effort: `ef` of HNSW.
-        strong: Whether a read waits for all that was acknowledged before it, by any service of
-            this kind; else for what this one acknowledged.
+        strong: Whether every read waits for all writes before it. Else every write waits until
+            reads see it: enough while collections have one replica, as we create them.
         timeout_s: How long a call may take.
         max_batch_bytes: The largest batch. One of Milvus's messages must hold it.
         threads: How many reads run at once.
@@ -52,7 +54,7 @@ class MilvusSettings:
     database: str = "default"
     index: str = "FLAT"
     search_effort: int = 128
-    strong: bool = True
+    strong: bool = False
     timeout_s: float = 10.0
     max_batch_bytes: int = 4 << 20
     threads: int = 16
@@ -65,7 +67,8 @@ class Kept:
 
     collection: Collection
     index: str
-    aliases: tuple[str, ...]
+    since: int  # a position before those of all rows, if clocks agree
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,7 +88,7 @@ class MilvusConnection:
         self.settings = settings
         self._connecting = threading.Lock()
         self._connected: Any = None
-        self._written = 0
+        self._seen: dict[str, int] = {}
         self._counting = threading.Lock()
         self._counted = 0
 
@@ -101,27 +104,30 @@ class MilvusConnection:
         """Returns a number above those of all writes acknowledged so far, by Milvus's clock."""
         return self._call("alloc_timestamp", raw=True) or self._own_now()
 
-    def written(self, timestamp: int = 0) -> int:
-        """Notes a write and returns its number: `timestamp`, or now where Milvus gives none."""
-        seq = timestamp or self.now()
-        self._written = max(self._written, seq)
-        return seq
-
-    def read_point(self, min_seq: int = 0) -> int:
+    def read_point(self, kept: Kept, min_seq: int = 0) -> int:
         """Returns the time that a read must have seen: its `applied_seq`.
 
         Raises:
             IndexRecoveringError: `min_seq` lies further ahead than a call may wait.
         """
-        point = self.now() if self.settings.strong else self._written
-        ahead_ms = (min_seq - (point or self.now())) >> _TIME_BITS
+        now = self.now()
+        ahead_ms = (min_seq - now) >> _TIME_BITS
         if ahead_ms > self.settings.timeout_s * 1000:
             raise IndexRecoveringError(
                 f"min_seq {min_seq} is {ahead_ms} ms ahead of the index; no write has had it yet",
                 field="min_seq",
                 retry_after_ms=_RETRY_AFTER_MS,
             )
+        point = (
+            now if self.settings.strong else max(self._seen.get(kept.name, 0), now - _MAX_STALENESS)
+        )
         return max(point, min_seq)
+
+    def wait_until_seen(self, kept: Kept, seq: int) -> None:
+        """Returns when reads see a write, whoever reads, where not every read waits itself."""
+        if not self.settings.strong and self._seen.get(kept.name, 0) < seq:
+            self.query(kept, one_of(ID, [""]), [ID], seq, limit=1)
+            self._seen[kept.name] = max(self._seen.get(kept.name, 0), seq)
 
     def _own_now(self) -> int:
         # milvus-lite has no clock to ask, and one process: its own will do.
@@ -134,12 +140,12 @@ class MilvusConnection:
     def upsert(self, kept: Kept, rows: Sequence[Mapping[str, Any]]) -> int:
         """Writes rows and returns the write's number."""
         done = self._call("upsert_rows", kept.name, list(rows), raw=True)
-        return self.written(done.timestamp)
+        return int(done.timestamp) or self.now()
 
     def delete(self, kept: Kept, condition: str) -> int:
         """Deletes rows and returns the write's number."""
         done = self._call("delete", collection_name=kept.name, expression=condition, raw=True)
-        return self.written(done.timestamp)
+        return int(done.timestamp) or self.now()
 
     def query(
         self, kept: Kept, condition: str, fields: Sequence[str], point: int, limit: int = MAX_ROWS
@@ -237,7 +243,7 @@ class MilvusConnection:
             consistency_level="Strong",
             properties=schema.properties(collection, self.settings.index),
         )
-        self._make_ready(Kept(collection, self.settings.index, ()))
+        self._make_ready(Kept(collection, self.settings.index, 0))
 
     def drop(self, kept: Kept) -> None:
         """Deletes a collection."""

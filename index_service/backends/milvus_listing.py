@@ -1,7 +1,7 @@
 """Reads rows in the order in which they were written, which Milvus cannot sort by.
 
-Of more rows than it returns at once, Milvus returns any. So a range of positions is cut in two at
-the median of the rows that came, until Milvus returns all of a part; and these are sorted here.
+Of more rows than it returns at once, Milvus returns any. But it counts quickly: so a range of
+positions is cut in two until a part holds few enough rows, and these are sorted here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lookalike.errors import NotSupportedError
 # To count products, every row's is read: some seconds for so many.
 MAX_COUNTED = 1_000_000
 _LAST = 2**63 - 1
+_WIDER = 8
 _ROWS_AT_ONCE = 250  # of 64 KiB at most, and of a long vector
 
 
@@ -40,7 +41,7 @@ class MilvusListing:
     def page(self, size: int, after: int, view: View) -> Page:
         """Returns the first `size` items behind the position `after`."""
         rows: list[dict[str, Any]] = []
-        for part in self._parts(after, [ID, schema.POSITION]):
+        for part in self._parts(after, [ID, schema.POSITION], max(4 * size, 1_000)):
             rows += part
             if len(rows) > size:
                 break
@@ -68,26 +69,55 @@ class MilvusListing:
             )
         # Counted again with the products, so that both are of the same rows.
         items, products = 0, set[str]()
-        for part in self._parts(0, [PRODUCT_ID, schema.POSITION]):
+        for part in self._parts(0, [PRODUCT_ID, schema.POSITION], MAX_ROWS // 2):
             items += len(part)
             products.update(row[PRODUCT_ID] for row in part)
         return Count(items, len(products), self._point)
 
-    def _parts(self, after: int, fields: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-        """Gives all rows behind the position `after` in order, many at a time."""
-        ranges = [(after, _LAST)]
-        while ranges:
-            low, high = ranges.pop()
-            condition = both(
-                self._condition, f"{schema.POSITION} > {low} and {schema.POSITION} <= {high}"
-            )
-            rows = self._milvus.query(self._kept, condition, fields, self._point, MAX_ROWS)
-            rows.sort(key=_position)
-            middle = _position(rows[len(rows) // 2]) if rows else 0
-            if len(rows) < MAX_ROWS or middle == high:
-                yield rows
-            else:
-                ranges += [(middle, high), (low, middle)]
+    def _parts(
+        self, after: int, fields: Sequence[str], most: int
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Gives all rows behind the position `after` in order, about `most` at a time."""
+        for window in self._windows(after, most):
+            ranges = [(*window, self._count(*window))]
+            while ranges:
+                low, high, number = ranges.pop()
+                if number == 0:
+                    continue
+                if number <= most or high - low == 1:
+                    condition = self._between(low, high)
+                    rows = self._milvus.query(self._kept, condition, fields, self._point, MAX_ROWS)
+                    # More may have come since they were counted.
+                    if len(rows) < MAX_ROWS or high - low == 1:
+                        yield sorted(rows, key=_position)
+                        continue
+                    number = len(rows)
+                middle = (low + high) // 2
+                first = self._count(low, middle)
+                ranges += [(middle, high, max(0, number - first)), (low, middle, first)]
+
+    def _windows(self, after: int, most: int) -> Iterator[tuple[int, int]]:
+        """Gives ranges that cover all positions behind `after`: what is near is likely to be next.
+
+        The first would hold `most` rows if they were all of one batch, and each is wider than the
+        one before.
+        """
+        top = schema.position_now()
+        if after < self._kept.since:
+            # Only a service whose clock is slow has written anything here.
+            yield after, self._kept.since
+            after = self._kept.since
+        width = most * schema.POSITION_STEP
+        while after < top:
+            yield after, min(after + width, top)
+            after, width = after + width, width * _WIDER
+        yield max(after, top), _LAST
+
+    def _count(self, low: int, high: int) -> int:
+        return self._milvus.count(self._kept, self._between(low, high), self._point)
+
+    def _between(self, low: int, high: int) -> str:
+        return both(self._condition, f"{schema.POSITION} > {low} and {schema.POSITION} <= {high}")
 
     def _rows(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}

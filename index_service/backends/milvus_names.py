@@ -42,12 +42,11 @@ class MilvusNames:
     def collection(self, name: str) -> tuple[Collection, int]:
         """Returns a collection and its number of items."""
         kept = self._milvus.kept(name)
-        return kept.collection, self._milvus.count(kept, "", self._milvus.read_point())
+        return kept.collection, self._count(kept)
 
     def collections(self) -> Sequence[tuple[Collection, int]]:
         """Returns all of them, by name."""
-        point = self._milvus.read_point()
-        return [(kept.collection, self._milvus.count(kept, "", point)) for kept in self._all()]
+        return [(kept.collection, self._count(kept)) for kept in self._all()]
 
     def delete(self, name: str) -> int:
         """Returns how many items went with it; raises CollectionInUseError."""
@@ -61,7 +60,7 @@ class MilvusNames:
                 f"alias '{kept.aliases[0]}' leads to collection '{name}'; set or delete it first",
                 metadata={"alias": kept.aliases[0]},
             )
-        number = self._milvus.count(kept, "", self._milvus.read_point())
+        number = self._count(kept)
         self._milvus.drop(kept)
         return number
 
@@ -76,7 +75,7 @@ class MilvusNames:
         kept = self._milvus.kept(collection)
         self._milvus.set_alias(name, kept, exists=before is not None)
         previous = before.collection.name if before is not None else ""
-        return previous, self._milvus.written()
+        return previous, self._milvus.now()
 
     def delete_alias(self, name: str) -> int:
         """Returns the write's number; raises AliasNotFoundError."""
@@ -84,7 +83,7 @@ class MilvusNames:
         if before is None or before.collection.name == name:
             raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
         self._milvus.drop_alias(name)
-        return self._milvus.written()
+        return self._milvus.now()
 
     def aliases(self) -> dict[str, str]:
         """Returns the collection that each alias leads to."""
@@ -92,17 +91,20 @@ class MilvusNames:
 
     def state(self) -> IndexState:
         """Describes all."""
-        point = self._milvus.read_point()
+        now = self._milvus.now()
         states = [
             CollectionState(
                 kept.collection.name,
-                items=self._milvus.count(kept, "", point),
+                items=self._milvus.count(kept, "", now),
                 items_in_graph=self._milvus.rows_in_graph(kept),
                 search_effort=0 if kept.exact else self._milvus.settings.search_effort,
             )
             for kept in self._all()
         ]
-        return IndexState("milvus", read_only=False, applied_seq=point, collections=states)
+        return IndexState("milvus", read_only=False, applied_seq=now, collections=states)
+
+    def _count(self, kept: Kept) -> int:
+        return self._milvus.count(kept, "", self._milvus.read_point(kept))
 
     def _all(self) -> list[Kept]:
         found = [self._milvus.find(name) for name in self._milvus.names()]

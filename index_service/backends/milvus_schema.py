@@ -48,6 +48,10 @@ _TEXT_BYTES = 65_535  # the longest text that Milvus takes
 # Positions count microseconds from 2025 on, in 51 bits: 71 years.
 _POSITIONS_BEGIN_US = 1_735_689_600_000_000
 _TAG_BITS = 12
+POSITION_STEP = 1 << _TAG_BITS
+"""How far apart the positions of one batch are."""
+
+_SLACK = 60_000_000 << _TAG_BITS  # a minute, by which clocks may differ
 
 
 def milvus_name(name: str) -> str:
@@ -76,13 +80,17 @@ def properties(collection: Collection, index: str) -> dict[str, str]:
         "exact_up_to": collection.exact_up_to,
         "target_recall": collection.target_recall,
         "index": index,
+        "since": position_now() - 2 * _SLACK,
         "made": secrets.token_hex(8),
     }
     return {PROPERTY: json.dumps(described)}
 
 
-def collection_of(properties: Mapping[str, str]) -> tuple[Collection, str] | None:
-    """Returns the collection that the properties describe and its index; None if not ours."""
+def collection_of(properties: Mapping[str, str]) -> tuple[Collection, str, int] | None:
+    """Returns what the properties describe; None if they are none of ours.
+
+    It is the collection, its index, and a position before those of all its rows.
+    """
     if (text := properties.get(PROPERTY)) is None:
         return None
     kept = json.loads(text)
@@ -96,7 +104,7 @@ def collection_of(properties: Mapping[str, str]) -> tuple[Collection, str] | Non
         exact_up_to=kept["exact_up_to"],
         target_recall=kept["target_recall"],
     )
-    return collection, kept["index"]
+    return collection, kept["index"], kept["since"]
 
 
 def schema(collection: Collection) -> Any:
@@ -189,6 +197,11 @@ def features_of(row: Mapping[str, Any]) -> Matrix | None:
 def encoded(features: Matrix | None) -> str:
     """Returns the text that stands for features."""
     return "" if features is None else b64encode(features.astype("<f4").tobytes()).decode("ascii")
+
+
+def position_now() -> int:
+    """Returns a position above all that are given out now, by clocks that agree to the minute."""
+    return (time.time_ns() // 1000 - _POSITIONS_BEGIN_US << _TAG_BITS) + _SLACK
 
 
 class Positions:

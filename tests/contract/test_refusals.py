@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from index_service.backends import Backend
@@ -99,18 +101,33 @@ async def test_graph_is_said_to_be_approximate(
         await backend.delete_collection(name)
 
 
-async def test_session_consistency_sees_its_own_writes(milvus_address: str, line: str) -> None:
+@pytest.mark.parametrize("strong", [False, True])
+async def test_acknowledged_write_is_seen_through_every_service(
+    milvus_address: str, line: str, strong: bool
+) -> None:
     from index_service.backends.milvus import MilvusBackend, MilvusSettings
 
-    with (
-        MilvusBackend(MilvusSettings(milvus_address, strong=False)) as one,
-        MilvusBackend(MilvusSettings(milvus_address, strong=False)) as other,
-    ):
-        for number in range(5):
+    settings = MilvusSettings(milvus_address, strong=strong)
+    with MilvusBackend(settings) as one, MilvusBackend(settings) as other:
+        for number in range(10):
             seq = (await write(one, line, [(item("a"), vector(number, 0))])).seq
-            assert (await one.item(line, "a"))[0].vector[0] == number
-            # Another service sees it where the read says what it must have seen.
+            assert (await other.item(line, "a"))[0].vector[0] == number
             assert (await other.item(line, "a", seq))[0].vector[0] == number
+            assert ids(await nearest(other, line, vector(number, 0), max_distance=0.0)) == ["a"]
+            await one.delete_items(line, [], ["p-a"])
+            assert ids(await nearest(other, line, vector(0, 0))) == []
+
+
+async def test_writes_at_the_same_time_know_of_each_other(backend: Backend, line: str) -> None:
+    batches = [[(item("a"), vector(i, 0)), (item(f"b{i}"), vector(i, 0))] for i in range(6)]
+    done = await asyncio.gather(*(write(backend, line, rows) for rows in batches))
+    assert [(each.inserted, each.replaced) for each in done] == [(2, 0)] + [(1, 1)] * 5
+    assert [each.seq for each in done] == sorted(each.seq for each in done)
+    deleted = await asyncio.gather(
+        backend.delete_items(line, ["a"], []), backend.delete_items(line, ["a"], ["p-b1"])
+    )
+    assert [each.deleted for each in deleted] == [1, 1]
+    assert (await backend.item(line, "b5"))[0].vector[0] == 5
 
 
 async def test_two_services_agree_on_names(

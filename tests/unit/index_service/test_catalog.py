@@ -41,7 +41,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 def page(
-    index: Index, only: Filter = EVERYTHING, *, size: int = 4, after: int = 0, view: View = View.FULL
+    index: Index,
+    only: Filter = EVERYTHING,
+    *,
+    size: int = 4,
+    after: int = 0,
+    view: View = View.FULL,
 ) -> tuple[list[str], int]:
     found = index.catalog.list_items("listings", only, size=size, after=after, view=view, min_seq=0)
     return [each.item.id for each in found.items], found.following

@@ -71,7 +71,8 @@ def test_every_column_has_a_name_and_can_be_taken_by_it() -> None:
 
 def test_blank_columns_have_the_shapes_that_the_collection_asks_for() -> None:
     described = {
-        name: (array.dtype, array.shape) for name, array in blank(TWO_ATTRIBUTES, 3).arrays().items()
+        name: (array.dtype, array.shape)
+        for name, array in blank(TWO_ATTRIBUTES, 3).arrays().items()
     }
     expected = rows(TWO_ATTRIBUTES, np.ones((3, 2))).arrays()
     assert described == {name: (array.dtype, array.shape) for name, array in expected.items()}
@@ -88,6 +89,7 @@ def test_values_are_numbered_in_the_order_in_which_they_come() -> None:
 @pytest.mark.parametrize("scale", [2.0**-140, 1.0, 2.0**124])
 def test_vectors_for_the_cosine_have_length_1_however_long_they_were(scale: float) -> None:
     vectors = (np.array([[3, 4], [-1, 0]]) * scale).astype(np.float32)
-    np.testing.assert_allclose(comparable(vectors, Metric.COSINE), [[0.6, 0.8], [-1, 0]], rtol=1e-6)
+    expected = np.array([[0.6, 0.8], [-1.0, 0.0]])
+    np.testing.assert_allclose(comparable(vectors, Metric.COSINE), expected, rtol=1e-6)
     assert comparable(vectors, Metric.SQUARED_L2) is vectors
     assert comparable(vectors[0], Metric.COSINE).shape == (2,)

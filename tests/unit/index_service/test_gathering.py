@@ -9,7 +9,7 @@ import pytest
 
 from index_service import gathering
 from index_service.gathering import Gathering
-from index_service.records import Answer, Query, QueryAnswer, Search
+from index_service.records import Answer, Neighbors, Query, QueryAnswer, Search
 from lookalike.errors import InvalidArgumentError
 from tests.indexes import LISTINGS, vector
 
@@ -30,7 +30,7 @@ class Finding:
         self.asked.append((name, targets, wanted, min_seq))
         if "bad" in targets:
             raise InvalidArgumentError(f"queries[{targets.index('bad')}]")
-        results = [QueryAnswer([], 0, target) for target in targets]
+        results = [QueryAnswer(Neighbors([], []), 0, target) for target in targets]
         return Answer(results, 1, LISTINGS) if self.knows else None
 
 

@@ -12,7 +12,7 @@ from index_service import graph
 from index_service.candidates import GraphRows
 from index_service.columns import Codes
 from index_service.compaction import with_graph
-from index_service.filters import EVERY_ROW, Condition
+from index_service.filters import Condition
 from index_service.finder import _searched
 from index_service.planner import plan
 from index_service.probes import Sought
@@ -150,19 +150,17 @@ def test_segments_with_and_without_a_graph_are_searched_together(squared: Built)
 
 def test_graph_of_fewer_rows_than_wanted_gives_all_of_them() -> None:
     vectors = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
-    small = graph.build(vectors, Metric.SQUARED_L2, 1)
+    small = graph.empty(3, Metric.SQUARED_L2).extended(vectors, 1)
     (found,) = small.nearest(vectors[:1], 8, 32)
     assert sorted(found.tolist()) == [-1, -1, -1, 0, 1, 2, 3, 4]
 
 
 def test_saved_graph_finds_the_same(tmp_path: Path) -> None:
     vectors = np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)
-    made = graph.build(vectors, Metric.COSINE, 1)
+    made = graph.empty(4, Metric.COSINE).extended(vectors, 1)
     made.save(tmp_path / "x.graph")
     loaded = graph.load(tmp_path / "x.graph")
     assert (len(loaded), loaded.nbytes) == (500, made.nbytes)
     for effort in (16, 100):
         found, again = (each.nearest(vectors[:20], 10, effort) for each in (made, loaded))
         np.testing.assert_array_equal(found, again)
-
-

@@ -13,11 +13,14 @@ import pytest
 
 from index_service import cache, changes, loading
 from index_service import segments as segments_module
+from index_service.changes import rows_of_columns
+from index_service.columns import Rows
 from index_service.compaction import with_graph
 from index_service.records import Collection, Filter, Method, Metric, Query, Search
 from index_service.segments import Segments
-from index_service.store import Store
-from tests.indexes import SPACE, Index, photo, vector
+from index_service.state import Live
+from index_service.store import Columns, Store
+from tests.indexes import SPACE, Index, Photo, photo, vector
 
 DESCRIBED = Collection(
     "listings", SPACE, 2, Metric.COSINE, indexed_attributes=("brand",), exact_up_to=100
@@ -43,7 +46,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def numbered(number: int) -> object:
+def numbered(number: int) -> Photo:
     angle = number / COUNT * 6
     values = float(np.cos(angle)), float(np.sin(angle))
     brand = {"brand": f"brand-{number % 5}"} if number % 3 else {}
@@ -77,11 +80,10 @@ def found(index: Index, queries: list[Query], search: Search) -> list[object]:
 def from_cache(index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Index, int]:
     """An index loaded with the cache, and how many rows it read from the store."""
     read: list[int] = []
-    real = loading.rows_of_columns
 
-    def counted(live: object, columns: object) -> object:
-        read.append(len(columns.keys))  # type: ignore[attr-defined]
-        return real(live, columns)  # type: ignore[arg-type]
+    def counted(live: Live, columns: Columns) -> Rows:
+        read.append(len(columns.keys))
+        return rows_of_columns(live, columns)
 
     monkeypatch.setattr(loading, "rows_of_columns", counted)
     loaded = Index(index.store, directory)
@@ -111,7 +113,7 @@ def test_what_was_written_after_the_cache_comes_from_the_store(
 ) -> None:
     cache.save(directory, index.state)
     index.delete("1", "2", "unknown")
-    index.upsert(numbered(3), numbered(COUNT), numbered(COUNT + 1))  # type: ignore[arg-type]
+    index.upsert(numbered(3), numbered(COUNT), numbered(COUNT + 1))
     index.delete(str(COUNT))
     index.create(replace(DESCRIBED, name="later"))
     index.upsert(photo("a", "x", 1, 0), name="later")
@@ -153,9 +155,7 @@ def test_graph_and_effort_come_from_the_cache(index: Index, directory: Path) -> 
     again = loaded.state.find("listings")
     assert again.effort == 77
     assert [part.in_graph for part in again.segments.parts] == [128, 128, 44]
-    assert [part.dead_count for part in again.segments.parts] == [
-        part.dead_count for part in parts
-    ]
+    assert [part.dead_count for part in again.segments.parts] == [part.dead_count for part in parts]
     assert loaded.find(Query(vector(1, 0)), Search(5)).method is Method.APPROXIMATE
 
 
@@ -266,5 +266,3 @@ def test_collection_without_any_items_ever_is_cached(tmp_path: Path, directory: 
         cache.save(directory, index.state)
         index.upsert(photo("a", "x", 1, 0))
         assert Index(store, directory).found(vector(0, 0), Search(1)) == ["a"]
-
-

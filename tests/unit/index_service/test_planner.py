@@ -88,7 +88,9 @@ def test_dead_rows_are_in_no_selection() -> None:
 
 
 def test_attribute_that_is_not_indexed_is_refused_naming_those_that_are() -> None:
-    with pytest.raises(UnknownFilterFieldError, match="'colour'.*it indexes brand, size") as caught:
+    with pytest.raises(
+        UnknownFilterFieldError, match=r"'colour'.*it indexes brand, size"
+    ) as caught:
         asked(Filter(attributes=(("brand", ("acme",)), ("colour", ("red",)))))
     assert caught.value.field == "filter.attributes[1].key"
     with pytest.raises(UnknownFilterFieldError, match="it indexes none"):

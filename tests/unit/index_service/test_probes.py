@@ -164,7 +164,7 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
         Query(Examples(("a",), ("c",)), [1, 1]),
     ]
     found = sought(index, *queries, candidates=10)
-    expected = [[5, 6], [1, 0], [7, 8], [0.5, 0.5], [1, 1]]
+    expected: list[list[float]] = [[5, 6], [1, 0], [7, 8], [0.5, 0.5], [1, 1]]
     for features, hand in zip(found.features, expected, strict=True):
         np.testing.assert_allclose(features, hand, rtol=1e-6)
 

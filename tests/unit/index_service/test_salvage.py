@@ -74,16 +74,15 @@ def test_all_but_the_damaged_pages_is_kept(path: Path) -> None:
     with Store(path) as store:
         index = Index(store)
         assert index.catalog.count("listings", EVERYTHING, 0).items == done.kept["items"]
-        found = index.find(vector(0, 0), Search(1000)).neighbors
-        for neighbor in found:
-            number = int(neighbor.item.id.removeprefix("photo-"))
-            assert neighbor.item.product_id == f"product-{number // 3}"
-            assert neighbor.distance == number**2
+        items, distances, _ = index.find(vector(0, 0), Search(1000)).neighbors
+        for item, distance in zip(items, distances, strict=True):
+            number = int(item.id.removeprefix("photo-"))
+            assert (item.product_id, distance) == (f"product-{number // 3}", number**2)
         index.upsert(*[photo(f"photo-{i}", "again", i, 0) for i in range(2000)])
         assert index.catalog.count("listings", EVERYTHING, 0).items == 2000
 
 
-@pytest.mark.parametrize("page", range(1, 30))
+@pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 8, 12, 28])
 def test_whichever_page_is_damaged_what_is_kept_can_be_served(path: Path, page: int) -> None:
     fill(path, 600)
     if page >= path.stat().st_size // PAGE:

@@ -105,7 +105,9 @@ def test_longest_vector_is_known_even_where_float32_overflows_in_the_square() ->
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 9) | st.lists(st.integers(1, 40), unique=True, max_size=8), max_size=12))
+@given(
+    st.lists(st.integers(1, 9) | st.lists(st.integers(1, 40), unique=True, max_size=8), max_size=12)
+)
 def test_any_sequence_of_writes_leaves_what_a_dict_would_hold(
     writes: list[int | list[int]],
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from index_service import validation
-from index_service.records import Metric
+from index_service.records import EVERYTHING, Filter, Metric, Packed, Query, Search, View
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
@@ -29,6 +29,24 @@ def create(**changes: Any) -> pb.CreateCollectionRequest:
 def find(**changes: Any) -> pb.FindNeighborsRequest:
     fields = {"k": 1, "queries": [pb.Query(item_id="a")], **changes}
     return pb.FindNeighborsRequest(**fields)
+
+
+def page(**changes: Any) -> pb.ListItemsRequest:
+    return pb.ListItemsRequest(collection="listings", **changes)
+
+
+def nearby(**changes: Any) -> pb.SearchRangeRequest:
+    return pb.SearchRangeRequest(**{"query": pb.Query(item_id="a"), **changes})
+
+
+def examples(positives: int, negatives: int = 0, target: str = "a") -> pb.Query:
+    one = pb.Example(item_id=target) if target else pb.Example()
+    sent = pb.Examples(positives=[one] * positives, negatives=[one] * negatives)
+    return pb.Query(examples=sent)
+
+
+def brand(*values: str, key: str = "brand") -> pb.AttributeFilter:
+    return pb.AttributeFilter(key=key, values=values)
 
 
 LONG = "x" * 129
@@ -105,9 +123,97 @@ REFUSED: list[tuple[Callable[[Any], object], Any, str, str]] = [
     ),
     (validation.search, find(exclude_product_ids=[""]), "exclude_product_ids[0]", "0 char"),
 ]
+NAN, INFINITE = float("nan"), float("inf")
+IN_COLLECTION: list[tuple[dict[str, Any], str, str]] = [
+    ({"indexed_attributes": [str(i) for i in range(17)]}, "indexed_attributes", "17 entries"),
+    ({"indexed_attributes": ["a", ""]}, "indexed_attributes[1]", "0 characters"),
+    ({"indexed_attributes": ["a", LONG]}, "indexed_attributes[1]", "129"),
+    ({"indexed_attributes": ["a", "b", "a"]}, "indexed_attributes[2]", r"indexed_attributes\[0\]"),
+    ({"features_dimension": 4097}, "features_dimension", "4097; .* 0 and 4096"),
+    ({"features_dimension": -1}, "features_dimension", "-1"),
+    ({"exact_up_to": -1}, "exact_up_to", "-1"),
+    ({"target_recall": 0.49}, "target_recall", "0.49; .* 0.5 and 1"),
+    ({"target_recall": 1.01}, "target_recall", "1.01"),
+    ({"target_recall": NAN}, "target_recall", "nan"),
+]
+IN_FILTER: list[tuple[pb.Filter, str, str]] = [
+    (pb.Filter(categories=["x"] * 101), "categories", "101 .* 0 and 100"),
+    (pb.Filter(product_ids=["x"] * 1001), "product_ids", "1001 .* 0 and 1000"),
+    (pb.Filter(exclude_product_ids=["x"] * 1001), "exclude_product_ids", "1001"),
+    (pb.Filter(attributes=[brand("x")] * 17), "attributes", "17 .* 0 and 16"),
+    (pb.Filter(attributes=[brand("x"), brand()]), "attributes[1].values", "0 .* 1 and 100"),
+    (pb.Filter(attributes=[brand(*["x"] * 101)]), "attributes[0].values", "101"),
+    (pb.Filter(attributes=[brand("x", key="")]), "attributes[0].key", "0 characters"),
+    (pb.Filter(attributes=[brand("x", key=LONG)]), "attributes[0].key", "129"),
+    (pb.Filter(min_price=NAN), "min_price", "nan; it must be finite"),
+    (pb.Filter(max_price=INFINITE), "max_price", "inf"),
+    (pb.Filter(min_price=2, max_price=1), "min_price", "2.0, above filter.max_price, .* 1.0"),
+]
+MORE_REFUSED: list[tuple[Callable[[Any], object], Any, str, str]] = [
+    *[
+        (validation.collection, create(**fields), f"collection.{path}", message)
+        for fields, path, message in IN_COLLECTION
+    ],
+    *[
+        (check, make(filter=sent), f"filter.{path}", message)
+        for sent, path, message in IN_FILTER
+        for check, make in (
+            (validation.search, find),
+            (validation.page, page),
+            (validation.search_range, nearby),
+        )
+    ],
+    (
+        validation.items,
+        pb.BatchUpsertItemsRequest(items=[item()], request_id=LONG),
+        "request_id",
+        "129 .* 0 and 128",
+    ),
+    (
+        validation.deletion,
+        pb.BatchDeleteItemsRequest(item_ids=["a"], request_id=LONG),
+        "request_id",
+        "129",
+    ),
+    (validation.alias, pb.SetAliasRequest(name="Shop"), "name", "1 to 64"),
+    (validation.alias, pb.SetAliasRequest(), "name", "1 to 64"),
+    (validation.page, page(page_size=1001), "page_size", "1001; .* 0 and 1000"),
+    (validation.page, page(page_size=-1), "page_size", "-1"),
+    (validation.page, page(view=9), "view", "is 9"),
+    (validation.search, find(view=pb.ITEM_VIEW_VECTORS), "view", "without vectors"),
+    (validation.search, find(view=9), "view", "is 9"),
+    (validation.search, find(max_distance=NAN), "max_distance", "nan"),
+    (validation.search, find(k=5, rerank=pb.Rerank(candidates=4)), "rerank.candidates", "5 and"),
+    (validation.search, find(rerank=pb.Rerank(candidates=1001)), "rerank.candidates", "1001"),
+    (validation.search, find(queries=[pb.Query(item_id="a", features=[1])]), "rerank", "not set"),
+    (validation.search, find(queries=[examples(0)]), "queries[0].examples.positives", "0 entries"),
+    (validation.search, find(queries=[examples(101)]), "queries[0].examples.positives", "101"),
+    (validation.search, find(queries=[examples(1, 101)]), "queries[0].examples.negatives", "101"),
+    (
+        validation.search,
+        find(queries=[examples(1, target="")]),
+        "queries[0].examples.positives[0]",
+        "neither",
+    ),
+    (
+        validation.search,
+        find(queries=[examples(1, target=LONG)]),
+        "queries[0].examples.positives[0].item_id",
+        "129",
+    ),
+    (validation.search, find(packed_vectors=bytes(8)), "packed_vectors", "both set"),
+    (validation.search, find(queries=[], packed_vectors=bytes(7)), "packed_vectors", "7 bytes"),
+    (validation.search_range, pb.SearchRangeRequest(), "query", "neither"),
+    (validation.search_range, nearby(limit=10_001), "limit", "10001; .* 0 and 10000"),
+    (validation.search_range, nearby(limit=-1), "limit", "-1"),
+    (validation.search_range, nearby(max_distance=INFINITE), "max_distance", "inf"),
+    (validation.search_range, nearby(view=pb.ITEM_VIEW_VECTORS), "view", "without vectors"),
+]
 
 
-@pytest.mark.parametrize(("check", "request_message", "field", "message"), REFUSED)
+@pytest.mark.parametrize(
+    ("check", "request_message", "field", "message"), [*REFUSED, *MORE_REFUSED]
+)
 def test_request_beyond_a_limit_is_refused_naming_field_limit_and_value(
     check: Callable[[Any], object], request_message: Any, field: str, message: str
 ) -> None:
@@ -135,5 +241,41 @@ def test_unspecified_metric_means_squared_l2() -> None:
 
 
 def test_price_that_is_not_set_is_not_zero() -> None:
-    items, _ = validation.items(upsert(item(), item(id="b", price=0)))
+    items = validation.items(upsert(item(), item(id="b", price=0))).items
     assert [entry.price for entry in items] == [None, 0]
+
+
+def test_what_is_not_set_has_the_default_that_the_proto_states() -> None:
+    described = validation.collection(create())
+    assert (described.exact_up_to, described.target_recall) == (200_000, 0.99)
+    assert validation.page(page()) == (EVERYTHING, 100, View.FULL)
+    queries, search = validation.search(find())
+    assert (queries, search) == ([Query("a", [])], Search(1))
+    query, search = validation.search_range(nearby())
+    assert (query, search) == (Query("a", []), Search(1000, max_distance=0))
+    for k, candidates in ((1, 10), (100, 1000), (1000, 1000)):
+        assert validation.search(find(k=k, rerank=pb.Rerank()))[1].candidates == candidates
+
+
+def test_filter_and_products_left_out_come_together() -> None:
+    sent = pb.Filter(
+        categories=["home"],
+        product_ids=["x"],
+        min_price=0,
+        max_price=0,
+        attributes=[brand("acme", "umbrella")],
+        exclude_product_ids=["y"],
+    )
+    _, search = validation.search(find(filter=sent, exclude_product_ids=["z"]))
+    assert search.filter == Filter(
+        ("home",), ("x",), 0.0, 0.0, (("brand", ("acme", "umbrella")),), ("y", "z")
+    )
+
+
+def test_packed_vectors_are_little_endian_float32() -> None:
+    packed = bytes.fromhex("0000803f00000040")
+    queries, _ = validation.search(
+        find(queries=[], packed_vectors=packed, packed_embedding_space="s")
+    )
+    assert isinstance(queries, Packed)
+    assert (queries.values.tolist(), queries.embedding_space) == ([1.0, 2.0], "s")

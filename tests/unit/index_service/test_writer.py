@@ -108,7 +108,9 @@ def test_all_that_waits_is_one_commit_and_keeps_its_order(
     with make(index) as writer:
         with busy(writer):
             waiting = [
-                writer.submit(index.upserting(photo("a", f"product-{i}", i, 0), photo(f"{i}", "x", 0, 0)))
+                writer.submit(
+                    index.upserting(photo("a", f"product-{i}", i, 0), photo(f"{i}", "x", 0, 0))
+                )
                 for i in range(20)
             ]
         answers = [each.result(30) for each in waiting]
@@ -154,9 +156,7 @@ def test_bad_operation_fails_alone(
 def test_full_queue_rejects_without_waiting_and_accepts_again_later(index: Index) -> None:
     with make(index, waiting=2) as writer:
         with busy(writer):
-            accepted = [
-                writer.submit(index.upserting(photo(f"{i}", "x", 0, 0))) for i in range(2)
-            ]
+            accepted = [writer.submit(index.upserting(photo(f"{i}", "x", 0, 0))) for i in range(2)]
             with pytest.raises(QueueFullError, match="2 writes wait") as caught:
                 writer.submit(index.upserting(photo("c", "x", 0, 0)))
             assert caught.value.retry_after_ms is not None
