@@ -109,7 +109,8 @@ class WritingMachine(RuleBasedStateMachine):
         """Not with nothing, from which few rules lead on."""
         for collection in collections:
             self.create_collection(collection)
-            self._upsert(data, collection.name, request_id="")
+            if data.draw(st.integers(0, 3)):
+                self._upsert(data, collection.name, request_id="")
 
     @rule(collection=draws.collections())
     def create_collection(self, collection: Collection) -> None:
@@ -210,7 +211,6 @@ class WritingMachine(RuleBasedStateMachine):
             else partial(self.backend.delete_items, name, *content)
         )
         assert self.run(send(request_id)) == answer
-        assert self._newest() == self.seq
         other = self.backend.delete_items(name, ["another"], [], request_id)
         self.refuses(RequestIdReusedError, other)
 

@@ -16,8 +16,12 @@ from tests.recovery.ledger.campaign import Campaign, Phase
 @pytest.mark.timeout(600)
 def test_every_acknowledged_write_survives_kills_in_every_phase(tmp_path: Path) -> None:
     seed = random.randrange(1 << 32)
-    phases = random.Random(seed).sample(list(Phase) * 3, 3 * len(Phase))
-    counts = Campaign(tmp_path, seed).run(phases)
-    assert counts["writes acknowledged"] > 100, f"seed {seed}: {counts}"
-    assert counts["items compared"] > 1000, f"seed {seed}: {counts}"
-    assert counts["writes repeated"], f"seed {seed}: {counts}"
+    phases = random.Random(seed).sample(list(Phase) * 2, 2 * len(Phase))
+    try:
+        counts = Campaign(tmp_path, seed).run(phases)
+        assert counts["writes acknowledged"] > 50, counts
+        assert counts["items compared"] > 1000, counts
+        assert counts["writes repeated"], counts
+    except BaseException as error:
+        error.add_note(f"python -m tests.recovery.ledger --seed {seed}: {phases}")
+        raise
