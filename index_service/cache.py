@@ -100,15 +100,7 @@ def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | Non
             if entry["key"] in collections
         }
         return Cached(manifest["seq"], manifest["next_key"], live)
-    except (
-        DirectoryError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
+    except Exception as error:  # whatever is wrong with it, the store has all of it
         logger.warning(
             "the cache is left aside; the store is read instead", extra={"error": str(error)}
         )

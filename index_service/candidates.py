@@ -17,8 +17,8 @@ from index_service.graph import FAISS_METRICS
 from index_service.records import Matrix, Metric
 from index_service.segments import Segments
 
-# Queries from which on FAISS compares by matrix products: a third of the time for 1,000 queries in one
-# thread, which is what each search has (see the package's __init__). By itself FAISS never does.
+# Queries from which on FAISS compares by matrix products: a third of the time for 1,000 queries in
+# one thread, which each search has (see the package's __init__). By itself FAISS never does.
 faiss.cvar.distance_compute_blas_threshold = 8
 
 Row = npt.NDArray[np.int64]
