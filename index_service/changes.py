@@ -117,18 +117,19 @@ def fitted(live: Live, batch: Batch) -> Fitted:
     return Fitted(live.key, vectors, kept)
 
 
-def upsert_items(name: str, batch: Batch, fit: Fitted) -> Operation[Upserted]:
+def upsert_items(name: str, batch: Batch, fit: Fitted | None = None) -> Operation[Upserted]:
     """Adds the items, or replaces those of the same id.
 
     Args:
         name: Of the collection, or an alias.
         batch: The items.
-        fit: The batch as the collection keeps it; made again if the alias leads elsewhere by then.
+        fit: The batch as the collection keeps it, if that is known; made again if the alias leads
+            elsewhere by then.
     """
 
     def run(write: Transaction, state: State) -> tuple[State, Upserted]:
         live = state.find(name)
-        own = fit if fit.collection == live.key else fitted(live, batch)
+        own = fit if fit and fit.collection == live.key else fitted(live, batch)
         written = write.upsert(live.key, batch.items, own.vectors, own.features)
         dead = np.array(written.dead, np.int64)
         rows = rows_of(live, written.first_key, batch.items, written.products, own.vectors)
@@ -174,6 +175,7 @@ def once(
                     f"request_id '{request_id}' came before with other content; make a new one",
                     field="request_id",
                 )
+            write.nothing_written()
             return state, answer(*values)
         after, result = operation(write, state)
         write.remember(request_id, digest, result)
@@ -185,6 +187,18 @@ def once(
 def digest(*parts: object) -> bytes:
     """Returns a digest of what a request says."""
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def digest_of_batch(name: str, batch: Batch) -> bytes:
+    """Returns a digest of a batch as it was sent."""
+    # A map of protobuf comes in another order each time it is read.
+    items = [(*item[:4], sorted(item.attributes.items())) for item in batch.items]
+    vectors = [(vector.embedding_space, _packed(vector.values)) for vector in batch.vectors]
+    return digest("upsert", name, items, vectors, [_packed(each) for each in batch.features])
+
+
+def _packed(values: Sequence[float]) -> bytes:
+    return np.fromiter(values, FLOAT, len(values)).tobytes()
 
 
 def rows_of(

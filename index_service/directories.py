@@ -38,7 +38,7 @@ class Files:
         """Adds a file that was written; syncs it."""
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        self.entries[path.name] = _described(path)
+        self.entries[path.name] = described(path)
 
 
 def write_file(path: Path, array: npt.NDArray[np.generic], files: Files) -> None:
@@ -61,16 +61,17 @@ def replace_directory(directory: Path) -> Iterator[tuple[Path, Files]]:
     try:
         files = Files()
         yield folder, files
-        text = json.dumps({**files.manifest, "files": files.entries}, indent=1, sort_keys=True)
+        manifest = {**files.manifest, "files": files.entries}
+        text = json.dumps({**manifest, "checksum": _checksum(manifest)}, indent=1, sort_keys=True)
         with (folder / MANIFEST).open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _sync(folder)
+        sync(folder)
         if directory.exists():  # a directory cannot be moved over another
             directory.rename(old)
         folder.rename(directory)
-        _sync(directory.parent)
+        sync(directory.parent)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,13 +90,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         entries = dict(manifest["files"])
+        if manifest.pop("checksum", None) != _checksum(manifest):
+            raise DirectoryError(f"{path} was changed: it is not as it was written")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}") from error
     for name, expected in entries.items():
         if Path(name).name != name or not isinstance(expected, dict):
             raise DirectoryError(f"{path} names a file elsewhere: {name}")
         try:
-            found = _described(directory / name)
+            found = described(directory / name)
         except OSError as error:
             raise DirectoryError(f"{directory / name} cannot be read: {error.strerror}") from error
         if found != expected:
@@ -104,12 +107,17 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def sync_parents(path: Path) -> None:
-    """Syncs the directory that a path is in, so that its name survives a power cut."""
-    _sync(path.parent)
+def sync(directory: Path) -> None:
+    """Syncs a directory, so that the names in it survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def described(path: Path) -> dict[str, Any]:
+    """Returns a file's length and SHA-256."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -117,9 +125,5 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _checksum(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -27,13 +27,18 @@ def load(store: Store, directory: cache.Path) -> State:
     Args:
         store: The store of record, open.
         directory: Of the cache; what is wrong there is logged, and left aside.
+
+    Raises:
+        StoreCorruptedError: Writes are missing, or an item is not as it was written.
     """
     started = time.perf_counter()
     collections = store.collections()
     cached = cache.load(directory, collections)
     if cached and cached.seq > store.seq():
-        logger.warning("the cache is left aside; it is of another store", extra={"seq": cached.seq})
-        cached = None
+        raise store.corrupted(
+            f"its newest write is {store.seq()}, that of the cache {directory} is {cached.seq}: it "
+            "is older than the cache, or empty; delete the cache to go on with it as it is"
+        )
     live, since_key, since_seq = _begin(collections, cached)
     loaded = sum(len(each.segments) for each in live.values())
     dimensions = {key: collection.dimension for key, collection in collections.items()}

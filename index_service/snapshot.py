@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from index_service.directories import (
     MANIFEST,
     DirectoryError,
+    described,
     read_manifest,
     replace_directory,
-    sync_parents,
+    sync,
 )
 from index_service.records import Snapshot
 from index_service.store import Store
@@ -39,7 +41,7 @@ def create(data_dir: Path, store: Store) -> Snapshot:
     folder = data_dir / SNAPSHOTS
     temporary = folder / "new"
     folder.mkdir(exist_ok=True)
-    sync_parents(folder)
+    sync(data_dir)
     with replace_directory(temporary) as (new, files):
         store.copy_to(new / DATABASE)
         with Store(new / DATABASE, read_only=True) as copy:
@@ -50,10 +52,11 @@ def create(data_dir: Path, store: Store) -> Snapshot:
             for path in sorted((data_dir / CACHE).iterdir()):
                 # Files of a cache never change, so that another name for them is a copy.
                 _link(path, new / CACHE / path.name)
-        files.manifest = {"seq": seq}
+            sync(new / CACHE)
+        files.manifest = {"seq": seq, "cache": _cache_of(new)}
     name = _free_name(folder, f"{seq:012d}")
     temporary.rename(folder / name)
-    sync_parents(folder / name)
+    sync(folder)
     size = sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file())
     return Snapshot(name, seq, size)
 
@@ -66,7 +69,9 @@ def verify(snapshot: Path) -> int:
     """
     try:
         manifest = read_manifest(snapshot)
-        if (snapshot / CACHE).exists():
+        if manifest["cache"] != _cache_of(snapshot):
+            raise DirectoryError(f"{snapshot / CACHE / MANIFEST} is not that of the snapshot")
+        if manifest["cache"]:
             read_manifest(snapshot / CACHE)
         return int(manifest["seq"])
     except (DirectoryError, KeyError, ValueError) as error:
@@ -91,6 +96,8 @@ def restore(snapshot: Path, data_dir: Path) -> int:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         (new / MANIFEST).unlink()  # a data directory changes, and has none
+        for folder in (new, *(p for p in new.rglob("*") if p.is_dir())):
+            sync(folder)
         if data_dir.exists():
             for path in sorted(data_dir.iterdir()):
                 if path.name != "lock":
@@ -98,12 +105,18 @@ def restore(snapshot: Path, data_dir: Path) -> int:
             shutil.rmtree(data_dir)
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         new.rename(data_dir)
-        sync_parents(data_dir)
+        sync(data_dir.parent)
     except OSError as error:
         raise StartupError(f"cannot restore to {data_dir}: {error}") from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return seq
+
+
+def _cache_of(folder: Path) -> dict[str, Any]:
+    """Returns what tells one cache from another; nothing where there is none."""
+    path = folder / CACHE / MANIFEST
+    return described(path) if path.exists() else {}
 
 
 def _free_name(folder: Path, name: str) -> str:

@@ -78,7 +78,7 @@ class Store:
             with closing(self._connect()) as checker:
                 (verdict,) = checker.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise self.corrupted(verdict)
+                raise self.corrupted(" ".join(verdict.split()))
 
     def close(self) -> None:
         """Closes all connections; the last one folds the log into the database file."""
@@ -290,7 +290,9 @@ class Store:
                 raise StorageFullError(
                     "the disk of the index service is full; nothing of this write was kept"
                 ) from error
-            if kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            # Text that is not UTF-8 has no code of its own.
+            undecodable = "decode to UTF-8" in str(error)
+            if undecodable or kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 raise self.corrupted(str(error)) from error
             raise
 

@@ -70,6 +70,10 @@ class Transaction:
             raise
         self._db.execute("RELEASE operation")
 
+    def nothing_written(self) -> None:
+        """Gives the operation's number back."""
+        self.seq -= 1
+
     @property
     def undone(self) -> bool:
         """Whether SQLite gave the whole transaction up, as it may on a full disk."""

@@ -265,15 +265,15 @@ class NativeBackend:
 
     def _upsert(self, name: str, batch: Batch, request_id: str) -> Operation[Upserted]:
         self._writable()
+        if request_id:
+            # Looked at when it is the batch's turn: what has been answered before is answered so
+            # again, whatever has become of the collection.
+            operation = changes.upsert_items(name, batch)
+            digest = changes.digest_of_batch(name, batch)
+            return changes.once(operation, request_id, digest, Upserted)
         # Here rather than in the writer's thread, so that it has only good batches to wait for.
         fitted = changes.fitted(self._reads.state().find(name), batch)
-        operation = changes.upsert_items(name, batch, fitted)
-        if not request_id:
-            return operation
-        # A map of protobuf comes in another order each time it is read.
-        items = [(*item[:4], sorted(item.attributes.items())) for item in batch.items]
-        digest = changes.digest("upsert", name, items, fitted.vectors.tobytes(), fitted.features)
-        return changes.once(operation, request_id, digest, Upserted)
+        return changes.upsert_items(name, batch, fitted)
 
     def _snapshot(self) -> Snapshot:
         self._writable()

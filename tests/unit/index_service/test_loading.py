@@ -230,17 +230,15 @@ def test_cache_with_a_bad_manifest_is_left_aside(
     assert cache.load(directory, index.store.collections()) is None
 
 
-def test_cache_of_later_writes_than_the_store_holds_is_left_aside(
+def test_store_without_writes_that_the_cache_knows_is_refused(
     index: Index, directory: Path, tmp_path: Path
 ) -> None:
     index.store.copy_to(tmp_path / "earlier.sqlite3")
     index.upsert(photo("later", "x", 1, 0))
     cache.save(directory, index.state)
     with Store(tmp_path / "earlier.sqlite3") as store:
-        loaded = Index(store, directory)
-        assert loaded.state.seq == store.seq()
-        assert len(loaded.segments()) == len(index.segments()) - 1
-        assert "later" not in loaded.found(vector(1, 0), Search(400))
+        with pytest.raises(StoreCorruptedError, match="older than the cache"):
+            Index(store, directory)
 
 
 def test_cache_that_cannot_be_written_leaves_the_one_before(

@@ -112,13 +112,13 @@ def test_graph_is_built_and_leads_to_what_was_there_when_it_was_begun(
     before = everything(index)
 
     def write() -> None:
-        fill(index, 30, start=1000)
+        fill(index, 10, start=1000)
         index.delete("7")
 
     meanwhile(monkeypatch, "with_graph", write)
     assert maintenance.step()
     (part,) = index.segments().parts
-    assert (part.in_graph, part.size, part.dead_count) == (300, 330, 1)
+    assert (part.in_graph, part.size, part.dead_count) == (300, 310, 1)
     assert everything(index) == everything(Index(index.store))
     assert everything(index) != before
     assert index.find(vector(0, 0), Search(5)).method is Method.APPROXIMATE
