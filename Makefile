@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test e2e up down lint proto docs bench clean
+.PHONY: help install demo test e2e up down lint proto docs bench milvus clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ docs: install ## write docs/configuration.md from the settings classes
 
 bench: install ## measure the whole way through
 	$(PYTHON) -m benchmarks slice
+
+milvus: install ## an environment with a real Milvus, for tests/contract (0.5 GB)
+	$(PYTHON) -m scripts.milvus_environment
 
 clean: ## remove what the demo, tests and tools wrote, but not .venv
 	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis

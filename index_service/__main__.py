@@ -8,10 +8,12 @@ python -m index_service salvage DIRECTORY           keep what can be read of a d
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from index_service import salvage, snapshot
+from index_service.backends import Backend
 from index_service.backends.native import open_native
 from index_service.config import PREFIX, IndexSettings
 from index_service.data_directory import exclusive
@@ -32,9 +34,7 @@ async def serve(settings: IndexSettings) -> None:
     server.bind()
     with ExitStack() as stack:
         try:
-            if not settings.read_only:  # any number of processes may read a snapshot
-                stack.enter_context(exclusive(settings.data_dir, f"{PREFIX}DATA_DIR"))
-            backend = stack.enter_context(open_native(settings))
+            backend = stack.enter_context(_opened(settings))
         except LookalikeError as error:
             raise StartupError(error.message) from error
         conversions = stack.enter_context(
@@ -45,6 +45,24 @@ async def serve(settings: IndexSettings) -> None:
         await server.start()
         await server.set_ready(True)
         await server.wait_for_stop()
+
+
+@contextmanager
+def _opened(settings: IndexSettings) -> Iterator[Backend]:
+    if settings.backend == "milvus":
+        if not settings.milvus_uri:
+            raise StartupError(f"{PREFIX}MILVUS_URI is not set; the milvus backend needs it")
+        try:  # pymilvus comes with an extra of its own
+            from index_service.backends.milvus import open_milvus  # noqa: PLC0415
+        except ImportError as error:
+            raise StartupError(f"the milvus backend is not installed: {error}") from None
+        with open_milvus(settings) as backend:
+            yield backend
+        return
+    with ExitStack() as stack:
+        if not settings.read_only:  # any number of processes may read a snapshot
+            stack.enter_context(exclusive(settings.data_dir, f"{PREFIX}DATA_DIR"))
+        yield stack.enter_context(open_native(settings))
 
 
 def main(arguments: list[str]) -> None:

@@ -21,6 +21,12 @@ class IndexSettings(ServerSettings):
         "Log every request, rather than those alone that failed; a line takes as long as comparing "
         "10,000 vectors.",
     )
+    backend: str = setting(
+        "native",
+        "native keeps and searches the vectors in this process, milvus in a Milvus cluster: see "
+        "docs/scaling.md.",
+        choices=("native", "milvus"),
+    )
     data_dir: Path = setting(
         Path("var/index"), "Directory of the store of record; one process at a time may use it."
     )
@@ -50,4 +56,31 @@ class IndexSettings(ServerSettings):
         1024,
         "Writes that may wait for the writer; each holds its batch in memory and delays the next.",
         minimum=0,
+    )
+    milvus_uri: str = setting("", "Of Milvus, such as http://milvus:19530.")
+    milvus_token: str = setting("", "`user:password` or an API key of Milvus; empty for none.")
+    milvus_database: str = setting(
+        "default", "Database of Milvus that holds our collections, and none of others."
+    )
+    milvus_index: str = setting(
+        "FLAT",
+        "Index of new collections in Milvus; FLAT is exact, HNSW quicker above a million items.",
+        choices=("FLAT", "HNSW"),
+    )
+    milvus_search_effort: int = setting(
+        128, "`ef` of HNSW in Milvus; more finds more and takes longer.", minimum=1, maximum=32768
+    )
+    milvus_strong: bool = setting(
+        False,
+        "Whether every read waits for all writes before it, some 200 ms, instead of every write "
+        "until reads see it.",
+    )
+    milvus_timeout_s: float = setting(
+        10.0, "How long a call of Milvus may take; a stuck one holds a thread so long.", minimum=0.1
+    )
+    milvus_max_batch_bytes: int = setting(
+        4 << 20, "Largest batch; one message of Milvus's log must hold it.", minimum=1 << 10
+    )
+    milvus_threads: int = setting(
+        16, "Calls of Milvus at once; each takes a thread.", minimum=1, maximum=256
     )

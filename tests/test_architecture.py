@@ -30,7 +30,12 @@ CONFINED = {
     "torch": ("embedder_service/engines/torch*.py", "training/*", "benchmarks/*"),
     "torchvision": ("embedder_service/engines/torch*.py", "training/*"),
     "lightning": ("training/*",),
-    "faiss": ("index_service/graph.py", "index_service/candidates.py", "benchmarks/*"),
+    "faiss": (
+        "index_service/native/memory/graph.py",
+        "index_service/native/search/candidates.py",
+        "benchmarks/*",
+    ),
+    "pymilvus": ("index_service/milvus/*",),
     "pandas": ("training/*",),
 }
 GRPC_IN_SERVICES = (

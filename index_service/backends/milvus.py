@@ -25,6 +25,7 @@ from index_service.backends.milvus_names import MilvusNames
 from index_service.backends.milvus_probes import probes
 from index_service.backends.milvus_search import MilvusSearch
 from index_service.backends.milvus_unseen import UnseenWrites
+from index_service.config import IndexSettings
 from index_service.records import (
     Answer,
     Batch,
@@ -51,6 +52,24 @@ from lookalike.errors import (
 )
 
 __all__ = ["MilvusBackend", "MilvusSettings"]
+
+
+def open_milvus(settings: IndexSettings) -> MilvusBackend:
+    """Returns the backend for a service's settings; it connects at the first call."""
+    return MilvusBackend(
+        MilvusSettings(
+            settings.milvus_uri,
+            token=settings.milvus_token,
+            database=settings.milvus_database,
+            index=settings.milvus_index,
+            search_effort=settings.milvus_search_effort,
+            strong=settings.milvus_strong,
+            timeout_s=settings.milvus_timeout_s,
+            max_batch_bytes=settings.milvus_max_batch_bytes,
+            threads=settings.milvus_threads,
+            waiting=settings.max_waiting_reads,
+        )
+    )
 
 
 class MilvusBackend:

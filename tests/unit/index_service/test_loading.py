@@ -20,6 +20,7 @@ from index_service.records import Collection, Filter, Method, Metric, Query, Sea
 from index_service.segments import Segments
 from index_service.state import Live
 from index_service.store import Columns, Store
+from lookalike.errors import StoreCorruptedError
 from tests.indexes import SPACE, Index, Photo, photo, vector
 
 DESCRIBED = Collection(
