@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from index_service import salvage, snapshot
-from index_service.backends import Backend
-from index_service.backends.native import open_native
+from index_service.backend import Backend
 from index_service.config import PREFIX, IndexSettings
-from index_service.data_directory import exclusive
+from index_service.native.backend import open_native
+from index_service.native.disk import snapshot
+from index_service.native.disk.data_directory import exclusive
+from index_service.native.store import salvage
 from index_service.servicer import NAME, IndexServicer
 from index_service.workers import Workers
 from lookalike.errors import LookalikeError, StartupError
@@ -53,7 +54,7 @@ def _opened(settings: IndexSettings) -> Iterator[Backend]:
         if not settings.milvus_uri:
             raise StartupError(f"{PREFIX}MILVUS_URI is not set; the milvus backend needs it")
         try:  # pymilvus comes with an extra of its own
-            from index_service.backends.milvus import open_milvus  # noqa: PLC0415
+            from index_service.milvus.backend import open_milvus  # noqa: PLC0415
         except ImportError as error:
             raise StartupError(f"the milvus backend is not installed: {error}") from None
         with open_milvus(settings) as backend:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import ParamSpec, TypeVar
 
 from index_service import pages, replies, validation
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.workers import Workers
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1 import index_pb2_grpc

@@ -11,13 +11,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from index_service import changes, loading
-from index_service.catalog import Catalog
-from index_service.changes import Operation
-from index_service.columns import Rows, comparable
-from index_service.finder import Finder
-from index_service.item_cache import ItemCache
-from index_service.reads import Reads
+from index_service.native import changes
+from index_service.native.catalog import Catalog
+from index_service.native.changes import Operation
+from index_service.native.finder import Finder
+from index_service.native.item_cache import ItemCache
+from index_service.native.memory import loading
+from index_service.native.memory.columns import Rows, comparable
+from index_service.native.memory.segments import Segments
+from index_service.native.memory.state import State
+from index_service.native.reads import Reads
+from index_service.native.store.database import Store
 from index_service.records import (
     Batch,
     Collection,
@@ -31,9 +35,6 @@ from index_service.records import (
     Upserted,
     Vector,
 )
-from index_service.segments import Segments
-from index_service.state import State
-from index_service.store import Store
 
 R = TypeVar("R")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import Collection
 from tests.contract.listings import plain
 from tests.contract.milvus_server import interfaces, loopback_up, running_server
@@ -25,8 +25,8 @@ Make = Callable[..., Awaitable[str]]
 
 @contextmanager
 def _native(directory: Path, milvus: str) -> Iterator[Backend]:
-    from index_service.backends.native import open_native
     from index_service.config import IndexSettings
+    from index_service.native.backend import open_native
 
     with open_native(IndexSettings(data_dir=directory)) as backend:
         yield backend
@@ -34,7 +34,7 @@ def _native(directory: Path, milvus: str) -> Iterator[Backend]:
 
 @contextmanager
 def _milvus(directory: Path, milvus: str) -> Iterator[Backend]:
-    from index_service.backends.milvus import MilvusBackend, MilvusSettings
+    from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
     with MilvusBackend(MilvusSettings(milvus)) as backend:
         yield backend

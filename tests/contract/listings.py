@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import (
     EVERYTHING,
     Answer,

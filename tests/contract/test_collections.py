@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import Collection, Metric
 from lookalike.errors import (
     AliasNotFoundError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import EVERYTHING, Batch, Collection, Item, Metric, Vector, View
 from lookalike.errors import (
     DimensionMismatchError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import (
     Collection,
     Filter,

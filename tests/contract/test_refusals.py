@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import Batch, Collection, Metric, Query, Search
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -85,7 +85,7 @@ async def test_number_of_a_write_far_ahead_is_not_waited_for(backend: Backend, l
 async def test_graph_is_said_to_be_approximate(
     milvus_address: str, backend_name: str, line: str
 ) -> None:
-    from index_service.backends.milvus import MilvusBackend, MilvusSettings
+    from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
     name = f"{line}-graph"
     with MilvusBackend(MilvusSettings(milvus_address, index="HNSW")) as backend:
@@ -105,7 +105,7 @@ async def test_graph_is_said_to_be_approximate(
 async def test_acknowledged_write_is_seen_through_every_service(
     milvus_address: str, line: str, strong: bool
 ) -> None:
-    from index_service.backends.milvus import MilvusBackend, MilvusSettings
+    from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
     settings = MilvusSettings(milvus_address, strong=strong)
     with MilvusBackend(settings) as one, MilvusBackend(settings) as other:
@@ -133,7 +133,7 @@ async def test_writes_at_the_same_time_know_of_each_other(backend: Backend, line
 async def test_two_services_agree_on_names(
     backend: Backend, milvus_address: str, make: Make, alias: str
 ) -> None:
-    from index_service.backends.milvus import MilvusBackend, MilvusSettings
+    from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
     first, second = await make(), await make(dimension=3)
     with MilvusBackend(MilvusSettings(milvus_address)) as other:
@@ -154,7 +154,7 @@ async def test_two_services_agree_on_names(
 async def test_milvus_that_is_away_is_an_upstream_that_is_unavailable(
     backend_name: str, line: str
 ) -> None:
-    from index_service.backends.milvus import MilvusBackend, MilvusSettings
+    from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
     if backend_name == "milvus-lite":
         pytest.skip("milvus-lite runs in this process")

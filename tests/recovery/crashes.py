@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from index_service import snapshot
+from index_service.native.disk import snapshot
 from index_service.records import Snapshot
 from tests.recovery import native
 from tests.recovery.power import Power

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import runpy
 
-from index_service import compaction, maintenance
+from index_service.native import maintenance
+from index_service.native.memory import compaction
 
 compaction._FEW = 20
 maintenance._INTERVAL_S = 0.005

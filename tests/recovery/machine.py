@@ -18,7 +18,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from index_service.backends.native import NativeBackend
+from index_service.native.backend import NativeBackend
 from index_service.records import Batch, Collection, Deleted, Upserted, Vector
 from lookalike.errors import (
     AliasNotFoundError,

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
-from index_service import compaction
-from index_service.backends.native import NativeBackend, open_native
 from index_service.config import IndexSettings
-from index_service.data_directory import exclusive
-from index_service.maintenance import Maintenance
+from index_service.native.backend import NativeBackend, open_native
+from index_service.native.disk.data_directory import exclusive
+from index_service.native.maintenance import Maintenance
+from index_service.native.memory import compaction
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index_service.backends import Backend
+from index_service.backend import Backend
 from index_service.records import (
     EVERYTHING,
     Batch,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from index_service import snapshot
+from index_service.native.disk import snapshot
 from lookalike.errors import StartupError
 from tests.recovery import native, small_index
 from tests.recovery.crashes import DONE

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from index_service import snapshot
+from index_service.native.disk import snapshot
 from lookalike.errors import LookalikeError, StartupError
 from tests.recovery import native, small_index
 from tests.recovery.processes import command, serving

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from index_service import snapshot as snapshots
-from index_service.backends import Backend
+from index_service.backend import Backend
+from index_service.native.disk import snapshot as snapshots
 from index_service.records import (
     EVERYTHING,
     Filter,

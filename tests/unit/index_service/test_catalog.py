@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from index_service import segments as segments_module
+from index_service.native.memory import segments as segments_module
+from index_service.native.store.database import Store
 from index_service.records import EVERYTHING, Count, Filter, View
-from index_service.store import Store
 from lookalike.errors import IndexRecoveringError, ItemNotFoundError, UnknownFilterFieldError
 from tests.indexes import LISTINGS, Index, photo
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index_service import changes
-from index_service.columns import Rows
+from index_service.native import changes
+from index_service.native.memory.columns import Rows
+from index_service.native.memory.segments import Segments
+from index_service.native.store.database import Store
 from index_service.records import Collection, Deleted, Metric, Search, Upserted
-from index_service.segments import Segments
-from index_service.store import Store
 from lookalike.errors import (
     AliasNotFoundError,
     CollectionExistsError,

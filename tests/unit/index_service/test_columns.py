@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from index_service.columns import MISSING, Codes, Rows, appended, blank, comparable
+from index_service.native.memory.columns import MISSING, Codes, Rows, appended, blank, comparable
 from index_service.records import Collection, Metric
 from tests.indexes import LISTINGS, rows
 

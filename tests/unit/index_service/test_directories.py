@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service.data_directory import exclusive
-from index_service.directories import (
+from index_service.native.disk.data_directory import exclusive
+from index_service.native.disk.directories import (
     DirectoryError,
     read_manifest,
     replace_directory,

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index_service.compaction import with_graph
+from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.segments import Segments
+from index_service.native.store.database import Store
 from index_service.records import (
     Collection,
     Filter,
@@ -22,8 +24,6 @@ from index_service.records import (
     RangeAnswer,
     Search,
 )
-from index_service.segments import Segments
-from index_service.store import Store
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,

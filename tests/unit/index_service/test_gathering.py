@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from index_service import gathering
-from index_service.gathering import Gathering
+from index_service.native import gathering
+from index_service.native.gathering import Gathering
 from index_service.records import Answer, Neighbors, Query, QueryAnswer, Search
 from lookalike.errors import InvalidArgumentError
 from tests.indexes import LISTINGS, vector

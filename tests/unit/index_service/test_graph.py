@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service import graph
-from index_service.candidates import GraphRows
-from index_service.columns import Codes
-from index_service.compaction import with_graph
-from index_service.filters import Condition
-from index_service.finder import _searched
-from index_service.planner import plan
-from index_service.probes import Sought
+from index_service.native.finder import _searched
+from index_service.native.memory import graph
+from index_service.native.memory.columns import Codes
+from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.segments import Segments
+from index_service.native.memory.state import Live
+from index_service.native.search.candidates import GraphRows
+from index_service.native.search.filters import Condition
+from index_service.native.search.planner import plan
+from index_service.native.search.probes import Sought
+from index_service.native.search.ranking import Hits, Probes, Wanted, search
 from index_service.records import Collection, Metric
-from index_service.search import Hits, Probes, Wanted, search
-from index_service.segments import Segments
-from index_service.state import Live
 from tests.indexes import SPACE, rows
 
 ROWS, QUERIES, DIMENSION = 5000, 50, 13

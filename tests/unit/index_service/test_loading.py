@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service import cache, changes, loading
-from index_service import segments as segments_module
-from index_service.changes import rows_of_columns
-from index_service.columns import Rows
-from index_service.compaction import with_graph
+from index_service.native import changes
+from index_service.native.changes import rows_of_columns
+from index_service.native.disk import cache
+from index_service.native.memory import loading
+from index_service.native.memory import segments as segments_module
+from index_service.native.memory.columns import Rows
+from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.segments import Segments
+from index_service.native.memory.state import Live
+from index_service.native.store.database import Columns, Store
 from index_service.records import Collection, Filter, Method, Metric, Query, Search
-from index_service.segments import Segments
-from index_service.state import Live
-from index_service.store import Columns, Store
 from lookalike.errors import StoreCorruptedError
 from tests.indexes import SPACE, Index, Photo, photo, vector
 
@@ -237,9 +239,9 @@ def test_store_without_writes_that_the_cache_knows_is_refused(
     index.store.copy_to(tmp_path / "earlier.sqlite3")
     index.upsert(photo("later", "x", 1, 0))
     cache.save(directory, index.state)
-    with Store(tmp_path / "earlier.sqlite3") as store:
-        with pytest.raises(StoreCorruptedError, match="older than the cache"):
-            Index(store, directory)
+    refused = pytest.raises(StoreCorruptedError, match="older than the cache")
+    with Store(tmp_path / "earlier.sqlite3") as store, refused:
+        Index(store, directory)
 
 
 def test_cache_that_cannot_be_written_leaves_the_one_before(

@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service import cache, changes, compaction
-from index_service import maintenance as maintenance_module
-from index_service import segments as segments_module
-from index_service.candidates import GraphRows
-from index_service.graph import LEAST_EFFORT, MOST_EFFORT
-from index_service.maintenance import Maintenance, Recall
+from index_service.native import changes
+from index_service.native import maintenance as maintenance_module
+from index_service.native.disk import cache
+from index_service.native.maintenance import Maintenance, Recall
+from index_service.native.memory import compaction
+from index_service.native.memory import segments as segments_module
+from index_service.native.memory.graph import LEAST_EFFORT, MOST_EFFORT
+from index_service.native.memory.segments import Segment
+from index_service.native.search.candidates import GraphRows
+from index_service.native.store.database import Store
 from index_service.records import Collection, Filter, Matrix, Method, Metric, Query, Search
-from index_service.segments import Segment
-from index_service.store import Store
 from tests.indexes import LISTINGS, SPACE, Index, photo, rows, segments_of, vector
 
 DESCRIBED = Collection("listings", SPACE, 2, Metric.SQUARED_L2, exact_up_to=100)
@@ -201,7 +203,7 @@ def test_cache_that_cannot_be_written_keeps_the_deaths(
 
 
 def observed(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch, *searches: Search) -> None:
-    monkeypatch.setattr("index_service.maintenance.random.random", lambda: 0.0)
+    monkeypatch.setattr("index_service.native.maintenance.random.random", lambda: 0.0)
     rng = np.random.default_rng(3)
     for wanted in searches:
         for row in rng.normal(size=(10, 2)).astype(np.float32):

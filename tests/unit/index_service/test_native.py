@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index_service import snapshot
-from index_service.backends.native import NativeBackend, open_native
 from index_service.config import IndexSettings
+from index_service.native.backend import NativeBackend, open_native
+from index_service.native.disk import snapshot
 from index_service.records import (
     EVERYTHING,
     Batch,

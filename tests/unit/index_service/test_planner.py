@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from index_service.candidates import AllRows, GraphRows, SomeRows
-from index_service.columns import MISSING, Codes
-from index_service.compaction import with_graph
-from index_service.filters import EVERY_ROW, Condition, condition
-from index_service.planner import plan
+from index_service.native.memory.columns import MISSING, Codes
+from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.segments import Segments
+from index_service.native.search.candidates import AllRows, GraphRows, SomeRows
+from index_service.native.search.filters import EVERY_ROW, Condition, condition
+from index_service.native.search.planner import plan
 from index_service.records import Filter
-from index_service.segments import Segments
 from lookalike.errors import UnknownFilterFieldError
 from tests.indexes import LISTINGS, segments_of
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service.probes import Sought, sought_of
+from index_service.native.search.probes import Sought, sought_of
+from index_service.native.store.database import Store
 from index_service.records import (
     Collection,
     Examples,
@@ -19,7 +20,6 @@ from index_service.records import (
     Query,
     Search,
 )
-from index_service.store import Store
 from lookalike.errors import (
     DimensionMismatchError,
     EmbeddingSpaceMismatchError,

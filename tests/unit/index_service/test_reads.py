@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from index_service.item_cache import ItemCache
-from index_service.reads import OvertakenError
+from index_service.native.item_cache import ItemCache
+from index_service.native.memory.state import State
+from index_service.native.reads import OvertakenError
+from index_service.native.store.database import Store
 from index_service.records import Filter, Item, Query, Search, View
-from index_service.state import State
-from index_service.store import Store
 from lookalike.errors import IndexRecoveringError, ItemNotFoundError
 from tests.indexes import Index, photo, vector
 

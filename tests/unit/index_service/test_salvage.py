@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from index_service import cache, changes
+from index_service.native import changes
+from index_service.native.disk import cache
+from index_service.native.store.database import Store
+from index_service.native.store.salvage import salvage
 from index_service.records import EVERYTHING, Search
-from index_service.salvage import salvage
-from index_service.store import Store
 from lookalike.errors import StartupError, StoreCorruptedError
 from tests.indexes import Index, photo, vector
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service import schema
+from index_service.native.store import schema
+from index_service.native.store.database import Store
+from index_service.native.store.schema import checksum
 from index_service.records import Collection, Item, Metric, Search
-from index_service.schema import checksum
-from index_service.store import Store
 from tests.indexes import Index, photo, vector
 
 LAYOUT_1 = """

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index_service import segments as segments_module
-from index_service.candidates import AllRows, SomeRows
-from index_service.columns import comparable
-from index_service.filters import EVERY_ROW, Condition
-from index_service.planner import Plan, plan
+from index_service.native.memory import segments as segments_module
+from index_service.native.memory.columns import comparable
+from index_service.native.memory.segments import Segments
+from index_service.native.search.candidates import AllRows, SomeRows
+from index_service.native.search.filters import EVERY_ROW, Condition
+from index_service.native.search.planner import Plan, plan
+from index_service.native.search.ranking import Hits, Probes, Wanted, search, within
 from index_service.records import Collection, Matrix, Metric
-from index_service.search import Hits, Probes, Wanted, search, within
-from index_service.segments import Segments
 from tests.indexes import SPACE, distances_by_hand, rows, segments_of
 
 PRODUCTS = 12

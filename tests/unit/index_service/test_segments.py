@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index_service import segments as segments_module
-from index_service.segments import Segments
+from index_service.native.memory import segments as segments_module
+from index_service.native.memory.segments import Segments
 from tests.indexes import LISTINGS, rows, segments_of
 
 REPOSITORY = Path(__file__).parents[3]
@@ -135,7 +135,7 @@ def test_any_sequence_of_writes_leaves_what_a_dict_would_hold(
 def test_search_takes_one_openmp_thread_in_whatever_thread_it_runs() -> None:
     # In a process of its own: OpenMP decides when it is loaded, which another test may have done.
     program = (
-        "import concurrent.futures, index_service.candidates, faiss\n"
+        "import concurrent.futures, index_service.native.search.candidates, faiss\n"
         "with concurrent.futures.ThreadPoolExecutor(1) as pool:\n"
         "    print(pool.submit(faiss.omp_get_max_threads).result())\n"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from index_service import cache, snapshot
+from index_service.native.disk import cache, snapshot
+from index_service.native.store.database import Store
 from index_service.records import Search, Snapshot
-from index_service.store import Store
 from lookalike.errors import StartupError
 from tests.indexes import Index, photo, vector
 

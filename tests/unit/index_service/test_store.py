@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index_service.native.store.database import Columns, Store
+from index_service.native.store.transaction import Transaction, Written
 from index_service.records import Collection, Item, Matrix, Metric
-from index_service.store import Columns, Store
-from index_service.transaction import Transaction, Written
 from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
 
 COLLECTION = Collection(
@@ -174,7 +174,7 @@ def test_seq_grows_by_one_with_every_operation_and_survives_reopening(path: Path
 def test_requests_are_remembered_with_their_answers_until_many_writes_later(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index_service.transaction._REMEMBERED", 2)
+    monkeypatch.setattr("index_service.native.store.transaction._REMEMBERED", 2)
     with store.transaction() as write, write.operation():
         assert write.answered("r1") is None
         write.remember("r1", b"digest", [1, 2])
@@ -205,7 +205,7 @@ def test_more_ids_than_one_statement_takes_are_all_handled(store: Store) -> None
 def test_columns_come_some_rows_at_a_time_and_from_a_key_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index_service.store._ROWS", 3)
+    monkeypatch.setattr("index_service.native.store.database._ROWS", 3)
     key, other = create(store), create(store, Collection("others", "space-1", 1, Metric.COSINE))
     for i in range(5):
         upsert(store, key, [LAMP._replace(id=str(i))], np.full((1, 2), i, np.float32))

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from index_service import writer as writer_module
-from index_service.changes import Operation
+from index_service.native import writer as writer_module
+from index_service.native.changes import Operation
+from index_service.native.memory.state import State
+from index_service.native.store.database import Store
+from index_service.native.store.transaction import Transaction
+from index_service.native.writer import Writer
 from index_service.records import Upserted
-from index_service.state import State
-from index_service.store import Store
-from index_service.transaction import Transaction
-from index_service.writer import Writer
 from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError, StorageFullError
 from tests.indexes import Index, photo
 

@@ -1,0 +1,1 @@
+"""The backend of a Milvus cluster. pymilvus is imported here alone."""

@@ -1,0 +1,132 @@
+"""Reads rows in the order in which they were written, which Milvus cannot sort by.
+
+Of more rows than it returns at once, Milvus returns any. But it counts quickly: so a range of
+positions is cut in two until a part holds few enough rows, and these are sorted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from index_service.milvus import schema
+from index_service.milvus.connection import MAX_ROWS, Kept, MilvusConnection
+from index_service.milvus.expressions import ID, PRODUCT_ID, both, one_of
+from index_service.records import Count, Page, View
+from lookalike.errors import NotSupportedError
+
+# To count products, every row's is read: some seconds for so many.
+MAX_COUNTED = 1_000_000
+_LAST = 2**63 - 1
+_WIDER = 8
+_ROWS_AT_ONCE = 250  # of 64 KiB at most, and of a long vector
+
+
+class MilvusListing:
+    """Lists and counts the rows of one collection.
+
+    Args:
+        milvus: The connection.
+        kept: The collection.
+        point: What every read must have seen.
+        condition: Which rows count.
+    """
+
+    def __init__(self, milvus: MilvusConnection, kept: Kept, point: int, condition: str) -> None:
+        self._milvus = milvus
+        self._kept = kept
+        self._point = point
+        self._condition = condition
+
+    def page(self, size: int, after: int, view: View) -> Page:
+        """Returns the first `size` items behind the position `after`."""
+        rows: list[dict[str, Any]] = []
+        for part in self._parts(after, [ID, schema.POSITION], max(4 * size, 1_000)):
+            rows += part
+            if len(rows) > size:
+                break
+        following = int(rows[size - 1][schema.POSITION]) if len(rows) > size else 0
+        collection = self._kept.collection
+        fields = [ID, PRODUCT_ID, schema.VECTOR]
+        if view is not View.IDS:
+            fields = [*schema.FULL_FIELDS, schema.VECTOR]
+        if view is View.VECTORS and collection.features_dimension:
+            fields.append(schema.FEATURES)
+        ids = [row[ID] for row in rows[:size]]
+        found = self._rows(ids, fields)
+        # One that was deleted in between is not there any more.
+        return Page(
+            [schema.full_item_of(found[key]) for key in ids if key in found], following, collection
+        )
+
+    def count(self) -> Count:
+        """Counts items, and their products."""
+        items = self._milvus.count(self._kept, self._condition, self._point)
+        if items > MAX_COUNTED:
+            raise NotSupportedError(
+                f"{items} items match; Milvus cannot count products, and reading those of more "
+                f"than {MAX_COUNTED} items would take too long: narrow the filter"
+            )
+        # Counted again with the products, so that both are of the same rows.
+        items, products = 0, set[str]()
+        for part in self._parts(0, [PRODUCT_ID, schema.POSITION], MAX_ROWS // 2):
+            items += len(part)
+            products.update(row[PRODUCT_ID] for row in part)
+        return Count(items, len(products), self._point)
+
+    def _parts(
+        self, after: int, fields: Sequence[str], most: int
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Gives all rows behind the position `after` in order, about `most` at a time."""
+        for window in self._windows(after, most):
+            ranges = [(*window, self._count(*window))]
+            while ranges:
+                low, high, number = ranges.pop()
+                if number == 0:
+                    continue
+                if number <= most or high - low == 1:
+                    condition = self._between(low, high)
+                    rows = self._milvus.query(self._kept, condition, fields, self._point, MAX_ROWS)
+                    # More may have come since they were counted.
+                    if len(rows) < MAX_ROWS or high - low == 1:
+                        yield sorted(rows, key=_position)
+                        continue
+                    number = len(rows)
+                middle = (low + high) // 2
+                first = self._count(low, middle)
+                ranges += [(middle, high, max(0, number - first)), (low, middle, first)]
+
+    def _windows(self, after: int, most: int) -> Iterator[tuple[int, int]]:
+        """Gives ranges that cover all positions behind `after`: what is near is likely to be next.
+
+        The first would hold `most` rows if they were all of one batch, and each is wider than the
+        one before.
+        """
+        top = schema.position_now()
+        if after < self._kept.since:
+            # Only a service whose clock is slow has written anything here.
+            yield after, self._kept.since
+            after = self._kept.since
+        width = most * schema.POSITION_STEP
+        while after < top:
+            yield after, min(after + width, top)
+            after, width = after + width, width * _WIDER
+        yield max(after, top), _LAST
+
+    def _count(self, low: int, high: int) -> int:
+        return self._milvus.count(self._kept, self._between(low, high), self._point)
+
+    def _between(self, low: int, high: int) -> str:
+        return both(self._condition, f"{schema.POSITION} > {low} and {schema.POSITION} <= {high}")
+
+    def _rows(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for i in range(0, len(ids), _ROWS_AT_ONCE):
+            condition = one_of(ID, ids[i : i + _ROWS_AT_ONCE])
+            read = self._milvus.query(self._kept, condition, fields, self._point)
+            found.update({row[ID]: row for row in read})
+        return found
+
+
+def _position(row: dict[str, Any]) -> int:
+    return int(row[schema.POSITION])

@@ -1,0 +1,177 @@
+"""Turns queries into vectors to search with. Asks Milvus for the items that they name, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index_service.milvus import schema
+from index_service.milvus.expressions import PRODUCT_ID
+from index_service.records import (
+    Collection,
+    Example,
+    Examples,
+    Matrix,
+    Metric,
+    Packed,
+    Queries,
+    Query,
+    Search,
+    Vector,
+)
+from index_service.vectors import features_matrix, matrix, packed_matrix
+from lookalike.errors import InvalidArgumentError, ItemNotFoundError
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one query looks for.
+
+    Attributes:
+        vector: float32 of shape (dimension,).
+        features: float32 of shape (features_dimension,), for ranking again.
+        without: Items to leave out.
+        product: The product to leave out, or nothing.
+    """
+
+    vector: Matrix
+    features: Matrix | None = None
+    without: frozenset[str] = frozenset()
+    product: str = ""
+
+
+def probes(
+    queries: Queries,
+    collection: Collection,
+    search: Search,
+    read: Callable[[Sequence[str]], Rows],
+) -> list[Probe]:
+    """Returns one probe for each query.
+
+    Args:
+        queries: What a caller sent.
+        collection: What their vectors must fit.
+        search: What they have in common.
+        read: Returns the rows of ids, by id, those that there are.
+
+    Raises:
+        ItemNotFoundError: A query names an item that there is not.
+        InvalidArgumentError: A query has no features to rank by, or no direction.
+    """
+    if isinstance(queries, Packed):
+        if search.candidates:
+            raise _no_features("packed_vectors")
+        return [Probe(vector) for vector in packed_matrix(queries, collection)]
+    named = dict(_items(queries))
+    rows = read(list(named)) if named else {}
+    for item_id, field in named.items():
+        if item_id not in rows:
+            raise ItemNotFoundError(
+                f"collection '{collection.name}' has no item '{item_id}'",
+                field=field,
+                resource=("item", item_id),
+            )
+    resolved = _Resolved(collection, rows)
+    found = [resolved.probe(query, f"queries[{i}]", search) for i, query in enumerate(queries)]
+    if search.candidates:
+        for i, probe in enumerate(found):
+            if probe.features is None:
+                raise _no_features(f"queries[{i}].features")
+    return found
+
+
+def _items(queries: Sequence[Query]) -> Iterator[tuple[str, str]]:
+    for i, (target, _) in enumerate(queries):
+        if isinstance(target, str):
+            yield target, f"queries[{i}].item_id"
+        elif isinstance(target, Examples):
+            for kind in ("positives", "negatives"):
+                for j, example in enumerate(getattr(target, kind)):
+                    if isinstance(example, str):
+                        yield example, f"queries[{i}].examples.{kind}[{j}].item_id"
+
+
+class _Resolved:
+    def __init__(self, collection: Collection, rows: Rows) -> None:
+        self._collection = collection
+        self._rows = rows
+
+    def probe(self, query: Query, path: str, search: Search) -> Probe:
+        target = query.target
+        sent = features_matrix([query.features], self._collection, [f"{path}.features"])
+        features = sent[0] if len(sent) else None
+        if isinstance(target, Vector):
+            (vector,) = matrix([target], self._collection, [f"{path}.vector"])
+            return Probe(vector, features)
+        if isinstance(target, str):
+            row = self._rows[target]
+            return Probe(
+                schema.vector_of(row),
+                schema.features_of(row) if features is None else features,
+                frozenset({target}),
+                row[PRODUCT_ID] if search.exclude_same_product else "",
+            )
+        return self._examples(target, path, features)
+
+    def _examples(self, target: Examples, path: str, features: Matrix | None) -> Probe:
+        near = [self._vector(e, f"{path}.examples.positives[{i}]") for i, e in _each(target[0])]
+        away = [self._vector(e, f"{path}.examples.negatives[{i}]") for i, e in _each(target[1])]
+        cosine = self._collection.metric is Metric.COSINE
+        vector = _moved(near, away, scaled=cosine)
+        if cosine and not vector.any():
+            raise InvalidArgumentError(
+                f"{path}.examples cancel out: there is no direction to look in",
+                field=f"{path}.examples",
+            )
+        names = (*target.positives, *target.negatives)
+        ids = frozenset(name for name in names if isinstance(name, str))
+        if features is None and all(isinstance(name, str) for name in names):
+            features = self._features(target)
+        return Probe(vector, features, ids)
+
+    def _vector(self, example: Example, path: str) -> Matrix:
+        if isinstance(example, str):
+            return schema.vector_of(self._rows[example])
+        vector: Matrix = matrix([example], self._collection, [f"{path}.vector"])[0]
+        return vector
+
+    def _features(self, target: Examples) -> Matrix | None:
+        near = [schema.features_of(self._rows[str(e)]) for e in target.positives]
+        away = [schema.features_of(self._rows[str(e)]) for e in target.negatives]
+        present_near = [features for features in near if features is not None]
+        present_away = [features for features in away if features is not None]
+        if len(present_near) + len(present_away) < len(near) + len(away):
+            return None
+        return _moved(present_near, present_away, scaled=True)
+
+
+def _each(examples: Sequence[Example]) -> Iterator[tuple[int, Example]]:
+    return iter(enumerate(examples))
+
+
+def _moved(near: Sequence[Matrix], away: Sequence[Matrix], *, scaled: bool) -> Matrix:
+    """Returns the mean of `near`, moved away from that of `away` by their difference."""
+    mean = _mean(near, scaled=scaled)
+    if away:
+        mean = 2 * mean - _mean(away, scaled=scaled)
+    return mean.astype(np.float32)
+
+
+def _mean(vectors: Sequence[Matrix], *, scaled: bool) -> npt.NDArray[np.float64]:
+    rows = np.stack(vectors).astype(np.float64)
+    if scaled:
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    mean: npt.NDArray[np.float64] = rows.mean(axis=0)
+    return mean
+
+
+def _no_features(field: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{field} is empty: ranking again needs the query's features", field=field
+    )

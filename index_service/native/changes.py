@@ -1,0 +1,260 @@
+"""What a write does: to the store, and to the state that readers see next.
+
+Each function makes an operation: given an open transaction and the state before, it returns the
+state after and an answer. It either does everything or raises, and the transaction undoes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from index_service.native.memory import state as states
+from index_service.native.memory.columns import Codes, Rows, comparable
+from index_service.native.memory.state import Live, State
+from index_service.native.store.database import Columns
+from index_service.native.store.transaction import FLOAT, Transaction
+from index_service.records import Batch, Collection, Deleted, Item, Matrix, Upserted
+from index_service.vectors import features_matrix, matrix
+from lookalike.errors import (
+    AliasNotFoundError,
+    CollectionExistsError,
+    CollectionInUseError,
+    CollectionNotFoundError,
+    RequestIdReusedError,
+)
+
+R = TypeVar("R")
+A = TypeVar("A", Upserted, Deleted)
+
+Operation: TypeAlias = Callable[[Transaction, State], tuple[State, R]]
+
+
+def create_collection(collection: Collection) -> Operation[None]:
+    """Raises CollectionExistsError if the name is taken."""
+
+    def run(write: Transaction, state: State) -> tuple[State, None]:
+        _check_free(collection.name, state)
+        key = write.create_collection(collection)
+        return state.with_live(states.empty(key, collection)), None
+
+    return run
+
+
+def delete_collection(name: str) -> Operation[int]:
+    """Returns how many items went with it; raises CollectionInUseError if an alias leads to it."""
+
+    def run(write: Transaction, state: State) -> tuple[State, int]:
+        if name not in state.live:
+            kind = "an alias" if name in state.aliases else "no collection"
+            raise CollectionNotFoundError(
+                f"'{name}' is {kind}; name the collection itself", resource=("collection", name)
+            )
+        if leading := sorted(a for a, target in state.aliases.items() if target == name):
+            raise CollectionInUseError(
+                f"alias '{leading[0]}' leads to collection '{name}'; set or delete it first",
+                metadata={"alias": leading[0]},
+            )
+        deleted = write.delete_collection(state.live[name].key)
+        rest = {other: kept for other, kept in state.live.items() if other != name}
+        return replace(state, live=rest), deleted
+
+    return run
+
+
+def set_alias(name: str, collection: str) -> Operation[tuple[str, int]]:
+    """Returns where it led before, and the write's number."""
+
+    def run(write: Transaction, state: State) -> tuple[State, tuple[str, int]]:
+        if name in state.live:
+            raise _taken(name, "collection")
+        live = state.find(collection)
+        previous = state.aliases.get(name, "")
+        write.set_alias(name, live.key)
+        aliases = {**state.aliases, name: live.collection.name}
+        return replace(state, aliases=aliases), (previous, write.seq)
+
+    return run
+
+
+def delete_alias(name: str) -> Operation[int]:
+    """Returns the write's number."""
+
+    def run(write: Transaction, state: State) -> tuple[State, int]:
+        if name not in state.aliases:
+            raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
+        write.delete_alias(name)
+        rest = {other: target for other, target in state.aliases.items() if other != name}
+        return replace(state, aliases=rest), write.seq
+
+    return run
+
+
+class Fitted(NamedTuple):
+    """A batch's vectors and features as a collection keeps them; None for an item without."""
+
+    collection: int  # key
+    vectors: Matrix
+    features: list[bytes | None]
+
+
+def fitted(live: Live, batch: Batch) -> Fitted:
+    """Returns a batch as a collection keeps it; raises what `vectors` names."""
+    collection = live.collection
+    fields = [f"items[{i}].vector" for i in range(len(batch.vectors))]
+    vectors = matrix(batch.vectors, collection, fields)
+    if not any(len(sent) for sent in batch.features):
+        return Fitted(live.key, vectors, [None] * len(batch.items))
+    fields = [f"items[{i}].features" for i in range(len(batch.features))]
+    features = features_matrix(batch.features, collection, fields)
+    blobs = iter(row.astype(FLOAT).tobytes() for row in features)
+    kept = [next(blobs) if len(sent) else None for sent in batch.features]
+    return Fitted(live.key, vectors, kept)
+
+
+def upsert_items(name: str, batch: Batch, fit: Fitted | None = None) -> Operation[Upserted]:
+    """Adds the items, or replaces those of the same id.
+
+    Args:
+        name: Of the collection, or an alias.
+        batch: The items.
+        fit: The batch as the collection keeps it, if that is known; made again if the alias leads
+            elsewhere by then.
+    """
+
+    def run(write: Transaction, state: State) -> tuple[State, Upserted]:
+        live = state.find(name)
+        own = fit if fit and fit.collection == live.key else fitted(live, batch)
+        written = write.upsert(live.key, batch.items, own.vectors, own.features)
+        dead = np.array(written.dead, np.int64)
+        rows = rows_of(live, written.first_key, batch.items, written.products, own.vectors)
+        segments = live.segments.without(dead) if len(dead) else live.segments
+        after = replace(live, segments=segments.with_rows(rows))
+        inserted = len(batch.items) - len(dead)
+        return state.with_live(after), Upserted(write.seq, inserted, len(dead))
+
+    return run
+
+
+def delete_items(
+    name: str, item_ids: Sequence[str], product_ids: Sequence[str]
+) -> Operation[Deleted]:
+    """Deletes items by id, and all items of the products; unknown ids are skipped."""
+
+    def run(write: Transaction, state: State) -> tuple[State, Deleted]:
+        live = state.find(name)
+        dead = np.array(write.delete(live.key, item_ids, product_ids), np.int64)
+        after = replace(live, segments=live.segments.without(dead))
+        return state.with_live(after), Deleted(write.seq, len(dead))
+
+    return run
+
+
+def once(
+    operation: Operation[A], request_id: str, digest: bytes, answer: Callable[..., A]
+) -> Operation[A]:
+    """Makes an operation that a retry with the same id and content does not do again.
+
+    Args:
+        operation: What is done the first time.
+        request_id: The caller's.
+        digest: Of the request's content.
+        answer: Makes the answer of its values.
+    """
+
+    def run(write: Transaction, state: State) -> tuple[State, A]:
+        if earlier := write.answered(request_id):
+            known, values = earlier
+            if known != digest:
+                raise RequestIdReusedError(
+                    f"request_id '{request_id}' came before with other content; make a new one",
+                    field="request_id",
+                )
+            write.nothing_written()
+            return state, answer(*values)
+        after, result = operation(write, state)
+        write.remember(request_id, digest, result)
+        return after, result
+
+    return run
+
+
+def digest(*parts: object) -> bytes:
+    """Returns a digest of what a request says."""
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def digest_of_batch(name: str, batch: Batch) -> bytes:
+    """Returns a digest of a batch as it was sent."""
+    # A map of protobuf comes in another order each time it is read.
+    items = [(*item[:4], sorted(item.attributes.items())) for item in batch.items]
+    vectors = [(vector.embedding_space, _packed(vector.values)) for vector in batch.vectors]
+    return digest("upsert", name, items, vectors, [_packed(each) for each in batch.features])
+
+
+def _packed(values: Sequence[float]) -> bytes:
+    return np.fromiter(values, FLOAT, len(values)).tobytes()
+
+
+def rows_of(
+    live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
+) -> Rows:
+    """Returns what memory holds of some items."""
+    keys = range(first_key, first_key + len(items))
+    prices = [item.price for item in items]
+    codes = [_codes(live.codes[0], [item.category for item in items])]
+    for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
+        codes.append(_codes(known, [item.attributes.get(name) for item in items]))
+    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
+
+
+def rows_of_columns(live: Live, columns: Columns) -> Rows:
+    """Returns what memory holds of some items, from how the store holds them."""
+    codes = [_codes(live.codes[0], columns.categories)]
+    if names := live.collection.indexed_attributes:
+        parsed: list[Mapping[str, str]] = [json.loads(text) for text in columns.attributes]
+        for name, known in zip(names, live.codes[1:], strict=True):
+            codes.append(_codes(known, [each.get(name) for each in parsed]))
+    c = columns
+    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
+
+
+def _rows(
+    live: Live,
+    keys: Sequence[int],
+    vectors: Matrix,
+    *,
+    products: Sequence[int],
+    prices: Sequence[float | None],
+    codes: Sequence[Sequence[int]],
+) -> Rows:
+    return Rows(
+        np.array(keys, np.int64),
+        comparable(vectors, live.collection.metric),
+        np.array(products, np.int32),
+        np.array(prices, np.float64),  # None becomes NaN
+        tuple(np.array(each, np.int32) for each in codes),
+    )
+
+
+def _codes(known: Codes, values: Sequence[str | None]) -> list[int]:
+    return [known.code(value) for value in values]
+
+
+def _check_free(name: str, state: State) -> None:
+    if name in state.live:
+        raise _taken(name, "collection")
+    if name in state.aliases:
+        raise _taken(name, "alias")
+
+
+def _taken(name: str, kind: str) -> CollectionExistsError:
+    article = "an" if kind == "alias" else "a"
+    return CollectionExistsError(
+        f"there is {article} {kind} '{name}' already", resource=(kind, name)
+    )

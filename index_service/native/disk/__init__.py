@@ -1,0 +1,1 @@
+"""The files: the data directory, the cache, snapshots."""

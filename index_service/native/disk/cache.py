@@ -1,0 +1,136 @@
+"""Memory on disk: what start-up reads instead of every row of the store.
+
+A directory that is complete or absent: written beside its place, synced, and moved there. Each file
+is in the manifest with its length and SHA-256, and is verified before it is used. It can always be
+made again from the store, so whatever is wrong with it costs time and nothing else.
+
+    cache/
+      manifest.json           format, seq, next_key, collections with their segments, files
+      <collection>-<segment>-<column>.bin
+      <collection>-<segment>.graph
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index_service.native.disk.directories import (
+    MANIFEST,
+    DirectoryError,
+    read_manifest,
+    replace_directory,
+    write_file,
+)
+from index_service.native.memory import graph
+from index_service.native.memory.columns import Codes, Rows, blank
+from index_service.native.memory.segments import EMPTY_BITS, Segment, Segments
+from index_service.native.memory.state import Live, State
+from index_service.records import Collection
+
+__all__ = ["Cached", "Path", "load", "save"]
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cached:
+    """Collections by key, as they were after write `seq`; all keys are below `next_key`."""
+
+    seq: int
+    next_key: int
+    live: Mapping[int, Live]
+
+
+def save(directory: Path, state: State) -> None:
+    """Writes the state in the directory's place; raises OSError, and leaves what was there."""
+    with replace_directory(directory) as (folder, files):
+        collections: list[dict[str, Any]] = []
+        next_key = 1
+        for live in state.live.values():
+            segments: list[dict[str, Any]] = []
+            for number, part in enumerate(live.segments.parts):
+                stem = f"{live.key}-{number}"
+                rows = part.live()  # a graph leads to dead rows too, and fits no others
+                if part.graph:
+                    rows = part.rows.part(slice(part.size))
+                    part.graph.save(folder / f"{stem}.graph")
+                    files.add(folder / f"{stem}.graph")
+                    write_file(folder / f"{stem}-dead.bin", part.dead[: part.size], files)
+                for name, array in rows.arrays().items():
+                    write_file(folder / f"{stem}-{name}.bin", array, files)
+                segments.append(
+                    {"rows": len(rows), "graph": part.in_graph, "longest": part.longest}
+                )
+                next_key = max(next_key, int(part.rows.keys[part.size - 1]) + 1 if part.size else 1)
+            collections.append(
+                {
+                    "key": live.key,
+                    "effort": live.effort,
+                    "codes": [codes.values() for codes in live.codes],
+                    "segments": segments,
+                }
+            )
+        files.manifest = {
+            "format": _FORMAT,
+            "seq": state.seq,
+            "next_key": next_key,
+            "collections": collections,
+        }
+
+
+def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | None:
+    """Returns what the directory holds of these collections; None if there is no good cache."""
+    if not (directory / MANIFEST).exists():
+        return None
+    try:
+        manifest = read_manifest(directory)
+        if manifest.get("format") != _FORMAT:
+            raise DirectoryError(f"{directory / MANIFEST} is of another release")
+        live = {
+            entry["key"]: _live(directory, collections[entry["key"]], entry)
+            for entry in manifest["collections"]
+            if entry["key"] in collections
+        }
+        return Cached(manifest["seq"], manifest["next_key"], live)
+    except Exception as error:  # whatever is wrong with it, the store has all of it
+        logger.warning(
+            "the cache is left aside; the store is read instead", extra={"error": str(error)}
+        )
+        return None
+
+
+def _live(directory: Path, collection: Collection, entry: Mapping[str, Any]) -> Live:
+    parts = [
+        _segment(directory, f"{entry['key']}-{number}", collection, segment)
+        for number, segment in enumerate(entry["segments"])
+    ]
+    codes = tuple(Codes(values) for values in entry["codes"])
+    return Live(entry["key"], Segments(collection, tuple(parts)), codes, entry["effort"])
+
+
+def _segment(
+    directory: Path, stem: str, collection: Collection, entry: Mapping[str, Any]
+) -> Segment:
+    count = entry["rows"]
+    arrays = {
+        name: np.fromfile(directory / f"{stem}-{name}.bin", array.dtype).reshape(array.shape)
+        for name, array in blank(collection, count).arrays().items()
+    }
+    codes = tuple(arrays.pop(f"codes{i}") for i in range(1 + len(collection.indexed_attributes)))
+    rows = Rows(**arrays, codes=codes)
+    if not entry["graph"]:
+        dead = np.zeros(count, bool) if count else EMPTY_BITS
+        return Segment(rows, count, dead, 0, entry["longest"])
+    dead = np.fromfile(directory / f"{stem}-dead.bin", bool)
+    loaded = graph.load(directory / f"{stem}.graph")
+    if len(loaded) != entry["graph"] or len(dead) != count:
+        raise DirectoryError(f"{directory / stem}.graph does not fit its segment")
+    return Segment(rows, count, dead, int(dead.sum()), entry["longest"], loaded)

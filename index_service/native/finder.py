@@ -1,0 +1,222 @@
+"""Finds neighbours: plan, search, rank again, and the items that belong to the rows found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from index_service.native.memory.state import Live, State
+from index_service.native.reads import OvertakenError, Reads
+from index_service.native.search.distances import distances
+from index_service.native.search.filters import Condition
+from index_service.native.search.planner import Plan, plan
+from index_service.native.search.probes import Sought, sought_of
+from index_service.native.search.ranking import Hits, Wanted, first_width, search, within
+from index_service.records import (
+    EVERYTHING,
+    Answer,
+    Item,
+    Method,
+    Metric,
+    Neighbors,
+    Queries,
+    Query,
+    QueryAnswer,
+    RangeAnswer,
+    Search,
+    Vector,
+)
+
+# Rows to compare up to which a search is so quick that a change of threads would cost more.
+_QUICK_ROWS = 50_000
+# How many times as much a graph is asked for where it gave too little; then everything is compared.
+_WIDER = 10
+
+
+class Finder:
+    """Answers searches; blocking, but for `is_quick` and `find_in_memory`."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    def find(
+        self, name: str, queries: Queries, wanted: Search, min_seq: int = 0, effort: int = 0
+    ) -> Answer:
+        """Finds the neighbours of each query; graphs are searched with `effort` if it is given."""
+
+        def read(state: State) -> Answer:
+            return self._find(state, state.find(name), queries, wanted, effort)
+
+        return self._reads.read(read, min_seq)
+
+    def is_quick(self, name: str, queries: Sequence[Query], wanted: Search) -> bool:
+        """Returns whether memory probably has the answer, and well under a millisecond later."""
+        if wanted.candidates or wanted.filter != EVERYTHING:
+            return False
+        rows = self._reads.state().find(name).segments.row_count
+        plain = all(isinstance(query.target, Vector) for query in queries)
+        return plain and len(queries) * max(1000, rows) <= _QUICK_ROWS
+
+    def find_in_memory(
+        self, name: str, queries: Queries, wanted: Search, min_seq: int = 0
+    ) -> Answer | None:
+        """Finds neighbours without blocking; None if memory has not all of their items."""
+        state = self._reads.state(min_seq)
+        try:
+            return self._find(state, state.find(name), queries, wanted, 0, from_memory=True)
+        except OvertakenError:
+            return None
+
+    def search_range(self, name: str, query: Query, wanted: Search, min_seq: int) -> RangeAnswer:
+        """Finds the nearest `k` of what is within `max_distance`, and counts it."""
+
+        def read(state: State) -> RangeAnswer:
+            live = state.find(name)
+            reads = self._reads
+            sought = sought_of(live, [query], wanted, reads.row_of, reads.store.features)
+            rule = _rule(wanted, reads.condition(live, wanted.filter))
+            hits, total = within(live.segments, sought.probes, rule)
+            (found,) = self._with_items(live, [hits])
+            return RangeAnswer(found, total, state.seq, live.collection)
+
+        return self._reads.read(read, min_seq)
+
+    def _find(
+        self,
+        state: State,
+        live: Live,
+        queries: Queries,
+        wanted: Search,
+        effort: int,
+        *,
+        from_memory: bool = False,
+    ) -> Answer:
+        reads = self._reads
+        sought = sought_of(live, queries, wanted, reads.row_of, reads.store.features)
+        rule = _rule(wanted, reads.condition(live, wanted.filter))
+        chosen, hits = _searched(live, sought, rule, wanted.exact, effort or live.effort)
+        if wanted.candidates:
+            found = self._ranked_again(live, sought, hits, wanted)
+        else:
+            found = self._with_items(live, hits, from_memory=from_memory)
+        approximate = chosen.source.approximate
+        scanned = first_width(chosen, rule) if approximate else chosen.source.size
+        method = Method.APPROXIMATE if approximate else Method.EXACT
+        results = [
+            QueryAnswer(
+                own, scanned, _shortfall(len(own.items), i in sought.by_items, wanted), method
+            )
+            for i, own in enumerate(found)
+        ]
+        return Answer(results, state.seq, live.collection)
+
+    def _with_items(
+        self, live: Live, hits: Sequence[Hits], *, from_memory: bool = False
+    ) -> list[Neighbors]:
+        keys = _keys(live, hits)
+        known = self._reads.cache.known(keys)
+        items = [item for item in known if item is not None]
+        if len(items) < len(keys):
+            if from_memory:
+                raise OvertakenError
+            by_key = self._reads.items(keys)
+            items = [by_key[key] for key in keys]
+        found: list[Neighbors] = []
+        start = 0
+        for own in hits:
+            end = start + len(own.distances)
+            found.append(Neighbors(items[start:end], own.distances))
+            start = end
+        return found
+
+    def _ranked_again(
+        self, live: Live, sought: Sought, hits: Sequence[Hits], wanted: Search
+    ) -> list[Neighbors]:
+        """Ranks hits by the cosine of their features; those without features are left out."""
+        keys = _keys(live, hits)
+        features, remaining = self._reads.store.features(keys), iter(keys)
+        limit = math.inf if wanted.max_distance is None else wanted.max_distance
+        ranked: list[list[tuple[float, float, int]]] = []
+        for own, target in zip(hits, sought.features, strict=True):
+            candidates = [(next(remaining), distance) for distance in own.distances]
+            known = [(key, first) for key, first in candidates if key in features]
+            again: list[float] = []
+            if known:
+                rows = np.stack([features[key] for key, _ in known])
+                again = distances(rows, target, Metric.COSINE).tolist()
+            ordered = sorted(
+                (distance, first, key)
+                for distance, (key, first) in zip(again, known, strict=True)
+                if distance <= limit
+            )
+            ranked.append(ordered)
+        items = self._reads.items([key for own in ranked for *_, key in own])
+        return [
+            _first([(items[key], again, first) for again, first, key in own], wanted)
+            for own in ranked
+        ]
+
+
+def _keys(live: Live, hits: Sequence[Hits]) -> list[int]:
+    rows = list(chain.from_iterable(own.rows for own in hits))
+    if not rows:
+        return []
+    keys: list[int] = live.segments.take("keys", np.array(rows, np.int64)).tolist()
+    return keys
+
+
+def _searched(
+    live: Live, sought: Sought, rule: Wanted, exact: bool, effort: int
+) -> tuple[Plan, list[Hits]]:
+    chosen = plan(live.segments, rule.condition, exact=exact, effort=effort)
+    if not chosen.source.approximate:
+        return chosen, search(live.segments, chosen, sought.probes, rule)
+    # A graph knows nothing of a distance: what is too far is cut off afterwards.
+    near = replace(rule, max_distance=math.inf)
+    for share in (chosen.share, chosen.share / _WIDER):
+        hits = search(live.segments, chosen._replace(share=share), sought.probes, near)
+        if all(len(own.rows) == rule.k for own in hits):
+            return chosen, [own.within(rule.max_distance) for own in hits]
+    # It may miss what a filter left: nobody gets fewer than there are.
+    chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
+    return chosen, search(live.segments, chosen, sought.probes, rule)
+
+
+def _rule(wanted: Search, condition: Condition) -> Wanted:
+    """Returns what the first stage looks for."""
+    again = bool(wanted.candidates)
+    limit = math.inf if wanted.max_distance is None or again else wanted.max_distance
+    distinct = wanted.distinct_products and not again
+    return Wanted(max(wanted.k, wanted.candidates), condition, distinct, limit)
+
+
+def _first(ranked: Sequence[tuple[Item, float, float]], wanted: Search) -> Neighbors:
+    if wanted.distinct_products:
+        products: dict[str, tuple[Item, float, float]] = {}
+        for each in ranked:
+            products.setdefault(each[0].product_id, each)
+        ranked = list(products.values())
+    items, again, first = zip(*ranked[: wanted.k], strict=True) if ranked else ((), (), ())
+    return Neighbors(items, again, first)
+
+
+def _shortfall(found: int, by_items: bool, wanted: Search) -> str:
+    """Says why a query got fewer than `k` neighbours; empty if it got `k`."""
+    if found >= wanted.k:
+        return ""
+    noun = "product" if wanted.distinct_products else "item"
+    other = "other " if by_items else ""
+    reasons = ""
+    if replace(wanted.filter, exclude_product_ids=()) != EVERYTHING:
+        reasons += " that the filter lets through"
+    if wanted.candidates:
+        reasons += f" with features among {wanted.candidates} candidates"
+    if wanted.max_distance is not None:
+        reasons += " within max_distance"
+    if wanted.filter.exclude_product_ids or wanted.exclude_same_product:
+        reasons += " besides those left out"
+    return f"the collection has {found or 'no'} {other}{noun}{'s' * (found != 1)}{reasons}"

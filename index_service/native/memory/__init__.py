@@ -1,0 +1,1 @@
+"""What memory holds: columns, segments, graphs, and the state that readers see."""

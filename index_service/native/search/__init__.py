@@ -1,0 +1,1 @@
+"""Queries against what memory holds: conditions, plan, candidates, ranking."""

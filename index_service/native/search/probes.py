@@ -1,0 +1,161 @@
+"""Turns queries into vectors to search for, and says what their answers must leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from index_service import checks
+from index_service.native.memory.columns import comparable
+from index_service.native.memory.state import Live
+from index_service.native.search.ranking import Probes
+from index_service.records import Examples, Matrix, Metric, Packed, Queries, Query, Search, Vector
+from index_service.vectors import features_matrix, matrix, packed_matrix
+from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
+
+RowOf: TypeAlias = Callable[[Live, str, str], tuple[int, int]]
+FeaturesOf: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
+Mean: TypeAlias = npt.NDArray[np.float64]
+
+_NOTHING_LEFT = 1e-6
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What to search for, and what belongs to each query beside its vector.
+
+    Attributes:
+        probes: The vectors.
+        by_items: Numbers of the queries that name items.
+        features: Of each query; empty where nothing is to be ranked again.
+    """
+
+    probes: Probes
+    by_items: frozenset[int] = frozenset()
+    features: Sequence[Matrix] = field(default_factory=tuple)
+
+
+def sought_of(
+    live: Live, queries: Queries, wanted: Search, row_of: RowOf, features_of: FeaturesOf
+) -> Sought:
+    """Returns what queries look for.
+
+    Args:
+        live: The collection.
+        queries: What callers sent.
+        wanted: What the queries have in common.
+        row_of: Returns an item's key and row; given the field's path for the error.
+        features_of: Returns those features that there are, by key.
+
+    Raises:
+        ItemNotFoundError: A query names an item that is not there.
+        InvalidArgumentError: A query cannot be ranked again, or its examples cancel out.
+        EmbeddingSpaceMismatchError, DimensionMismatchError, NonFiniteVectorError: As named.
+    """
+    if isinstance(queries, Packed):
+        if wanted.candidates:
+            raise InvalidArgumentError(
+                "rerank needs features, which packed_vectors have none of; use queries",
+                field="rerank",
+            )
+        vectors = packed_matrix(queries, live.collection)
+        checks.queries(len(vectors), wanted.k, "packed_vectors")
+        return Sought(Probes(vectors))
+    plain = [query.target for query in queries if isinstance(query.target, Vector)]
+    if len(plain) == len(queries) and not wanted.candidates:
+        fields = [f"queries[{i}].vector" for i in range(len(plain))]
+        return Sought(Probes(matrix(plain, live.collection, fields)))
+    return _one_by_one(live, queries, wanted, row_of, features_of)
+
+
+def _one_by_one(
+    live: Live, queries: Sequence[Query], wanted: Search, row_of: RowOf, features_of: FeaturesOf
+) -> Sought:
+    rows: list[Matrix] = []
+    own_rows: dict[int, list[int]] = {}
+    own_products: dict[int, list[int]] = {}
+    features: list[Matrix] = []
+    for i, query in enumerate(queries):
+        resolver = _Resolver(live, row_of)
+        rows.append(resolver.vector(query.target, f"queries[{i}]"))
+        if resolver.rows:
+            own_rows[i] = resolver.rows
+            if wanted.exclude_same_product:
+                products = live.segments.take("products", np.array(resolver.rows))
+                own_products[i] = products.tolist()
+        if wanted.candidates:
+            features.append(_features(live, query, i, resolver, features_of))
+    probes = Probes(np.stack(rows), own_rows, own_products)
+    return Sought(probes, frozenset(own_rows), features)
+
+
+class _Resolver:
+    """Finds the vector of one query; keeps which items it was made of."""
+
+    def __init__(self, live: Live, row_of: RowOf) -> None:
+        self._live = live
+        self._row_of = row_of
+        self.keys: list[int] = []
+        self.rows: list[int] = []
+
+    def vector(self, target: Vector | str | Examples, path: str) -> Matrix:
+        """Returns the vector, shape (dimension,)."""
+        if isinstance(target, Vector):
+            sent: Matrix = matrix([target], self._live.collection, [f"{path}.vector"])[0]
+            return sent
+        if isinstance(target, str):
+            key, number = self._row_of(self._live, target, f"{path}.item_id")
+            self.keys.append(key)
+            self.rows.append(number)
+            found: Matrix = self._live.segments.vectors(np.array([number]))[0]
+            return found
+        mean = self._mean(target.positives, f"{path}.examples.positives")
+        if target.negatives:
+            mean = 2 * mean - self._mean(target.negatives, f"{path}.examples.negatives")
+        return _checked(mean, self._live.collection.metric, f"{path}.examples")
+
+    def _mean(self, examples: Sequence[Vector | str], path: str) -> Mean:
+        vectors = [self.vector(each, f"{path}[{i}]") for i, each in enumerate(examples)]
+        return _mean_of(vectors, self._live.collection.metric)
+
+
+def _features(
+    live: Live, query: Query, number: int, resolver: _Resolver, features_of: FeaturesOf
+) -> Matrix:
+    path = f"queries[{number}].features"
+    if not live.collection.features_dimension:
+        raise InvalidArgumentError(
+            f"collection '{live.collection.name}' has no features to rank by "
+            "(Collection.features_dimension)",
+            field="rerank",
+        )
+    if len(query.features):
+        sent: Matrix = features_matrix([query.features], live.collection, [path])[0]
+        return sent
+    by_key = features_of(resolver.keys)
+    known = [by_key[key] for key in resolver.keys if key in by_key]
+    examples = query.target if isinstance(query.target, Examples) else None
+    if not known or (examples and (examples.negatives or len(known) < len(examples.positives))):
+        raise InvalidArgumentError(
+            f"{path} is missing: to rank again, send them, or query by items that have some",
+            field=path,
+        )
+    return _checked(_mean_of(known, Metric.COSINE), Metric.COSINE, path)
+
+
+def _mean_of(vectors: Sequence[Matrix], metric: Metric) -> Mean:
+    mean: Mean = comparable(np.stack(vectors), metric).mean(axis=0, dtype=np.float64)
+    return mean
+
+
+def _checked(mean: Mean, metric: Metric, path: str) -> Matrix:
+    if not (np.abs(mean) <= np.finfo(np.float32).max).all():
+        raise NonFiniteVectorError(f"{path} lead to a vector that float32 cannot hold", field=path)
+    # Of vectors of length 1: what is left below that is what float32 rounded off.
+    if metric is Metric.COSINE and np.abs(mean).max() < _NOTHING_LEFT:
+        raise InvalidArgumentError(f"{path} cancel out: what is left has no direction", field=path)
+    return mean.astype(np.float32)

@@ -1,0 +1,236 @@
+"""Ranks what a source gives, until nothing better can be elsewhere.
+
+How an exact answer is found: a source compares in float32 and returns somewhat more than `k` rows;
+filters drop some; the rest is compared again in float64. If the last row that the source returned
+is farther than the k-th answer by more than float32 can err, no row left out can belong to the
+answer; otherwise the query goes again with four times the width. Ties thus come out in the order of
+writing, and filters never leave fewer than `k` where there are `k`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from index_service.native.memory.columns import comparable
+from index_service.native.memory.segments import Segments
+from index_service.native.search.distances import Distances, distances, float32_errors
+from index_service.native.search.filters import EVERY_ROW, Condition
+from index_service.native.search.planner import Plan
+from index_service.records import Matrix
+
+# Rows ranked at a time, and values compared again at a time: some 30 MB each, however many queries
+# there are and however long vectors are.
+_MAX_CELLS = 1 << 18
+_MAX_VALUES = 1 << 22
+
+Row = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What to search for.
+
+    Attributes:
+        vectors: float32 (n, dimension), as callers sent them.
+        own_rows: Rows that a probe, by its number, must not find: its examples'.
+        own_products: Products that it must not find.
+    """
+
+    vectors: Matrix
+    own_rows: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    own_products: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    def part(self, numbers: Sequence[int]) -> Probes:
+        """Returns some of the probes, in their order."""
+        if len(numbers) == len(self.vectors):
+            return self
+        return Probes(
+            self.vectors[numbers],
+            {i: self.own_rows[n] for i, n in enumerate(numbers) if n in self.own_rows},
+            {i: self.own_products[n] for i, n in enumerate(numbers) if n in self.own_products},
+        )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of each probe."""
+
+    k: int
+    condition: Condition = EVERY_ROW
+    distinct_products: bool = False
+    max_distance: float = math.inf
+
+
+class Hits(NamedTuple):
+    """One probe's rows, nearest first, and their distances."""
+
+    rows: list[int]
+    distances: list[float]
+
+    def within(self, limit: float) -> Hits:
+        """Returns those that are at most so far."""
+        if not self.distances or self.distances[-1] <= limit:
+            return self
+        count = bisect_right(self.distances, limit)
+        return Hits(self.rows[:count], self.distances[:count])
+
+
+def first_width(plan: Plan, wanted: Wanted) -> int:
+    """Returns how many rows a source is first asked for: what the filter drops comes on top."""
+    # One more, to know how far they reach; or a product's other photos.
+    room = 2 * wanted.k + 32 if wanted.distinct_products else wanted.k + 1
+    return math.ceil(room / plan.share)
+
+
+def search(segments: Segments, plan: Plan, probes: Probes, wanted: Wanted) -> list[Hits]:
+    """Returns each probe's hits.
+
+    There are fewer than `k` only if no more rows of the source (or of their products, if they are
+    to be distinct) are allowed, or if the source is approximate.
+    """
+    source = plan.source
+    found: list[Hits | None] = [None] * len(probes.vectors)
+    probes = replace(probes, vectors=comparable(probes.vectors, segments.collection.metric))
+    pending = np.arange(len(found))
+    width = first_width(plan, wanted)
+    while len(pending):
+        step = max(1, _MAX_CELLS // min(width, max(1, source.size)))
+        left: list[npt.NDArray[np.int64]] = []
+        for start in range(0, len(pending), step):
+            block = pending[start : start + step]
+            some = probes.part(block.tolist())
+            rows, reach = source.nearest(some.vectors, width)
+            hits = _ranked(segments, some, rows, wanted)
+            complete = _complete(hits, some.vectors, np.array(reach), segments, wanted)
+            for number, own in zip(block[complete].tolist(), compress(hits, complete), strict=True):
+                found[number] = own
+            left.append(block[~complete])
+        pending = np.concatenate(left)
+        width *= 4
+    return [hits for hits in found if hits is not None]
+
+
+def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, int]:
+    """Returns the nearest `k` of what is within `max_distance` of one probe, and how much that is.
+
+    Compares every row.
+    """
+    metric, limit = segments.collection.metric, wanted.max_distance
+    (query,) = comparable(probes.vectors, metric)
+    (error,) = float32_errors(query[None, :], segments.longest, np.array([limit]), metric)
+    near: list[Row] = []
+    for part, start in zip(segments.parts, segments.starts, strict=False):
+        vectors = part.rows.vectors[: part.size]
+        with np.errstate(over="ignore", invalid="ignore"):
+            products = vectors @ query
+            if metric.value == "squared_l2":
+                squares = np.einsum("ij,ij->i", vectors, vectors)
+                rough = squares + (query @ query) - 2 * products
+            else:
+                rough = (1 if metric.value == "cosine" else 0) - products
+        # Not what is farther, so that nothing is lost where float32 overflows.
+        near.append(np.flatnonzero(~(rough > limit + error)) + start)
+    rows = np.concatenate(near) if near else np.empty(0, np.int64)
+    all_of_them = Wanted(len(rows), wanted.condition, wanted.distinct_products, limit)
+    probes = replace(probes, vectors=query[None, :])
+    (hits,) = _ranked(segments, probes, rows[None, :], all_of_them)
+    return Hits(hits.rows[: wanted.k], hits.distances[: wanted.k]), len(hits.rows)
+
+
+def _ranked(segments: Segments, probes: Probes, rows: Row, wanted: Wanted) -> list[Hits]:
+    """Returns the best `k` of each probe's rows that are allowed; vectors are comparable."""
+    if not rows.shape[1]:
+        return [Hits([], []) for _ in rows]
+    allowed = rows >= 0
+    rows = np.where(allowed, rows, 0)
+    if any(part.dead_count for part in segments.parts):
+        allowed &= ~segments.dead(rows)
+    if not wanted.condition.lets_all_through:
+        allowed &= wanted.condition.at(segments, rows)
+    if probes.own_rows or probes.own_products:
+        _leave_out(segments, probes, rows, allowed)
+    found = _distances(segments, probes, rows)
+    found[~allowed | (found > wanted.max_distance)] = np.inf
+    return _best(segments, rows, found, wanted)
+
+
+def _distances(segments: Segments, probes: Probes, rows: Row) -> Distances:
+    found = np.empty(rows.shape)
+    # Some columns at a time: in float64 the vectors take twice what memory holds of them.
+    step = max(1, _MAX_VALUES // (len(rows) * segments.collection.dimension))
+    for start in range(0, rows.shape[1], step):
+        vectors = segments.vectors(rows[:, start : start + step])
+        found[:, start : start + step] = distances(
+            vectors, probes.vectors[:, None, :], segments.collection.metric
+        )
+    return found
+
+
+def _best(segments: Segments, rows: Row, found: Distances, wanted: Wanted) -> list[Hits]:
+    # Most come in order; sorting only the others is what makes large batches fast.
+    in_order: list[bool] = np.all(found[:, 1:] > found[:, :-1], axis=1).tolist()
+    columns = [rows.tolist(), found.tolist()]
+    if wanted.distinct_products:
+        columns.append(segments.take("products", rows).tolist())
+    answers: list[Hits] = []
+    for i, ordered in enumerate(in_order):
+        own = [column[i] for column in columns]
+        if not ordered:
+            order = np.lexsort((rows[i], found[i])).tolist()
+            own = [[column[j] for j in order] for column in own]
+        answers.append(_first(own, wanted.k))
+    return answers
+
+
+def _first(columns: list[list[float]], k: int) -> Hits:
+    """Returns the first `k` rows that are allowed; one a product where products are given."""
+    rows, found, *products = columns
+    if not products:
+        count = k
+        if not (len(found) >= k and found[k - 1] < math.inf):
+            count = sum(distance < math.inf for distance in found[:k])
+        return Hits([int(row) for row in rows[:count]], found[:count])
+    hits, seen = Hits([], []), set[float]()
+    for row, distance, product in zip(rows, found, products[0], strict=True):
+        if distance == math.inf or len(hits.rows) == k:
+            break
+        if product not in seen:
+            seen.add(product)
+            hits.rows.append(int(row))
+            hits.distances.append(distance)
+    return hits
+
+
+def _complete(
+    hits: Sequence[Hits], queries: Matrix, reach: Distances, segments: Segments, wanted: Wanted
+) -> npt.NDArray[np.bool_]:
+    """Returns of which queries no row that was left out can be better."""
+    if np.isposinf(reach).all():
+        return np.ones(len(hits), bool)
+    bounds = np.array(
+        [own.distances[-1] if len(own.rows) == wanted.k else wanted.max_distance for own in hits]
+    )
+    errors = float32_errors(queries, segments.longest, bounds, segments.collection.metric)
+    return np.isposinf(reach) | (reach > bounds + errors)
+
+
+def _leave_out(
+    segments: Segments,
+    probes: Probes,
+    rows: Row,
+    allowed: npt.NDArray[np.bool_],
+) -> None:
+    for i, own in probes.own_rows.items():
+        for row in own:
+            allowed[i] &= rows[i] != row
+    for i, own in probes.own_products.items():
+        for product in own:
+            allowed[i] &= segments.take("products", rows[i]) != product

@@ -1,0 +1,119 @@
+"""Keeps what can be read of a damaged store. Explicit: nothing calls it but the command line."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from index_service.native.disk.snapshot import CACHE
+from index_service.native.store import schema
+from index_service.native.store.database import Store
+from lookalike.errors import StartupError
+
+_TABLES = {"collections": "key", "aliases": "rowid", "products": "number", "items": "key"}
+_STEP = 256
+
+
+class Salvaged(NamedTuple):
+    """How many rows of each table were kept, how many items were dropped, and the damaged file."""
+
+    kept: dict[str, int]
+    dropped: int
+    damaged: Path
+
+
+def salvage(path: Path) -> Salvaged:
+    """Puts a store with all that can be read in a damaged one's place, and keeps the damaged one.
+
+    An item is dropped if its checksum is not its content's, or its product or collection is lost.
+
+    Raises:
+        StartupError: Nothing can be read.
+    """
+    new = path.with_name(f"{path.name}.salvaged")
+    for leftover in path.parent.glob(f"{new.name}*"):
+        leftover.unlink()
+    kept: dict[str, int] = {}
+    dropped = 0
+    try:
+        damaged = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        version = schema.known_version(damaged, path)
+    except sqlite3.DatabaseError as error:
+        raise StartupError(f"nothing of the store {path} can be read: {error}") from None
+    if version != schema.VERSION:
+        raise StartupError(f"the store {path} has layout {version}; start this release on it first")
+    with Store(new):
+        pass
+    with sqlite3.connect(new) as db:
+        for table, order in _TABLES.items():
+            kept[table] = 0
+            for row in _readable(damaged, table, order):
+                if table == "items" and schema.checksum(*row[2:9]) != row[9]:
+                    dropped += 1
+                    continue
+                marks = ", ".join("?" * len(row))
+                try:
+                    db.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+                    kept[table] += 1
+                except sqlite3.IntegrityError:
+                    dropped += table == "items"
+        dropped += db.execute(
+            "DELETE FROM items WHERE product NOT IN (SELECT number FROM products)"
+            " OR collection NOT IN (SELECT key FROM collections)"
+        ).rowcount
+        db.execute("DELETE FROM aliases WHERE collection NOT IN (SELECT key FROM collections)")
+        (kept["items"],) = db.execute("SELECT count(*) FROM items").fetchone()
+        seq, next_key = next(_readable(damaged, "writes", "rowid"), (0, 1))
+        db.execute(
+            "UPDATE writes SET seq = ?,"
+            " next_key = max(?, (SELECT coalesce(max(key), 0) + 1 FROM items))",
+            (seq, next_key),
+        )
+    db.close()
+    damaged.close()
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.rename(aside.with_name(aside.name + suffix))
+    # The cache knows the items that were dropped; it is made again from the store.
+    shutil.rmtree(path.parent / CACHE, ignore_errors=True)
+    new.rename(path)
+    return Salvaged(kept, dropped, aside)
+
+
+def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Any, ...]]:
+    """Yields the rows that can be read, by ranges: one bad page must not cost the rest."""
+    try:
+        (last,) = db.execute(f"SELECT max({order}) FROM {table}").fetchone()
+    except sqlite3.DatabaseError:
+        last = None
+    end = (1 << 40) if last is None else last
+    start, misses = 0, 0
+    while start <= end:
+        stop = start + _STEP
+        try:
+            rows = db.execute(
+                f"SELECT * FROM {table} WHERE {order} >= ? AND {order} < ?", (start, stop)
+            ).fetchall()
+        except sqlite3.DatabaseError:
+            rows = list(_one_by_one(db, table, order, range(start, stop)))
+        misses = 0 if rows else misses + 1
+        yield from rows
+        if last is None and misses > 1000:
+            return
+        start = stop
+
+
+def _one_by_one(
+    db: sqlite3.Connection, table: str, order: str, keys: range
+) -> Iterator[tuple[Any, ...]]:
+    for key in keys:
+        try:
+            yield from db.execute(f"SELECT * FROM {table} WHERE {order} = ?", (key,)).fetchall()
+        except sqlite3.DatabaseError:
+            continue

@@ -1,0 +1,227 @@
+"""What is written to the store: several operations in one commit, each of them all or none.
+
+Statements name many rows at once: Python's sqlite3 lets go of the interpreter at every step of a
+statement, and beside other busy threads each row would have to wait to get it back.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from index_service.native.store.schema import checksum
+from index_service.records import Collection, Item, Matrix
+
+FLOAT = np.dtype("<f4")  # little-endian on every machine, so that a file can move
+# SQLite takes 32,766 parameters in a statement. A JSON array would be one, but SQLite cuts strings
+# that come out of JSON at a NUL.
+_CHUNK = 1000
+_ROW_PARAMETERS = 10
+_ROWS = 500
+# How many writes back a retry is recognised.
+_REMEMBERED = 100_000
+# Products whose numbers the writer keeps at hand; many listings are written soon after each other.
+_NUMBERS_KEPT = 200_000
+
+
+class Written(NamedTuple):
+    """What an upsert did: the new items' keys are `first_key` and on; `dead` were replaced."""
+
+    first_key: int
+    products: list[int]
+    dead: list[int]
+
+
+class Transaction:
+    """A commit in the making; `seq` is the number of its newest write.
+
+    Args:
+        db: The writer's connection, in a transaction.
+        numbers: Products' numbers by collection and id, kept between transactions.
+    """
+
+    def __init__(self, db: sqlite3.Connection, numbers: dict[tuple[int, str], int]) -> None:
+        self._db = db
+        self._numbers = numbers
+        self.seq, self._next_key = db.execute("SELECT seq, next_key FROM writes").fetchall()[0]
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Makes the block a write of its own; an exception undoes it, and it alone.
+
+        `undone` tells whether SQLite gave the whole transaction up.
+        """
+        before = self.seq, self._next_key
+        self._db.execute("SAVEPOINT operation")
+        try:
+            self.seq += 1
+            yield
+        except BaseException:
+            self.seq, self._next_key = before
+            self._numbers.clear()  # some may be of products that are undone now
+            with suppress(sqlite3.Error):  # on a full disk everything is undone already
+                self._db.execute("ROLLBACK TO operation")
+                self._db.execute("RELEASE operation")
+            raise
+        self._db.execute("RELEASE operation")
+
+    def nothing_written(self) -> None:
+        """Gives the operation's number back."""
+        self.seq -= 1
+
+    @property
+    def undone(self) -> bool:
+        """Whether SQLite gave the whole transaction up, as it may on a full disk."""
+        return not self._db.in_transaction
+
+    def finish(self) -> None:
+        """Writes down how far the transaction got; call last."""
+        self._db.execute("DELETE FROM requests WHERE seq <= ?", (self.seq - _REMEMBERED,))
+        self._db.execute("UPDATE writes SET seq = ?, next_key = ?", (self.seq, self._next_key))
+
+    def answered(self, request_id: str) -> tuple[bytes, list[int]] | None:
+        """Returns the digest and the answer of an earlier request, or None."""
+        sql = "SELECT digest, answer FROM requests WHERE id = ?"
+        row = self._db.execute(sql, (request_id,)).fetchone()
+        return row and (row[0], json.loads(row[1]))
+
+    def remember(self, request_id: str, digest: bytes, answer: Sequence[int]) -> None:
+        """Keeps what a retry is to be answered with."""
+        row = (request_id, self.seq, digest, json.dumps(list(answer)))
+        self._db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", row)
+
+    def create_collection(self, c: Collection) -> int:
+        """Returns the key of the new collection; keys are not used again."""
+        sql = (
+            "INSERT INTO collections (name, embedding_space, dimension, metric, indexed_attributes,"
+            " features_dimension, exact_up_to, target_recall)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING key"
+        )
+        attributes = json.dumps(list(c.indexed_attributes))
+        values = (c.name, c.embedding_space, c.dimension, c.metric.value, attributes)
+        rest = (c.features_dimension, c.exact_up_to, c.target_recall)
+        return number(self._db, sql, *values, *rest)
+
+    def delete_collection(self, key: int) -> int:
+        """Returns how many items went with it."""
+        deleted = self._db.execute("DELETE FROM items WHERE collection = ?", (key,)).rowcount
+        self._db.execute("DELETE FROM products WHERE collection = ?", (key,))
+        self._db.execute("DELETE FROM collections WHERE key = ?", (key,))
+        self._numbers.clear()
+        return deleted
+
+    def set_alias(self, name: str, key: int) -> None:
+        """Lets the name lead to a collection."""
+        self._db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (name, key))
+
+    def delete_alias(self, name: str) -> None:
+        """Deletes an alias."""
+        self._db.execute("DELETE FROM aliases WHERE name = ?", (name,))
+
+    def upsert(
+        self,
+        collection: int,
+        items: Sequence[Item],
+        vectors: Matrix,
+        features: Sequence[bytes | None],
+    ) -> Written:
+        """Adds items, each id once, or replaces those of the same id; row i belongs to item i."""
+        dead = self._keys(collection, "id", [item.id for item in items])
+        self._bury(dead)
+        products = self._product_numbers(collection, [item.product_id for item in items])
+        first, blobs = self._next_key, _blobs(vectors)
+        self._next_key += len(items)
+        values: list[Any] = []
+        for i, (id_, _, category, price, attributes) in enumerate(items):
+            text = _json(attributes)
+            row = (id_, products[i], category, price, text, blobs[i], features[i])
+            values += (first + i, collection, *row, checksum(*row))
+        self._insert("items", _ROW_PARAMETERS, values)
+        return Written(first, products, dead)
+
+    def delete(
+        self, collection: int, item_ids: Sequence[str], product_ids: Sequence[str]
+    ) -> list[int]:
+        """Returns the keys of the items that were there and are now gone."""
+        keys = set(self._keys(collection, "id", item_ids))
+        for chunk, marks in chunks(product_ids):
+            sql = (
+                "SELECT key FROM items WHERE product IN"
+                f" (SELECT number FROM products WHERE collection = ? AND product_id IN ({marks}))"
+            )
+            keys.update(key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall())
+        self._bury(sorted(keys))
+        return sorted(keys)
+
+    def forget_deaths(self, seq: int) -> None:
+        """Forgets the keys that went with writes up to `seq`: a cache of then knows them."""
+        self._db.execute("DELETE FROM deaths WHERE seq <= ?", (seq,))
+
+    def _keys(self, collection: int, column: str, ids: Sequence[str]) -> list[int]:
+        keys: list[int] = []
+        for chunk, marks in chunks(ids):
+            sql = f"SELECT key FROM items WHERE collection = ? AND {column} IN ({marks})"
+            keys += [key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall()]
+        return sorted(keys)
+
+    def _bury(self, keys: Sequence[int]) -> None:
+        for chunk, marks in chunks(keys):
+            self._db.execute(f"DELETE FROM items WHERE key IN ({marks})", chunk)
+        self._insert("deaths", 2, [value for key in keys for value in (key, self.seq)])
+
+    def _product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
+        known = self._numbers
+        if len(known) > _NUMBERS_KEPT:
+            known.clear()
+        missing = list(dict.fromkeys(p for p in product_ids if (collection, p) not in known))
+        for chunk, marks in chunks(missing):
+            sql = (
+                "SELECT product_id, number FROM products"
+                f" WHERE collection = ? AND product_id IN ({marks})"
+            )
+            for product_id, found in self._db.execute(sql, (collection, *chunk)).fetchall():
+                known[collection, product_id] = found
+        if new := [p for p in missing if (collection, p) not in known]:
+            following = 1 + number(self._db, "SELECT coalesce(max(number), 0) FROM products")
+            values: list[Any] = []
+            for i, product_id in enumerate(new, following):
+                known[collection, product_id] = i
+                values += (i, collection, product_id)
+            self._insert("products", 3, values)
+        return [known[collection, product_id] for product_id in product_ids]
+
+    def _insert(self, table: str, width: int, values: list[Any]) -> None:
+        row = f"({', '.join('?' * width)})"
+        step = width * _ROWS
+        for start in range(0, len(values), step):
+            part = values[start : start + step]
+            rows = ", ".join([row] * (len(part) // width))
+            self._db.execute(f"INSERT INTO {table} VALUES {rows}", part)
+
+
+def chunks(ids: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
+    """Yields runs of ids, each with as many parameter marks."""
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        yield chunk, ", ".join("?" * len(chunk))
+
+
+def number(db: sqlite3.Connection, sql: str, *parameters: object) -> int:
+    """Returns the only value of the only row."""
+    # Fetched to the end: a statement left open would keep its transaction open.
+    ((value,),) = db.execute(sql, parameters).fetchall()
+    return int(value)
+
+
+def _blobs(rows: Matrix) -> list[bytes]:
+    data, width = rows.astype(FLOAT).tobytes(), rows.shape[1] * FLOAT.itemsize
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _json(attributes: Mapping[str, str]) -> str:
+    return json.dumps(dict(attributes), ensure_ascii=False) if attributes else "{}"

@@ -1,0 +1,138 @@
+"""The one thread that writes: it takes all that waits as one commit, so that many share a sync.
+
+Knows neither protos nor what an operation does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from index_service.native.changes import Operation
+from index_service.native.memory.state import State
+from index_service.native.store.database import Store
+from lookalike.errors import DrainingError, LookalikeError, QueueFullError
+
+R = TypeVar("R")
+
+# Operations in a commit: beyond, a sync costs each next to nothing, and the first waits long.
+_MOST_TOGETHER = 256
+# About the time in which a busy writer takes what waits.
+_RETRY_AFTER_MS = 100
+
+
+class _Waiting(NamedTuple):
+    operation: Operation[Any]
+    future: Future[Any]
+
+
+class Writer:
+    """Commits operations, each all or none, in the order of their submission.
+
+    Use as a context manager. An operation's future has its answer once it is on disk and readers
+    see it.
+
+    Args:
+        store: The store of record.
+        current: Returns what readers see.
+        publish: Makes them see another state.
+        writing: Held from reading the state to publishing the next.
+        waiting: How many operations may wait.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        current: Callable[[], State],
+        publish: Callable[[State], None],
+        writing: threading.Lock,
+        waiting: int,
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._publish = publish
+        self._writing = writing
+        self._most = waiting
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="index-writer")
+
+    def submit(self, operation: Operation[R]) -> Future[R]:
+        """Returns the future answer; raises QueueFullError if too many wait."""
+        future: Future[R] = Future()
+        with self._changed:
+            if self._closed:
+                raise DrainingError("the index is shutting down; retry", retry_after_ms=1000)
+            if len(self._queue) >= self._most:
+                raise QueueFullError(
+                    f"{len(self._queue)} writes wait, as many as the service accepts "
+                    "(LOOKALIKE_INDEX_MAX_WAITING_WRITES); try again later",
+                    retry_after_ms=_RETRY_AFTER_MS,
+                )
+            self._queue.append(_Waiting(operation, future))
+            self._changed.notify()
+        return future
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends when all that was submitted is answered."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while group := self._next():
+            self._commit([w for w in group if w.future.set_running_or_notify_cancel()])
+
+    def _next(self) -> list[_Waiting]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            count = min(len(self._queue), _MOST_TOGETHER)
+            return [self._queue.popleft() for _ in range(count)]
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        """Commits a group; if that fails, each alone, so that only those at fault fail."""
+        outcomes: list[tuple[_Waiting, Any]] = []
+        try:
+            with self._writing:
+                with self._store.transaction() as write:
+                    state = self._current()
+                    for waiting in group:
+                        try:
+                            with write.operation():
+                                after, answer = waiting.operation(write, state)
+                                state = after
+                            outcomes.append((waiting, answer))
+                        except LookalikeError as error:
+                            if write.undone:
+                                raise
+                            outcomes.append((waiting, error))
+                    seq = write.seq
+                self._publish(State(seq, state.live, state.aliases))
+        except Exception as error:
+            if len(group) == 1:
+                group[0].future.set_exception(error)
+                return
+            for waiting in group:
+                self._commit([waiting])
+            return
+        for waiting, outcome in outcomes:
+            if isinstance(outcome, LookalikeError):
+                waiting.future.set_exception(outcome)
+            else:
+                waiting.future.set_result(outcome)
