@@ -97,7 +97,7 @@ def layout() -> list[Path]:
     (tree,) = re.findall(r"^## Where things are\n+```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     paths, folder = [], Path()
     for line in tree.splitlines():
-        names = list(takewhile(re.compile(r"\w+(\.py|/)").fullmatch, line.split()))
+        names = list(takewhile(re.compile(r"[\w/]+(\.py|/)").fullmatch, line.split()))
         if line.startswith(" "):
             paths += [folder / name for name in names]
         else:
