@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> None:
             with exclusive(Path(directory), "DIRECTORY"):
                 done = salvage.salvage(Path(directory) / snapshot.DATABASE)
             kept = ", ".join(f"{count} {table}" for table, count in done.kept.items())
-            report = f"kept {kept}; dropped {done.dropped} items; the old store is {done.damaged}"
+            report = f"kept {kept}; {done.dropped} more were damaged; the old one is {done.damaged}"
             print(report)  # noqa: T201
         case _:
             sys.exit(__doc__)

@@ -141,7 +141,10 @@ class LocalStack:
             "LOOKALIKE_EMBEDDER_BUNDLE": str(bundle.resolve()),
             "LOOKALIKE_EMBEDDER_ADMIN_PORT": "0",
         }
-        self._index_settings = {"LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve())}
+        self._index_settings = {
+            "LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve()),
+            "LOOKALIKE_INDEX_LOG_REQUESTS": "true",  # here somebody looks
+        }
         self.services: list[ServiceProcess] = []
 
     def start(self) -> str:

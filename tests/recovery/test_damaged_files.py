@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from index_service.native.disk import snapshot
-from lookalike.errors import LookalikeError, StartupError
+from lookalike.errors import LookalikeError, StartupError, StoreCorruptedError
 from tests.recovery import native, small_index
 from tests.recovery.processes import command, serving
 from tests.recovery.small_index import DATABASE, Content
@@ -129,7 +129,7 @@ def test_changed_number_in_the_caches_manifest_changes_no_answer(
     assert small_index.read(data_dir) == expected
 
 
-def test_cache_of_a_newer_store_is_left_aside(fast_path: Path) -> None:
+def test_store_that_is_older_than_its_cache_is_refused(fast_path: Path) -> None:
     data_dir, old = fast_path / "data", fast_path / DATABASE
     small_index.write(data_dir)
     shutil.copy(data_dir / DATABASE, old)
@@ -138,6 +138,9 @@ def test_cache_of_a_newer_store_is_left_aside(fast_path: Path) -> None:
         asyncio.run(small_index.upsert(backend, "exact", range(50, 90)))
         asyncio.run(backend.delete_items("graph", ["graph-1"], []))
     shutil.copy(old, data_dir / DATABASE)  # as somebody might who has only a copy of the store
+    with pytest.raises(StoreCorruptedError, match="delete the cache to go on"):
+        small_index.read(data_dir)
+    shutil.rmtree(data_dir / "cache")
     assert small_index.read(data_dir) == expected
 
 

@@ -43,7 +43,7 @@ def merged(segments: Segments) -> tuple[int, int] | None:
     """
     sizes = [part.live_count for part in segments.parts]
     for i, (one, other) in enumerate(pairwise(sizes)):
-        if max(one, other) <= MOST_ROWS // 8:
+        if max(one, other) <= MOST_ROWS // 4:
             return i, i + 2
     return None
 

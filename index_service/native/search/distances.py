@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,7 @@ from index_service.records import Matrix, Metric
 Distances = npt.NDArray[np.float64]
 
 _FLOAT32 = np.finfo(np.float32)
+_EPSILON, _TINY, _GREATEST = (float(x) for x in (_FLOAT32.eps, _FLOAT32.tiny, _FLOAT32.max))
 
 
 def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
@@ -35,8 +38,8 @@ def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
     return np.clip(1 - products / (lengths(rows) * lengths(target)), 0, 2)
 
 
-def float32_errors(queries: Matrix, longest: float, bounds: Distances, metric: Metric) -> Distances:
-    """Bounds by how much FAISS can overrate a row that is no farther than each query's bound.
+def float32_error(query: Matrix, longest: float, bound: float, metric: Metric) -> float:
+    """Bounds by how much FAISS can overrate a row that is no farther than `bound`.
 
     A dot product of d terms errs by less than d·u·|x||y|, u being half of epsilon (Higham,
     Accuracy and Stability of Numerical Algorithms, 3.1). FAISS takes squared L2 of a batch from
@@ -44,20 +47,17 @@ def float32_errors(queries: Matrix, longest: float, bounds: Distances, metric: M
     Doubled to be safe.
 
     Args:
-        queries: float32 (n, dimension), comparable.
-        longest: Length of the longest vector that they are compared with.
-        bounds: Exact distances (n,).
-        metric: Of the distances.
+        query: float32 (dimension,), comparable.
+        longest: Length of the longest vector that it is compared with.
+        bound: An exact distance.
+        metric: Of the distance.
     """
-    length = np.ones(len(queries)) if metric is Metric.COSINE else lengths(queries)
-    dimension = queries.shape[-1]
-    unit = (dimension + 4) * float(_FLOAT32.eps)
-    errors: Distances
+    length = 1.0 if metric is Metric.COSINE else math.hypot(*query.tolist())
+    if (length + longest) ** 2 > _GREATEST / 4:
+        return math.inf  # float32 overflows: only a comparison of all rows will do
+    unit = (len(query) + 4) * _EPSILON
     if metric is Metric.SQUARED_L2:
-        errors = unit * (2 * length + np.sqrt(np.maximum(bounds, 0))) ** 2
+        error = unit * (2 * length + math.sqrt(max(bound, 0.0))) ** 2
     else:
-        errors = 4 * unit * length * longest  # 4: scaling to length 1 errs as well
-    # Where float32 overflows, only a comparison of all rows will do.
-    errors[(length + longest) ** 2 > float(_FLOAT32.max) / 4] = np.inf
-    errors += dimension * float(_FLOAT32.tiny)
-    return errors
+        error = 4 * unit * length * longest  # 4: scaling to length 1 errs as well
+    return error + len(query) * _TINY

@@ -13,15 +13,14 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from index_service.native.memory.columns import comparable
-from index_service.native.memory.segments import Segments
-from index_service.native.search.distances import Distances, distances, float32_errors
+from index_service.native.memory.segments import Bits, Segments
+from index_service.native.search.distances import Distances, distances, float32_error
 from index_service.native.search.filters import EVERY_ROW, Condition
 from index_service.native.search.planner import Plan
 from index_service.records import Matrix
@@ -99,21 +98,19 @@ def search(segments: Segments, plan: Plan, probes: Probes, wanted: Wanted) -> li
     source = plan.source
     found: list[Hits | None] = [None] * len(probes.vectors)
     probes = replace(probes, vectors=comparable(probes.vectors, segments.collection.metric))
-    pending = np.arange(len(found))
+    pending = list(range(len(found)))
     width = first_width(plan, wanted)
-    while len(pending):
+    while pending:
         step = max(1, _MAX_CELLS // min(width, max(1, source.size)))
-        left: list[npt.NDArray[np.int64]] = []
         for start in range(0, len(pending), step):
             block = pending[start : start + step]
-            some = probes.part(block.tolist())
+            some = probes.part(block)
             rows, reach = source.nearest(some.vectors, width)
-            hits = _ranked(segments, some, rows, wanted)
-            complete = _complete(hits, some.vectors, np.array(reach), segments, wanted)
-            for number, own in zip(block[complete].tolist(), compress(hits, complete), strict=True):
-                found[number] = own
-            left.append(block[~complete])
-        pending = np.concatenate(left)
+            hits = _ranked(segments, some, rows, wanted, padded=source.approximate)
+            for i, number in enumerate(block):
+                if _is_complete(hits[i], some.vectors[i], reach[i], segments, wanted):
+                    found[number] = hits[i]
+        pending = [number for number in pending if found[number] is None]
         width *= 4
     return [hits for hits in found if hits is not None]
 
@@ -125,7 +122,7 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
     """
     metric, limit = segments.collection.metric, wanted.max_distance
     (query,) = comparable(probes.vectors, metric)
-    (error,) = float32_errors(query[None, :], segments.longest, np.array([limit]), metric)
+    error = float32_error(query, segments.longest, limit, metric)
     near: list[Row] = []
     for part, start in zip(segments.parts, segments.starts, strict=False):
         vectors = part.rows.vectors[: part.size]
@@ -145,20 +142,31 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
     return Hits(hits.rows[: wanted.k], hits.distances[: wanted.k]), len(hits.rows)
 
 
-def _ranked(segments: Segments, probes: Probes, rows: Row, wanted: Wanted) -> list[Hits]:
-    """Returns the best `k` of each probe's rows that are allowed; vectors are comparable."""
+def _ranked(
+    segments: Segments, probes: Probes, rows: Row, wanted: Wanted, *, padded: bool = False
+) -> list[Hits]:
+    """Returns the best `k` of each probe's rows that are allowed; vectors are comparable.
+
+    `padded` tells whether there may be rows of -1, which are none.
+    """
     if not rows.shape[1]:
         return [Hits([], []) for _ in rows]
-    allowed = rows >= 0
-    rows = np.where(allowed, rows, 0)
+    # What need not be asked is not: on a small search each step over arrays tells.
+    barred: list[Bits] = []
+    if padded:
+        barred.append(rows < 0)
+        rows = np.where(rows < 0, 0, rows)
     if any(part.dead_count for part in segments.parts):
-        allowed &= ~segments.dead(rows)
+        barred.append(segments.dead(rows))
     if not wanted.condition.lets_all_through:
-        allowed &= wanted.condition.at(segments, rows)
+        barred.append(~wanted.condition.at(segments, rows))
     if probes.own_rows or probes.own_products:
-        _leave_out(segments, probes, rows, allowed)
+        barred.append(_own(segments, probes, rows))
     found = _distances(segments, probes, rows)
-    found[~allowed | (found > wanted.max_distance)] = np.inf
+    if wanted.max_distance < math.inf:
+        barred.append(found > wanted.max_distance)
+    for some in barred:
+        found[some] = np.inf
     return _best(segments, rows, found, wanted)
 
 
@@ -175,62 +183,57 @@ def _distances(segments: Segments, probes: Probes, rows: Row) -> Distances:
 
 
 def _best(segments: Segments, rows: Row, found: Distances, wanted: Wanted) -> list[Hits]:
-    # Most come in order; sorting only the others is what makes large batches fast.
-    in_order: list[bool] = np.all(found[:, 1:] > found[:, :-1], axis=1).tolist()
     columns = [rows.tolist(), found.tolist()]
     if wanted.distinct_products:
         columns.append(segments.take("products", rows).tolist())
     answers: list[Hits] = []
-    for i, ordered in enumerate(in_order):
+    for i in range(len(rows)):
         own = [column[i] for column in columns]
-        if not ordered:
+        # Most come in order; sorting only the others is what makes large batches fast.
+        if own[1] != sorted(own[1]) or len(set(own[1])) < len(own[1]):
             order = np.lexsort((rows[i], found[i])).tolist()
             own = [[column[j] for j in order] for column in own]
         answers.append(_first(own, wanted.k))
     return answers
 
 
-def _first(columns: list[list[float]], k: int) -> Hits:
+def _first(columns: list[list[Any]], k: int) -> Hits:
     """Returns the first `k` rows that are allowed; one a product where products are given."""
     rows, found, *products = columns
     if not products:
         count = k
         if not (len(found) >= k and found[k - 1] < math.inf):
             count = sum(distance < math.inf for distance in found[:k])
-        return Hits([int(row) for row in rows[:count]], found[:count])
-    hits, seen = Hits([], []), set[float]()
+        return Hits(rows[:count], found[:count])
+    hits, seen = Hits([], []), set[int]()
     for row, distance, product in zip(rows, found, products[0], strict=True):
         if distance == math.inf or len(hits.rows) == k:
             break
         if product not in seen:
             seen.add(product)
-            hits.rows.append(int(row))
+            hits.rows.append(row)
             hits.distances.append(distance)
     return hits
 
 
-def _complete(
-    hits: Sequence[Hits], queries: Matrix, reach: Distances, segments: Segments, wanted: Wanted
-) -> npt.NDArray[np.bool_]:
-    """Returns of which queries no row that was left out can be better."""
-    if np.isposinf(reach).all():
-        return np.ones(len(hits), bool)
-    bounds = np.array(
-        [own.distances[-1] if len(own.rows) == wanted.k else wanted.max_distance for own in hits]
-    )
-    errors = float32_errors(queries, segments.longest, bounds, segments.collection.metric)
-    return np.isposinf(reach) | (reach > bounds + errors)
+def _is_complete(
+    hits: Hits, query: Matrix, reach: float, segments: Segments, wanted: Wanted
+) -> bool:
+    """Returns whether no row that was left out can be better."""
+    if reach == math.inf:
+        return True
+    bound = hits.distances[-1] if len(hits.rows) == wanted.k else wanted.max_distance
+    if bound == math.inf:
+        return False
+    metric = segments.collection.metric
+    return reach > bound + float32_error(query, segments.longest, bound, metric)
 
 
-def _leave_out(
-    segments: Segments,
-    probes: Probes,
-    rows: Row,
-    allowed: npt.NDArray[np.bool_],
-) -> None:
-    for i, own in probes.own_rows.items():
-        for row in own:
-            allowed[i] &= rows[i] != row
-    for i, own in probes.own_products.items():
-        for product in own:
-            allowed[i] &= segments.take("products", rows[i]) != product
+def _own(segments: Segments, probes: Probes, rows: Row) -> Bits:
+    """Returns which rows are those of their probe's own examples, or of their products."""
+    own = np.zeros(rows.shape, bool)
+    for i, examples in probes.own_rows.items():
+        own[i] |= np.isin(rows[i], examples)
+    for i, products in probes.own_products.items():
+        own[i] |= np.isin(segments.take("products", rows[i]), products)
+    return own
