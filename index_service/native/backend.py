@@ -83,6 +83,9 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
         threads = settings.search_threads or available_cores()
         pool = Workers("reads", threads=threads, waiting=settings.max_waiting_reads)
         stack.enter_context(pool)
+        # Apart from the reads, which would otherwise wait behind large batches.
+        batches = Workers("batches", threads=1, waiting=settings.max_waiting_writes)
+        stack.enter_context(batches)
         cache = ItemCache(settings.max_cached_items)
         reads = Reads(store, cache, published.current, published.writing)
         finder = Finder(reads)
@@ -113,6 +116,7 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
             reads=reads,
             finder=finder,
             pool=pool,
+            batches=batches,
             writer=writer,
             maintenance=maintenance,
         )
@@ -129,6 +133,7 @@ class NativeBackend:
         reads: Reads,
         finder: Finder,
         pool: Workers,
+        batches: Workers,
         writer: Writer | None,
         maintenance: Maintenance | None,
     ) -> None:
@@ -139,6 +144,7 @@ class NativeBackend:
         self._finder = finder
         self._gathering = Gathering(finder.find_in_memory)
         self._pool = pool
+        self._batches = batches
         self._writer = writer
         self._maintenance = maintenance
 
@@ -175,7 +181,7 @@ class NativeBackend:
         if len(batch.items) < _FEW_ITEMS:
             operation = self._upsert(name, batch, request_id)
         else:
-            operation = await self._pool.run(self._upsert, name, batch, request_id)
+            operation = await self._batches.run(self._upsert, name, batch, request_id)
         answer = self._submitted(operation)
         if placed:
             placed()

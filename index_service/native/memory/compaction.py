@@ -33,7 +33,8 @@ def wants_graph(segments: Segments, segment: Segment) -> bool:
     if len(segments) <= segments.collection.exact_up_to:
         return False
     tail = segment.size - segment.in_graph
-    return tail > max(_FEW, _TAIL_SHARE * segment.in_graph)
+    # Ten thousand rows are compared so quickly that no graph is worth its while.
+    return tail > max(10 * _FEW, _TAIL_SHARE * segment.in_graph)
 
 
 def merged(segments: Segments) -> tuple[int, int] | None:
@@ -86,6 +87,8 @@ def caught_up(
         collection: Whose they are.
     """
     old, new = before[-1], now[-1]
+    if made.graph and made.rows is old.rows:
+        return replace(new, graph=made.graph)
     if new.size > old.size:
         made = made.with_rows(new.rows.part(slice(old.size, new.size)), collection)
     dead = [part.rows.keys[: part.size][part.dead[: part.size]] for part in now]

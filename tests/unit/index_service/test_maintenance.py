@@ -133,9 +133,9 @@ def test_graph_grows_when_enough_rows_are_behind_it(index: Index, maintenance: M
     fill(index, 10, start=1000)
     assert not maintenance.step()
     held = index.segments()
-    fill(index, 50, start=2000)
+    fill(index, 100, start=2000)
     assert maintenance.step()
-    assert [part.in_graph for part in index.segments().parts] == [360]
+    assert [part.in_graph for part in index.segments().parts] == [410]
     assert [part.in_graph for part in held.parts] == [300]  # whoever reads it goes on
     assert index.found(vector(0, 0), Search(10)) == [
         item_id for item_id, _ in everything(index)[:10]
@@ -228,7 +228,7 @@ def test_recall_that_is_short_makes_searches_go_further(
 
     monkeypatch.setattr(GraphRows, "nearest", misled)
     observed(maintenance, monkeypatch, Search(10))
-    for expected in (64, 128, 256, 512, 1024, MOST_EFFORT):
+    for expected in (96, 192, 384, 768, 1024, MOST_EFFORT):
         maintenance.check_recall("listings")
         assert effort(index) == expected
     assert maintenance.recall["listings"].share == pytest.approx(0.9, abs=0.05)
