@@ -98,7 +98,7 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
                 current=published.current,
                 publish=published.publish,
                 writing=published.writing,
-                threads=threads,
+                threads=max(1, threads // 2),  # the others go on answering
             )
             stack.enter_context(maintenance)
             writer = stack.enter_context(

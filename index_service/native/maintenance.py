@@ -6,7 +6,6 @@ One thread, which takes the writer's lock only to publish what it has made.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -32,7 +31,6 @@ from lookalike.errors import LookalikeError
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
-_NICENESS = 10
 # Rows or writes after which the cache is written again, and the least time between two.
 _CACHE_AFTER_ROWS = 200_000
 _CACHE_AFTER_WRITES = 20_000
@@ -202,8 +200,8 @@ class Maintenance:
             self._change(name, lambda live: replace(live, effort=effort))
 
     def _work(self) -> None:
-        # Whoever waits for an answer goes first; threads that build graphs inherit this.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        # Not niced: whoever waits for an answer would wait for the interpreter, which a thread of
+        # low priority holds on to while others have the processors.
         while not self._ended.is_set():
             try:
                 if self.step():
