@@ -8,6 +8,7 @@ anything else. If the item is gone there, the state was overtaken, and the read 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -22,6 +23,9 @@ from lookalike.errors import IndexRecoveringError, ItemNotFoundError
 R = TypeVar("R")
 
 _RETRY_AFTER_MS = 200
+ATTEMPTS = 5
+_PUBLISHED_WITHIN_S = 0.1
+_LOOK_AGAIN_S = 0.001
 
 
 class OvertakenError(Exception):
@@ -63,9 +67,15 @@ class Reads:
 
     def read(self, function: Callable[[State], R], min_seq: int = 0) -> R:
         """Returns what the function makes of a state that is not overtaken on the way."""
-        for _ in range(2):
+        for _ in range(ATTEMPTS):
+            state = self.state(min_seq)
             with suppress(OvertakenError):
-                return function(self.state(min_seq))
+                return function(state)
+            # What was committed is published at once. To wait for the lock instead would take
+            # seconds beside a busy writer, who takes it again before others have woken up.
+            deadline = time.monotonic() + _PUBLISHED_WITHIN_S
+            while self._current() is state and time.monotonic() < deadline:
+                time.sleep(_LOOK_AGAIN_S)
         with self._writing:  # nothing changes now
             return function(self.state(min_seq))
 
