@@ -33,8 +33,9 @@ def wants_graph(segments: Segments, segment: Segment) -> bool:
     if len(segments) <= segments.collection.exact_up_to:
         return False
     tail = segment.size - segment.in_graph
-    # Ten thousand rows are compared so quickly that no graph is worth its while.
-    return tail > max(10 * _FEW, _TAIL_SHARE * segment.in_graph)
+    # Ten thousand rows behind a graph are compared so quickly that it need not grow.
+    least = 10 * _FEW if segment.graph else _FEW
+    return tail > max(least, _TAIL_SHARE * segment.in_graph)
 
 
 def merged(segments: Segments) -> tuple[int, int] | None:
