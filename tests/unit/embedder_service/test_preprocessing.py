@@ -287,7 +287,8 @@ def test_letterbox_always_gives_a_square_that_the_longer_side_fills(
 ) -> None:
     square = np.asarray(letterbox(Image.new("RGB", (width, height), RED), size))
     assert square.shape == (size, size, 3)
-    filled = (square == RED).all(axis=2)
+    # Pillow's weights are whole numbers, which over 400 pixels may miss the colour by one.
+    filled = (np.abs(square.astype(int) - RED) <= 1).all(axis=2)
     assert filled.any(axis=0).all() or filled.any(axis=1).all()
     assert filled.any()
 
