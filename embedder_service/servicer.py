@@ -132,6 +132,8 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
         ),
         engine=engine.name,
         precision=engine.precision,
+        # `training evaluate` fits it; bundles from elsewhere may have none.
+        temperature=manifest.metrics.get("temperature", 0.0),
     )
 
 

@@ -4,6 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class NearDuplicateKind(StrEnum):
+    """How much another listing's photo is the same; the values are stored."""
+
+    IDENTICAL = "identical"
+    SIMILAR = "similar"
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """A photo of another listing that looks the same.
+
+    Attributes:
+        item_id: That photo.
+        product_id: Its listing.
+        kind: The same bytes, or merely near.
+        distance: By the collection's metric.
+        linked: Whether the two listings were linked, or one flagged for review.
+    """
+
+    item_id: str
+    product_id: str
+    kind: NearDuplicateKind
+    distance: float
+    linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -16,6 +44,24 @@ class Listing:
     title: str = ""
     price: float | None = None
     location: str = ""
+    near_duplicate: NearDuplicate | None = None
+    has_thumbnail: bool = False
+
+
+@dataclass(frozen=True)
+class ListingFilter:
+    """Which listings count: all that is set must hold."""
+
+    categories: tuple[str, ...] = ()
+    min_price: float | None = None
+    max_price: float | None = None
+    locations: tuple[str, ...] = ()
+    product_ids: tuple[str, ...] = ()
+    exclude_product_ids: tuple[str, ...] = ()
+    near_duplicates: bool = False
+
+
+EVERY_LISTING = ListingFilter()
 
 
 @dataclass(frozen=True)
@@ -24,6 +70,37 @@ class PhotoVector:
 
     values: Sequence[float]
     embedding_space: str
+
+
+@dataclass(frozen=True)
+class ItemId:
+    """A photo of the catalogue."""
+
+    item_id: str
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Encoded photos of one thing."""
+
+    images: tuple[bytes, ...]
+
+
+PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
+"""What to look for."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a search."""
+
+    k: int
+    filter: ListingFilter = EVERY_LISTING
+    every_photo: bool = False
+    max_distance: float | None = None
+    exact: bool = False
+    min_seq: int = 0
+    allow_partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +135,8 @@ class Neighbors:
     hits: Sequence[Hit]
     shortfall: str
     exact: bool
+    applied_seq: int = 0
+    candidates_scanned: int = 0
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Model(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model bundle, for people."""
     version: _builtins.str
@@ -70,6 +71,10 @@ class Model(_message.Message):
     """Engine that runs the model: `openvino` or `torch`."""
     precision: _builtins.str
     """Numeric precision of inference: `fp32`, `bf16` or `int8`."""
+    temperature: _builtins.float
+    """What logits are divided by before the softmax, so that probabilities are calibrated; fitted on
+    validation photos. 0 if nothing was fitted: 1 is then as good as any.
+    """
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Category labels, in the order of the `category` output's values."""
@@ -93,10 +98,11 @@ class Model(_message.Message):
         limits: Global___Limits | None = ...,
         engine: _builtins.str = ...,
         precision: _builtins.str = ...,
+        temperature: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,37 +22,74 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lookalike/gateway/v1/gateway.proto\x12\x14lookalike.gateway.v1\"\x7f\n\x07Listing\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x12\n\x05price\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08location\x18\x06 \x01(\tB\x08\n\x06_price\"E\n\rCategoryScore\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"^\n\x0e\x43lassification\x12\x33\n\x06scores\x18\x01 \x03(\x0b\x32#.lookalike.gateway.v1.CategoryScore\x12\x17\n\x0f\x65mbedding_space\x18\x02 \x01(\t\"R\n\x0eSimilarListing\x12.\n\x07listing\x18\x01 \x01(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\"C\n\nHopTimings\x12\x10\n\x08\x65mbed_ns\x18\x01 \x01(\x03\x12\x11\n\tsearch_ns\x18\x02 \x01(\x03\x12\x10\n\x08total_ns\x18\x03 \x01(\x03\"=\n\x14\x43lassifyImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x16\n\x0einclude_vector\x18\x02 \x01(\x08\"\x98\x01\n\x15\x43lassifyImageResponse\x12<\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x0e\n\x06vector\x18\x02 \x03(\x02\x12\x31\n\x07timings\x18\x03 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\"T\n\x1a\x46indSimilarListingsRequest\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07item_id\x18\x02 \x01(\tH\x00\x12\t\n\x01k\x18\x03 \x01(\x05\x42\x07\n\x05query\"\xe8\x01\n\x1b\x46indSimilarListingsResponse\x12\x36\n\x08listings\x18\x01 \x03(\x0b\x32$.lookalike.gateway.v1.SimilarListing\x12<\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x11\n\tshortfall\x18\x03 \x01(\t\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x31\n\x07timings\x18\x05 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\"U\n\x14IngestListingRequest\x12.\n\x07listing\x18\x01 \x01(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\r\n\x05image\x18\x02 \x01(\x0c\"\xa7\x01\n\x15IngestListingResponse\x12<\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x10\n\x08replaced\x18\x02 \x01(\x08\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\x31\n\x07timings\x18\x04 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings2\xe0\x02\n\x0eGatewayService\x12h\n\rClassifyImage\x12*.lookalike.gateway.v1.ClassifyImageRequest\x1a+.lookalike.gateway.v1.ClassifyImageResponse\x12z\n\x13\x46indSimilarListings\x12\x30.lookalike.gateway.v1.FindSimilarListingsRequest\x1a\x31.lookalike.gateway.v1.FindSimilarListingsResponse\x12h\n\rIngestListing\x12*.lookalike.gateway.v1.IngestListingRequest\x1a+.lookalike.gateway.v1.IngestListingResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"lookalike/gateway/v1/gateway.proto\x12\x14lookalike.gateway.v1\x1a\x17google/rpc/status.proto\"\xd3\x01\n\x07Listing\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x12\n\x05price\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08location\x18\x06 \x01(\t\x12;\n\x0enear_duplicate\x18\x07 \x01(\x0b\x32#.lookalike.gateway.v1.NearDuplicate\x12\x15\n\rhas_thumbnail\x18\x08 \x01(\x08\x42\x08\n\x06_price\"\x8d\x01\n\rNearDuplicate\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x35\n\x04kind\x18\x03 \x01(\x0e\x32\'.lookalike.gateway.v1.NearDuplicateKind\x12\x10\n\x08\x64istance\x18\x04 \x01(\x01\x12\x0e\n\x06linked\x18\x05 \x01(\x08\"\xcd\x01\n\rListingFilter\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x16\n\tmin_price\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmax_price\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\tlocations\x18\x04 \x03(\t\x12\x13\n\x0bproduct_ids\x18\x05 \x03(\t\x12\x1b\n\x13\x65xclude_product_ids\x18\x06 \x03(\t\x12\x17\n\x0fnear_duplicates\x18\x07 \x01(\x08\x42\x0c\n\n_min_priceB\x0c\n\n_max_price\"E\n\rCategoryScore\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"^\n\x0e\x43lassification\x12\x33\n\x06scores\x18\x01 \x03(\x0b\x32#.lookalike.gateway.v1.CategoryScore\x12\x17\n\x0f\x65mbedding_space\x18\x02 \x01(\t\"R\n\x0eSimilarListing\x12.\n\x07listing\x18\x01 \x01(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\"~\n\nHopTimings\x12\x10\n\x08\x65mbed_ns\x18\x01 \x01(\x03\x12\x11\n\tsearch_ns\x18\x02 \x01(\x03\x12\x10\n\x08total_ns\x18\x03 \x01(\x03\x12\x11\n\tdecode_ns\x18\x04 \x01(\x03\x12\x10\n\x08queue_ns\x18\x05 \x01(\x03\x12\x14\n\x0cinference_ns\x18\x06 \x01(\x03\"1\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x02 \x01(\t\"\x18\n\x06Images\x12\x0e\n\x06images\x18\x01 \x03(\x0c\"=\n\x14\x43lassifyImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x16\n\x0einclude_vector\x18\x02 \x01(\x08\"\xba\x01\n\x15\x43lassifyImageResponse\x12<\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x0e\n\x06vector\x18\x02 \x03(\x02\x12\x31\n\x07timings\x18\x03 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\x12\x0e\n\x06\x63\x61\x63hed\x18\x04 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x05 \x01(\t\"\xe1\x02\n\x1a\x46indSimilarListingsRequest\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07item_id\x18\x02 \x01(\tH\x00\x12.\n\x06images\x18\x04 \x01(\x0b\x32\x1c.lookalike.gateway.v1.ImagesH\x00\x12.\n\x06vector\x18\x05 \x01(\x0b\x32\x1c.lookalike.gateway.v1.VectorH\x00\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x33\n\x06\x66ilter\x18\x06 \x01(\x0b\x32#.lookalike.gateway.v1.ListingFilter\x12\x13\n\x0b\x65very_photo\x18\x07 \x01(\x08\x12\x19\n\x0cmax_distance\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05\x65xact\x18\t \x01(\x08\x12\x0f\n\x07min_seq\x18\n \x01(\x03\x12\x15\n\rallow_partial\x18\x0b \x01(\x08\x42\x07\n\x05queryB\x0f\n\r_max_distance\"\xbb\x02\n\x1b\x46indSimilarListingsResponse\x12\x36\n\x08listings\x18\x01 \x03(\x0b\x32$.lookalike.gateway.v1.SimilarListing\x12<\n\x0e\x63lassification\x18\x02 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x11\n\tshortfall\x18\x03 \x01(\t\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x31\n\x07timings\x18\x05 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\x12\x0e\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x07 \x01(\t\x12\x13\n\x0b\x61pplied_seq\x18\x08 \x01(\x03\x12\x1a\n\x12\x63\x61ndidates_scanned\x18\t \x01(\x03\"i\n\x14IngestListingRequest\x12.\n\x07listing\x18\x01 \x01(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x87\x02\n\x15IngestListingResponse\x12<\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32$.lookalike.gateway.v1.Classification\x12\x10\n\x08replaced\x18\x02 \x01(\x08\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\x31\n\x07timings\x18\x04 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\t\x12<\n\x0fnear_duplicates\x18\x07 \x03(\x0b\x32#.lookalike.gateway.v1.NearDuplicate\"f\n\x1bStreamIngestListingsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x07request\x18\x02 \x01(\x0b\x32*.lookalike.gateway.v1.IngestListingRequest\"\x9a\x01\n\x1cStreamIngestListingsResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12?\n\x08response\x18\x02 \x01(\x0b\x32+.lookalike.gateway.v1.IngestListingResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"]\n\x14\x44\x65leteListingRequest\x12\x14\n\nproduct_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07item_id\x18\x02 \x01(\tH\x00\x12\x12\n\nrequest_id\x18\x03 \x01(\tB\x08\n\x06target\"z\n\x15\x44\x65leteListingResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x31\n\x07timings\x18\x03 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\x12\x10\n\x08\x64\x65graded\x18\x04 \x01(\t\"F\n\x11GetListingRequest\x12\x14\n\nproduct_id\x18\x01 \x01(\tH\x00\x12\x11\n\x07item_id\x18\x02 \x01(\tH\x00\x42\x08\n\x06target\"v\n\x12GetListingResponse\x12-\n\x06photos\x18\x01 \x03(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\x31\n\x07timings\x18\x02 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\"q\n\x13ListListingsRequest\x12\x33\n\x06\x66ilter\x18\x01 \x01(\x0b\x32#.lookalike.gateway.v1.ListingFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x91\x01\n\x14ListListingsResponse\x12-\n\x06photos\x18\x01 \x03(\x0b\x32\x1d.lookalike.gateway.v1.Listing\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x31\n\x07timings\x18\x03 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\"\x12\n\x10GetStatusRequest\"\x85\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x36\n\x08\x65mbedder\x18\x02 \x01(\x0b\x32$.lookalike.gateway.v1.EmbedderStatus\x12\x30\n\x05index\x18\x03 \x01(\x0b\x32!.lookalike.gateway.v1.IndexStatus\x12\x30\n\x05\x63\x61\x63he\x18\x04 \x01(\x0b\x32!.lookalike.gateway.v1.CacheStatus\x12\x10\n\x08mismatch\x18\x05 \x01(\t\x12\x31\n\x07timings\x18\x06 \x01(\x0b\x32 .lookalike.gateway.v1.HopTimings\"\xb9\x01\n\x0e\x45mbedderStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x11\n\tprecision\x18\x07 \x01(\t\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x11\n\tdimension\x18\t \x01(\x05\"\xd0\x01\n\x0bIndexStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x11\n\tread_only\x18\x04 \x01(\x08\x12\x13\n\x0b\x61pplied_seq\x18\x05 \x01(\x03\x12\x12\n\ncollection\x18\x06 \x01(\t\x12\x1a\n\x12serving_collection\x18\x07 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x08 \x01(\t\x12\x0e\n\x06photos\x18\t \x01(\x03\x12\x10\n\x08listings\x18\n \x01(\x03\"q\n\x0b\x43\x61\x63heStatus\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x12\x11\n\tmax_bytes\x18\x03 \x01(\x03\x12\x0c\n\x04hits\x18\x04 \x01(\x03\x12\x0e\n\x06misses\x18\x05 \x01(\x03\x12\x11\n\tcoalesced\x18\x06 \x01(\x03*|\n\x11NearDuplicateKind\x12#\n\x1fNEAR_DUPLICATE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dNEAR_DUPLICATE_KIND_IDENTICAL\x10\x01\x12\x1f\n\x1bNEAR_DUPLICATE_KIND_SIMILAR\x10\x02\x32\xf4\x06\n\x0eGatewayService\x12h\n\rClassifyImage\x12*.lookalike.gateway.v1.ClassifyImageRequest\x1a+.lookalike.gateway.v1.ClassifyImageResponse\x12z\n\x13\x46indSimilarListings\x12\x30.lookalike.gateway.v1.FindSimilarListingsRequest\x1a\x31.lookalike.gateway.v1.FindSimilarListingsResponse\x12h\n\rIngestListing\x12*.lookalike.gateway.v1.IngestListingRequest\x1a+.lookalike.gateway.v1.IngestListingResponse\x12\x81\x01\n\x14StreamIngestListings\x12\x31.lookalike.gateway.v1.StreamIngestListingsRequest\x1a\x32.lookalike.gateway.v1.StreamIngestListingsResponse(\x01\x30\x01\x12h\n\rDeleteListing\x12*.lookalike.gateway.v1.DeleteListingRequest\x1a+.lookalike.gateway.v1.DeleteListingResponse\x12_\n\nGetListing\x12\'.lookalike.gateway.v1.GetListingRequest\x1a(.lookalike.gateway.v1.GetListingResponse\x12\x65\n\x0cListListings\x12).lookalike.gateway.v1.ListListingsRequest\x1a*.lookalike.gateway.v1.ListListingsResponse\x12\\\n\tGetStatus\x12&.lookalike.gateway.v1.GetStatusRequest\x1a\'.lookalike.gateway.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lookalike.gateway.v1.gateway_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTING']._serialized_start=60
-  _globals['_LISTING']._serialized_end=187
-  _globals['_CATEGORYSCORE']._serialized_start=189
-  _globals['_CATEGORYSCORE']._serialized_end=258
-  _globals['_CLASSIFICATION']._serialized_start=260
-  _globals['_CLASSIFICATION']._serialized_end=354
-  _globals['_SIMILARLISTING']._serialized_start=356
-  _globals['_SIMILARLISTING']._serialized_end=438
-  _globals['_HOPTIMINGS']._serialized_start=440
-  _globals['_HOPTIMINGS']._serialized_end=507
-  _globals['_CLASSIFYIMAGEREQUEST']._serialized_start=509
-  _globals['_CLASSIFYIMAGEREQUEST']._serialized_end=570
-  _globals['_CLASSIFYIMAGERESPONSE']._serialized_start=573
-  _globals['_CLASSIFYIMAGERESPONSE']._serialized_end=725
-  _globals['_FINDSIMILARLISTINGSREQUEST']._serialized_start=727
-  _globals['_FINDSIMILARLISTINGSREQUEST']._serialized_end=811
-  _globals['_FINDSIMILARLISTINGSRESPONSE']._serialized_start=814
-  _globals['_FINDSIMILARLISTINGSRESPONSE']._serialized_end=1046
-  _globals['_INGESTLISTINGREQUEST']._serialized_start=1048
-  _globals['_INGESTLISTINGREQUEST']._serialized_end=1133
-  _globals['_INGESTLISTINGRESPONSE']._serialized_start=1136
-  _globals['_INGESTLISTINGRESPONSE']._serialized_end=1303
-  _globals['_GATEWAYSERVICE']._serialized_start=1306
-  _globals['_GATEWAYSERVICE']._serialized_end=1658
+  _globals['_NEARDUPLICATEKIND']._serialized_start=4139
+  _globals['_NEARDUPLICATEKIND']._serialized_end=4263
+  _globals['_LISTING']._serialized_start=86
+  _globals['_LISTING']._serialized_end=297
+  _globals['_NEARDUPLICATE']._serialized_start=300
+  _globals['_NEARDUPLICATE']._serialized_end=441
+  _globals['_LISTINGFILTER']._serialized_start=444
+  _globals['_LISTINGFILTER']._serialized_end=649
+  _globals['_CATEGORYSCORE']._serialized_start=651
+  _globals['_CATEGORYSCORE']._serialized_end=720
+  _globals['_CLASSIFICATION']._serialized_start=722
+  _globals['_CLASSIFICATION']._serialized_end=816
+  _globals['_SIMILARLISTING']._serialized_start=818
+  _globals['_SIMILARLISTING']._serialized_end=900
+  _globals['_HOPTIMINGS']._serialized_start=902
+  _globals['_HOPTIMINGS']._serialized_end=1028
+  _globals['_VECTOR']._serialized_start=1030
+  _globals['_VECTOR']._serialized_end=1079
+  _globals['_IMAGES']._serialized_start=1081
+  _globals['_IMAGES']._serialized_end=1105
+  _globals['_CLASSIFYIMAGEREQUEST']._serialized_start=1107
+  _globals['_CLASSIFYIMAGEREQUEST']._serialized_end=1168
+  _globals['_CLASSIFYIMAGERESPONSE']._serialized_start=1171
+  _globals['_CLASSIFYIMAGERESPONSE']._serialized_end=1357
+  _globals['_FINDSIMILARLISTINGSREQUEST']._serialized_start=1360
+  _globals['_FINDSIMILARLISTINGSREQUEST']._serialized_end=1713
+  _globals['_FINDSIMILARLISTINGSRESPONSE']._serialized_start=1716
+  _globals['_FINDSIMILARLISTINGSRESPONSE']._serialized_end=2031
+  _globals['_INGESTLISTINGREQUEST']._serialized_start=2033
+  _globals['_INGESTLISTINGREQUEST']._serialized_end=2138
+  _globals['_INGESTLISTINGRESPONSE']._serialized_start=2141
+  _globals['_INGESTLISTINGRESPONSE']._serialized_end=2404
+  _globals['_STREAMINGESTLISTINGSREQUEST']._serialized_start=2406
+  _globals['_STREAMINGESTLISTINGSREQUEST']._serialized_end=2508
+  _globals['_STREAMINGESTLISTINGSRESPONSE']._serialized_start=2511
+  _globals['_STREAMINGESTLISTINGSRESPONSE']._serialized_end=2665
+  _globals['_DELETELISTINGREQUEST']._serialized_start=2667
+  _globals['_DELETELISTINGREQUEST']._serialized_end=2760
+  _globals['_DELETELISTINGRESPONSE']._serialized_start=2762
+  _globals['_DELETELISTINGRESPONSE']._serialized_end=2884
+  _globals['_GETLISTINGREQUEST']._serialized_start=2886
+  _globals['_GETLISTINGREQUEST']._serialized_end=2956
+  _globals['_GETLISTINGRESPONSE']._serialized_start=2958
+  _globals['_GETLISTINGRESPONSE']._serialized_end=3076
+  _globals['_LISTLISTINGSREQUEST']._serialized_start=3078
+  _globals['_LISTLISTINGSREQUEST']._serialized_end=3191
+  _globals['_LISTLISTINGSRESPONSE']._serialized_start=3194
+  _globals['_LISTLISTINGSRESPONSE']._serialized_end=3339
+  _globals['_GETSTATUSREQUEST']._serialized_start=3341
+  _globals['_GETSTATUSREQUEST']._serialized_end=3359
+  _globals['_GETSTATUSRESPONSE']._serialized_start=3362
+  _globals['_GETSTATUSRESPONSE']._serialized_end=3623
+  _globals['_EMBEDDERSTATUS']._serialized_start=3626
+  _globals['_EMBEDDERSTATUS']._serialized_end=3811
+  _globals['_INDEXSTATUS']._serialized_start=3814
+  _globals['_INDEXSTATUS']._serialized_end=4022
+  _globals['_CACHESTATUS']._serialized_start=4024
+  _globals['_CACHESTATUS']._serialized_end=4137
+  _globals['_GATEWAYSERVICE']._serialized_start=4266
+  _globals['_GATEWAYSERVICE']._serialized_end=5150
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +19,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _NearDuplicateKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NearDuplicateKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NearDuplicateKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NEAR_DUPLICATE_KIND_UNSPECIFIED: _NearDuplicateKind.ValueType  # 0
+    """It looks like no other listing's, or nobody looked."""
+    NEAR_DUPLICATE_KIND_IDENTICAL: _NearDuplicateKind.ValueType  # 1
+    """The same bytes."""
+    NEAR_DUPLICATE_KIND_SIMILAR: _NearDuplicateKind.ValueType  # 2
+    """Within LOOKALIKE_GATEWAY_NEAR_DUPLICATE_DISTANCE."""
+
+class NearDuplicateKind(_NearDuplicateKind, metaclass=_NearDuplicateKindEnumTypeWrapper):
+    """What ingest found of a photo that looks like another listing's."""
+
+NEAR_DUPLICATE_KIND_UNSPECIFIED: NearDuplicateKind.ValueType  # 0
+"""It looks like no other listing's, or nobody looked."""
+NEAR_DUPLICATE_KIND_IDENTICAL: NearDuplicateKind.ValueType  # 1
+"""The same bytes."""
+NEAR_DUPLICATE_KIND_SIMILAR: NearDuplicateKind.ValueType  # 2
+"""Within LOOKALIKE_GATEWAY_NEAR_DUPLICATE_DISTANCE."""
+Global___NearDuplicateKind: _TypeAlias = NearDuplicateKind  # noqa: Y015
 
 @_typing.final
 class Listing(_message.Message):
@@ -30,6 +56,8 @@ class Listing(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
+    NEAR_DUPLICATE_FIELD_NUMBER: _builtins.int
+    HAS_THUMBNAIL_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Unique id of the photo, 1 to 128 characters."""
     product_id: _builtins.str
@@ -42,6 +70,14 @@ class Listing(_message.Message):
     """Price in the catalogue's currency, 0 or more."""
     location: _builtins.str
     """Where it is sold; may be empty; at most 8192 characters."""
+    has_thumbnail: _builtins.bool
+    """Output only. Whether the gateway has a thumbnail of it: `/v1/thumbnails/{item_id}`."""
+    @_builtins.property
+    def near_duplicate(self) -> Global___NearDuplicate:
+        """Output only. The photo of another listing that this one was found to look like when it was
+        ingested, under the policies `flag` and `link`.
+        """
+
     def __init__(
         self,
         *,
@@ -51,16 +87,117 @@ class Listing(_message.Message):
         title: _builtins.str = ...,
         price: _builtins.float | None = ...,
         location: _builtins.str = ...,
+        near_duplicate: Global___NearDuplicate | None = ...,
+        has_thumbnail: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "near_duplicate", b"near_duplicate", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "item_id", b"item_id", "location", b"location", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "has_thumbnail", b"has_thumbnail", "item_id", b"item_id", "location", b"location", "near_duplicate", b"near_duplicate", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
 
 Global___Listing: _TypeAlias = Listing  # noqa: Y015
+
+@_typing.final
+class NearDuplicate(_message.Message):
+    """A photo of another listing that looks the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Id of that photo."""
+    product_id: _builtins.str
+    """Id of its listing."""
+    kind: Global___NearDuplicateKind.ValueType
+    """How much the same."""
+    distance: _builtins.float
+    """Distance by the collection's metric."""
+    linked: _builtins.bool
+    """Whether the two listings were linked (policy `link`), or this one flagged for review (`flag`)."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        kind: Global___NearDuplicateKind.ValueType = ...,
+        distance: _builtins.float = ...,
+        linked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "item_id", b"item_id", "kind", b"kind", "linked", b"linked", "product_id", b"product_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NearDuplicate: _TypeAlias = NearDuplicate  # noqa: Y015
+
+@_typing.final
+class ListingFilter(_message.Message):
+    """Which listings count: all that is set must hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    LOCATIONS_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    NEAR_DUPLICATES_FIELD_NUMBER: _builtins.int
+    min_price: _builtins.float
+    """At least this price; a listing without a price is left out."""
+    max_price: _builtins.float
+    """At most this price; a listing without a price is left out."""
+    near_duplicates: _builtins.bool
+    """Only photos that were flagged or linked as near duplicates of another listing's."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these categories; at most 1,000."""
+
+    @_builtins.property
+    def locations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these locations, exactly as written; at most 1,000."""
+
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of these listings; at most 1,000."""
+
+    @_builtins.property
+    def exclude_product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not of these listings; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        min_price: _builtins.float | None = ...,
+        max_price: _builtins.float | None = ...,
+        locations: _abc.Iterable[_builtins.str] | None = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        exclude_product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        near_duplicates: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "categories", b"categories", "exclude_product_ids", b"exclude_product_ids", "locations", b"locations", "max_price", b"max_price", "min_price", b"min_price", "near_duplicates", b"near_duplicates", "product_ids", b"product_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
+    _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_price: _TypeAlias = _typing.Literal["min_price"]  # noqa: Y015
+    _WhichOneofArgType__min_price: _TypeAlias = _typing.Literal["_min_price", b"_min_price"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_price) -> _WhichOneofReturnType__max_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_price) -> _WhichOneofReturnType__min_price | None: ...
+
+Global___ListingFilter: _TypeAlias = ListingFilter  # noqa: Y015
 
 @_typing.final
 class CategoryScore(_message.Message):
@@ -76,7 +213,7 @@ class CategoryScore(_message.Message):
     index: _builtins.int
     """Its place among the model's labels."""
     probability: _builtins.float
-    """Softmax probability, 0 to 1."""
+    """Probability, 0 to 1: the softmax over the logits, each divided by the model's temperature."""
     def __init__(
         self,
         *,
@@ -157,26 +294,90 @@ class HopTimings(_message.Message):
     EMBED_NS_FIELD_NUMBER: _builtins.int
     SEARCH_NS_FIELD_NUMBER: _builtins.int
     TOTAL_NS_FIELD_NUMBER: _builtins.int
+    DECODE_NS_FIELD_NUMBER: _builtins.int
+    QUEUE_NS_FIELD_NUMBER: _builtins.int
+    INFERENCE_NS_FIELD_NUMBER: _builtins.int
     embed_ns: _builtins.int
     """Waiting for the embedder, with its decoding, queue and inference."""
     search_ns: _builtins.int
     """Waiting for the index."""
     total_ns: _builtins.int
     """Everything, inside the gateway."""
+    decode_ns: _builtins.int
+    """Of `embed_ns`, what the embedder says that it decoded for."""
+    queue_ns: _builtins.int
+    """Of `embed_ns`, what the embedder says that the photo waited for."""
+    inference_ns: _builtins.int
+    """Of `embed_ns`, what the embedder says that the forward pass took."""
     def __init__(
         self,
         *,
         embed_ns: _builtins.int = ...,
         search_ns: _builtins.int = ...,
         total_ns: _builtins.int = ...,
+        decode_ns: _builtins.int = ...,
+        queue_ns: _builtins.int = ...,
+        inference_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embed_ns", b"embed_ns", "search_ns", b"search_ns", "total_ns", b"total_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_ns", b"decode_ns", "embed_ns", b"embed_ns", "inference_ns", b"inference_ns", "queue_ns", b"queue_ns", "search_ns", b"search_ns", "total_ns", b"total_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HopTimings: _TypeAlias = HopTimings  # noqa: Y015
+
+@_typing.final
+class Vector(_message.Message):
+    """A vector of the model's default output."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    embedding_space: _builtins.str
+    """The embedding space of the model that made it."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """As many values as the collection has dimensions, all finite."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        embedding_space: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Vector: _TypeAlias = Vector  # noqa: Y015
+
+@_typing.final
+class Images(_message.Message):
+    """Several photos of what to look for; their mean is looked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Encoded photos, 1 to 16."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Images: _TypeAlias = Images  # noqa: Y015
 
 @_typing.final
 class ClassifyImageRequest(_message.Message):
@@ -213,6 +414,12 @@ class ClassifyImageResponse(_message.Message):
     CLASSIFICATION_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    cached: _builtins.bool
+    """Whether the vector was known, from the same bytes sent earlier or at the same time."""
+    degraded: _builtins.str
+    """What is less than it should be, in words; empty if nothing is."""
     @_builtins.property
     def classification(self) -> Global___Classification:
         """The categories."""
@@ -231,10 +438,12 @@ class ClassifyImageResponse(_message.Message):
         classification: Global___Classification | None = ...,
         vector: _abc.Iterable[_builtins.float] | None = ...,
         timings: Global___HopTimings | None = ...,
+        cached: _builtins.bool = ...,
+        degraded: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "classification", b"classification", "degraded", b"degraded", "timings", b"timings", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,26 +457,71 @@ class FindSimilarListingsRequest(_message.Message):
 
     IMAGE_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    VECTOR_FIELD_NUMBER: _builtins.int
     K_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    EVERY_PHOTO_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    MIN_SEQ_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """Listings that look like this encoded photo."""
     item_id: _builtins.str
     """Listings that look like the photo with this id, its own listing left out."""
     k: _builtins.int
-    """How many listings, 1 to 1,000; 0 means 10. Each listing is returned once."""
+    """How many listings, 1 to 1,000; 0 means 10."""
+    every_photo: _builtins.bool
+    """Return each photo that is near, rather than each listing once with its nearest photo."""
+    max_distance: _builtins.float
+    """Nothing farther than this."""
+    exact: _builtins.bool
+    """Compare every candidate, however many there are."""
+    min_seq: _builtins.int
+    """Wait for this write to be visible (`IngestListingResponse.seq`); UNAVAILABLE if it is not yet."""
+    allow_partial: _builtins.bool
+    """If the index cannot be reached, answer with the classification alone and say so in `degraded`,
+    rather than fail.
+    """
+    @_builtins.property
+    def images(self) -> Global___Images:
+        """Listings that look like several photos of one thing."""
+
+    @_builtins.property
+    def vector(self) -> Global___Vector:
+        """Listings near this vector."""
+
+    @_builtins.property
+    def filter(self) -> Global___ListingFilter:
+        """Which listings count."""
+
     def __init__(
         self,
         *,
         image: _builtins.bytes = ...,
         item_id: _builtins.str = ...,
+        images: Global___Images | None = ...,
+        vector: Global___Vector | None = ...,
         k: _builtins.int = ...,
+        filter: Global___ListingFilter | None = ...,
+        every_photo: _builtins.bool = ...,
+        max_distance: _builtins.float | None = ...,
+        exact: _builtins.bool = ...,
+        min_seq: _builtins.int = ...,
+        allow_partial: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "item_id", b"item_id", "query", b"query"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "max_distance", b"max_distance", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "item_id", b"item_id", "k", b"k", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "allow_partial", b"allow_partial", "every_photo", b"every_photo", "exact", b"exact", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "k", b"k", "max_distance", b"max_distance", "min_seq", b"min_seq", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["image", "item_id"]  # noqa: Y015
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["image", "item_id", "images", "vector"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___FindSimilarListingsRequest: _TypeAlias = FindSimilarListingsRequest  # noqa: Y015
@@ -283,17 +537,29 @@ class FindSimilarListingsResponse(_message.Message):
     SHORTFALL_FIELD_NUMBER: _builtins.int
     EXACT_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQ_FIELD_NUMBER: _builtins.int
+    CANDIDATES_SCANNED_FIELD_NUMBER: _builtins.int
     shortfall: _builtins.str
     """Why there are fewer than `k` listings; empty if there are `k`."""
     exact: _builtins.bool
     """Whether every candidate was compared."""
+    cached: _builtins.bool
+    """Whether the vectors of all photos were known."""
+    degraded: _builtins.str
+    """What is less than it should be, in words; empty if nothing is."""
+    applied_seq: _builtins.int
+    """The newest write that the answer takes into account."""
+    candidates_scanned: _builtins.int
+    """How many rows were compared."""
     @_builtins.property
     def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarListing]:
         """Nearest first."""
 
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The categories of the queried photo; only if one was sent."""
+        """The categories of the queried photo, by the mean vector of several; only if some were sent."""
 
     @_builtins.property
     def timings(self) -> Global___HopTimings:
@@ -307,10 +573,14 @@ class FindSimilarListingsResponse(_message.Message):
         shortfall: _builtins.str = ...,
         exact: _builtins.bool = ...,
         timings: Global___HopTimings | None = ...,
+        cached: _builtins.bool = ...,
+        degraded: _builtins.str = ...,
+        applied_seq: _builtins.int = ...,
+        candidates_scanned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "exact", b"exact", "listings", b"listings", "shortfall", b"shortfall", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "cached", b"cached", "candidates_scanned", b"candidates_scanned", "classification", b"classification", "degraded", b"degraded", "exact", b"exact", "listings", b"listings", "shortfall", b"shortfall", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,8 +594,13 @@ class IngestListingRequest(_message.Message):
 
     LISTING_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """Its encoded photo."""
+    request_id: _builtins.str
+    """Caller's key for retries, at most 128 characters; may be empty. The same id and content again
+    are answered as before, across restarts.
+    """
     @_builtins.property
     def listing(self) -> Global___Listing:
         """The listing."""
@@ -335,10 +610,11 @@ class IngestListingRequest(_message.Message):
         *,
         listing: Global___Listing | None = ...,
         image: _builtins.bytes = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "listing", b"listing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "listing", b"listing", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,10 +630,17 @@ class IngestListingResponse(_message.Message):
     REPLACED_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    NEAR_DUPLICATES_FIELD_NUMBER: _builtins.int
     replaced: _builtins.bool
     """Whether a photo with this `item_id` was there before."""
     seq: _builtins.int
     """The index's sequence number of the write."""
+    cached: _builtins.bool
+    """Whether the vector was known."""
+    degraded: _builtins.str
+    """What is less than it should be, in words, for example a thumbnail that could not be kept."""
     @_builtins.property
     def classification(self) -> Global___Classification:
         """What the model makes of the photo."""
@@ -366,6 +649,12 @@ class IngestListingResponse(_message.Message):
     def timings(self) -> Global___HopTimings:
         """Time per hop."""
 
+    @_builtins.property
+    def near_duplicates(self) -> _containers.RepeatedCompositeFieldContainer[Global___NearDuplicate]:
+        """Photos of other listings that look the same, nearest first; at most 10. With the policy `refuse`
+        they are the reason of an ALREADY_EXISTS instead.
+        """
+
     def __init__(
         self,
         *,
@@ -373,11 +662,493 @@ class IngestListingResponse(_message.Message):
         replaced: _builtins.bool = ...,
         seq: _builtins.int = ...,
         timings: Global___HopTimings | None = ...,
+        cached: _builtins.bool = ...,
+        degraded: _builtins.str = ...,
+        near_duplicates: _abc.Iterable[Global___NearDuplicate] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "replaced", b"replaced", "seq", b"seq", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "classification", b"classification", "degraded", b"degraded", "near_duplicates", b"near_duplicates", "replaced", b"replaced", "seq", b"seq", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IngestListingResponse: _TypeAlias = IngestListingResponse  # noqa: Y015
+
+@_typing.final
+class StreamIngestListingsRequest(_message.Message):
+    """One photo of a `StreamIngestListings` call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Caller's key, 1 to 64 characters, unique among this stream's unanswered requests."""
+    @_builtins.property
+    def request(self) -> Global___IngestListingRequest:
+        """The listing and its photo."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        request: Global___IngestListingRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamIngestListingsRequest: _TypeAlias = StreamIngestListingsRequest  # noqa: Y015
+
+@_typing.final
+class StreamIngestListingsResponse(_message.Message):
+    """The outcome for one photo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Copied from the request."""
+    @_builtins.property
+    def response(self) -> Global___IngestListingResponse:
+        """What `IngestListing` would have returned."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why this photo failed. The stream goes on."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        response: Global___IngestListingResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___StreamIngestListingsResponse: _TypeAlias = StreamIngestListingsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteListingRequest(_message.Message):
+    """Request for `DeleteListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """A listing with all its photos."""
+    item_id: _builtins.str
+    """One photo."""
+    request_id: _builtins.str
+    """Caller's key for retries, at most 128 characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "product_id", b"product_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "product_id", b"product_id", "request_id", b"request_id", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["product_id", "item_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___DeleteListingRequest: _TypeAlias = DeleteListingRequest  # noqa: Y015
+
+@_typing.final
+class DeleteListingResponse(_message.Message):
+    """Response for `DeleteListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.int
+    """How many photos were there and are now gone."""
+    seq: _builtins.int
+    """The index's sequence number of the write."""
+    degraded: _builtins.str
+    """What is less than it should be, in words, for example a thumbnail that could not be removed."""
+    @_builtins.property
+    def timings(self) -> Global___HopTimings:
+        """Time per hop."""
+
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        timings: Global___HopTimings | None = ...,
+        degraded: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "deleted", b"deleted", "seq", b"seq", "timings", b"timings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteListingResponse: _TypeAlias = DeleteListingResponse  # noqa: Y015
+
+@_typing.final
+class GetListingRequest(_message.Message):
+    """Request for `GetListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """A listing with all its photos."""
+    item_id: _builtins.str
+    """One photo."""
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "product_id", b"product_id", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "product_id", b"product_id", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["product_id", "item_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___GetListingRequest: _TypeAlias = GetListingRequest  # noqa: Y015
+
+@_typing.final
+class GetListingResponse(_message.Message):
+    """Response for `GetListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Listing]:
+        """The photos, in the order in which they were written; at most 1,000."""
+
+    @_builtins.property
+    def timings(self) -> Global___HopTimings:
+        """Time per hop."""
+
+    def __init__(
+        self,
+        *,
+        photos: _abc.Iterable[Global___Listing] | None = ...,
+        timings: Global___HopTimings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["photos", b"photos", "timings", b"timings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetListingResponse: _TypeAlias = GetListingResponse  # noqa: Y015
+
+@_typing.final
+class ListListingsRequest(_message.Message):
+    """Request for `ListListings`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many photos, at most 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; the filter must be the same."""
+    @_builtins.property
+    def filter(self) -> Global___ListingFilter:
+        """Which listings count."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___ListingFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListListingsRequest: _TypeAlias = ListListingsRequest  # noqa: Y015
+
+@_typing.final
+class ListListingsResponse(_message.Message):
+    """Response for `ListListings`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty if this one is the last."""
+    @_builtins.property
+    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Listing]:
+        """The photos."""
+
+    @_builtins.property
+    def timings(self) -> Global___HopTimings:
+        """Time per hop."""
+
+    def __init__(
+        self,
+        *,
+        photos: _abc.Iterable[Global___Listing] | None = ...,
+        next_page_token: _builtins.str = ...,
+        timings: Global___HopTimings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "photos", b"photos", "timings", b"timings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListListingsResponse: _TypeAlias = ListListingsResponse  # noqa: Y015
+
+@_typing.final
+class GetStatusRequest(_message.Message):
+    """Request for `GetStatus`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetStatusResponse(_message.Message):
+    """Response for `GetStatus`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    MISMATCH_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Version of the gateway's software."""
+    mismatch: _builtins.str
+    """Why model and catalogue do not belong together; empty if they do, or if that is not known."""
+    @_builtins.property
+    def embedder(self) -> Global___EmbedderStatus:
+        """The embedders."""
+
+    @_builtins.property
+    def index(self) -> Global___IndexStatus:
+        """The index."""
+
+    @_builtins.property
+    def cache(self) -> Global___CacheStatus:
+        """What the gateway keeps of photos it has seen."""
+
+    @_builtins.property
+    def timings(self) -> Global___HopTimings:
+        """Time per hop."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        embedder: Global___EmbedderStatus | None = ...,
+        index: Global___IndexStatus | None = ...,
+        cache: Global___CacheStatus | None = ...,
+        mismatch: _builtins.str = ...,
+        timings: Global___HopTimings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "embedder", b"embedder", "index", b"index", "timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "embedder", b"embedder", "index", b"index", "mismatch", b"mismatch", "timings", b"timings", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class EmbedderStatus(_message.Message):
+    """The embedders as the gateway sees them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Where the gateway calls them."""
+    ready: _builtins.bool
+    """Whether one of them can be reached and is serving."""
+    model_name: _builtins.str
+    """Name of the model bundle."""
+    model_version: _builtins.str
+    """Version of the model bundle."""
+    embedding_space: _builtins.str
+    """Embedding space of the model."""
+    engine: _builtins.str
+    """Engine that runs it."""
+    precision: _builtins.str
+    """Numeric precision of inference."""
+    dimension: _builtins.int
+    """Number of floats of the default output."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Category labels, in the model's order."""
+
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        model_name: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        embedding_space: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        precision: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        dimension: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "model_name", b"model_name", "model_version", b"model_version", "precision", b"precision", "ready", b"ready", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedderStatus: _TypeAlias = EmbedderStatus  # noqa: Y015
+
+@_typing.final
+class IndexStatus(_message.Message):
+    """The index as the gateway sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    READ_ONLY_FIELD_NUMBER: _builtins.int
+    APPLIED_SEQ_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    SERVING_COLLECTION_FIELD_NUMBER: _builtins.int
+    EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Where the gateway calls it."""
+    ready: _builtins.bool
+    """Whether it can be reached and is serving."""
+    backend: _builtins.str
+    """What keeps and searches the vectors: `native` or `milvus`."""
+    read_only: _builtins.bool
+    """Whether it takes no writes."""
+    applied_seq: _builtins.int
+    """The newest write that is visible."""
+    collection: _builtins.str
+    """The collection or alias that the gateway is told to use."""
+    serving_collection: _builtins.str
+    """The collection that this leads to; empty if there is none yet."""
+    embedding_space: _builtins.str
+    """Embedding space of that collection."""
+    photos: _builtins.int
+    """Number of photos."""
+    listings: _builtins.int
+    """Number of listings."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        backend: _builtins.str = ...,
+        read_only: _builtins.bool = ...,
+        applied_seq: _builtins.int = ...,
+        collection: _builtins.str = ...,
+        serving_collection: _builtins.str = ...,
+        embedding_space: _builtins.str = ...,
+        photos: _builtins.int = ...,
+        listings: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collection", b"collection", "embedding_space", b"embedding_space", "listings", b"listings", "photos", b"photos", "read_only", b"read_only", "ready", b"ready", "serving_collection", b"serving_collection", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexStatus: _TypeAlias = IndexStatus  # noqa: Y015
+
+@_typing.final
+class CacheStatus(_message.Message):
+    """The gateway's cache of vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    MAX_BYTES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    MISSES_FIELD_NUMBER: _builtins.int
+    COALESCED_FIELD_NUMBER: _builtins.int
+    entries: _builtins.int
+    """Photos whose vectors are kept."""
+    bytes: _builtins.int
+    """Bytes that they take."""
+    max_bytes: _builtins.int
+    """Most bytes that they may take."""
+    hits: _builtins.int
+    """Photos that were found in it."""
+    misses: _builtins.int
+    """Photos that were not."""
+    coalesced: _builtins.int
+    """Photos that were sent while the same bytes were being embedded, and shared the result."""
+    def __init__(
+        self,
+        *,
+        entries: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        max_bytes: _builtins.int = ...,
+        hits: _builtins.int = ...,
+        misses: _builtins.int = ...,
+        coalesced: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "coalesced", b"coalesced", "entries", b"entries", "hits", b"hits", "max_bytes", b"max_bytes", "misses", b"misses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CacheStatus: _TypeAlias = CacheStatus  # noqa: Y015

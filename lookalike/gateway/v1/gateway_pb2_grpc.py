@@ -50,6 +50,31 @@ class GatewayServiceStub:
                 request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingRequest.SerializeToString,
                 response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingResponse.FromString,
                 _registered_method=True)
+        self.StreamIngestListings = channel.stream_stream(
+                '/lookalike.gateway.v1.GatewayService/StreamIngestListings',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsResponse.FromString,
+                _registered_method=True)
+        self.DeleteListing = channel.unary_unary(
+                '/lookalike.gateway.v1.GatewayService/DeleteListing',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingResponse.FromString,
+                _registered_method=True)
+        self.GetListing = channel.unary_unary(
+                '/lookalike.gateway.v1.GatewayService/GetListing',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingResponse.FromString,
+                _registered_method=True)
+        self.ListListings = channel.unary_unary(
+                '/lookalike.gateway.v1.GatewayService/ListListings',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsResponse.FromString,
+                _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/lookalike.gateway.v1.GatewayService/GetStatus',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer:
@@ -64,7 +89,8 @@ class GatewayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindSimilarListings(self, request, context):
-        """Finds listings whose photos look like a photo, or like a listing's photo.
+        """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
+        lie near a vector.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +99,45 @@ class GatewayServiceServicer:
     def IngestListing(self, request, context):
         """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
         OK means: on disk, and visible to the next search.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamIngestListings(self, request_iterator, context):
+        """Ingests many photos on one stream. Responses may arrive in any order. A bad photo is answered
+        in-band and the stream goes on. The gateway stops reading while it has as many unanswered photos
+        of the stream as it accepts (LOOKALIKE_GATEWAY_MAX_STREAM_IN_FLIGHT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteListing(self, request, context):
+        """Deletes a listing with all its photos, or one photo. What is not there is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetListing(self, request, context):
+        """Returns a listing's photos, or one photo, as the catalogue knows them; NOT_FOUND if there are
+        none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListListings(self, request, context):
+        """Lists the photos of the catalogue in the order in which they were written, page by page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatus(self, request, context):
+        """Tells whether the upstreams can be reached, what they serve, and whether the model and the
+        catalogue belong together. Answers even if no upstream does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +160,31 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.IngestListing,
                     request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingRequest.FromString,
                     response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingResponse.SerializeToString,
+            ),
+            'StreamIngestListings': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamIngestListings,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsResponse.SerializeToString,
+            ),
+            'DeleteListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteListing,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingResponse.SerializeToString,
+            ),
+            'GetListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetListing,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingResponse.SerializeToString,
+            ),
+            'ListListings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListListings,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsResponse.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +269,141 @@ class GatewayService:
             '/lookalike.gateway.v1.GatewayService/IngestListing',
             lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingRequest.SerializeToString,
             lookalike_dot_gateway_dot_v1_dot_gateway__pb2.IngestListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamIngestListings(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/lookalike.gateway.v1.GatewayService/StreamIngestListings',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.StreamIngestListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.gateway.v1.GatewayService/DeleteListing',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.DeleteListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.gateway.v1.GatewayService/GetListing',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListListings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.gateway.v1.GatewayService/ListListings',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ListListingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.gateway.v1.GatewayService/GetStatus',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.GetStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,10 +36,29 @@ class GatewayServiceStub:
     ClassifyImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]
     """Tells the category of a photo."""
     FindSimilarListings: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]
-    """Finds listings whose photos look like a photo, or like a listing's photo."""
+    """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
+    lie near a vector.
+    """
     IngestListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.IngestListingRequest, _gateway_pb2.IngestListingResponse]
     """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
     OK means: on disk, and visible to the next search.
+    """
+    StreamIngestListings: _grpc.StreamStreamMultiCallable[_gateway_pb2.StreamIngestListingsRequest, _gateway_pb2.StreamIngestListingsResponse]
+    """Ingests many photos on one stream. Responses may arrive in any order. A bad photo is answered
+    in-band and the stream goes on. The gateway stops reading while it has as many unanswered photos
+    of the stream as it accepts (LOOKALIKE_GATEWAY_MAX_STREAM_IN_FLIGHT).
+    """
+    DeleteListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.DeleteListingRequest, _gateway_pb2.DeleteListingResponse]
+    """Deletes a listing with all its photos, or one photo. What is not there is no error."""
+    GetListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetListingRequest, _gateway_pb2.GetListingResponse]
+    """Returns a listing's photos, or one photo, as the catalogue knows them; NOT_FOUND if there are
+    none.
+    """
+    ListListings: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ListListingsRequest, _gateway_pb2.ListListingsResponse]
+    """Lists the photos of the catalogue in the order in which they were written, page by page."""
+    GetStatus: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetStatusRequest, _gateway_pb2.GetStatusResponse]
+    """Tells whether the upstreams can be reached, what they serve, and whether the model and the
+    catalogue belong together. Answers even if no upstream does.
     """
 
 @_typing.type_check_only
@@ -50,10 +69,29 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     ClassifyImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]  # type: ignore[assignment]
     """Tells the category of a photo."""
     FindSimilarListings: _aio.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]  # type: ignore[assignment]
-    """Finds listings whose photos look like a photo, or like a listing's photo."""
+    """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
+    lie near a vector.
+    """
     IngestListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.IngestListingRequest, _gateway_pb2.IngestListingResponse]  # type: ignore[assignment]
     """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
     OK means: on disk, and visible to the next search.
+    """
+    StreamIngestListings: _aio.StreamStreamMultiCallable[_gateway_pb2.StreamIngestListingsRequest, _gateway_pb2.StreamIngestListingsResponse]  # type: ignore[assignment]
+    """Ingests many photos on one stream. Responses may arrive in any order. A bad photo is answered
+    in-band and the stream goes on. The gateway stops reading while it has as many unanswered photos
+    of the stream as it accepts (LOOKALIKE_GATEWAY_MAX_STREAM_IN_FLIGHT).
+    """
+    DeleteListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.DeleteListingRequest, _gateway_pb2.DeleteListingResponse]  # type: ignore[assignment]
+    """Deletes a listing with all its photos, or one photo. What is not there is no error."""
+    GetListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetListingRequest, _gateway_pb2.GetListingResponse]  # type: ignore[assignment]
+    """Returns a listing's photos, or one photo, as the catalogue knows them; NOT_FOUND if there are
+    none.
+    """
+    ListListings: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ListListingsRequest, _gateway_pb2.ListListingsResponse]  # type: ignore[assignment]
+    """Lists the photos of the catalogue in the order in which they were written, page by page."""
+    GetStatus: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetStatusRequest, _gateway_pb2.GetStatusResponse]  # type: ignore[assignment]
+    """Tells whether the upstreams can be reached, what they serve, and whether the model and the
+    catalogue belong together. Answers even if no upstream does.
     """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +111,9 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.FindSimilarListingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.FindSimilarListingsResponse, _abc.Awaitable[_gateway_pb2.FindSimilarListingsResponse]]:
-        """Finds listings whose photos look like a photo, or like a listing's photo."""
+        """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
+        lie near a vector.
+        """
 
     @_abc_1.abstractmethod
     def IngestListing(
@@ -83,6 +123,53 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_gateway_pb2.IngestListingResponse, _abc.Awaitable[_gateway_pb2.IngestListingResponse]]:
         """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
         OK means: on disk, and visible to the next search.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamIngestListings(
+        self,
+        request_iterator: _MaybeAsyncIterator[_gateway_pb2.StreamIngestListingsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gateway_pb2.StreamIngestListingsResponse], _abc.AsyncIterator[_gateway_pb2.StreamIngestListingsResponse]]:
+        """Ingests many photos on one stream. Responses may arrive in any order. A bad photo is answered
+        in-band and the stream goes on. The gateway stops reading while it has as many unanswered photos
+        of the stream as it accepts (LOOKALIKE_GATEWAY_MAX_STREAM_IN_FLIGHT).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteListing(
+        self,
+        request: _gateway_pb2.DeleteListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.DeleteListingResponse, _abc.Awaitable[_gateway_pb2.DeleteListingResponse]]:
+        """Deletes a listing with all its photos, or one photo. What is not there is no error."""
+
+    @_abc_1.abstractmethod
+    def GetListing(
+        self,
+        request: _gateway_pb2.GetListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.GetListingResponse, _abc.Awaitable[_gateway_pb2.GetListingResponse]]:
+        """Returns a listing's photos, or one photo, as the catalogue knows them; NOT_FOUND if there are
+        none.
+        """
+
+    @_abc_1.abstractmethod
+    def ListListings(
+        self,
+        request: _gateway_pb2.ListListingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.ListListingsResponse, _abc.Awaitable[_gateway_pb2.ListListingsResponse]]:
+        """Lists the photos of the catalogue in the order in which they were written, page by page."""
+
+    @_abc_1.abstractmethod
+    def GetStatus(
+        self,
+        request: _gateway_pb2.GetStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.GetStatusResponse, _abc.Awaitable[_gateway_pb2.GetStatusResponse]]:
+        """Tells whether the upstreams can be reached, what they serve, and whether the model and the
+        catalogue belong together. Answers even if no upstream does.
         """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
