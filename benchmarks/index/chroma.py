@@ -25,7 +25,7 @@ from benchmarks.index.clients import called, rate
 from benchmarks.index.effort import Effort
 from benchmarks.index.messages import K
 from benchmarks.index.photos import BLOCK, Photos
-from benchmarks.index.turns import median_ratio, rates
+from benchmarks.turns import median_ratio, rates
 from benchmarks.processes import HttpProcess, free_port
 from benchmarks.report import Figure
 from lookalike.index.v1 import index_pb2 as pb

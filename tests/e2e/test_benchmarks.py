@@ -61,3 +61,16 @@ def test_quick_index_is_compared_with_empty_calls_and_with_faiss(tmp_path: Path)
     assert 0 < values["resident an item at 30,000, exact"] < 10_000
     assert all(row["value"] is not None or row["note"] for row in rows)
     assert Path("var/bench/index.png").stat().st_size > 10_000
+
+
+def test_quick_gateway_is_compared_with_the_services_behind_it(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "gateway", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    rows = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {row["name"]: row["value"] for row in rows}
+    assert 0 < values["by a photo that is cached, p50"]
+    assert values["by a photo that is cached, p50"] < values["FindSimilarListings by a photo, p50"]
+    assert 0.05 < values["embed_many / stream"] < 20
+    assert all(row["value"] is not None or row["note"] for row in rows)
+    assert sum(row["target"] is not None for row in rows) == 5

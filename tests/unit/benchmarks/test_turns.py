@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from benchmarks.index.turns import Latencies, latencies, median_ratio, paced, rates
+from benchmarks.turns import Latencies, latencies, median_ratio, paced, rates
 
 
 def test_latencies_compare_rounds_with_their_neighbours_not_with_the_whole() -> None:
