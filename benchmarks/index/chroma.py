@@ -25,9 +25,9 @@ from benchmarks.index.clients import called, rate
 from benchmarks.index.effort import Effort
 from benchmarks.index.messages import K
 from benchmarks.index.photos import BLOCK, Photos
-from benchmarks.turns import median_ratio, rates
 from benchmarks.processes import HttpProcess, free_port
 from benchmarks.report import Figure
+from benchmarks.turns import median_ratio, rates
 from lookalike.index.v1 import index_pb2 as pb
 
 VERSION = "1.5.9"

@@ -14,9 +14,9 @@ from benchmarks.index.effort import FULL, Effort
 from benchmarks.index.messages import NEVER_EXACT, RARE, K
 from benchmarks.index.photos import BLOCK, Photos
 from benchmarks.index.servers import IndexProcess, empty_service
-from benchmarks.turns import latencies
 from benchmarks.index.writes import during
 from benchmarks.report import Figure
+from benchmarks.turns import latencies
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 

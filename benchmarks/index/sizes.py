@@ -12,8 +12,8 @@ from benchmarks.index.effort import Effort
 from benchmarks.index.messages import ALWAYS_EXACT, NEVER_EXACT
 from benchmarks.index.photos import Photos
 from benchmarks.index.servers import IndexProcess
-from benchmarks.turns import latencies
 from benchmarks.report import Figure
+from benchmarks.turns import latencies
 from lookalike.index.v1 import index_pb2 as pb
 
 _NAME = "sized"

@@ -15,8 +15,8 @@ from benchmarks.index.effort import Effort
 from benchmarks.index.messages import K
 from benchmarks.index.photos import BLOCK, Matrix, Photos
 from benchmarks.index.servers import IndexProcess, empty_service
-from benchmarks.turns import latencies, median_ratio, rates
 from benchmarks.report import Figure
+from benchmarks.turns import latencies, median_ratio, rates
 from lookalike.index.v1 import index_pb2 as pb
 
 SIZE = 10_000

@@ -13,8 +13,8 @@ from benchmarks.index.effort import Effort
 from benchmarks.index.ingest import Ingest
 from benchmarks.index.photos import BLOCK, Photos
 from benchmarks.index.servers import IndexProcess, in_stream
-from benchmarks.turns import paced
 from benchmarks.report import Figure
+from benchmarks.turns import paced
 from lookalike.index.v1 import index_pb2 as pb
 
 CALLERS = 64
