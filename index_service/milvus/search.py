@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from index_service.distances import distances
 from index_service.milvus import schema
 from index_service.milvus.connection import MAX_ROWS, Kept, MilvusConnection
 from index_service.milvus.expressions import ID, PRODUCT_ID, both, none_of, one_of
 from index_service.milvus.probes import Probe
-from index_service.native.search.distances import distances
 from index_service.records import Matrix, Method, Metric, Neighbors, QueryAnswer, Search, View
 from lookalike.errors import NotSupportedError
 

@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from index_service.distances import comparable
 from index_service.native.memory import state as states
-from index_service.native.memory.columns import Codes, Rows, comparable
+from index_service.native.memory.columns import Codes, Rows
 from index_service.native.memory.state import Live, State
 from index_service.native.store.database import Columns
 from index_service.native.store.transaction import FLOAT, Transaction

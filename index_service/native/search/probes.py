@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index_service import checks
-from index_service.native.memory.columns import comparable
+from index_service.distances import comparable
 from index_service.native.memory.state import Live
 from index_service.native.search.ranking import Probes
 from index_service.records import Examples, Matrix, Metric, Packed, Queries, Query, Search, Vector
