@@ -215,7 +215,7 @@ class Maintenance:
         for i, part in enumerate(parts):
             if compaction.wants_rewriting(part):
                 return self._exchange(live, i, i + 1, "segment compacted")
-        if found := compaction.merged(live.segments):
+        if found := compaction.mergeable(live.segments):
             return self._exchange(live, *found, "segments merged")
         return False
 

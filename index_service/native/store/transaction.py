@@ -131,7 +131,7 @@ class Transaction:
         features: Sequence[bytes | None],
     ) -> Written:
         """Adds items, each id once, or replaces those of the same id; row i belongs to item i."""
-        dead = self._keys(collection, "id", [item.id for item in items])
+        dead = self._keys(collection, [item.id for item in items])
         self._bury(dead)
         products = self._product_numbers(collection, [item.product_id for item in items])
         first, blobs = self._next_key, _blobs(vectors)
@@ -148,7 +148,7 @@ class Transaction:
         self, collection: int, item_ids: Sequence[str], product_ids: Sequence[str]
     ) -> list[int]:
         """Returns the keys of the items that were there and are now gone."""
-        keys = set(self._keys(collection, "id", item_ids))
+        keys = set(self._keys(collection, item_ids))
         for chunk, marks in chunks(product_ids):
             sql = (
                 "SELECT key FROM items WHERE product IN"
@@ -162,10 +162,10 @@ class Transaction:
         """Forgets the keys that went with writes up to `seq`: a cache of then knows them."""
         self._db.execute("DELETE FROM deaths WHERE seq <= ?", (seq,))
 
-    def _keys(self, collection: int, column: str, ids: Sequence[str]) -> list[int]:
+    def _keys(self, collection: int, ids: Sequence[str]) -> list[int]:
         keys: list[int] = []
         for chunk, marks in chunks(ids):
-            sql = f"SELECT key FROM items WHERE collection = ? AND {column} IN ({marks})"
+            sql = f"SELECT key FROM items WHERE collection = ? AND id IN ({marks})"
             keys += [key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall()]
         return sorted(keys)
 
