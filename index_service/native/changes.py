@@ -7,20 +7,17 @@ state after and an answer. It either does everything or raises, and the transact
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from index_service.distances import comparable
 from index_service.native.memory import state as states
-from index_service.native.memory.columns import Codes, Rows
+from index_service.native.memory.rows import rows_of
 from index_service.native.memory.state import Live, State
-from index_service.native.store.database import Columns
 from index_service.native.store.transaction import FLOAT, Transaction
-from index_service.records import Batch, Collection, Deleted, Item, Matrix, Upserted
+from index_service.records import Batch, Collection, Deleted, Matrix, Upserted
 from index_service.vectors import features_matrix, matrix
 from lookalike.errors import (
     AliasNotFoundError,
@@ -200,51 +197,6 @@ def digest_of_batch(name: str, batch: Batch) -> bytes:
 
 def _packed(values: Sequence[float]) -> bytes:
     return np.fromiter(values, FLOAT, len(values)).tobytes()
-
-
-def rows_of(
-    live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
-) -> Rows:
-    """Returns what memory holds of some items."""
-    keys = range(first_key, first_key + len(items))
-    prices = [item.price for item in items]
-    codes = [_codes(live.codes[0], [item.category for item in items])]
-    for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
-        codes.append(_codes(known, [item.attributes.get(name) for item in items]))
-    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
-
-
-def rows_of_columns(live: Live, columns: Columns) -> Rows:
-    """Returns what memory holds of some items, from how the store holds them."""
-    codes = [_codes(live.codes[0], columns.categories)]
-    if names := live.collection.indexed_attributes:
-        parsed: list[Mapping[str, str]] = [json.loads(text) for text in columns.attributes]
-        for name, known in zip(names, live.codes[1:], strict=True):
-            codes.append(_codes(known, [each.get(name) for each in parsed]))
-    c = columns
-    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
-
-
-def _rows(
-    live: Live,
-    keys: Sequence[int],
-    vectors: Matrix,
-    *,
-    products: Sequence[int],
-    prices: Sequence[float | None],
-    codes: Sequence[Sequence[int]],
-) -> Rows:
-    return Rows(
-        np.array(keys, np.int64),
-        comparable(vectors, live.collection.metric),
-        np.array(products, np.int32),
-        np.array(prices, np.float64),  # None becomes NaN
-        tuple(np.array(each, np.int32) for each in codes),
-    )
-
-
-def _codes(known: Codes, values: Sequence[str | None]) -> list[int]:
-    return [known.code(value) for value in values]
 
 
 def _check_free(name: str, state: State) -> None:
