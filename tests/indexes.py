@@ -134,7 +134,7 @@ class Index:
 
     def upserting(self, *photos: Photo, name: str = "listings") -> Operation[Upserted]:
         sent = batch(photos)
-        return changes.upsert_items(name, sent, changes.fitted(self.state.find(name), sent))
+        return changes.Upsert(name, sent, changes.fitted(self.state.find(name), sent))
 
     def delete(self, *ids: str, products: Sequence[str] = (), name: str = "listings") -> Deleted:
         return self.apply(changes.delete_items(name, ids, products))
