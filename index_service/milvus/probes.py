@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,13 +35,13 @@ class Probe:
         vector: float32 of shape (dimension,).
         features: float32 of shape (features_dimension,), for ranking again.
         without: Items to leave out.
-        product: The product to leave out, or nothing.
+        without_products: Products to leave out.
     """
 
     vector: Matrix
     features: Matrix | None = None
     without: frozenset[str] = frozenset()
-    product: str = ""
+    without_products: frozenset[str] = frozenset()
 
 
 def probes(
@@ -113,13 +113,19 @@ class _Resolved:
                 schema.vector_of(row),
                 schema.features_of(row) if features is None else features,
                 frozenset({target}),
-                row[PRODUCT_ID] if search.exclude_same_product else "",
+                self._products({target}, search),
             )
         names = (*target.positives, *target.negatives)
         ids = frozenset(name for name in names if isinstance(name, str))
         if search.candidates and features is None and all(isinstance(n, str) for n in names):
             features = self._features(target, f"{path}.features")
-        return Probe(self._moved(target, f"{path}.examples"), features, ids)
+        vector = self._moved(target, f"{path}.examples")
+        return Probe(vector, features, ids, self._products(ids, search))
+
+    def _products(self, ids: Iterable[str], search: Search) -> frozenset[str]:
+        if not search.exclude_same_product:
+            return frozenset()
+        return frozenset(self._rows[item_id][PRODUCT_ID] for item_id in ids)
 
     def _moved(self, target: Examples, path: str) -> Matrix:
         near = [self._vector(e, f"{path}.positives[{i}]") for i, e in enumerate(target.positives)]

@@ -126,6 +126,19 @@ async def test_examples_move_the_query(backend: Backend, line: str) -> None:
         await nearest(backend, line, Examples(("a", "x")))
 
 
+async def test_products_of_examples_are_left_out_on_demand(backend: Backend, line: str) -> None:
+    products = {"a": "p", "b": "q", "c": "p", "d": "q"}
+    await write_on_a_line(backend, line, {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}, products)
+    target = Examples(("a",), ("b",))
+    assert ids(await nearest(backend, line, target)) == ["c", "d", "e"]
+    assert ids(await nearest(backend, line, target, exclude_same_product=True)) == ["e"]
+    assert ids(await nearest(backend, line, Examples(("a",)), exclude_same_product=True)) == [
+        "b",
+        "d",
+        "e",
+    ]
+
+
 @pytest.mark.parametrize(
     "examples",
     [
@@ -302,8 +315,12 @@ async def test_candidates_are_ranked_again_by_their_features(backend: Backend, m
     assert list(answer.neighbors.first_distances or ()) == [4, 1]
     assert answer.neighbors.distances[0] == pytest.approx(0, abs=1e-7)
     assert answer.neighbors.distances[1] == pytest.approx(1 - 0.5**0.5)
-    # A queried item lends its features.
+    # A queried item lends its features, and so do examples that are all items.
     assert ids(await nearest(backend, name, "d", k=1, candidates=3)) == ["c"]
+    away_from_a = Examples(("d",), ("a",))  # features: 2 * (1, 0) - (0, 1)
+    assert ids(await nearest(backend, name, away_from_a, k=2, candidates=2)) == ["c", "b"]
+    with pytest.raises(InvalidArgumentError):
+        await nearest(backend, name, Examples(("d",), (vector(0, 0),)), k=1, candidates=3)
     with pytest.raises(InvalidArgumentError):
         await nearest(backend, name, vector(0, 0), k=1, candidates=3)
     with pytest.raises(DimensionMismatchError):

@@ -127,12 +127,15 @@ def _features(
     if len(query.features):
         sent: Matrix = features_matrix([query.features], live.collection, [path])[0]
         return sent
+    positives, negatives = 1, 0
+    if isinstance(query.target, Examples):
+        positives, negatives = len(query.target.positives), len(query.target.negatives)
     by_key = features_of(resolver.keys)
+    # In the order of the keys: the positives', then the negatives'.
     known = [by_key[key] for key in resolver.keys if key in by_key]
-    target = query.target if isinstance(query.target, Examples) else None
-    if not known or (target and (target.negatives or len(known) < len(target.positives))):
+    if len(known) < positives + negatives:
         raise InvalidArgumentError(
             f"{path} is missing: to rank again, send them, or query by items that have some",
             field=path,
         )
-    return examples.moved(known, (), Metric.COSINE, path)
+    return examples.moved(known[:positives], known[positives:], Metric.COSINE, path)
