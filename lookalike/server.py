@@ -56,7 +56,8 @@ class ServerSettings:
     )
     propagation_delay_s: float = setting(
         0.0,
-        "How long to keep serving after SIGTERM while load balancers notice; delays every stop.",
+        "How long to keep serving after SIGTERM while callers that watch the health notice; delays "
+        "every stop. At 0 a call that arrives in that moment may end as CANCELLED.",
         minimum=0,
         maximum=600,
     )
@@ -155,6 +156,8 @@ class GrpcServer:
         logger.info("stopping")
         self._health.stop_serving()
         await asyncio.sleep(self._settings.propagation_delay_s)
+        # From here on gRPC itself cancels calls that were sent before their caller knew, and we
+        # never see them: https://github.com/grpc/grpc/issues/41785
         # In this order: a watch that ends while new calls are still taken is begun again.
         await asyncio.gather(
             self._server.stop(self._settings.drain_timeout_s), self._health.end_watches()

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from index_service.distances import comparable
 from index_service.native import changes
 from index_service.native.catalog import Catalog
 from index_service.native.changes import Operation
 from index_service.native.finder import Finder
 from index_service.native.item_cache import ItemCache
 from index_service.native.memory import loading
-from index_service.native.memory.columns import Rows, comparable
+from index_service.native.memory.columns import Rows
 from index_service.native.memory.segments import Segments
 from index_service.native.memory.state import State
 from index_service.native.reads import Reads
@@ -133,7 +134,7 @@ class Index:
 
     def upserting(self, *photos: Photo, name: str = "listings") -> Operation[Upserted]:
         sent = batch(photos)
-        return changes.upsert_items(name, sent, changes.fitted(self.state.find(name), sent))
+        return changes.Upsert(name, sent, changes.fitted(self.state.find(name), sent))
 
     def delete(self, *ids: str, products: Sequence[str] = (), name: str = "listings") -> Deleted:
         return self.apply(changes.delete_items(name, ids, products))

@@ -38,6 +38,8 @@ CONFINED = {
     "pymilvus": ("index_service/milvus/*",),
     "pandas": ("training/*",),
 }
+# The index's backends: what both need is beside them.
+BACKENDS = ("index_service/native", "index_service/milvus")
 GRPC_IN_SERVICES = (
     "*/__main__.py",
     "*/servicer.py",
@@ -161,6 +163,24 @@ def test_heavy_package_is_imported_only_where_it_may_be(package: str) -> None:
         file for file in users if any(fnmatch(str(file), pattern) for pattern in CONFINED[package])
     }
     assert users - allowed == set()
+
+
+def test_backends_of_the_index_know_nothing_of_each_other() -> None:
+    modules = {folder: folder.replace("/", ".") for folder in BACKENDS}
+    inside = [
+        (folder, file, name)
+        for file, name in imported_by("index_service")
+        for folder in BACKENDS
+        if file.is_relative_to(folder)
+    ]
+    assert {folder for folder, _, _ in inside} == set(BACKENDS)
+    wrong = [
+        f"{file} imports {name}"
+        for folder, file, name in inside
+        for other, module in modules.items()
+        if other != folder and f"{name}.".startswith(f"{module}.")
+    ]
+    assert wrong == []
 
 
 def test_domain_code_of_services_knows_no_grpc() -> None:

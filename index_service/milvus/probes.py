@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from index_service import examples
 from index_service.milvus import schema
 from index_service.milvus.expressions import PRODUCT_ID
 from index_service.records import (
@@ -37,13 +35,13 @@ class Probe:
         vector: float32 of shape (dimension,).
         features: float32 of shape (features_dimension,), for ranking again.
         without: Items to leave out.
-        product: The product to leave out, or nothing.
+        without_products: Products to leave out.
     """
 
     vector: Matrix
     features: Matrix | None = None
     without: frozenset[str] = frozenset()
-    product: str = ""
+    without_products: frozenset[str] = frozenset()
 
 
 def probes(
@@ -115,25 +113,24 @@ class _Resolved:
                 schema.vector_of(row),
                 schema.features_of(row) if features is None else features,
                 frozenset({target}),
-                row[PRODUCT_ID] if search.exclude_same_product else "",
-            )
-        return self._examples(target, path, features)
-
-    def _examples(self, target: Examples, path: str, features: Matrix | None) -> Probe:
-        near = [self._vector(e, f"{path}.examples.positives[{i}]") for i, e in _each(target[0])]
-        away = [self._vector(e, f"{path}.examples.negatives[{i}]") for i, e in _each(target[1])]
-        cosine = self._collection.metric is Metric.COSINE
-        vector = _moved(near, away, scaled=cosine)
-        if cosine and not vector.any():
-            raise InvalidArgumentError(
-                f"{path}.examples cancel out: there is no direction to look in",
-                field=f"{path}.examples",
+                self._products({target}, search),
             )
         names = (*target.positives, *target.negatives)
         ids = frozenset(name for name in names if isinstance(name, str))
-        if features is None and all(isinstance(name, str) for name in names):
-            features = self._features(target)
-        return Probe(vector, features, ids)
+        if search.candidates and features is None and all(isinstance(n, str) for n in names):
+            features = self._features(target, f"{path}.features")
+        vector = self._moved(target, f"{path}.examples")
+        return Probe(vector, features, ids, self._products(ids, search))
+
+    def _products(self, ids: Iterable[str], search: Search) -> frozenset[str]:
+        if not search.exclude_same_product:
+            return frozenset()
+        return frozenset(self._rows[item_id][PRODUCT_ID] for item_id in ids)
+
+    def _moved(self, target: Examples, path: str) -> Matrix:
+        near = [self._vector(e, f"{path}.positives[{i}]") for i, e in enumerate(target.positives)]
+        away = [self._vector(e, f"{path}.negatives[{i}]") for i, e in enumerate(target.negatives)]
+        return examples.moved(near, away, self._collection.metric, path)
 
     def _vector(self, example: Example, path: str) -> Matrix:
         if isinstance(example, str):
@@ -141,34 +138,16 @@ class _Resolved:
         vector: Matrix = matrix([example], self._collection, [f"{path}.vector"])[0]
         return vector
 
-    def _features(self, target: Examples) -> Matrix | None:
-        near = [schema.features_of(self._rows[str(e)]) for e in target.positives]
-        away = [schema.features_of(self._rows[str(e)]) for e in target.negatives]
-        present_near = [features for features in near if features is not None]
-        present_away = [features for features in away if features is not None]
-        if len(present_near) + len(present_away) < len(near) + len(away):
+    def _features(self, target: Examples, path: str) -> Matrix | None:
+        near = self._known_features(target.positives)
+        away = self._known_features(target.negatives)
+        if len(near) + len(away) < len(target.positives) + len(target.negatives):
             return None
-        return _moved(present_near, present_away, scaled=True)
+        return examples.moved(near, away, Metric.COSINE, path)
 
-
-def _each(examples: Sequence[Example]) -> Iterator[tuple[int, Example]]:
-    return iter(enumerate(examples))
-
-
-def _moved(near: Sequence[Matrix], away: Sequence[Matrix], *, scaled: bool) -> Matrix:
-    """Returns the mean of `near`, moved away from that of `away` by their difference."""
-    mean = _mean(near, scaled=scaled)
-    if away:
-        mean = 2 * mean - _mean(away, scaled=scaled)
-    return mean.astype(np.float32)
-
-
-def _mean(vectors: Sequence[Matrix], *, scaled: bool) -> npt.NDArray[np.float64]:
-    rows = np.stack(vectors).astype(np.float64)
-    if scaled:
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    mean: npt.NDArray[np.float64] = rows.mean(axis=0)
-    return mean
+    def _known_features(self, of: Sequence[Example]) -> list[Matrix]:
+        found = [schema.features_of(self._rows[str(example)]) for example in of]
+        return [features for features in found if features is not None]
 
 
 def _no_features(field: str) -> InvalidArgumentError:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from index_service.distances import distances
 from index_service.milvus import schema
 from index_service.milvus.connection import MAX_ROWS, Kept, MilvusConnection
 from index_service.milvus.expressions import ID, PRODUCT_ID, both, none_of, one_of
 from index_service.milvus.probes import Probe
-from index_service.native.search.distances import distances
 from index_service.records import Matrix, Method, Metric, Neighbors, QueryAnswer, Search, View
 from lookalike.errors import NotSupportedError
 
@@ -96,7 +96,7 @@ class MilvusSearch:
         width = min(self._wanted * (2 if self._distinct else 1) + most + _SPARE, MAX_ROWS)
         alike = [_Ranking(probe) for probe in probes]
         # Those that leave no product out have the same condition: one call for many of them.
-        together = [ranking for ranking in alike if not ranking.probe.product]
+        together = [ranking for ranking in alike if not ranking.probe.without_products]
         for part in _parts(together, self._searches_at_once(width)):
             found = self._find(np.stack([r.probe.vector for r in part]), self._condition, width)
             for ranking, rows in zip(part, found, strict=True):
@@ -112,8 +112,7 @@ class MilvusSearch:
 
     def _rest(self, ranking: _Ranking) -> str:
         """Returns the condition that a row is none of those found, and may be found."""
-        product = ranking.probe.product
-        products = {product} if product else set()
+        products = set(ranking.probe.without_products)
         if self._distinct:
             products |= {hit.row[PRODUCT_ID] for hit in ranking.hits}
             ids = ranking.probe.without
@@ -182,7 +181,7 @@ class MilvusSearch:
         other = "other " if probe.without else ""
         text = f"the collection has {found or 'no'} {other}{noun}{'s' * (found != 1)}"
         reasons = []
-        if self._condition or probe.product:
+        if self._condition or probe.without_products:
             reasons.append("that the filter lets through")
         if self._search.max_distance is not None:
             reasons.append(f"within {self._search.max_distance:g}")
@@ -229,7 +228,7 @@ class MilvusSearch:
         query = probe.vector[np.newaxis]
         limit = self._searches_at_once(1)
         skipped = set(probe.without)
-        products = [probe.product] if probe.product else []
+        products = sorted(probe.without_products)
         start: float | None = None
         while True:
             bounds = _bounds(probe.vector, within, metric)

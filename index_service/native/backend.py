@@ -276,12 +276,12 @@ class NativeBackend:
         if request_id:
             # Looked at when it is the batch's turn: what has been answered before is answered so
             # again, whatever has become of the collection.
-            operation = changes.upsert_items(name, batch)
+            operation = changes.Upsert(name, batch)
             digest = changes.digest_of_batch(name, batch)
             return changes.once(operation, request_id, digest, Upserted)
         # Here rather than in the writer's thread, so that it has only good batches to wait for.
         fitted = changes.fitted(self._reads.state().find(name), batch)
-        return changes.upsert_items(name, batch, fitted)
+        return changes.Upsert(name, batch, fitted)
 
     def _snapshot(self) -> Snapshot:
         self._writable()

@@ -1,25 +1,24 @@
 """What a write does: to the store, and to the state that readers see next.
 
-Each function makes an operation: given an open transaction and the state before, it returns the
-state after and an answer. It either does everything or raises, and the transaction undoes it.
+Each function makes an operation, and an `Upsert` is one: given an open transaction and the state
+before, it returns the state after and an answer. It either does everything or raises, and the
+transaction undoes it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from index_service.native.memory import state as states
-from index_service.native.memory.columns import Codes, Rows, comparable
+from index_service.native.memory.rows import rows_of
 from index_service.native.memory.state import Live, State
-from index_service.native.store.database import Columns
 from index_service.native.store.transaction import FLOAT, Transaction
-from index_service.records import Batch, Collection, Deleted, Item, Matrix, Upserted
+from index_service.records import Batch, Collection, Deleted, Matrix, Upserted
 from index_service.vectors import features_matrix, matrix
 from lookalike.errors import (
     AliasNotFoundError,
@@ -117,28 +116,57 @@ def fitted(live: Live, batch: Batch) -> Fitted:
     return Fitted(live.key, vectors, kept)
 
 
-def upsert_items(name: str, batch: Batch, fit: Fitted | None = None) -> Operation[Upserted]:
-    """Adds the items, or replaces those of the same id.
+@dataclass(frozen=True, eq=False)
+class Upsert:
+    """The operation that adds items, or replaces those of the same id.
 
-    Args:
+    Attributes:
         name: Of the collection, or an alias.
         batch: The items.
         fit: The batch as the collection keeps it, if that is known; made again if the alias leads
             elsewhere by then.
     """
 
-    def run(write: Transaction, state: State) -> tuple[State, Upserted]:
-        live = state.find(name)
-        own = fit if fit and fit.collection == live.key else fitted(live, batch)
-        written = write.upsert(live.key, batch.items, own.vectors, own.features)
-        dead = np.array(written.dead, np.int64)
-        rows = rows_of(live, written.first_key, batch.items, written.products, own.vectors)
-        segments = live.segments.without(dead) if len(dead) else live.segments
-        after = replace(live, segments=segments.with_rows(rows))
-        inserted = len(batch.items) - len(dead)
-        return state.with_live(after), Upserted(write.seq, inserted, len(dead))
+    name: str
+    batch: Batch
+    fit: Fitted | None = None
 
-    return run
+    def __call__(self, write: Transaction, state: State) -> tuple[State, Upserted]:
+        after, (answer,) = upsert_together([self], write, state)
+        return after, answer
+
+    def fitted_to(self, live: Live) -> Fitted:
+        """Returns the batch as the collection keeps it."""
+        if self.fit and self.fit.collection == live.key:
+            return self.fit
+        return fitted(live, self.batch)
+
+
+def upsert_together(
+    upserts: Sequence[Upsert], write: Transaction, state: State
+) -> tuple[State, list[Upserted]]:
+    """Does what the upserts do one after the other, with as few steps as one of them takes.
+
+    They name the same collection, and no item twice. Each has a number of its own; all are done or
+    none.
+    """
+    live = state.find(upserts[0].name)
+    fits = [upsert.fitted_to(live) for upsert in upserts]
+    items = [item for upsert in upserts for item in upsert.batch.items]
+    vectors = np.concatenate([fit.vectors for fit in fits])
+    features = [blob for fit in fits for blob in fit.features]
+    first_seq = write.seq
+    # Items that are replaced go with the last number: nobody sees a state in between.
+    write.further_writes(len(upserts) - 1)
+    written = write.upsert(live.key, items, vectors, features)
+    dead = np.array(sorted(written.dead.values()), np.int64)
+    rows = rows_of(live, written.first_key, items, written.products, vectors)
+    segments = live.segments.without(dead) if len(dead) else live.segments
+    answers: list[Upserted] = []
+    for seq, upsert in enumerate(upserts, first_seq):
+        replaced = sum(item.id in written.dead for item in upsert.batch.items)
+        answers.append(Upserted(seq, len(upsert.batch.items) - replaced, replaced))
+    return state.with_live(replace(live, segments=segments.with_rows(rows))), answers
 
 
 def delete_items(
@@ -199,51 +227,6 @@ def digest_of_batch(name: str, batch: Batch) -> bytes:
 
 def _packed(values: Sequence[float]) -> bytes:
     return np.fromiter(values, FLOAT, len(values)).tobytes()
-
-
-def rows_of(
-    live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
-) -> Rows:
-    """Returns what memory holds of some items."""
-    keys = range(first_key, first_key + len(items))
-    prices = [item.price for item in items]
-    codes = [_codes(live.codes[0], [item.category for item in items])]
-    for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
-        codes.append(_codes(known, [item.attributes.get(name) for item in items]))
-    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
-
-
-def rows_of_columns(live: Live, columns: Columns) -> Rows:
-    """Returns what memory holds of some items, from how the store holds them."""
-    codes = [_codes(live.codes[0], columns.categories)]
-    if names := live.collection.indexed_attributes:
-        parsed: list[Mapping[str, str]] = [json.loads(text) for text in columns.attributes]
-        for name, known in zip(names, live.codes[1:], strict=True):
-            codes.append(_codes(known, [each.get(name) for each in parsed]))
-    c = columns
-    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
-
-
-def _rows(
-    live: Live,
-    keys: Sequence[int],
-    vectors: Matrix,
-    *,
-    products: Sequence[int],
-    prices: Sequence[float | None],
-    codes: Sequence[Sequence[int]],
-) -> Rows:
-    return Rows(
-        np.array(keys, np.int64),
-        comparable(vectors, live.collection.metric),
-        np.array(products, np.int32),
-        np.array(prices, np.float64),  # None becomes NaN
-        tuple(np.array(each, np.int32) for each in codes),
-    )
-
-
-def _codes(known: Codes, values: Sequence[str | None]) -> list[int]:
-    return [known.code(value) for value in values]
 
 
 def _check_free(name: str, state: State) -> None:

@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 
+from index_service.distances import distances
 from index_service.native.memory.state import Live, State
 from index_service.native.reads import OvertakenError, Reads
-from index_service.native.search.distances import distances
 from index_service.native.search.filters import Condition
 from index_service.native.search.planner import Plan, plan
 from index_service.native.search.probes import Sought, sought_of

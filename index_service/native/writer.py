@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from index_service.native.changes import Operation
+from index_service.native.joining import as_one, runs
 from index_service.native.memory.state import State
 from index_service.native.store.database import Store
+from index_service.native.store.transaction import Transaction
 from lookalike.errors import DrainingError, LookalikeError, QueueFullError
 
 R = TypeVar("R")
@@ -107,21 +109,14 @@ class Writer:
 
     def _commit(self, group: list[_Waiting]) -> None:
         """Commits a group; if that fails, each alone, so that only those at fault fail."""
-        outcomes: list[tuple[_Waiting, Any]] = []
+        outcomes: list[Any] = []
         try:
             with self._writing:
                 with self._store.transaction() as write:
                     state = self._current()
-                    for waiting in group:
-                        try:
-                            with write.operation():
-                                after, answer = waiting.operation(write, state)
-                                state = after
-                            outcomes.append((waiting, answer))
-                        except LookalikeError as error:
-                            if write.undone:
-                                raise
-                            outcomes.append((waiting, error))
+                    for run in runs([waiting.operation for waiting in group]):
+                        state, answers = _done(run, write, state)
+                        outcomes += answers
                     seq = write.seq
                 self._publish(State(seq, state.live, state.aliases))
         except Exception as error:
@@ -131,8 +126,28 @@ class Writer:
             for waiting in group:
                 self._commit([waiting])
             return
-        for waiting, outcome in outcomes:
+        for waiting, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, LookalikeError):
                 waiting.future.set_exception(outcome)
             else:
                 waiting.future.set_result(outcome)
+
+
+def _done(
+    run: Sequence[Operation[Any]], write: Transaction, state: State
+) -> tuple[State, Sequence[Any]]:
+    """Does a run; returns the state after it, and each operation's answer or its error."""
+    try:
+        with write.operation():
+            return as_one(run)(write, state)
+    except LookalikeError as error:
+        if write.undone:
+            raise
+        if len(run) == 1:
+            return state, [error]
+    # Each alone, so that only those at fault fail.
+    outcomes: list[Any] = []
+    for operation in run:
+        state, answers = _done([operation], write, state)
+        outcomes += answers
+    return state, outcomes

@@ -24,6 +24,7 @@ from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     InvalidArgumentError,
     ItemNotFoundError,
+    NonFiniteVectorError,
     UnknownFilterFieldError,
 )
 from tests.contract.conftest import Make
@@ -125,10 +126,56 @@ async def test_examples_move_the_query(backend: Backend, line: str) -> None:
         await nearest(backend, line, Examples(("a", "x")))
 
 
-async def test_examples_that_cancel_out_have_no_direction(backend: Backend, make: Make) -> None:
+async def test_products_of_examples_are_left_out_on_demand(backend: Backend, line: str) -> None:
+    products = {"a": "p", "b": "q", "c": "p", "d": "q"}
+    await write_on_a_line(backend, line, {"a": 0, "b": 1, "c": 2, "d": 3, "e": 4}, products)
+    target = Examples(("a",), ("b",))
+    assert ids(await nearest(backend, line, target)) == ["c", "d", "e"]
+    assert ids(await nearest(backend, line, target, exclude_same_product=True)) == ["e"]
+    assert ids(await nearest(backend, line, Examples(("a",)), exclude_same_product=True)) == [
+        "b",
+        "d",
+        "e",
+    ]
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        Examples((vector(1, 0), vector(-2, 0))),
+        Examples(("a", vector(-3, -1))),
+        Examples((vector(1, 0), vector(1, 0), vector(1, 0), vector(-1, 0)), (vector(2, 0),)),
+        # What is left is what float32 rounded off, and no direction.
+        Examples((vector(1, 0), vector(0, 1), vector(-1, 0), vector(1e-8, -1))),
+    ],
+)
+async def test_examples_that_cancel_out_have_no_direction(
+    backend: Backend, make: Make, examples: Examples
+) -> None:
     name = await make(metric=Metric.COSINE)
-    with pytest.raises(InvalidArgumentError):
-        await nearest(backend, name, Examples((vector(1, 0), vector(-2, 0))))
+    await write(backend, name, [(item("a"), vector(3, 1))])
+    with pytest.raises(InvalidArgumentError, match="cancel out") as caught:
+        await find(backend, name, [Query(vector(1, 1)), Query(examples)])
+    assert caught.value.field == "queries[1].examples"
+
+
+async def test_examples_that_lead_beyond_float32_are_refused(backend: Backend, line: str) -> None:
+    with pytest.raises(NonFiniteVectorError) as caught:
+        await nearest(backend, line, Examples((vector(3e38, 0),), (vector(-3e38, 0),)))
+    assert caught.value.field == "queries[0].examples"
+
+
+async def test_features_of_examples_that_cancel_out_are_refused(
+    backend: Backend, make: Make
+) -> None:
+    name = await make(Collection("replaced", SPACE, 2, Metric.SQUARED_L2, (), 2))
+    rows = [(item("a"), vector(0, 0)), (item("b"), vector(2, 0))]
+    await write(backend, name, rows, a=(1.0, 0.0), b=(-2.0, 0.0))
+    both = Query(Examples(("a", "b")))
+    with pytest.raises(InvalidArgumentError, match="cancel out") as caught:
+        await nearest(backend, name, both, k=1, candidates=2)
+    assert caught.value.field == "queries[0].features"
+    assert ids(await nearest(backend, name, both)) == []
 
 
 async def test_distinct_products_are_filled_up(backend: Backend, line: str) -> None:
@@ -268,8 +315,12 @@ async def test_candidates_are_ranked_again_by_their_features(backend: Backend, m
     assert list(answer.neighbors.first_distances or ()) == [4, 1]
     assert answer.neighbors.distances[0] == pytest.approx(0, abs=1e-7)
     assert answer.neighbors.distances[1] == pytest.approx(1 - 0.5**0.5)
-    # A queried item lends its features.
+    # A queried item lends its features, and so do examples that are all items.
     assert ids(await nearest(backend, name, "d", k=1, candidates=3)) == ["c"]
+    away_from_a = Examples(("d",), ("a",))  # features: 2 * (1, 0) - (0, 1)
+    assert ids(await nearest(backend, name, away_from_a, k=2, candidates=2)) == ["c", "b"]
+    with pytest.raises(InvalidArgumentError):
+        await nearest(backend, name, Examples(("d",), (vector(0, 0),)), k=1, candidates=3)
     with pytest.raises(InvalidArgumentError):
         await nearest(backend, name, vector(0, 0), k=1, candidates=3)
     with pytest.raises(DimensionMismatchError):

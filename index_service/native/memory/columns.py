@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from index_service.records import Collection, Matrix, Metric
+from index_service.records import Collection, Matrix
 
 Keys: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.int32]
@@ -130,16 +130,3 @@ def appended(rows: Rows, size: int, new: Rows, most: int, collection: Collection
     for name, array in rows.arrays().items():
         array[size:end] = new.arrays()[name]
     return rows
-
-
-def comparable(vectors: Matrix, metric: Metric) -> Matrix:
-    """Returns the vectors, of length 1 for the cosine: it is then their inner product."""
-    if metric is not Metric.COSINE:
-        return vectors
-    return (vectors / lengths(vectors)[..., None]).astype(np.float32)
-
-
-def lengths(vectors: npt.NDArray[np.float32 | np.float64]) -> npt.NDArray[np.float64]:
-    """Returns the Euclidean lengths along the last axis; float32 would overflow in the squares."""
-    found: npt.NDArray[np.float64] = np.sqrt(np.square(vectors.astype(np.float64)).sum(axis=-1))
-    return found

@@ -38,8 +38,8 @@ def wants_graph(segments: Segments, segment: Segment) -> bool:
     return tail > max(least, _TAIL_SHARE * segment.in_graph)
 
 
-def merged(segments: Segments) -> tuple[int, int] | None:
-    """Returns the first two neighbours that are both small, if there are some.
+def mergeable(segments: Segments) -> tuple[int, int] | None:
+    """Returns where the first two neighbours that are both small begin and end, if there are some.
 
     Segments are filled one after the other, so such are left by deletions alone.
     """

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from index_service.native.changes import rows_of_columns
 from index_service.native.disk import cache
 from index_service.native.memory import state as states
+from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.state import Live, State
 from index_service.native.store.database import Store
 from index_service.records import Collection

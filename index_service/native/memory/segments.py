@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from index_service.native.memory.columns import Keys, Rows, appended, blank, lengths
+from index_service.distances import lengths
+from index_service.native.memory.columns import Keys, Rows, appended, blank
 from index_service.native.memory.graph import Graph
 from index_service.records import Collection, Matrix
 

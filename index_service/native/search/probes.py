@@ -7,21 +7,16 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from index_service import checks
-from index_service.native.memory.columns import comparable
+from index_service import checks, examples
 from index_service.native.memory.state import Live
 from index_service.native.search.ranking import Probes
 from index_service.records import Examples, Matrix, Metric, Packed, Queries, Query, Search, Vector
 from index_service.vectors import features_matrix, matrix, packed_matrix
-from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
+from lookalike.errors import InvalidArgumentError
 
 RowOf: TypeAlias = Callable[[Live, str, str], tuple[int, int]]
 FeaturesOf: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
-Mean: TypeAlias = npt.NDArray[np.float64]
-
-_NOTHING_LEFT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -113,14 +108,10 @@ class _Resolver:
             self.rows.append(number)
             found: Matrix = self._live.segments.vectors(np.array([number]))[0]
             return found
-        mean = self._mean(target.positives, f"{path}.examples.positives")
-        if target.negatives:
-            mean = 2 * mean - self._mean(target.negatives, f"{path}.examples.negatives")
-        return _checked(mean, self._live.collection.metric, f"{path}.examples")
-
-    def _mean(self, examples: Sequence[Vector | str], path: str) -> Mean:
-        vectors = [self.vector(each, f"{path}[{i}]") for i, each in enumerate(examples)]
-        return _mean_of(vectors, self._live.collection.metric)
+        path = f"{path}.examples"
+        near = [self.vector(e, f"{path}.positives[{i}]") for i, e in enumerate(target.positives)]
+        away = [self.vector(e, f"{path}.negatives[{i}]") for i, e in enumerate(target.negatives)]
+        return examples.moved(near, away, self._live.collection.metric, path)
 
 
 def _features(
@@ -136,26 +127,15 @@ def _features(
     if len(query.features):
         sent: Matrix = features_matrix([query.features], live.collection, [path])[0]
         return sent
+    positives, negatives = 1, 0
+    if isinstance(query.target, Examples):
+        positives, negatives = len(query.target.positives), len(query.target.negatives)
     by_key = features_of(resolver.keys)
+    # In the order of the keys: the positives', then the negatives'.
     known = [by_key[key] for key in resolver.keys if key in by_key]
-    examples = query.target if isinstance(query.target, Examples) else None
-    if not known or (examples and (examples.negatives or len(known) < len(examples.positives))):
+    if len(known) < positives + negatives:
         raise InvalidArgumentError(
             f"{path} is missing: to rank again, send them, or query by items that have some",
             field=path,
         )
-    return _checked(_mean_of(known, Metric.COSINE), Metric.COSINE, path)
-
-
-def _mean_of(vectors: Sequence[Matrix], metric: Metric) -> Mean:
-    mean: Mean = comparable(np.stack(vectors), metric).mean(axis=0, dtype=np.float64)
-    return mean
-
-
-def _checked(mean: Mean, metric: Metric, path: str) -> Matrix:
-    if not (np.abs(mean) <= np.finfo(np.float32).max).all():
-        raise NonFiniteVectorError(f"{path} lead to a vector that float32 cannot hold", field=path)
-    # Of vectors of length 1: what is left below that is what float32 rounded off.
-    if metric is Metric.COSINE and np.abs(mean).max() < _NOTHING_LEFT:
-        raise InvalidArgumentError(f"{path} cancel out: what is left has no direction", field=path)
-    return mean.astype(np.float32)
+    return examples.moved(known[:positives], known[positives:], Metric.COSINE, path)

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from index_service.native.memory.columns import comparable
+from index_service.distances import Distances, comparable, distances
 from index_service.native.memory.segments import Bits, Segments
-from index_service.native.search.distances import Distances, distances, float32_error
 from index_service.native.search.filters import EVERY_ROW, Condition
 from index_service.native.search.planner import Plan
-from index_service.records import Matrix
+from index_service.native.search.rounding import float32_error
+from index_service.records import Matrix, Metric
 
 # Rows ranked at a time, and values compared again at a time: some 30 MB each, however many queries
 # there are and however long vectors are.
@@ -128,11 +128,11 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
         vectors = part.rows.vectors[: part.size]
         with np.errstate(over="ignore", invalid="ignore"):
             products = vectors @ query
-            if metric.value == "squared_l2":
+            if metric is Metric.SQUARED_L2:
                 squares = np.einsum("ij,ij->i", vectors, vectors)
                 rough = squares + (query @ query) - 2 * products
             else:
-                rough = (1 if metric.value == "cosine" else 0) - products
+                rough = (1 if metric is Metric.COSINE else 0) - products
         # Not what is farther, so that nothing is lost where float32 overflows.
         near.append(np.flatnonzero(~(rough > limit + error)) + start)
     rows = np.concatenate(near) if near else np.empty(0, np.int64)

@@ -30,11 +30,11 @@ _NUMBERS_KEPT = 200_000
 
 
 class Written(NamedTuple):
-    """What an upsert did: the new items' keys are `first_key` and on; `dead` were replaced."""
+    """What an upsert did: new items have keys from `first_key` on; `dead` were replaced, by id."""
 
     first_key: int
     products: list[int]
-    dead: list[int]
+    dead: dict[str, int]
 
 
 class Transaction:
@@ -69,6 +69,10 @@ class Transaction:
                 self._db.execute("RELEASE operation")
             raise
         self._db.execute("RELEASE operation")
+
+    def further_writes(self, count: int) -> None:
+        """Gives the operation the numbers of as many further writes that are part of it."""
+        self.seq += count
 
     def nothing_written(self) -> None:
         """Gives the operation's number back."""
@@ -131,8 +135,8 @@ class Transaction:
         features: Sequence[bytes | None],
     ) -> Written:
         """Adds items, each id once, or replaces those of the same id; row i belongs to item i."""
-        dead = self._keys(collection, "id", [item.id for item in items])
-        self._bury(dead)
+        dead = self._keys(collection, [item.id for item in items])
+        self._bury(sorted(dead.values()))
         products = self._product_numbers(collection, [item.product_id for item in items])
         first, blobs = self._next_key, _blobs(vectors)
         self._next_key += len(items)
@@ -148,7 +152,7 @@ class Transaction:
         self, collection: int, item_ids: Sequence[str], product_ids: Sequence[str]
     ) -> list[int]:
         """Returns the keys of the items that were there and are now gone."""
-        keys = set(self._keys(collection, "id", item_ids))
+        keys = set(self._keys(collection, item_ids).values())
         for chunk, marks in chunks(product_ids):
             sql = (
                 "SELECT key FROM items WHERE product IN"
@@ -162,12 +166,12 @@ class Transaction:
         """Forgets the keys that went with writes up to `seq`: a cache of then knows them."""
         self._db.execute("DELETE FROM deaths WHERE seq <= ?", (seq,))
 
-    def _keys(self, collection: int, column: str, ids: Sequence[str]) -> list[int]:
-        keys: list[int] = []
+    def _keys(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
+        keys: dict[str, int] = {}
         for chunk, marks in chunks(ids):
-            sql = f"SELECT key FROM items WHERE collection = ? AND {column} IN ({marks})"
-            keys += [key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall()]
-        return sorted(keys)
+            sql = f"SELECT id, key FROM items WHERE collection = ? AND id IN ({marks})"
+            keys.update(self._db.execute(sql, (collection, *chunk)).fetchall())
+        return keys
 
     def _bury(self, keys: Sequence[int]) -> None:
         for chunk, marks in chunks(keys):

@@ -1,6 +1,6 @@
 """Threads that write until the service is gone, and keep their books.
 
-Knows no process: a client stops when nobody answers any more, or when it is told to.
+Knows no process: a client stops when nobody answers any more.
 """
 
 from __future__ import annotations
@@ -61,11 +61,6 @@ class Client(threading.Thread):
         self._book = book
         self._plan = plan
         self._progress = progress
-        self._stop_asked = threading.Event()
-
-    def ask_to_stop(self) -> None:
-        """Lets it end after the write that is on its way."""
-        self._stop_asked.set()
 
     def run(self) -> None:
         self._plan.resume(self._book.held)
@@ -79,7 +74,7 @@ class Client(threading.Thread):
             self._progress.tick()
 
     def _write(self) -> None:
-        while not self._stop_asked.is_set():
+        while True:
             write = self._plan.next()
             self._book.sent(write)
             self._book.acknowledge(write, write.send(self._stub))
@@ -93,12 +88,13 @@ class StreamClient(Client):
         sent: dict[str, Upsert] = {}
         room = threading.Semaphore(_AHEAD)
         ending = threading.Lock()
+        ended = threading.Event()
 
         def requests() -> Iterator[pb.StreamUpsertItemsRequest]:
             while True:
                 room.acquire()
                 with ending:  # nothing may be noted once this thread has ended
-                    if self._stop_asked.is_set():
+                    if ended.is_set():
                         return
                     write = self._plan.next()
                     assert isinstance(write, Upsert)
@@ -118,7 +114,7 @@ class StreamClient(Client):
                 room.release()
         finally:
             with ending:
-                self._stop_asked.set()
+                ended.set()
             room.release()
 
 

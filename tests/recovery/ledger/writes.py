@@ -46,11 +46,6 @@ class Held:
 class Write(Protocol):
     """One write."""
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether a request id makes it harmless to send it again."""
-        ...
-
     def send(self, stub: IndexServiceStub) -> Answer:
         """Returns the service's answer."""
         ...
@@ -65,7 +60,6 @@ class Upsert:
     """Writes items, all of them or none."""
 
     request: pb.BatchUpsertItemsRequest
-    repeatable: bool = True
 
     def send(self, stub: IndexServiceStub) -> Answer:
         return self.answer(stub.BatchUpsertItems(self.request, timeout=TIMEOUT_S))
@@ -91,7 +85,6 @@ class Delete:
     """Deletes items by id and by product."""
 
     request: pb.BatchDeleteItemsRequest
-    repeatable: bool = True
 
     def send(self, stub: IndexServiceStub) -> Answer:
         response = stub.BatchDeleteItems(self.request, timeout=TIMEOUT_S)
@@ -114,7 +107,6 @@ class Create:
     """Creates a collection."""
 
     collection: pb.Collection
-    repeatable: bool = False
 
     def send(self, stub: IndexServiceStub) -> Answer:
         request = pb.CreateCollectionRequest(collection=self.collection)
@@ -131,7 +123,6 @@ class Drop:
     """Deletes a collection."""
 
     name: str
-    repeatable: bool = False
 
     def send(self, stub: IndexServiceStub) -> Answer:
         request = pb.DeleteCollectionRequest(name=self.name)
@@ -151,7 +142,6 @@ class Switch:
 
     alias: str
     collection: str
-    repeatable: bool = False
 
     def send(self, stub: IndexServiceStub) -> Answer:
         request = pb.SetAliasRequest(name=self.alias, collection=self.collection)
@@ -169,7 +159,6 @@ class Unalias:
     """Deletes an alias."""
 
     alias: str
-    repeatable: bool = False
 
     def send(self, stub: IndexServiceStub) -> Answer:
         request = pb.DeleteAliasRequest(name=self.alias)

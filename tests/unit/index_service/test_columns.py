@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from index_service.native.memory.columns import MISSING, Codes, Rows, appended, blank, comparable
-from index_service.records import Collection, Metric
+from index_service.native.memory.columns import MISSING, Codes, Rows, appended, blank
+from index_service.records import Collection
 from tests.indexes import LISTINGS, rows
 
 MOST = 1 << 20
@@ -84,12 +83,3 @@ def test_values_are_numbered_in_the_order_in_which_they_come() -> None:
     assert codes.values() == ["red", "blue", ""]
     assert codes.known(["green", "blue"]) == [1]
     assert Codes(codes.values()).code("blue") == 1
-
-
-@pytest.mark.parametrize("scale", [2.0**-140, 1.0, 2.0**124])
-def test_vectors_for_the_cosine_have_length_1_however_long_they_were(scale: float) -> None:
-    vectors = (np.array([[3, 4], [-1, 0]]) * scale).astype(np.float32)
-    expected = np.array([[0.6, 0.8], [-1.0, 0.0]])
-    np.testing.assert_allclose(comparable(vectors, Metric.COSINE), expected, rtol=1e-6)
-    assert comparable(vectors, Metric.SQUARED_L2) is vectors
-    assert comparable(vectors[0], Metric.COSINE).shape == (2,)

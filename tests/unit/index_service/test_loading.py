@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from index_service.native import changes
-from index_service.native.changes import rows_of_columns
 from index_service.native.disk import cache
 from index_service.native.memory import loading
 from index_service.native.memory import segments as segments_module
 from index_service.native.memory.columns import Rows
 from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.segments import Segments
 from index_service.native.memory.state import Live
 from index_service.native.store.database import Columns, Store

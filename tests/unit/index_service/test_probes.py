@@ -176,7 +176,8 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
         Query("c"),
         Query(Examples(("a", "c"))),
         Query(Examples(("a", vector(0, 0)))),
-        Query(Examples(("a",), ("b",))),
+        Query(Examples(("a",), ("c",))),
+        Query(Examples(("a",), (vector(0, 0),))),
     ],
 )
 def test_query_without_features_cannot_be_ranked_again(index: Index, query: Query) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index_service.distances import comparable
 from index_service.native.memory import segments as segments_module
-from index_service.native.memory.columns import comparable
 from index_service.native.memory.segments import Segments
 from index_service.native.search.candidates import AllRows, SomeRows
 from index_service.native.search.filters import EVERY_ROW, Condition

@@ -110,7 +110,7 @@ def test_any_price_that_is_accepted_can_be_read_after_a_restart(path: Path, pric
 def test_replaced_item_gets_a_new_key_and_its_old_one_is_among_the_dead(store: Store) -> None:
     key = fill(store)
     written = upsert(store, key, [SOFA, LAMP._replace(id="photo-3")], VECTORS)
-    assert (written.first_key, written.dead) == (3, [2])
+    assert (written.first_key, written.dead) == (3, {SOFA.id: 2})
     assert [store.key(key, f"photo-{i}") for i in (1, 2, 3)] == [1, 3, 4]
     assert written.products == [2, 1]  # what a product is numbered never changes
     delete(store, key, ["photo-1"])
@@ -195,7 +195,7 @@ def test_more_ids_than_one_statement_takes_are_all_handled(store: Store) -> None
     key, number = create(store), 2500
     items = [LAMP._replace(id=f"photo-{i:04}", product_id=f"lamp-{i}") for i in range(number)]
     vectors = np.zeros((number, 2), np.float32)
-    assert upsert(store, key, items, vectors).dead == []
+    assert upsert(store, key, items, vectors).dead == {}
     assert len(upsert(store, key, items, vectors).dead) == number
     assert len(store.items(range(number + 1, 2 * number + 1))) == number
     assert len(store.product_numbers(key, [item.product_id for item in items])) == number

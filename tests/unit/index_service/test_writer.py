@@ -7,20 +7,21 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from index_service.native import changes
 from index_service.native import writer as writer_module
 from index_service.native.changes import Operation
 from index_service.native.memory.state import State
 from index_service.native.store.database import Store
 from index_service.native.store.transaction import Transaction
 from index_service.native.writer import Writer
-from index_service.records import Upserted
+from index_service.records import Metric, Search, Upserted
 from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError, StorageFullError
-from tests.indexes import Index, photo
+from tests.indexes import LISTINGS, Index, photo, vector
 
 Submit = Callable[[str], "Future[Upserted]"]
 
@@ -151,6 +152,49 @@ def test_bad_operation_fails_alone(
     assert index.state.seq == index.store.seq() == last.result().seq
     assert [index.store.items([key])[key].id for key in (1, 2)] == ["a", "b"]
     assert len(index.segments()) == len(Index(index.store).segments()) == 2
+
+
+def test_upsert_at_fault_among_some_that_are_done_as_one_fails_alone(
+    index: Index, writer: Writer
+) -> None:
+    index.apply(changes.set_alias("shop", "listings"))
+    ready = [index.upserting(photo(f"{i}", "x", i, i), name="shop") for i in range(5)]
+    index.create(replace(LISTINGS, name="new", metric=Metric.COSINE))
+    with busy(writer):
+        writer.submit(changes.set_alias("shop", "new"))
+        # The first has no direction, which only the collection that it now goes to minds.
+        fine = [writer.submit(operation) for operation in ready[3:]]
+        failing = writer.submit(ready[0])
+        rest = [writer.submit(operation) for operation in ready[1:3]]
+    assert isinstance(failing.exception(30), InvalidArgumentError)
+    answers = [each.result(30) for each in (*fine, *rest)]
+    assert answers == [Upserted(seq, 1, 0) for seq in range(6, 10)]
+    assert (index.state.seq, index.store.seq()) == (9, 9)
+    assert [index.store.items([key])[key].id for key in range(1, 5)] == ["3", "4", "1", "2"]
+    assert len(index.segments("new")) == len(Index(index.store).segments("new")) == 4
+
+
+def test_callers_of_upserts_that_are_done_as_one_have_their_own_answers(
+    index: Index, writer: Writer
+) -> None:
+    index.upsert(photo("1", "x", 0, 0), photo("2", "x", 0, 0))
+    with busy(writer):
+        waiting = [
+            writer.submit(index.upserting(photo(f"{i}", "x", i, 0), photo(f"{i}'", "x", i, 1)))
+            for i in range(4)
+        ]
+        left = writer.submit(index.upserting(photo("left", "x", 0, 0)))
+        assert left.cancel()
+        again = writer.submit(index.upserting(photo("0", "x", 7, 0)))
+    assert [each.result(30) for each in (*waiting, again)] == [
+        Upserted(4, 2, 0),
+        Upserted(5, 1, 1),
+        Upserted(6, 1, 1),
+        Upserted(7, 2, 0),
+        Upserted(8, 0, 1),
+    ]
+    assert index.store.key(1, "left") is None
+    assert index.found(vector(7, 0), Search(1)) == ["0"]
 
 
 def test_full_queue_rejects_without_waiting_and_accepts_again_later(index: Index) -> None:

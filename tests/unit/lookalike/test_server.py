@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import queue
@@ -20,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from lookalike.channel import open_channel as lookalike_channel
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import InternalError, LookalikeError, StartupError
@@ -33,6 +35,7 @@ SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 # A service that echoes ids, is ready from the first `GetModel` on, and fails at EmbedImage.
 PROGRAM = f"""
 import asyncio
+from lookalike.channel import open_channel as lookalike_channel
 from lookalike.embedder.v1 import embedder_pb2 as pb, embedder_pb2_grpc
 from lookalike.server import GrpcServer, ServerSettings, run
 
@@ -174,6 +177,30 @@ def test_during_the_propagation_delay_new_calls_are_answered_but_it_is_not_ready
     # What tries to make it ready again is in vain, but is answered.
     EmbedderServiceStub(channel).GetModel(pb.GetModelRequest())
     assert status_of(channel, NAME) == NOT_SERVING
+
+
+async def test_busy_callers_that_watch_the_health_have_no_call_cancelled(
+    start: StartEcho, open_channel: OpenChannel
+) -> None:
+    service = start(propagation_delay_s=1)
+    EmbedderServiceStub(open_channel(service.address)).GetModel(pb.GetModelRequest())
+
+    async def last_answer(stub: Any) -> grpc.StatusCode:
+        while True:
+            try:
+                await stub.GetModel(pb.GetModelRequest(), timeout=60)
+            except grpc.RpcError as error:
+                code: grpc.StatusCode = error.code()
+                return code
+
+    async with lookalike_channel(service.address, health_service=NAME) as channel:
+        await channel.channel_ready()
+        stub = EmbedderServiceStub(channel)
+        callers = [asyncio.create_task(last_answer(stub)) for _ in range(16)]
+        await stub.GetModel(pb.GetModelRequest(), timeout=60)
+        os.kill(service.pid, signal.SIGTERM)
+        codes = await asyncio.gather(*callers)
+    assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_call_that_does_not_end_is_cut_off_after_the_drain_timeout(

@@ -1,41 +1,15 @@
-"""Distances between vectors: exact ones in float64, and how far float32 can be from them."""
+"""How far distances in float32 can be from the exact ones."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from index_service.native.memory.columns import lengths
 from index_service.records import Matrix, Metric
-
-Distances = npt.NDArray[np.float64]
 
 _FLOAT32 = np.finfo(np.float32)
 _EPSILON, _TINY, _GREATEST = (float(x) for x in (_FLOAT32.eps, _FLOAT32.tiny, _FLOAT32.max))
-
-
-def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
-    """Returns squared L2, one minus the cosine (0 to 2), or the negative inner product.
-
-    Args:
-        vectors: float32 of shape (..., dimension).
-        queries: float32 of a shape that broadcasts with it.
-        metric: Which.
-    """
-    rows, target = vectors.astype(np.float64), queries.astype(np.float64)
-    # `sum` adds every row in the same order, so equal vectors are at equal distances; neither
-    # `einsum` nor a matrix product promises that.
-    if metric is Metric.SQUARED_L2:
-        rows -= target
-        np.square(rows, out=rows)
-        squared: Distances = rows.sum(axis=-1)
-        return squared
-    products: Distances = (rows * target).sum(axis=-1)
-    if metric is Metric.INNER_PRODUCT:
-        return -products
-    return np.clip(1 - products / (lengths(rows) * lengths(target)), 0, 2)
 
 
 def float32_error(query: Matrix, longest: float, bound: float, metric: Metric) -> float:

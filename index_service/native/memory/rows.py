@@ -1,0 +1,59 @@
+"""Turns items, as they are sent or as the store has them, into the rows that memory holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from index_service.distances import comparable
+from index_service.native.memory.columns import Codes, Rows
+from index_service.native.memory.state import Live
+from index_service.native.store.database import Columns
+from index_service.records import Item, Matrix
+
+
+def rows_of(
+    live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
+) -> Rows:
+    """Returns what memory holds of some items."""
+    keys = range(first_key, first_key + len(items))
+    prices = [item.price for item in items]
+    codes = [_codes(live.codes[0], [item.category for item in items])]
+    for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
+        codes.append(_codes(known, [item.attributes.get(name) for item in items]))
+    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
+
+
+def rows_of_columns(live: Live, columns: Columns) -> Rows:
+    """Returns what memory holds of some items, from how the store holds them."""
+    codes = [_codes(live.codes[0], columns.categories)]
+    if names := live.collection.indexed_attributes:
+        parsed: list[Mapping[str, str]] = [json.loads(text) for text in columns.attributes]
+        for name, known in zip(names, live.codes[1:], strict=True):
+            codes.append(_codes(known, [each.get(name) for each in parsed]))
+    c = columns
+    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
+
+
+def _rows(
+    live: Live,
+    keys: Sequence[int],
+    vectors: Matrix,
+    *,
+    products: Sequence[int],
+    prices: Sequence[float | None],
+    codes: Sequence[Sequence[int]],
+) -> Rows:
+    return Rows(
+        np.array(keys, np.int64),
+        comparable(vectors, live.collection.metric),
+        np.array(products, np.int32),
+        np.array(prices, np.float64),  # None becomes NaN
+        tuple(np.array(each, np.int32) for each in codes),
+    )
+
+
+def _codes(known: Codes, values: Sequence[str | None]) -> list[int]:
+    return [known.code(value) for value in values]
