@@ -12,11 +12,20 @@ from gateway.upstreams import EmbedderUpstream
 
 
 @dataclass(frozen=True)
+class EmbeddedPhoto:
+    """A photo's vector, and whether it was known from the same bytes."""
+
+    vector: PhotoVector
+    cached: bool
+
+
+@dataclass(frozen=True)
 class ClassifiedPhoto:
-    """A photo's vector and what it says of the category."""
+    """A photo's vector, what it says of the category, and whether the vector was known."""
 
     vector: PhotoVector
     classification: Classification
+    cached: bool = False
 
 
 class Classifier:
@@ -24,6 +33,10 @@ class Classifier:
 
     def __init__(self, embedder: EmbedderUpstream) -> None:
         self._embedder = embedder
+
+    async def embed(self, image: bytes, budget: Budget) -> EmbeddedPhoto:
+        """Returns the photo's vector."""
+        raise NotImplementedError
 
     async def classify(self, image: bytes, budget: Budget) -> ClassifiedPhoto:
         """Returns the photo's vector and the softmax over its 13 logits."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.budget import Budget
 from gateway.classify import Classifier
-from gateway.listings import Classification, Neighbors
+from gateway.listings import Classification, Neighbors, PhotoQuery, Wanted
 from gateway.upstreams import IndexUpstream
 from lookalike.errors import InvalidArgumentError
 
@@ -20,6 +20,8 @@ class SimilarListings:
 
     neighbors: Neighbors
     classification: Classification | None
+    cached: bool = False
+    degraded: str = ""
 
 
 class SimilarListingFinder:
@@ -28,6 +30,10 @@ class SimilarListingFinder:
     def __init__(self, classifier: Classifier, index: IndexUpstream) -> None:
         self._classifier = classifier
         self._index = index
+
+    async def find(self, query: PhotoQuery, wanted: Wanted, budget: Budget) -> SimilarListings:
+        """Returns listings like photos, like a photo of the catalogue, or near a vector."""
+        raise NotImplementedError
 
     async def find_by_image(self, image: bytes, k: int, budget: Budget) -> SimilarListings:
         """Returns the `k` listings most like a photo; 0 means 10."""
