@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from grpc import aio
@@ -11,6 +13,33 @@ from grpc import aio
 from lookalike import telemetry
 
 MAX_MESSAGE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class TLS:
+    """How to encrypt, and whom to trust.
+
+    Attributes:
+        roots: PEM file of the authorities that a server's certificate may come from; None for the
+            public ones.
+        certificate: PEM file of the certificate to show to a server that asks for one.
+        key: PEM file of that certificate's private key.
+        server_name: What the server's certificate must name, if not the host that is called.
+    """
+
+    roots: str | os.PathLike[str] | None = None
+    certificate: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    server_name: str = ""
+
+    @classmethod
+    def of(cls, tls: bool | str | os.PathLike[str] | TLS) -> TLS | None:
+        """Returns what a switch or a file of authorities stands for; None for plaintext."""
+        if isinstance(tls, TLS):
+            return tls
+        if isinstance(tls, bool):
+            return cls() if tls else None
+        return cls(roots=tls)
 
 
 def open_channel(
