@@ -1,6 +1,45 @@
 """What Lookalike's services share and its users import.
 
-Knows no service; pulls in neither torch, faiss nor pandas.
+    from lookalike import Client, Listing, ListingFilter, LookalikeError
+
+Knows no service; pulls in neither torch, faiss nor pandas, and the client only when it is named.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lookalike.client import (
+        TLS,
+        AsyncClient,
+        Client,
+        Embedding,
+        Listing,
+        ListingFilter,
+        LookalikeError,
+        Photo,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "TLS",
+    "AsyncClient",
+    "Client",
+    "Embedding",
+    "Listing",
+    "ListingFilter",
+    "LookalikeError",
+    "Photo",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Services import this package too, and have no use for NumPy or the client.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lookalike import client  # noqa: PLC0415 - see above
+
+    return getattr(client, name)

@@ -1,0 +1,320 @@
+"""The client for asyncio: the same calls as `Client`, to be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+
+import grpc
+from numpy.typing import ArrayLike
+
+from lookalike.channel import MAX_MESSAGE_BYTES, TLS
+from lookalike.client import calls, runs
+from lookalike.client.bulk import Ledger
+from lookalike.client.calls import Call, StreamCall
+from lookalike.client.connections import Connections
+from lookalike.client.descriptions import Model, Status
+from lookalike.client.failures import failure
+from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
+from lookalike.client.photos import Photo, PhotoS, is_in_memory, read_photo, read_photos
+from lookalike.client.results import (
+    Classified,
+    Deleted,
+    Embedding,
+    Ingested,
+    Listing,
+    ListingFilter,
+    Page,
+    SearchResult,
+)
+from lookalike.client.tasks import TaskRun
+from lookalike.errors import LookalikeError
+
+T = TypeVar("T")
+Id = TypeVar("Id", bound=Hashable)
+Key = TypeVar("Key")
+Pairs: TypeAlias = "AsyncIterable[tuple[Key, Photo]] | Iterable[tuple[Key, Photo]]"
+
+
+class AsyncClient:
+    """A client of the gateway, and of embedders, for asyncio; may be shared by tasks of one loop.
+
+    `Client` says what the arguments mean. Connects at the first call, in the loop that makes it.
+    Use it as an async context manager, or `aclose` it.
+    """
+
+    def __init__(
+        self,
+        gateway: str = DEFAULT_GATEWAY,
+        *,
+        embedder: str | None = None,
+        timeout: float = 10.0,
+        photo_timeout: float = 60.0,
+        retries: int = 3,
+        tls: bool | str | os.PathLike[str] | TLS = False,
+        token: Token | None = None,
+        insecure_token: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._options = ClientOptions(
+            gateway=gateway,
+            embedder=embedder,
+            timeout=timeout,
+            photo_timeout=photo_timeout,
+            retries=retries,
+            tls=TLS.of(tls),
+            token=token,
+            insecure_token=insecure_token,
+            max_message_bytes=max_message_bytes,
+        )
+        self._connections = Connections(self._options)
+
+    async def classify(
+        self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
+    ) -> Classified:
+        """See `Client.classify`."""
+        call = calls.classify(await _read(photo), include_vector=include_vector)
+        return await self._call(call, timeout)
+
+    async def similar(
+        self,
+        photo: PhotoS | None = None,
+        *,
+        item_id: str | None = None,
+        vector: Embedding | ArrayLike | None = None,
+        embedding_space: str = "",
+        k: int = 10,
+        where: ListingFilter | None = None,
+        every_photo: bool = False,
+        max_distance: float | None = None,
+        exact: bool = False,
+        min_seq: int = 0,
+        allow_partial: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """See `Client.similar`."""
+        images = await asyncio.to_thread(read_photos, photo) if photo is not None else ()
+        call = calls.similar(
+            images,
+            item_id,
+            vector,
+            embedding_space,
+            k=k,
+            where=where,
+            every_photo=every_photo,
+            max_distance=max_distance,
+            exact=exact,
+            min_seq=min_seq,
+            allow_partial=allow_partial,
+        )
+        return await self._call(call, timeout)
+
+    async def ingest(
+        self,
+        listing: Listing,
+        photo: Photo,
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Ingested:
+        """See `Client.ingest`."""
+        return await self._call(calls.ingest(listing, await _read(photo), request_id), timeout)
+
+    def ingest_many(
+        self, photos: Pairs[Listing], *, in_flight: int = 32
+    ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
+        """See `Client.ingest_many`; the iterable may be asynchronous."""
+        runs.check_counts(in_flight=in_flight)
+        return self._ingest_many(photos, in_flight)
+
+    async def delete(
+        self,
+        *,
+        product_id: str | None = None,
+        item_id: str | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Deleted:
+        """See `Client.delete`."""
+        return await self._call(calls.delete(product_id, item_id, request_id), timeout)
+
+    async def get(
+        self,
+        *,
+        product_id: str | None = None,
+        item_id: str | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Listing, ...]:
+        """See `Client.get`."""
+        return await self._call(calls.get(product_id, item_id), timeout)
+
+    async def listings(
+        self, where: ListingFilter | None = None, *, page_size: int = 100
+    ) -> AsyncIterator[Listing]:
+        """See `Client.listings`."""
+        token = ""
+        while True:
+            page = await self.page(where, page_size=page_size, page_token=token)
+            for listing in page.photos:
+                yield listing
+            if not (token := page.next_page_token):
+                return
+
+    async def page(
+        self,
+        where: ListingFilter | None = None,
+        *,
+        page_size: int = 100,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> Page:
+        """See `Client.page`."""
+        return await self._call(calls.page(where, page_size, page_token), timeout)
+
+    async def status(self, *, timeout: float | None = None) -> Status:
+        """See `Client.status`."""
+        return await self._call(calls.status(), timeout)
+
+    async def model(self, *, timeout: float | None = None) -> Model:
+        """See `Client.model`."""
+        return await self._call(calls.model(), timeout)
+
+    async def embed(
+        self, photo: Photo, *, outputs: Sequence[str] = (), timeout: float | None = None
+    ) -> Embedding:
+        """See `Client.embed`."""
+        return await self._call(calls.embed(await _read(photo), outputs), timeout)
+
+    def embed_many(
+        self,
+        photos: Pairs[Id],
+        *,
+        outputs: Sequence[str] = (),
+        ordered: bool = False,
+        streams: int | None = None,
+        in_flight: int | None = None,
+    ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
+        """See `Client.embed_many`; the iterable may be asynchronous.
+
+        Leaving the loop early ends the streams a moment later; `contextlib.aclosing` around this
+        ends them at once.
+        """
+        runs.check_counts(in_flight=in_flight, streams=streams)
+        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        return self._embed_many(photos, outputs, ordered, streams, in_flight)
+
+    async def aclose(self) -> None:
+        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        await self._connections.close()
+
+    async def _call(self, call: Call[T], timeout: float | None) -> T:
+        seconds = self._options.seconds(timeout)
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        try:
+            answer = await rpc(call.request, timeout=seconds, metadata=self._options.metadata())
+        except grpc.RpcError as error:
+            target = self._options.target(call.service)
+            raise failure(error, call.service, target, seconds) from None
+        return call.read(answer)
+
+    async def _ingest_many(
+        self, photos: Pairs[Listing], in_flight: int
+    ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
+        await self.status()  # raises if there is no gateway
+        ledger = runs.ingest_ledger(self._options, in_flight)
+        requests = _requests(photos, calls.ingest_request, self._options.max_message_bytes)
+        async with aclosing(self._stream(requests, ledger, calls.INGEST_STREAM)) as outcomes:
+            async for listing, outcome in outcomes:
+                yield listing.item_id, outcome
+
+    async def _embed_many(
+        self,
+        photos: Pairs[Id],
+        outputs: Sequence[str],
+        ordered: bool,
+        streams: int | None,
+        in_flight: int | None,
+    ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
+        limits = (await self.model()).limits
+        ledger = await asyncio.to_thread(
+            runs.embed_ledger,
+            self._options,
+            limits,
+            streams=streams,
+            in_flight=in_flight,
+            ordered=ordered,
+        )
+        requests = _requests(
+            photos,
+            lambda _, image: calls.embed_request(image, outputs),
+            runs.largest_message(self._options, limits),
+        )
+        async with aclosing(self._stream(requests, ledger, calls.EMBED_STREAM)) as outcomes:
+            async for found in outcomes:
+                yield found
+
+    def _stream(
+        self,
+        requests: AsyncIterator[tuple[Any, Any]],
+        ledger: Ledger[Any, Any],
+        call: StreamCall[Any],
+    ) -> AsyncGenerator[tuple[Any, Any], None]:
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        target = self._options.target(call.service)
+        return TaskRun(
+            requests,
+            ledger,
+            call,
+            connect=lambda messages: rpc(
+                messages, metadata=self._options.metadata(), wait_for_ready=True
+            ),
+            failure=lambda error: failure(error, call.service, target),
+        ).outcomes()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+async def _read(photo: Photo) -> bytes:
+    return read_photo(photo) if is_in_memory(photo) else await asyncio.to_thread(read_photo, photo)
+
+
+async def _requests(
+    photos: Pairs[Any], request: Callable[[Any, bytes], Any], max_message_bytes: int
+) -> AsyncIterator[tuple[Any, Any]]:
+    async for key, photo in _as_async(photos):
+        try:
+            image = await _read(photo)
+        except OSError as error:
+            yield key, error
+        else:
+            yield key, calls.sized(request(key, image), max_message_bytes)
+
+
+async def _as_async(photos: Pairs[Key]) -> AsyncIterator[tuple[Key, Photo]]:
+    if isinstance(photos, AsyncIterable):
+        async for pair in photos:
+            yield pair
+    else:
+        for pair in photos:
+            yield pair

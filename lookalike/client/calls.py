@@ -1,0 +1,229 @@
+"""Each unary call of the client: its request, and what its answer becomes.
+
+Both clients make the same calls; how they wait for the answer is all that differs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lookalike.client import messages
+from lookalike.client.descriptions import Model, Status
+from lookalike.client.options import EMBEDDER, GATEWAY
+from lookalike.client.results import (
+    Classified,
+    Deleted,
+    Embedding,
+    Ingested,
+    Listing,
+    ListingFilter,
+    Page,
+    SearchResult,
+)
+from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
+from lookalike.errors import ImageTooLargeError, InvalidArgumentError, LookalikeError
+from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.gateway.v1 import gateway_pb2_grpc
+from lookalike.status import from_status
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One unary call.
+
+    Attributes:
+        service: `gateway` or `embedder`.
+        rpc: Name of the method.
+        request: Its message.
+        read: Makes the result of the answer's message.
+    """
+
+    service: str
+    rpc: str
+    request: Any
+    read: Callable[[Any], T]
+
+
+@dataclass(frozen=True)
+class StreamCall(Generic[T]):
+    """One method whose stream carries many unary messages, each under an id.
+
+    Attributes:
+        service: `gateway` or `embedder`.
+        rpc: Name of the method.
+        wrap: Makes the stream's message of an id and a unary request.
+        read: Makes the result of the unary answer's message.
+    """
+
+    service: str
+    rpc: str
+    wrap: Callable[..., Any]
+    read: Callable[[Any], T]
+
+    def outcome(self, answer: Any) -> T | LookalikeError:
+        """Returns what became of one request."""
+        if answer.HasField("error"):
+            return from_status(answer.error)
+        try:
+            return self.read(answer.response)
+        except LookalikeError as error:
+            return error
+
+
+STUBS: dict[str, Callable[[Any], Any]] = {
+    EMBEDDER: embedder_pb2_grpc.EmbedderServiceStub,
+    GATEWAY: gateway_pb2_grpc.GatewayServiceStub,
+}
+
+EMBED_STREAM = StreamCall(
+    EMBEDDER, "StreamEmbedImages", embedder_pb2.StreamEmbedImagesRequest, messages.embedding
+)
+INGEST_STREAM = StreamCall(
+    GATEWAY, "StreamIngestListings", pb.StreamIngestListingsRequest, messages.ingested
+)
+# What a request has beside the photo's bytes on a stream: tags, lengths and the id.
+_FRAME_BYTES = 128
+
+
+def classify(image: bytes, *, include_vector: bool) -> Call[Classified]:
+    """Which category is it?"""
+    request = pb.ClassifyImageRequest(image=image, include_vector=include_vector)
+    return Call(GATEWAY, "ClassifyImage", request, messages.classified)
+
+
+def similar(
+    images: Sequence[bytes],
+    item_id: str | None,
+    vector: Embedding | ArrayLike | None,
+    embedding_space: str,
+    *,
+    k: int,
+    where: ListingFilter | None,
+    every_photo: bool,
+    max_distance: float | None,
+    exact: bool,
+    min_seq: int,
+    allow_partial: bool,
+) -> Call[SearchResult]:
+    """Which listings look like it? Checks that it is one thing that is looked for."""
+    request = pb.FindSimilarListingsRequest(
+        k=k,
+        filter=messages.filter_message(where) if where else None,
+        every_photo=every_photo,
+        max_distance=max_distance,
+        exact=exact,
+        min_seq=min_seq,
+        allow_partial=allow_partial,
+    )
+    if (len(images) > 0) + (item_id is not None) + (vector is not None) != 1:
+        raise InvalidArgumentError("give a photo, item_id= or vector=, and one alone")
+    if len(images) == 1:
+        request.image = images[0]
+    elif images:
+        request.images.images.extend(images)
+    elif item_id is not None:
+        request.item_id = item_id
+    elif isinstance(vector, Embedding):
+        request.vector.values.extend(vector.vector.tolist())
+        request.vector.embedding_space = vector.embedding_space
+    else:
+        values = np.asarray(vector, dtype=np.float32)
+        if values.ndim != 1:
+            raise InvalidArgumentError(f"a vector has one dimension, not {values.ndim}")
+        request.vector.values.extend(values.tolist())
+        request.vector.embedding_space = embedding_space
+    return Call(GATEWAY, "FindSimilarListings", request, messages.search_result)
+
+
+def ingest(listing: Listing, image: bytes, request_id: str | None) -> Call[Ingested]:
+    """Add a photo. An id is made where the caller has none, so that retries change nothing."""
+    request = ingest_request(listing, image, request_id)
+    return Call(GATEWAY, "IngestListing", request, messages.ingested)
+
+
+def ingest_request(
+    listing: Listing, image: bytes, request_id: str | None = None
+) -> pb.IngestListingRequest:
+    """Returns the message that adds a photo, on a stream or not."""
+    return pb.IngestListingRequest(
+        listing=messages.listing_message(listing),
+        image=image,
+        request_id=_new_request_id() if request_id is None else request_id,
+    )
+
+
+def delete(product_id: str | None, item_id: str | None, request_id: str | None) -> Call[Deleted]:
+    """Delete a listing or a photo."""
+    request = pb.DeleteListingRequest(
+        request_id=_new_request_id() if request_id is None else request_id,
+        **_target(product_id, item_id),
+    )
+    return Call(GATEWAY, "DeleteListing", request, messages.deleted)
+
+
+def get(product_id: str | None, item_id: str | None) -> Call[tuple[Listing, ...]]:
+    """What does the catalogue know of a listing or a photo?"""
+    request = pb.GetListingRequest(**_target(product_id, item_id))
+    return Call(GATEWAY, "GetListing", request, messages.photos)
+
+
+def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[Page]:
+    """What does the catalogue hold?"""
+    request = pb.ListListingsRequest(
+        filter=messages.filter_message(where) if where else None,
+        page_size=page_size,
+        page_token=page_token,
+    )
+    return Call(GATEWAY, "ListListings", request, messages.page)
+
+
+def status() -> Call[Status]:
+    """How are gateway and upstreams?"""
+    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), messages.status)
+
+
+def model() -> Call[Model]:
+    """What does the embedder serve?"""
+    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), messages.model)
+
+
+def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:
+    """What are the photo's vectors?"""
+    return Call(EMBEDDER, "EmbedImage", embed_request(image, outputs), messages.embedding)
+
+
+def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedImageRequest:
+    """Returns the message that asks for a photo's vectors, on a stream or not."""
+    return embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
+
+
+def sized(request: Any, max_message_bytes: int) -> Any:
+    """Returns a request, or the error of one that would end a stream with all that is on it."""
+    size = request.ByteSize() + _FRAME_BYTES
+    if size <= max_message_bytes:
+        return request
+    return ImageTooLargeError(
+        f"the photo makes a message of {size} bytes; the limit is {max_message_bytes} "
+        "(max_message_bytes)",
+        field="image",
+    )
+
+
+def _target(product_id: str | None, item_id: str | None) -> dict[str, str]:
+    if item_id is None and product_id is not None:
+        return {"product_id": product_id}
+    if product_id is None and item_id is not None:
+        return {"item_id": item_id}
+    raise InvalidArgumentError("give product_id= or item_id=, and one alone")
+
+
+def _new_request_id() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,94 @@
+"""Photos in all the forms that users have them in, as encoded bytes. Decodes none."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Photo: TypeAlias = (
+    "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | NDArray[np.uint8] | Image"
+)
+"""Encoded bytes; a path, as which a str counts; a file opened for reading bytes; with Pillow
+installed also one of its images, or an array of height x width x 3 (RGB) of uint8."""
+
+PhotoS: TypeAlias = "Photo | Sequence[Photo]"
+
+
+def read_photo(photo: Photo) -> bytes:
+    """Returns the encoded bytes of a photo.
+
+    A file is read, and its error is raised as it is. Pixels become a PNG, which loses nothing.
+
+    Raises:
+        OSError: The file cannot be read.
+        TypeError: It is none of what `Photo` lists.
+        ImportError: It needs Pillow, which is not installed.
+    """
+    match photo:
+        case bytes():
+            return photo
+        case bytearray() | memoryview():
+            return bytes(photo)
+        case str() | os.PathLike():
+            return Path(photo).read_bytes()
+        case np.ndarray():
+            return _encode(_from_pixels(photo))
+    if hasattr(photo, "read"):
+        content = photo.read()
+        if isinstance(content, bytes):
+            return content
+        raise TypeError("a photo's file must be opened for reading bytes: open(path, 'rb')")
+    # Whoever holds an image of Pillow's has imported it.
+    if (pillow := sys.modules.get("PIL.Image")) and isinstance(photo, pillow.Image):
+        return _encode(photo)
+    raise TypeError(
+        f"a photo is bytes, a path, a binary file, a Pillow image or an array of uint8, "
+        f"not {type(photo).__name__}"
+    )
+
+
+def read_photos(photo: PhotoS) -> list[bytes]:
+    """Returns the encoded bytes of one photo or of a list or tuple of them."""
+    if isinstance(photo, list | tuple):
+        return [read_photo(one) for one in photo]
+    return [read_photo(cast("Photo", photo))]
+
+
+def is_in_memory(photo: Photo) -> bool:
+    """Says whether `read_photo` takes no time."""
+    return isinstance(photo, bytes | bytearray | memoryview)
+
+
+def _from_pixels(pixels: NDArray[Any]) -> Image:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise TypeError(
+            f"an array of {pixels.dtype} of shape {pixels.shape} is no photo; "
+            "it must be uint8 of shape (height, width, 3), RGB"
+        )
+    try:
+        from PIL import Image  # noqa: PLC0415 - not needed but here
+    except ImportError:
+        raise ImportError("a photo as an array needs Pillow: pip install pillow") from None
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _encode(image: Image) -> bytes:
+    from PIL import ImageOps  # noqa: PLC0415 - see above
+
+    # As the service does with encoded photos; the PNG does not say which way is up.
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
+        image = image.convert("RGB")
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()

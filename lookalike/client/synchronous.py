@@ -1,0 +1,397 @@
+"""The client for code that waits: scripts, notebooks, threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from numpy.typing import ArrayLike
+
+from lookalike.channel import MAX_MESSAGE_BYTES, TLS
+from lookalike.client import calls, runs
+from lookalike.client.bulk import Ledger
+from lookalike.client.calls import Call, StreamCall
+from lookalike.client.connections import BlockingConnections
+from lookalike.client.descriptions import Model, Status
+from lookalike.client.failures import failure
+from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
+from lookalike.client.photos import Photo, PhotoS, read_photo, read_photos
+from lookalike.client.results import (
+    Classified,
+    Deleted,
+    Embedding,
+    Ingested,
+    Listing,
+    ListingFilter,
+    Page,
+    SearchResult,
+)
+from lookalike.client.threads import ThreadRun
+from lookalike.errors import LookalikeError
+
+T = TypeVar("T")
+Id = TypeVar("Id", bound=Hashable)
+
+
+class Client:
+    """A client of the gateway, and of embedders; may be shared by threads.
+
+    Connects at the first call. Use it as a context manager, or `close` it; what is pickled for
+    another process connects there anew.
+
+    Every error is a `lookalike.LookalikeError` with `code`, `reason` and `message`, never one of
+    gRPC's. A file that cannot be read is the OSError that it always is.
+
+    Args:
+        gateway: `host:port`, or `dns:///name:port` to spread calls over its addresses.
+        embedder: The same for embedders, or several `host:port` with commas between; `embed`,
+            `embed_many` and `model` need it.
+        timeout: Seconds that a call may take with all its retries, where the call says nothing.
+        photo_timeout: Seconds that a photo of `embed_many` or `ingest_many` may be unanswered.
+        retries: How often what met UNAVAILABLE is tried again, 0 to 4, with growing pauses. Past
+            about one failure in ten calls, retries stop: they would only add load.
+        tls: False for plaintext; True for TLS with the public authorities' certificates; a path
+            for those in a PEM file; `TLS(…)` to show a certificate of one's own too.
+        token: Sent with each call as `authorization: Bearer …`; a function is asked each time,
+            from any thread, and should be quick.
+        insecure_token: Send it without TLS to other machines too, where anybody on the way can
+            read it. Without this that is refused; to this machine it is always allowed.
+        max_message_bytes: Largest message either way; the services' own limits hold too.
+
+    Raises:
+        InvalidArgumentError: An argument makes no sense, or the token would go out in plaintext.
+    """
+
+    def __init__(
+        self,
+        gateway: str = DEFAULT_GATEWAY,
+        *,
+        embedder: str | None = None,
+        timeout: float = 10.0,
+        photo_timeout: float = 60.0,
+        retries: int = 3,
+        tls: bool | str | os.PathLike[str] | TLS = False,
+        token: Token | None = None,
+        insecure_token: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._options = ClientOptions(
+            gateway=gateway,
+            embedder=embedder,
+            timeout=timeout,
+            photo_timeout=photo_timeout,
+            retries=retries,
+            tls=TLS.of(tls),
+            token=token,
+            insecure_token=insecure_token,
+            max_message_bytes=max_message_bytes,
+        )
+        self._connections = BlockingConnections(self._options)
+
+    def __getstate__(self) -> ClientOptions:
+        """Returns what makes the same client in another process."""
+        return self._options
+
+    def __setstate__(self, options: ClientOptions) -> None:
+        """Makes this the same client, not yet connected."""
+        self._options = options
+        self._connections = BlockingConnections(options)
+
+    def classify(
+        self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
+    ) -> Classified:
+        """Tells the category of a photo.
+
+        Args:
+            photo: The photo, in any form that `Photo` lists.
+            include_vector: Return its vector too, as `Classified.embedding`.
+            timeout: Seconds for this call; None for the client's.
+        """
+        call = calls.classify(read_photo(photo), include_vector=include_vector)
+        return self._call(call, timeout)
+
+    def similar(
+        self,
+        photo: PhotoS | None = None,
+        *,
+        item_id: str | None = None,
+        vector: Embedding | ArrayLike | None = None,
+        embedding_space: str = "",
+        k: int = 10,
+        where: ListingFilter | None = None,
+        every_photo: bool = False,
+        max_distance: float | None = None,
+        exact: bool = False,
+        min_seq: int = 0,
+        allow_partial: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """Finds listings that look like a photo, a photo of the catalogue, or a vector.
+
+        Args:
+            photo: A photo; or up to 16 of one thing, whose mean is looked for.
+            item_id: Id of a photo of the catalogue; its own listing is left out.
+            vector: An `Embedding`, or numbers with `embedding_space`.
+            embedding_space: Of the model that made the numbers.
+            k: How many listings, 1 to 1,000.
+            where: Which listings count.
+            every_photo: Return each photo that is near, not each listing once with its nearest.
+            max_distance: Nothing farther than this.
+            exact: Compare every candidate, however many there are.
+            min_seq: Take this write into account (`Ingested.seq`).
+            allow_partial: If the index cannot be reached, return the classification alone and say
+                so in `degraded`, rather than raise.
+            timeout: Seconds for this call; None for the client's.
+        """
+        images = read_photos(photo) if photo is not None else ()
+        call = calls.similar(
+            images,
+            item_id,
+            vector,
+            embedding_space,
+            k=k,
+            where=where,
+            every_photo=every_photo,
+            max_distance=max_distance,
+            exact=exact,
+            min_seq=min_seq,
+            allow_partial=allow_partial,
+        )
+        return self._call(call, timeout)
+
+    def ingest(
+        self,
+        listing: Listing,
+        photo: Photo,
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Ingested:
+        """Adds a photo to the catalogue, replacing one of the same `item_id`.
+
+        When it returns, the photo is on disk and visible to the next search.
+
+        Args:
+            listing: What the photo shows.
+            photo: The photo.
+            request_id: Give the same one to say that a call is an earlier one once more, also after
+                this process is gone; None makes one, which covers this call's own retries.
+            timeout: Seconds for this call; None for the client's.
+        """
+        return self._call(calls.ingest(listing, read_photo(photo), request_id), timeout)
+
+    def ingest_many(
+        self, photos: Iterable[tuple[Listing, Photo]], *, in_flight: int = 32
+    ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
+        """Adds many photos; yields each one's `item_id` with its outcome, as they come.
+
+        The iterable is read as fast as photos are answered and their outcomes taken, and files are
+        read only then. Every photo has one outcome; one that fails is no end of the others. Photos
+        of a connection that is lost are sent again, as often as the client's `retries`; request ids
+        keep them from being written twice. Two photos with the same `item_id` are written in either
+        order, unless the first one's outcome came before the second was read.
+
+        Args:
+            photos: Listings and their photos, any number; read in this thread.
+            in_flight: Most photos that are sent and unanswered.
+
+        Raises:
+            LookalikeError: The gateway cannot be reached at all.
+        """
+        runs.check_counts(in_flight=in_flight)
+        return self._ingest_many(photos, in_flight)
+
+    def delete(
+        self,
+        *,
+        product_id: str | None = None,
+        item_id: str | None = None,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> Deleted:
+        """Deletes a listing with all its photos, or one photo; what is not there is no error.
+
+        Args:
+            product_id: A listing; or
+            item_id: one photo.
+            request_id: As for `ingest`.
+            timeout: Seconds for this call; None for the client's.
+        """
+        return self._call(calls.delete(product_id, item_id, request_id), timeout)
+
+    def get(
+        self,
+        *,
+        product_id: str | None = None,
+        item_id: str | None = None,
+        timeout: float | None = None,
+    ) -> tuple[Listing, ...]:
+        """Returns a listing's photos, or one photo; ItemNotFoundError if there are none.
+
+        Args:
+            product_id: A listing; or
+            item_id: one photo.
+            timeout: Seconds for this call; None for the client's.
+        """
+        return self._call(calls.get(product_id, item_id), timeout)
+
+    def listings(
+        self, where: ListingFilter | None = None, *, page_size: int = 100
+    ) -> Iterator[Listing]:
+        """Yields every photo of the catalogue in the order of writing, fetched page by page.
+
+        Args:
+            where: Which listings count.
+            page_size: Photos a call, at most 1,000.
+        """
+        token = ""
+        while True:
+            page = self.page(where, page_size=page_size, page_token=token)
+            yield from page.photos
+            if not (token := page.next_page_token):
+                return
+
+    def page(
+        self,
+        where: ListingFilter | None = None,
+        *,
+        page_size: int = 100,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> Page:
+        """Returns one page of the catalogue.
+
+        Args:
+            where: Which listings count.
+            page_size: How many photos, at most 1,000.
+            page_token: `next_page_token` of the page before, with the same `where`.
+            timeout: Seconds for this call; None for the client's.
+        """
+        return self._call(calls.page(where, page_size, page_token), timeout)
+
+    def status(self, *, timeout: float | None = None) -> Status:
+        """Tells how the gateway and its upstreams are; answers even if no upstream does."""
+        return self._call(calls.status(), timeout)
+
+    def model(self, *, timeout: float | None = None) -> Model:
+        """Describes the embedder's model and its limits; needs `embedder`."""
+        return self._call(calls.model(), timeout)
+
+    def embed(
+        self, photo: Photo, *, outputs: Sequence[str] = (), timeout: float | None = None
+    ) -> Embedding:
+        """Returns a photo's vectors, straight from an embedder; needs `embedder`.
+
+        Args:
+            photo: The photo.
+            outputs: Names of the model's outputs; none for its default one.
+            timeout: Seconds for this call; None for the client's.
+        """
+        return self._call(calls.embed(read_photo(photo), outputs), timeout)
+
+    def embed_many(
+        self,
+        photos: Iterable[tuple[Id, Photo]],
+        *,
+        outputs: Sequence[str] = (),
+        ordered: bool = False,
+        streams: int | None = None,
+        in_flight: int | None = None,
+    ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
+        """Embeds many photos on all embedders; yields each one's id with its outcome.
+
+        The iterable is read as fast as photos are answered and their outcomes taken, and files are
+        read only then, so any number of photos takes the memory of `streams` × `in_flight`. Every
+        photo has one outcome, a vector or an error; one that fails is no end of the others. Photos
+        of a connection that is lost are sent to another embedder, as often as the client's
+        `retries`. Leaving the loop early ends the streams.
+
+        While embedders change their model, vectors are of two spaces: see
+        `Embedding.embedding_space`.
+
+        Args:
+            photos: Pairs of an id, which may be anything, and a photo; read in this thread.
+            outputs: Names of the model's outputs; none for its default one.
+            ordered: Yield in the order of the iterable, not as they come.
+            streams: How many streams to open, spread over the embedders; None for one more than
+                there are addresses, and at least 4.
+            in_flight: Most photos of one stream that are unanswered; None, or more than the
+                embedder accepts, for as many as that.
+
+        Raises:
+            LookalikeError: No embedder can be reached at the start, or none was given.
+        """
+        runs.check_counts(in_flight=in_flight, streams=streams)
+        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        return self._embed_many(photos, outputs, ordered, streams, in_flight)
+
+    def close(self) -> None:
+        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        self._connections.close()
+
+    def _call(self, call: Call[T], timeout: float | None) -> T:
+        seconds = self._options.seconds(timeout)
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        try:
+            answer = rpc(call.request, timeout=seconds, metadata=self._options.metadata())
+        except grpc.RpcError as error:
+            target = self._options.target(call.service)
+            raise failure(error, call.service, target, seconds) from None
+        return call.read(answer)
+
+    def _ingest_many(
+        self, photos: Iterable[tuple[Listing, Photo]], in_flight: int
+    ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
+        self.status()  # raises if there is no gateway
+        ledger = runs.ingest_ledger(self._options, in_flight)
+        requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
+        for listing, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
+            yield listing.item_id, outcome
+
+    def _embed_many(
+        self,
+        photos: Iterable[tuple[Id, Photo]],
+        outputs: Sequence[str],
+        ordered: bool,
+        streams: int | None,
+        in_flight: int | None,
+    ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
+        limits = self.model().limits
+        ledger = runs.embed_ledger(
+            self._options, limits, streams=streams, in_flight=in_flight, ordered=ordered
+        )
+        requests = runs.requests(
+            photos,
+            lambda _, image: calls.embed_request(image, outputs),
+            runs.largest_message(self._options, limits),
+        )
+        yield from self._stream(requests, ledger, calls.EMBED_STREAM)
+
+    def _stream(
+        self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        target = self._options.target(call.service)
+        return ThreadRun(
+            requests,
+            ledger,
+            call,
+            connect=lambda messages: rpc(
+                messages, metadata=self._options.metadata(), wait_for_ready=True
+            ),
+            failure=lambda error: failure(error, call.service, target),
+        ).outcomes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
