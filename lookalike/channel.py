@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import grpc
 from grpc import aio
 
 from lookalike import telemetry
+from lookalike.errors import InvalidArgumentError
 
 MAX_MESSAGE_BYTES = 16 << 20
 
@@ -41,25 +45,111 @@ class TLS:
             return cls() if tls else None
         return cls(roots=tls)
 
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Reads the files and returns gRPC's form of them; OSError if one cannot be read."""
+        return grpc.ssl_channel_credentials(
+            *map(_content, (self.roots, self.key, self.certificate))
+        )
+
+
+def _content(file: str | os.PathLike[str] | None) -> bytes | None:
+    return None if file is None else Path(file).read_bytes()
+
+
+Method: TypeAlias = tuple[str, str]  # full name of the service, name of the method
+
 
 def open_channel(
-    target: str, *, health_service: str = "", max_message_bytes: int = MAX_MESSAGE_BYTES
+    target: str,
+    *,
+    health_service: str = "",
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    retries: int = 3,
+    unretried: Sequence[Method] = (),
+    tls: TLS | None = None,
 ) -> aio.Channel:
     """Opens a channel to one service; reuse it, and close it at the end.
 
     Args:
-        target: `host:port`, or `dns:///name:port` to spread calls over every address of the name.
+        target: `host:port`, or `dns:///name:port` to spread calls over every address of the name,
+            or several `address:port` with commas between.
         health_service: Full name of a service. Given, only servers whose health says that it is
             SERVING get calls, and the channel is READY only while there is one.
         max_message_bytes: Largest message either way; the server's own limit holds too.
+        retries: How often a call that met UNAVAILABLE is made again, 0 to 4.
+        unretried: Methods that are never, such as streams whose caller knows what was answered.
+        tls: How to encrypt; None for plaintext.
     """
+    options = _service_options(health_service, retries, unretried)
+    options += _connection_options(target, max_message_bytes, tls)
+    interceptors = [_ForwardRequestId()]
+    target = several(target)
+    if tls is None:
+        return aio.insecure_channel(target, options=options, interceptors=interceptors)
+    return aio.secure_channel(target, tls.credentials(), options, interceptors=interceptors)
+
+
+def open_blocking_channel(
+    target: str,
+    *,
+    health_service: str = "",
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    retries: int = 3,
+    unretried: Sequence[Method] = (),
+    tls: TLS | None = None,
+) -> grpc.Channel:
+    """Opens a channel like `open_channel`'s for callers without an event loop."""
+    options = _service_options(health_service, retries, unretried)
+    options += _connection_options(target, max_message_bytes, tls)
+    target = several(target)
+    if tls is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, tls.credentials(), options)
+
+
+def addresses(target: str) -> list[str]:
+    """Returns the parts of a target that has several with commas between, or the target."""
+    return [part.strip() for part in target.split(",") if part.strip()]
+
+
+def several(target: str) -> str:
+    """Returns what gRPC calls a target; InvalidArgumentError if it knows no such thing."""
+    if len(parts := addresses(target)) < 2:
+        return target
+    schemes = set()
+    for number, part in enumerate(parts):
+        host, _, port = part.rpartition(":")
+        host = "127.0.0.1" if host == "localhost" else host
+        try:
+            schemes.add(f"ipv{ipaddress.ip_address(host.strip('[]')).version}")
+        except ValueError:
+            schemes.add("")
+        parts[number] = f"{host}:{port}"
+    if len(schemes) > 1 or schemes == {""}:
+        raise InvalidArgumentError(
+            f"'{target}' must be addresses with ports, either all IPv4 or all [IPv6]; "
+            "for a name with several addresses give dns:///name:port"
+        )
+    return f"{schemes.pop()}:{','.join(parts)}"
+
+
+def _service_options(
+    health_service: str, retries: int, unretried: Sequence[Method]
+) -> list[tuple[str, Any]]:
     service_config: dict[str, Any] = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
+            {"name": [{"service": service, "method": method} for service, method in unretried]}
+        ]
+        if unretried
+        else [],
+    }
+    if retries:
+        service_config["methodConfig"].append(
             {
                 "name": [{}],
                 "retryPolicy": {
-                    "maxAttempts": 4,
+                    "maxAttempts": retries + 1,
                     "initialBackoff": "0.05s",
                     "maxBackoff": "1s",
                     "backoffMultiplier": 2,
@@ -67,25 +157,30 @@ def open_channel(
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
             }
-        ],
+        )
         # Past about one failure in ten, retries stop: they would only add load.
-        "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
-    }
+        service_config["retryThrottling"] = {"maxTokens": 100, "tokenRatio": 0.1}
     if health_service:
         service_config["healthCheckConfig"] = {"serviceName": health_service}
-    return aio.insecure_channel(
-        target,
-        options=[
-            ("grpc.service_config", json.dumps(service_config)),
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            ("grpc.keepalive_time_ms", 60_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            # gRPC's own two minutes would leave a server that is back unused for that long.
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-        ],
-        interceptors=[_ForwardRequestId()],
-    )
+    return [("grpc.service_config", json.dumps(service_config))]
+
+
+def _connection_options(
+    target: str, max_message_bytes: int, tls: TLS | None
+) -> list[tuple[str, Any]]:
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        # gRPC's own two minutes would leave a server that is back unused for that long.
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    ]
+    if len(several_of := addresses(target)) > 1:
+        options.append(("grpc.default_authority", several_of[0]))
+    if tls and tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    return options
 
 
 class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):

@@ -27,6 +27,7 @@ LookalikeError
 ├── UpstreamUnavailableError            UPSTREAM_UNAVAILABLE
 ├── DrainingError                       DRAINING
 ├── StoreCorruptedError                 STORE_CORRUPTED
+├── DeadlineExceededError               DEADLINE_EXCEEDED: told by the client alone
 ├── ForeignError                        FOREIGN: somebody else's status, its code kept
 └── InternalError                       INTERNAL
 
@@ -252,6 +253,13 @@ class InternalError(LookalikeError):
 
     code = StatusCode.INTERNAL
     reason = "INTERNAL"
+
+
+class DeadlineExceededError(LookalikeError):
+    """There was no answer in the time that the caller gave it."""
+
+    code = StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
 
 
 class ForeignError(LookalikeError):

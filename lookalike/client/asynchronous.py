@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
+import grpc
 from numpy.typing import ArrayLike
 
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
-from lookalike.client import calls
-from lookalike.client.calls import Call
+from lookalike.client import calls, runs
+from lookalike.client.bulk import Ledger
+from lookalike.client.calls import Call, StreamCall
+from lookalike.client.connections import Connections
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.options import DEFAULT_GATEWAY, ClientOptions, Token
+from lookalike.client.failures import failure
+from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoS, is_in_memory, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
@@ -26,6 +39,7 @@ from lookalike.client.results import (
     Page,
     SearchResult,
 )
+from lookalike.client.tasks import TaskRun
 from lookalike.errors import LookalikeError
 
 T = TypeVar("T")
@@ -65,6 +79,7 @@ class AsyncClient:
             insecure_token=insecure_token,
             max_message_bytes=max_message_bytes,
         )
+        self._connections = Connections(self._options)
 
     async def classify(
         self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
@@ -119,9 +134,10 @@ class AsyncClient:
 
     def ingest_many(
         self, photos: Pairs[Listing], *, in_flight: int = 32
-    ) -> AsyncIterator[tuple[str, Ingested | LookalikeError | OSError]]:
-        """See `Client.ingest_many`."""
-        raise NotImplementedError
+    ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
+        """See `Client.ingest_many`; the iterable may be asynchronous."""
+        runs.check_counts(in_flight=in_flight)
+        return self._ingest_many(photos, in_flight)
 
     async def delete(
         self,
@@ -189,15 +205,83 @@ class AsyncClient:
         ordered: bool = False,
         streams: int | None = None,
         in_flight: int | None = None,
-    ) -> AsyncIterator[tuple[Id, Embedding | LookalikeError | OSError]]:
-        """See `Client.embed_many`."""
-        raise NotImplementedError
+    ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
+        """See `Client.embed_many`; the iterable may be asynchronous.
+
+        Leaving the loop early ends the streams a moment later; `contextlib.aclosing` around this
+        ends them at once.
+        """
+        runs.check_counts(in_flight=in_flight, streams=streams)
+        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     async def aclose(self) -> None:
-        """Ends all connections; calls in progress fail."""
+        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        await self._connections.close()
 
     async def _call(self, call: Call[T], timeout: float | None) -> T:
-        raise NotImplementedError
+        seconds = self._options.seconds(timeout)
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        try:
+            answer = await rpc(call.request, timeout=seconds, metadata=self._options.metadata())
+        except grpc.RpcError as error:
+            target = self._options.target(call.service)
+            raise failure(error, call.service, target, seconds) from None
+        return call.read(answer)
+
+    async def _ingest_many(
+        self, photos: Pairs[Listing], in_flight: int
+    ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
+        await self.status()  # raises if there is no gateway
+        ledger = runs.ingest_ledger(self._options, in_flight)
+        requests = _requests(photos, calls.ingest_request, self._options.max_message_bytes)
+        async with aclosing(self._stream(requests, ledger, calls.INGEST_STREAM)) as outcomes:
+            async for listing, outcome in outcomes:
+                yield listing.item_id, outcome
+
+    async def _embed_many(
+        self,
+        photos: Pairs[Id],
+        outputs: Sequence[str],
+        ordered: bool,
+        streams: int | None,
+        in_flight: int | None,
+    ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
+        limits = (await self.model()).limits
+        ledger = await asyncio.to_thread(
+            runs.embed_ledger,
+            self._options,
+            limits,
+            streams=streams,
+            in_flight=in_flight,
+            ordered=ordered,
+        )
+        requests = _requests(
+            photos,
+            lambda _, image: calls.embed_request(image, outputs),
+            runs.largest_message(self._options, limits),
+        )
+        async with aclosing(self._stream(requests, ledger, calls.EMBED_STREAM)) as outcomes:
+            async for found in outcomes:
+                yield found
+
+    def _stream(
+        self,
+        requests: AsyncIterator[tuple[Any, Any]],
+        ledger: Ledger[Any, Any],
+        call: StreamCall[Any],
+    ) -> AsyncGenerator[tuple[Any, Any], None]:
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        target = self._options.target(call.service)
+        return TaskRun(
+            requests,
+            ledger,
+            call,
+            connect=lambda messages: rpc(
+                messages, metadata=self._options.metadata(), wait_for_ready=True
+            ),
+            failure=lambda error: failure(error, call.service, target),
+        ).outcomes()
 
     async def __aenter__(self) -> Self:
         return self
@@ -213,3 +297,24 @@ class AsyncClient:
 
 async def _read(photo: Photo) -> bytes:
     return read_photo(photo) if is_in_memory(photo) else await asyncio.to_thread(read_photo, photo)
+
+
+async def _requests(
+    photos: Pairs[Any], request: Callable[[Any, bytes], Any], max_message_bytes: int
+) -> AsyncIterator[tuple[Any, Any]]:
+    async for key, photo in _as_async(photos):
+        try:
+            image = await _read(photo)
+        except OSError as error:
+            yield key, error
+        else:
+            yield key, calls.sized(request(key, image), max_message_bytes)
+
+
+async def _as_async(photos: Pairs[Key]) -> AsyncIterator[tuple[Key, Photo]]:
+    if isinstance(photos, AsyncIterable):
+        async for pair in photos:
+            yield pair
+    else:
+        for pair in photos:
+            yield pair

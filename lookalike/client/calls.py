@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from lookalike.client import messages
 from lookalike.client.descriptions import Model, Status
+from lookalike.client.options import EMBEDDER, GATEWAY
 from lookalike.client.results import (
     Classified,
     Deleted,
@@ -25,14 +26,13 @@ from lookalike.client.results import (
     Page,
     SearchResult,
 )
-from lookalike.embedder.v1 import embedder_pb2
-from lookalike.errors import InvalidArgumentError
+from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
+from lookalike.errors import ImageTooLargeError, InvalidArgumentError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.gateway.v1 import gateway_pb2_grpc
+from lookalike.status import from_status
 
 T = TypeVar("T")
-
-GATEWAY = "gateway"
-EMBEDDER = "embedder"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,47 @@ class Call(Generic[T]):
     rpc: str
     request: Any
     read: Callable[[Any], T]
+
+
+@dataclass(frozen=True)
+class StreamCall(Generic[T]):
+    """One method whose stream carries many unary messages, each under an id.
+
+    Attributes:
+        service: `gateway` or `embedder`.
+        rpc: Name of the method.
+        wrap: Makes the stream's message of an id and a unary request.
+        read: Makes the result of the unary answer's message.
+    """
+
+    service: str
+    rpc: str
+    wrap: Callable[..., Any]
+    read: Callable[[Any], T]
+
+    def outcome(self, answer: Any) -> T | LookalikeError:
+        """Returns what became of one request."""
+        if answer.HasField("error"):
+            return from_status(answer.error)
+        try:
+            return self.read(answer.response)
+        except LookalikeError as error:
+            return error
+
+
+STUBS: dict[str, Callable[[Any], Any]] = {
+    EMBEDDER: embedder_pb2_grpc.EmbedderServiceStub,
+    GATEWAY: gateway_pb2_grpc.GatewayServiceStub,
+}
+
+EMBED_STREAM = StreamCall(
+    EMBEDDER, "StreamEmbedImages", embedder_pb2.StreamEmbedImagesRequest, messages.embedding
+)
+INGEST_STREAM = StreamCall(
+    GATEWAY, "StreamIngestListings", pb.StreamIngestListingsRequest, messages.ingested
+)
+# What a request has beside the photo's bytes on a stream: tags, lengths and the id.
+_FRAME_BYTES = 128
 
 
 def classify(image: bytes, *, include_vector: bool) -> Call[Classified]:
@@ -156,8 +197,24 @@ def model() -> Call[Model]:
 
 def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:
     """What are the photo's vectors?"""
-    request = embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
-    return Call(EMBEDDER, "EmbedImage", request, messages.embedding)
+    return Call(EMBEDDER, "EmbedImage", embed_request(image, outputs), messages.embedding)
+
+
+def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedImageRequest:
+    """Returns the message that asks for a photo's vectors, on a stream or not."""
+    return embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
+
+
+def sized(request: Any, max_message_bytes: int) -> Any:
+    """Returns a request, or the error of one that would end a stream with all that is on it."""
+    size = request.ByteSize() + _FRAME_BYTES
+    if size <= max_message_bytes:
+        return request
+    return ImageTooLargeError(
+        f"the photo makes a message of {size} bytes; the limit is {max_message_bytes} "
+        "(max_message_bytes)",
+        field="image",
+    )
 
 
 def _target(product_id: str | None, item_id: str | None) -> dict[str, str]:

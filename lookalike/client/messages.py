@@ -33,6 +33,7 @@ from lookalike.client.results import (
     Timings,
 )
 from lookalike.embedder.v1 import embedder_pb2
+from lookalike.errors import InternalError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 
 _KINDS = {
@@ -195,6 +196,8 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
 
 def embedding(message: embedder_pb2.EmbedImageResponse) -> Embedding:
     """Reads the answer of EmbedImage."""
+    if not message.embeddings:
+        raise InternalError("the embedder's answer has no vector")
     outputs = {e.output: _vector(e.values) for e in message.embeddings}
     first, timings = message.embeddings[0], message.timings
     return Embedding(

@@ -1,22 +1,39 @@
-"""What a client can be told, checked once. Reads no environment."""
+"""What a client can be told, and what each of its calls needs of that. Reads no environment."""
 
 from __future__ import annotations
 
+import ipaddress
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from lookalike.channel import MAX_MESSAGE_BYTES, TLS
+from lookalike.channel import MAX_MESSAGE_BYTES, TLS, Method, addresses, several
+from lookalike.embedder.v1 import embedder_pb2
+from lookalike.errors import InvalidArgumentError
+from lookalike.gateway.v1 import gateway_pb2
 
 DEFAULT_GATEWAY = "127.0.0.1:50050"
 MAX_RETRIES = 4  # gRPC makes five attempts at most
+
+EMBEDDER = "embedder"
+GATEWAY = "gateway"
+
+_EMBEDDER_SERVICE: str = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
+_GATEWAY_SERVICE: str = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
+
+# What was answered on these is known, and gRPC's retries would send it all again.
+_STREAMS: dict[str, list[Method]] = {
+    EMBEDDER: [(_EMBEDDER_SERVICE, "StreamEmbedImages")],
+    GATEWAY: [(_GATEWAY_SERVICE, "StreamIngestListings")],
+}
 
 Token: TypeAlias = "str | Callable[[], str]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions:
-    """The arguments of both clients, which document them."""
+    """The arguments of both clients; `Client` documents them."""
 
     gateway: str = DEFAULT_GATEWAY
     embedder: str | None = None
@@ -27,3 +44,74 @@ class ClientOptions:
     token: Token | None = None
     insecure_token: bool = False
     max_message_bytes: int = MAX_MESSAGE_BYTES
+
+    def __post_init__(self) -> None:
+        """Checks every argument; InvalidArgumentError names the one that is wrong."""
+        for name in ("timeout", "photo_timeout"):
+            _check_seconds(name, getattr(self, name))
+        if self.retries not in range(MAX_RETRIES + 1):
+            raise InvalidArgumentError(f"retries is {self.retries}; it must be 0 to {MAX_RETRIES}")
+        if self.max_message_bytes < 1:
+            raise InvalidArgumentError(
+                f"max_message_bytes is {self.max_message_bytes}; it must be 1 or more"
+            )
+        for target in filter(None, (self.gateway, self.embedder)):
+            several(target)  # raises
+            if self.token and not (self.tls or self.insecure_token or is_this_machine(target)):
+                raise InvalidArgumentError(
+                    f"the token would go to {target} without encryption; set tls=, or "
+                    "insecure_token=True if nobody can listen on the way"
+                )
+
+    def target(self, service: str) -> str:
+        """Returns where a service is; InvalidArgumentError if it was not told."""
+        target = self.gateway if service == GATEWAY else self.embedder
+        if not target:
+            raise InvalidArgumentError(
+                f"no {service} was given; this call needs one: Client({service}='host:port')"
+            )
+        return target
+
+    def channel_arguments(self, service: str) -> dict[str, Any]:
+        """Returns what `open_channel` needs for a service, but for the target."""
+        return {
+            # The gateway answers `status` while it is not ready, and says what else it cannot.
+            "health_service": _EMBEDDER_SERVICE if service == EMBEDDER else "",
+            "max_message_bytes": self.max_message_bytes,
+            "retries": self.retries,
+            "unretried": _STREAMS[service],
+            "tls": self.tls,
+        }
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Returns what goes along with every call."""
+        token = self.token() if callable(self.token) else self.token
+        return (("authorization", f"Bearer {token}"),) if token else ()
+
+    def seconds(self, timeout: float | None) -> float:
+        """Returns the seconds that a call may take."""
+        if timeout is None:
+            return self.timeout
+        _check_seconds("timeout", timeout)
+        return timeout
+
+
+def is_this_machine(target: str) -> bool:
+    """Whether all addresses of a target are loopback's, so that nobody is on the way."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    for part in addresses(target):
+        name = part.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
+        host = name.rpartition(":")[0].strip("[]")
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host == "localhost"
+        if not local:
+            return False
+    return True
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise InvalidArgumentError(f"{name} is {value}; it must be seconds above 0")

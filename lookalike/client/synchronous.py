@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
+import grpc
 from numpy.typing import ArrayLike
 
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
-from lookalike.client import calls
-from lookalike.client.calls import Call
+from lookalike.client import calls, runs
+from lookalike.client.bulk import Ledger
+from lookalike.client.calls import Call, StreamCall
+from lookalike.client.connections import BlockingConnections
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.options import DEFAULT_GATEWAY, ClientOptions, Token
+from lookalike.client.failures import failure
+from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoS, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
@@ -25,6 +29,7 @@ from lookalike.client.results import (
     Page,
     SearchResult,
 )
+from lookalike.client.threads import ThreadRun
 from lookalike.errors import LookalikeError
 
 T = TypeVar("T")
@@ -84,6 +89,16 @@ class Client:
             insecure_token=insecure_token,
             max_message_bytes=max_message_bytes,
         )
+        self._connections = BlockingConnections(self._options)
+
+    def __getstate__(self) -> ClientOptions:
+        """Returns what makes the same client in another process."""
+        return self._options
+
+    def __setstate__(self, options: ClientOptions) -> None:
+        """Makes this the same client, not yet connected."""
+        self._options = options
+        self._connections = BlockingConnections(options)
 
     def classify(
         self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
@@ -186,7 +201,8 @@ class Client:
         Raises:
             LookalikeError: The gateway cannot be reached at all.
         """
-        raise NotImplementedError
+        runs.check_counts(in_flight=in_flight)
+        return self._ingest_many(photos, in_flight)
 
     def delete(
         self,
@@ -308,13 +324,66 @@ class Client:
         Raises:
             LookalikeError: No embedder can be reached at the start, or none was given.
         """
-        raise NotImplementedError
+        runs.check_counts(in_flight=in_flight, streams=streams)
+        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     def close(self) -> None:
-        """Ends all connections; calls in progress fail."""
+        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        self._connections.close()
 
     def _call(self, call: Call[T], timeout: float | None) -> T:
-        raise NotImplementedError
+        seconds = self._options.seconds(timeout)
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        try:
+            answer = rpc(call.request, timeout=seconds, metadata=self._options.metadata())
+        except grpc.RpcError as error:
+            target = self._options.target(call.service)
+            raise failure(error, call.service, target, seconds) from None
+        return call.read(answer)
+
+    def _ingest_many(
+        self, photos: Iterable[tuple[Listing, Photo]], in_flight: int
+    ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
+        self.status()  # raises if there is no gateway
+        ledger = runs.ingest_ledger(self._options, in_flight)
+        requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
+        for listing, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
+            yield listing.item_id, outcome
+
+    def _embed_many(
+        self,
+        photos: Iterable[tuple[Id, Photo]],
+        outputs: Sequence[str],
+        ordered: bool,
+        streams: int | None,
+        in_flight: int | None,
+    ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
+        limits = self.model().limits
+        ledger = runs.embed_ledger(
+            self._options, limits, streams=streams, in_flight=in_flight, ordered=ordered
+        )
+        requests = runs.requests(
+            photos,
+            lambda _, image: calls.embed_request(image, outputs),
+            runs.largest_message(self._options, limits),
+        )
+        yield from self._stream(requests, ledger, calls.EMBED_STREAM)
+
+    def _stream(
+        self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        rpc = getattr(self._connections.stub(call.service), call.rpc)
+        target = self._options.target(call.service)
+        return ThreadRun(
+            requests,
+            ledger,
+            call,
+            connect=lambda messages: rpc(
+                messages, metadata=self._options.metadata(), wait_for_ready=True
+            ),
+            failure=lambda error: failure(error, call.service, target),
+        ).outcomes()
 
     def __enter__(self) -> Self:
         return self

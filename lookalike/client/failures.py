@@ -1,0 +1,40 @@
+"""A failed call, as the error that users see: it names the service and where it was called."""
+
+from __future__ import annotations
+
+import grpc
+
+from lookalike.errors import (
+    DeadlineExceededError,
+    ForeignError,
+    LookalikeError,
+    UpstreamUnavailableError,
+)
+from lookalike.status import from_rpc_error
+
+# gRPC cancels calls that reach a stopping server before it takes them up.
+LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def failure(
+    rpc_error: grpc.RpcError, service: str, target: str, timeout_s: float | None = None
+) -> LookalikeError:
+    """Returns the service's own error unchanged, or tells what gRPC says of the connection.
+
+    Args:
+        rpc_error: What gRPC raised.
+        service: `gateway` or `embedder`.
+        target: Where it was called.
+        timeout_s: The call's deadline, if it had one.
+    """
+    error = from_rpc_error(rpc_error)
+    if not isinstance(error, ForeignError):
+        return error
+    where = f"the {service} at {target}"
+    if error.code in LOST:
+        return UpstreamUnavailableError(
+            f"{where} cannot be reached: {error.message}", metadata={"upstream": service}
+        )
+    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout_s is not None:
+        return DeadlineExceededError(f"no answer from {where} within {timeout_s:g} s (timeout)")
+    return ForeignError(f"{where}: {error.message}", code=error.code)

@@ -1,0 +1,86 @@
+"""What a run of many photos sends, on how many streams, and how many photos are on each."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from lookalike.channel import addresses
+from lookalike.client import calls
+from lookalike.client.bulk import Ledger
+from lookalike.client.descriptions import Limits
+from lookalike.client.options import EMBEDDER, ClientOptions
+from lookalike.client.photos import Photo, read_photo
+from lookalike.errors import InvalidArgumentError
+
+FEWEST_STREAMS = 4
+IN_FLIGHT = 64  # where an embedder does not say what it accepts
+
+
+def embed_ledger(
+    options: ClientOptions,
+    limits: Limits,
+    *,
+    streams: int | None,
+    in_flight: int | None,
+    ordered: bool,
+) -> Ledger[Any, Any]:
+    """Returns empty books for photos to be embedded; looks the embedders' addresses up."""
+    if streams is None:
+        # With one more than there are servers, round robin leaves none out: see Ledger.lanes.
+        streams = max(FEWEST_STREAMS, _count_addresses(options.target(EMBEDDER)) + 1)
+    accepted = limits.max_stream_in_flight or IN_FLIGHT
+    return _ledger(options, streams, min(in_flight or accepted, accepted), ordered)
+
+
+def ingest_ledger(options: ClientOptions, in_flight: int) -> Ledger[Any, Any]:
+    """Returns empty books for photos to be ingested."""
+    return _ledger(options, 1, in_flight, ordered=False)
+
+
+def largest_message(options: ClientOptions, limits: Limits) -> int:
+    """Returns the bytes of the largest request that client and embedder take."""
+    return min(options.max_message_bytes, limits.max_message_bytes or options.max_message_bytes)
+
+
+def check_counts(*, in_flight: int | None, streams: int | None = None) -> None:
+    """Raises InvalidArgumentError for what is no number of photos or streams."""
+    for name, value in (("in_flight", in_flight), ("streams", streams)):
+        if value is not None and value < 1:
+            raise InvalidArgumentError(f"{name} is {value}; it must be 1 or more")
+
+
+def requests(
+    photos: Iterable[tuple[Any, Photo]],
+    request: Callable[[Any, bytes], Any],
+    max_message_bytes: int,
+) -> Iterator[tuple[Any, Any]]:
+    """Yields each photo's key with the request for it, or with the error that is in its place."""
+    for key, photo in photos:
+        try:
+            image = read_photo(photo)
+        except OSError as error:
+            yield key, error
+        else:
+            yield key, calls.sized(request(key, image), max_message_bytes)
+
+
+def _ledger(options: ClientOptions, lanes: int, in_flight: int, ordered: bool) -> Ledger[Any, Any]:
+    return Ledger(
+        lanes=lanes,
+        in_flight=in_flight,
+        retries=options.retries,
+        patience_s=options.photo_timeout,
+        ordered=ordered,
+    )
+
+
+def _count_addresses(target: str) -> int:
+    if not target.startswith("dns:"):
+        return len(addresses(target))
+    host, _, port = target.rpartition("/")[2].removeprefix("dns:").rpartition(":")
+    try:
+        return len(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
+    except OSError:
+        return 1  # gRPC, which looks itself, says what is wrong

@@ -1,0 +1,161 @@
+"""Moves a run's messages with tasks of one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from lookalike.client.bulk import Lane, Ledger
+from lookalike.client.calls import StreamCall
+from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnavailableError
+
+Id = TypeVar("Id")
+Result = TypeVar("Result")
+
+_GOODBYE_S = 1.0
+# How late a stream may be opened again, or silence be noticed.
+_TICK_S = 0.02
+
+
+class _Stream:
+    """An open stream: what is to be sent, and the task that hears what comes."""
+
+    def __init__(self, connect: Callable[[AsyncIterator[Any]], Any]) -> None:
+        self.outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.call = connect(self._requests())
+        self.listener: asyncio.Task[None] | None = None
+
+    async def _requests(self) -> AsyncIterator[Any]:
+        while (request := await self.outbox.get()) is not None:
+            yield request
+
+
+class TaskRun(Generic[Id, Result]):
+    """One run.
+
+    Args:
+        source: Ids, each with the request to send or the error that is in its place; read as room
+            appears.
+        ledger: The books, empty.
+        call: The method.
+        connect: Begins a stream of these requests.
+        failure: What users see of an error of gRPC's.
+    """
+
+    def __init__(
+        self,
+        source: AsyncIterator[tuple[Id, Any]],
+        ledger: Ledger[Id, Result],
+        call: StreamCall[Result],
+        connect: Callable[[AsyncIterator[Any]], Any],
+        failure: Callable[[grpc.RpcError], LookalikeError],
+    ) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._call = call
+        self._connect = connect
+        self._failure = failure
+        self._streams: dict[int, _Stream] = {}
+        self._listeners: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(ledger.room)
+        self._news = asyncio.Event()
+        self._has_more = True
+        self._error: Exception | None = None
+
+    async def outcomes(
+        self,
+    ) -> AsyncGenerator[tuple[Id, Result | LookalikeError | OSError], None]:
+        """Yields each photo's id and outcome."""
+        ledger = self._ledger
+        helpers = [asyncio.create_task(self._guarded(job())) for job in (self._feed, self._tick)]
+        try:
+            while True:
+                while found := ledger.take():
+                    self._room.release()
+                    yield found
+                if self._error:
+                    raise self._error
+                if not self._has_more and ledger.is_empty:
+                    break
+                self._news.clear()
+                await self._news.wait()
+            await self._say_goodbye()
+        finally:
+            for stream in self._streams.values():
+                stream.call.cancel()
+            for task in (*helpers, *self._listeners):
+                task.cancel()
+            await asyncio.gather(*helpers, *self._listeners, return_exceptions=True)
+
+    async def _guarded(self, job: Any) -> None:
+        try:
+            await job
+        except Exception as error:
+            self._error = error
+            self._news.set()
+
+    async def _feed(self) -> None:
+        await self._room.acquire()
+        async for key, request in self._source:
+            if isinstance(request, LookalikeError | OSError):
+                self._ledger.put_failed(key, request)
+                self._news.set()
+            else:
+                self._ledger.put(key, request, time.monotonic())
+                self._move()
+            await self._room.acquire()
+        self._has_more = False
+        self._news.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            for lane in self._ledger.silent(now):
+                self._streams.pop(lane.number).call.cancel()
+                self._ledger.lost(lane, DeadlineExceededError("its stream has gone silent"), now)
+                self._news.set()
+            self._move()
+
+    def _move(self) -> None:
+        now = time.monotonic()
+        for lane in self._ledger.to_open(now):
+            stream = self._streams[lane.number] = _Stream(self._connect)
+            listener = asyncio.create_task(self._guarded(self._listen(lane, stream)))
+            stream.listener = listener
+            self._listeners.add(listener)
+            listener.add_done_callback(self._listeners.discard)
+        for lane, wire_id, request in self._ledger.to_send(now):
+            message = self._call.wrap(id=wire_id, request=request)
+            self._streams[lane.number].outbox.put_nowait(message)
+
+    async def _listen(self, lane: Lane, stream: _Stream) -> None:
+        error: LookalikeError = UpstreamUnavailableError("the stream ended early")
+        try:
+            async for answer in stream.call:
+                if self._streams.get(lane.number) is not stream:
+                    return  # it was given up
+                outcome = self._call.outcome(answer)
+                self._ledger.answered(lane, answer.id, outcome, time.monotonic())
+                self._news.set()
+                self._move()
+        except grpc.RpcError as rpc_error:
+            error = self._failure(rpc_error)
+        except asyncio.CancelledError:
+            if self._streams.get(lane.number) is stream:
+                raise
+            return  # given up: the call was cancelled, and not this task
+        if self._streams.get(lane.number) is stream:
+            del self._streams[lane.number]
+            self._ledger.lost(lane, error, time.monotonic())
+            self._news.set()
+
+    async def _say_goodbye(self) -> None:
+        for stream in self._streams.values():
+            stream.outbox.put_nowait(None)
+        if self._listeners:
+            await asyncio.wait(self._listeners, timeout=_GOODBYE_S)

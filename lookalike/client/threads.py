@@ -1,0 +1,164 @@
+"""Moves a run's messages with threads. The caller's own thread does all but wait for streams."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import grpc
+
+from lookalike.client.bulk import Lane, Ledger
+from lookalike.client.calls import StreamCall
+from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnavailableError
+
+Id = TypeVar("Id")
+Result = TypeVar("Result")
+
+Events: TypeAlias = "queue.SimpleQueue[tuple[_Stream, Any]]"
+
+_GOODBYE_S = 1.0
+
+
+class _Stream:
+    """An open stream: what is to be sent, and a thread that hears what comes."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        connect: Callable[[Iterator[Any]], Any],
+        events: Events,
+    ) -> None:
+        self.lane = lane
+        self.outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.call = connect(iter(self.outbox.get, None))
+        self._events = events
+        self.listener = threading.Thread(target=self._listen, daemon=True, name="lookalike-stream")
+        self.listener.start()
+
+    def _listen(self) -> None:
+        try:
+            for answer in self.call:
+                self._events.put((self, answer))
+            self._events.put((self, None))
+        except grpc.RpcError as error:
+            self._events.put((self, error))
+
+    def cancel(self) -> None:
+        """Ends it, whatever is on it."""
+        self.call.cancel()
+        self.outbox.put(None)
+
+
+class ThreadRun(Generic[Id, Result]):
+    """One run.
+
+    Args:
+        source: Ids, each with the request to send or the error that is in its place; read in the
+            caller's thread, as room appears.
+        ledger: The books, empty.
+        call: The method.
+        connect: Begins a stream of these requests.
+        failure: What users see of an error of gRPC's.
+    """
+
+    def __init__(
+        self,
+        source: Iterator[tuple[Id, Any]],
+        ledger: Ledger[Id, Result],
+        call: StreamCall[Result],
+        connect: Callable[[Iterator[Any]], Any],
+        failure: Callable[[grpc.RpcError], LookalikeError],
+    ) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._call = call
+        self._connect = connect
+        self._failure = failure
+        self._events: Events = queue.SimpleQueue()
+        self._streams: dict[int, _Stream] = {}
+        self._given_up: list[_Stream] = []
+        self._has_more = True
+
+    def outcomes(self) -> Iterator[tuple[Id, Result | LookalikeError | OSError]]:
+        """Yields each photo's id and outcome."""
+        ledger = self._ledger
+        try:
+            while self._has_more or not ledger.is_empty:
+                if self._may_read:
+                    self._read()
+                self._hear(wait=False)
+                self._move()
+                # Two for each photo that is read: what has piled up is worked off, and the
+                # streams have something to do meanwhile.
+                outcomes = [found for _ in range(2) if (found := ledger.take())]
+                yield from outcomes
+                if not (outcomes or self._may_read or ledger.is_empty):
+                    self._hear(wait=True)
+            self._say_goodbye()
+        finally:
+            streams = [*self._streams.values(), *self._given_up]
+            for stream in streams:
+                stream.cancel()
+            for stream in streams:
+                stream.listener.join()
+
+    @property
+    def _may_read(self) -> bool:
+        return self._has_more and self._ledger.room > 0
+
+    def _read(self) -> None:
+        try:
+            key, request = next(self._source)
+        except StopIteration:
+            self._has_more = False
+            return
+        if isinstance(request, LookalikeError | OSError):
+            self._ledger.put_failed(key, request)
+        else:
+            self._ledger.put(key, request, time.monotonic())
+
+    def _hear(self, *, wait: bool) -> None:
+        patience_s = self._ledger.wait_s(time.monotonic()) if wait else None
+        try:
+            self._note(*self._events.get(wait, patience_s))
+            while True:
+                self._note(*self._events.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _note(self, stream: _Stream, what: Any) -> None:
+        lane, now = stream.lane, time.monotonic()
+        if self._streams.get(lane.number) is not stream:
+            return  # a word from a stream that was given up
+        if what is not None and not isinstance(what, grpc.RpcError):
+            self._ledger.answered(lane, what.id, self._call.outcome(what), now)
+            return
+        error = (
+            UpstreamUnavailableError("the stream ended early")
+            if what is None
+            else self._failure(what)
+        )
+        self._ledger.lost(lane, error, now)
+        self._streams.pop(lane.number).cancel()
+
+    def _move(self) -> None:
+        now = time.monotonic()
+        for lane in self._ledger.silent(now):
+            stream = self._streams.pop(lane.number)
+            stream.cancel()
+            self._given_up.append(stream)
+            self._ledger.lost(lane, DeadlineExceededError("its stream has gone silent"), now)
+        for lane in self._ledger.to_open(now):
+            self._streams[lane.number] = _Stream(lane, self._connect, self._events)
+        for lane, wire_id, request in self._ledger.to_send(now):
+            message = self._call.wrap(id=wire_id, request=request)
+            self._streams[lane.number].outbox.put(message)
+
+    def _say_goodbye(self) -> None:
+        for stream in self._streams.values():
+            stream.outbox.put(None)
+        for stream in self._streams.values():
+            stream.listener.join(_GOODBYE_S)
