@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from grpc import StatusCode
 
 from lookalike.cli import options
 from lookalike.cli.console import (
@@ -22,6 +23,7 @@ from lookalike.cli.console import (
 )
 from lookalike.cli.failing import Failures
 from lookalike.cli.photo_files import PhotoFile, find_photos, read_photo
+from lookalike.errors import LookalikeError
 
 if TYPE_CHECKING:
     from lookalike.client import Classified, Client
@@ -56,6 +58,8 @@ def command(
     with client, bars as bar:
         for file, outcome in _classified(client, files):
             bar.advance()
+            if isinstance(outcome, LookalikeError) and outcome.code is StatusCode.UNAVAILABLE:
+                raise outcome  # tried often enough; the next photo would meet the same
             if isinstance(outcome, Exception):
                 failures.add(file.id, outcome)
                 failure = failures.items[-1]
@@ -84,8 +88,6 @@ def _classified(
     client: Client, files: Sequence[PhotoFile]
 ) -> Iterator[tuple[PhotoFile, Classified | Exception]]:
     """Yields each photo's outcome in order, several on their way at once."""
-    from lookalike.errors import LookalikeError
-
     def work(file: PhotoFile) -> Classified | Exception:
         try:
             return client.classify(read_photo(file.path))
