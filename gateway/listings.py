@@ -80,6 +80,17 @@ class ItemId:
 
 
 @dataclass(frozen=True)
+class ProductId:
+    """A listing of the catalogue, with all its photos."""
+
+    product_id: str
+
+
+Target: TypeAlias = "ItemId | ProductId"
+"""What to get or to delete."""
+
+
+@dataclass(frozen=True)
 class Photos:
     """Encoded photos of one thing."""
 
@@ -92,9 +103,9 @@ PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a search."""
+    """What is wanted of a search; `k` of 0 means 10."""
 
-    k: int
+    k: int = 0
     filter: ListingFilter = EVERY_LISTING
     every_photo: bool = False
     max_distance: float | None = None
@@ -137,6 +148,14 @@ class Neighbors:
     exact: bool
     applied_seq: int = 0
     candidates_scanned: int = 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """Photos of the catalogue, and where the next page begins; empty after the last."""
+
+    photos: Sequence[Listing]
+    next_page_token: str
 
 
 @dataclass(frozen=True)
