@@ -17,6 +17,7 @@ from lookalike.cli.console import (
     ExitCode,
     counted,
     emit,
+    has_room,
     progress_bar,
     say,
     show_table,
@@ -37,8 +38,14 @@ def command(
         list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")
     ],
     top: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many categories of each photo to show.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many categories of each photo to show.  [default: 3, or 1 if it is narrow]",
+            show_default=False,
+        ),
+    ] = None,
     json: options.Json = False,
     gateway: options.Gateway = options.DEFAULT_GATEWAY,
     timeout: options.Timeout = None,
@@ -51,6 +58,7 @@ def command(
     With --json, one line a photo.
     """
     files = find_photos(photos)
+    top = top or (3 if json or has_room(110) else 1)
     failures = Failures()
     rows: list[tuple[str, ...]] = []
     bars = progress_bar("Classifying", total=len(files))
@@ -88,6 +96,7 @@ def _classified(
     client: Client, files: Sequence[PhotoFile]
 ) -> Iterator[tuple[PhotoFile, Classified | Exception]]:
     """Yields each photo's outcome in order, several on their way at once."""
+
     def work(file: PhotoFile) -> Classified | Exception:
         try:
             return client.classify(read_photo(file.path))

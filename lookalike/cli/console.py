@@ -92,7 +92,8 @@ def show_table(
         rows: Their cells, as they are to be read.
         right: Numbers of the columns whose cells stand at the right.
     """
-    table = Table(*header, header_style="bold")
+    tall = any("\n" in cell for row in rows for cell in row)
+    table = Table(*header, header_style="bold", show_lines=tall)
     for number, column in enumerate(table.columns):
         column.overflow = "fold"
         if number in right:
@@ -101,8 +102,9 @@ def show_table(
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))  # a title may hold [markup]
     stdout = Console(highlight=False)
-    # A file or a pipe has no width; what is cut there is lost.
-    stdout.print(table, width=None if stdout.is_terminal else max(80, _natural(table, stdout)))
+    if not stdout.is_terminal:  # a file or a pipe has no width; lines that are folded do not grep
+        stdout.width = max(stdout.width, _natural(table, stdout))
+    stdout.print(table)
 
 
 def show_line(text: str) -> None:

@@ -34,7 +34,7 @@ def command(
         del content["timings"]
         emit({"ready": status.ready, "gateway": gateway, **content})
     else:
-        show_table(("service", "address", "state", "what"), _rows(gateway, status))
+        show_table(("service", "address", "state", "details"), _rows(gateway, status))
     if status.mismatch:
         say(f"lookalike: {status.mismatch}")
     return ExitCode.OK if status.ready else ExitCode.FAILED
