@@ -10,11 +10,11 @@ from pathlib import Path
 
 from demo import running
 from demo.catalogue import fill, is_filled, mark_filled
-from demo.contact_sheet import Card, draw_contact_sheet
 from demo.files import DemoFiles
 from demo.pipeline import EPOCHS, LISTINGS, make_bundle
 from demo.query import ask, show
 from demo.timing import Stopwatch
+from lookalike.cli.sheet import Card, draw_contact_sheet
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.local_stack import LocalStack
@@ -126,9 +126,10 @@ def _ask(gateway: str, files: DemoFiles) -> None:
     show(answer, photo)
     best = answer.classification.scores[0]
     draw_contact_sheet(
-        Card(photo, best.category, [f"{best.probability:.0%} confidence"]),
+        Card([photo], best.category, [f"{best.probability:.0%} confidence"]),
         [_card(hit, best.category, files) for hit in answer.listings],
         files.result,
+        note="Nearest listings first; green: of the category found",
     )
     print(f"contact sheet: {files.result}")
 
@@ -136,7 +137,7 @@ def _ask(gateway: str, files: DemoFiles) -> None:
 def _card(hit: pb.SimilarListing, category: str, files: DemoFiles) -> Card:
     listing = hit.listing
     return Card(
-        files.marketplace / "images" / f"{listing.item_id}.jpg",
+        [files.marketplace / "images" / f"{listing.item_id}.jpg"],
         listing.title,
         [
             listing.category,

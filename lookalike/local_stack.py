@@ -48,6 +48,11 @@ class ServiceProcess:
         """Its process id; 0 before `start`."""
         return self._process.pid if self._process else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, timeout_s: float = 60) -> str:
         """Starts it and returns the `host:port` it listens on; StartupError with its last words."""
         self.address = ""

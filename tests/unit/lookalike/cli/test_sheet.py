@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from demo.contact_sheet import CARD_SIDE, GAP, MARGIN, QUERY_SIDE, Card, draw_contact_sheet
+from lookalike.cli import sheet as drawing
+from lookalike.cli.console import UsageError
+from lookalike.cli.sheet import (
+    BLANK,
+    CARD_SIDE,
+    COLUMNS,
+    GAP,
+    MARGIN,
+    QUERY_SIDE,
+    Card,
+    check_writable,
+    draw_contact_sheet,
+)
 
 Colour = tuple[int, ...]
 
@@ -25,7 +37,7 @@ def photo(folder: Path, colour: Colour, size: tuple[int, int] = (80, 60)) -> Pat
 
 
 def card(folder: Path, colour: Colour, heading: str = "Lamp", *lines: str) -> Card:
-    return Card(photo(folder, colour), heading, lines)
+    return Card([photo(folder, colour)], heading, lines)
 
 
 def sheet(folder: Path, query: Card, hits: list[Card]) -> Image.Image:
@@ -77,7 +89,7 @@ def test_a_heading_and_every_line_are_written(tmp_path: Path) -> None:
 
 
 def test_a_heading_is_green_where_the_hit_agrees(tmp_path: Path) -> None:
-    agreeing = Card(photo(tmp_path, BLUE), "Lamp", [], agrees=True)
+    agreeing = Card([photo(tmp_path, BLUE)], "Lamp", [], agrees=True)
     image = sheet(tmp_path, card(tmp_path, RED), [agreeing, card(tmp_path, BLUE)])
 
     green, ink = (any(g > r + 60 for r, g, _ in colours(image, below(n))) for n in (0, 1))
@@ -88,7 +100,7 @@ def test_a_heading_is_green_where_the_hit_agrees(tmp_path: Path) -> None:
 @pytest.mark.parametrize("title", ["Wardrobe with a mirror and a rail", LONG])
 def test_a_long_title_is_cut_within_its_card(tmp_path: Path, title: str) -> None:
     long, blank = card(tmp_path, BLUE, title, title), card(tmp_path, BLUE, "")
-    image = sheet(tmp_path, Card(photo(tmp_path, RED), title, [title]), [long, blank, long])
+    image = sheet(tmp_path, Card([photo(tmp_path, RED)], title, [title]), [long, blank, long])
 
     assert colours(image, below(0)) != {PAPER}
     assert colours(image, below(1)) == {PAPER}, "the first card's title ends before the second's"
@@ -106,7 +118,7 @@ def test_a_title_with_line_breaks_keeps_to_one_line(tmp_path: Path) -> None:
 
 def test_photos_of_any_shape_fill_their_place(tmp_path: Path) -> None:
     for size in ((1, 1), (900, 10), (10, 900)):
-        hit = Card(photo(tmp_path, BLUE, size), "Lamp", [])
+        hit = Card([photo(tmp_path, BLUE, size)], "Lamp", [])
         image = sheet(tmp_path, card(tmp_path, RED), [hit])
         inside = (LEFT + 1, TOP + 1, LEFT + CARD_SIDE - 1, TOP + CARD_SIDE - 1)
         assert colours(image, inside) == {BLUE}
@@ -118,7 +130,7 @@ def test_a_photo_that_is_stored_turned_is_shown_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
-    hit = Card(tmp_path / "turned.png", "", [])
+    hit = Card([tmp_path / "turned.png"], "", [])
     image = sheet(tmp_path, card(tmp_path, RED), [hit])
 
     middle = LEFT + CARD_SIDE // 2
@@ -126,9 +138,71 @@ def test_a_photo_that_is_stored_turned_is_shown_upright(tmp_path: Path) -> None:
     assert image.getpixel((middle, TOP + CARD_SIDE - 20)) == BLUE
 
 
-def test_a_missing_photo_is_named_and_no_sheet_is_written(tmp_path: Path) -> None:
-    missing = tmp_path / "missing.jpg"
-    with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
-        draw_contact_sheet(card(tmp_path, RED), [Card(missing, "Lamp", [])], tmp_path / "out.png")
+def middle(number: int) -> tuple[int, int]:
+    row, column = divmod(number, COLUMNS)
+    x = LEFT + column * (CARD_SIDE + GAP) + CARD_SIDE // 2
+    return x, TOP + row * (CARD_SIDE + drawing.CARD_CAPTION) + CARD_SIDE // 2
 
-    assert not (tmp_path / "out.png").exists()
+
+@pytest.mark.parametrize("made", ["missing", "text", "directory", "none", "bytes"])
+def test_a_photo_that_cannot_be_shown_leaves_a_grey_place(tmp_path: Path, made: str) -> None:
+    file = tmp_path / "odd.jpg"
+    if made == "text":
+        file.write_text("not a photo")
+    elif made == "directory":
+        file.mkdir()
+    shown = {"none": None, "bytes": b"not a photo"}.get(made, file)
+    image = sheet(tmp_path, card(tmp_path, RED), [Card([shown], "Lamp", []), card(tmp_path, BLUE)])
+
+    grey = tuple(int(BLANK[i : i + 2], 16) for i in (1, 3, 5))
+    assert image.getpixel((LEFT + 10, TOP + 10)) == grey
+    assert image.getpixel(middle(1)) == BLUE
+
+
+def test_more_than_five_hits_go_on_in_the_next_row(tmp_path: Path) -> None:
+    shades = [(20 * number, 100, 50) for number in range(12)]
+    image = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, shade) for shade in shades])
+
+    assert [image.getpixel(middle(number)) for number in range(12)] == shades
+    assert image.width == 2 * MARGIN + QUERY_SIDE + GAP + COLUMNS * (CARD_SIDE + GAP)
+
+
+def test_several_photos_share_the_place_of_the_query(tmp_path: Path) -> None:
+    shades: list[Colour] = [RED, BLUE, (10, 200, 10)]
+    query = Card([photo(tmp_path, shade) for shade in shades], "Lamp", [])
+    image = sheet(tmp_path, query, [card(tmp_path, BLUE)])
+
+    quarter = QUERY_SIDE // 4
+    places = [(quarter, quarter), (3 * quarter, quarter), (quarter, 3 * quarter)]
+    assert [image.getpixel((MARGIN + x, TOP + y)) for x, y in places] == shades
+
+
+def test_a_photo_may_come_as_bytes(tmp_path: Path) -> None:
+    image = sheet(
+        tmp_path, card(tmp_path, RED), [Card([photo(tmp_path, BLUE).read_bytes()], "Lamp", [])]
+    )
+
+    assert image.getpixel(middle(0)) == BLUE
+
+
+def test_without_a_font_that_has_it_the_pound_is_spelt_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "_FONTS", ())
+    monkeypatch.setattr(drawing, "_from_matplotlib", lambda: ())
+    caches = (drawing._font, drawing._font_file)
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        assert drawing._drawable("£5 – now") == "GBP 5 - now"
+        image = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "£5")])
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+    assert colours(image, below(0)) != {PAPER}
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.txt", "sheet.parquet"])
+def test_a_name_that_says_no_format_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="must end in one of"):
+        check_writable(Path(name))

@@ -1,0 +1,26 @@
+"""The command line `lookalike …`: asks the gateway, fills the catalogue, embeds, re-indexes.
+
+Needs the extra `cli`. Nothing else of `lookalike` imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_NEEDED = ("typer", "rich", "pyarrow", "PIL", "fsspec")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status (`lookalike.cli.console.ExitCode`)."""
+    try:
+        from lookalike.cli.app import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _NEEDED:
+            raise
+        print(
+            f"lookalike: the package {error.name} is missing; run: pip install 'lookalike[cli]'",
+            file=sys.stderr,
+        )
+        return 1
+    return run(sys.argv[1:] if arguments is None else list(arguments))

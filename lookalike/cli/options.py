@@ -1,0 +1,111 @@
+"""The options that several commands share, and the client that they describe."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from lookalike.cli.console import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from lookalike.client import Client
+
+DEFAULT_GATEWAY = "127.0.0.1:50050"
+DEFAULT_EMBEDDER = "127.0.0.1:50051"
+DEFAULT_INDEX = "127.0.0.1:50052"
+
+_CONNECTION = "Connection"
+
+Gateway: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="LOOKALIKE_GATEWAY",
+        metavar="HOST:PORT",
+        help="The gateway; dns:///name:port spreads calls over its addresses.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Embedder: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="LOOKALIKE_EMBEDDER",
+        metavar="HOST:PORT",
+        help="The embedders; several with commas between.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Index: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="LOOKALIKE_INDEX",
+        metavar="HOST:PORT",
+        help="The index service.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Timeout: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Longest that one call, or one photo of many, may take.  [default: 10, or 60]",
+        show_default=False,
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Tls: TypeAlias = Annotated[
+    bool, typer.Option("--tls", help="Encrypt.", rich_help_panel=_CONNECTION)
+]
+Ca: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PEM",
+        help="Authorities to trust, instead of the public ones; implies --tls.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LOOKALIKE_TOKEN",
+        metavar="TOKEN",
+        help="Sent as `authorization: Bearer …`; in the variable nobody sees it.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+
+
+def open_client(
+    *,
+    gateway: str = DEFAULT_GATEWAY,
+    embedder: str | None = None,
+    timeout: float | None = None,
+    tls: bool = False,
+    ca: Path | None = None,
+    token: str | None = None,
+) -> Client:
+    """Returns a client; use it as a context manager. Nothing is connected yet."""
+    from lookalike.client import Client
+
+    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout is {timeout:g}; it must be above 0")
+    if ca is not None and not ca.is_file():
+        raise CommandError(f"{ca}: no such file of authorities (--ca)")
+    return Client(
+        gateway,
+        embedder=embedder,
+        timeout=10.0 if timeout is None else timeout,
+        photo_timeout=60.0 if timeout is None else timeout,
+        tls=ca or tls,
+        token=token or None,
+    )
+
+
+def check_finite(**options: float | None) -> None:
+    """Raises UsageError naming the option that is no number to compare with."""
+    for name, value in options.items():
+        if value is not None and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be finite")

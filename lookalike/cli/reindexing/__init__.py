@@ -1,0 +1,1 @@
+"""What `lookalike reindex` is made of: the copy, the comparison, the switch."""

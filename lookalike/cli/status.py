@@ -1,0 +1,78 @@
+"""`lookalike status`: is everything there, and does it belong together?"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from lookalike.cli import options
+from lookalike.cli.console import ExitCode, emit, say, show_table
+
+if TYPE_CHECKING:
+    from lookalike.client import Status
+
+
+def command(
+    *,
+    json: options.Json = False,
+    gateway: options.Gateway = options.DEFAULT_GATEWAY,
+    timeout: options.Timeout = None,
+    tls: options.Tls = False,
+    ca: options.Ca = None,
+    token: options.Token = None,
+) -> int:
+    """Show gateway, embedder and index.
+
+    Exit status 1 if one of them is not ready, or model and catalogue do not belong together.
+    """
+    with options.open_client(
+        gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token
+    ) as client:
+        status = client.status()
+    if json:
+        content = dataclasses.asdict(status)
+        del content["timings"]
+        emit({"ready": status.ready, "gateway": gateway, **content})
+    else:
+        show_table(("service", "address", "state", "details"), _rows(gateway, status))
+    if status.mismatch:
+        say(f"lookalike: {status.mismatch}")
+    return ExitCode.OK if status.ready else ExitCode.FAILED
+
+
+def _rows(gateway: str, status: Status) -> list[tuple[str, str, str, str]]:
+    embedder, index, cache = status.embedder, status.index, status.cache
+    asked = cache.hits + cache.misses + cache.coalesced
+    model = [
+        f"{embedder.model_name} {embedder.model_version}".strip(),
+        f"{embedder.engine} {embedder.precision}".strip(),
+        f"space {embedder.embedding_space}" if embedder.embedding_space else "",
+    ]
+    catalogue = [
+        index.collection + (_arrow(index.serving_collection, index.collection)),
+        f"{index.photos:,} photos of {index.listings:,} listings",
+        f"space {index.embedding_space}" if index.embedding_space else "no catalogue yet",
+        f"{index.backend}{', read only' if index.read_only else ''}",
+    ]
+    kept = [
+        f"version {status.version}",
+        f"cache: {cache.entries:,} photos, {cache.bytes / 2**20:.1f} MiB",
+        f"found in it: {cache.hits / asked:.0%} of {asked:,}" if asked else "",
+    ]
+    return [
+        ("gateway", gateway, "ready", _lines(kept)),
+        ("embedder", embedder.target, _state(embedder.ready), _lines(model)),
+        ("index", index.target, _state(index.ready), _lines(catalogue if index.ready else [])),
+    ]
+
+
+def _arrow(serving: str, collection: str) -> str:
+    return f" → {serving}" if serving and serving != collection else ""
+
+
+def _state(ready: bool) -> str:
+    return "ready" if ready else "not ready"
+
+
+def _lines(parts: list[str]) -> str:
+    return "\n".join(part for part in parts if part)
