@@ -55,7 +55,8 @@ def create_app(
     app.include_router(page_routes())
     app.mount("/static", PageFiles(directory=STATIC))
     describe_errors(app)
-    for kind in (LookalikeError, HttpProblemError, RequestValidationError, HTTPException):
+    kinds = (LookalikeError, HttpProblemError, RequestValidationError, HTTPException, Exception)
+    for kind in kinds:
         app.add_exception_handler(kind, _answer_error)
     return AroundRequests(
         app,

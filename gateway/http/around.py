@@ -86,9 +86,10 @@ class AroundRequests:
         except Exception as error:
             if not isinstance(error, HttpProblemError):
                 logger.error("unhandled exception", exc_info=error, extra=exchange.line)
-            if exchange.status:  # half of an answer is out, and cannot be taken back
+            if not exchange.status:
+                await response_to(error)(scope, receive, exchange.send)
+            elif not exchange.finished:  # half of an answer is out, and cannot be taken back
                 raise
-            await response_to(error)(scope, receive, exchange.send)
         finally:
             exchange.log()
 
@@ -176,7 +177,7 @@ class AroundRequests:
         leaving = asyncio.ensure_future(left())
         try:
             await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            if not work.done() and not exchange.finished:
                 work.cancel()
                 await asyncio.wait({work})
                 raise _CallerLeftError
@@ -206,6 +207,7 @@ class _Exchange:
         }
         self.status = 0
         self.left = False
+        self.finished = False
 
     async def send(self, message: Message) -> None:
         """Passes a message of the answer on, with the headers that every answer has."""
@@ -217,6 +219,8 @@ class _Exchange:
                 headers.setdefault(name, value)
             # Answers are about now; what may be kept says so itself.
             headers.setdefault("Cache-Control", "no-store")
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finished = True
         await self._send(message)
 
     def log(self) -> None:

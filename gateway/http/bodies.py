@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from gateway.budget import Budget
@@ -114,7 +114,7 @@ class RequestReader:
             form = await _parsed(
                 FormParser(request.headers, request.stream(), max_fields=MAX_FIELDS)
             )
-            fields |= _grouped((name, str(value)) for name, value in form)
+            fields |= _grouped((name, str(value)) for name, value in form.multi_items())
         elif await request.body():
             accepted = ["multipart/form-data", "image/*"]
             accepted += ["application/json"] if fields_alone else []
@@ -137,23 +137,17 @@ class RequestReader:
         )
         # The body is in memory already; photos of people's homes have no business on our disk.
         parser.spool_max_size = 1 << 62
+        form = await _parsed(parser)
         fields: list[tuple[str, str]] = []
         photos = []
-        for name, value in await _parsed(parser):
-            if not isinstance(value, UploadFile):
-                if name in PHOTO_PARTS:
-                    raise InvalidArgumentError(
-                        f"{name} is a text field; send the photo as a file "
-                        f"(curl: -F {name}=@photo.jpg)",
-                        field=name,
-                    )
-                fields.append((name, value))
-            elif name in PHOTO_PARTS:
-                photos.append(await value.read())
-            else:
-                raise InvalidArgumentError(
-                    f"there is no file part {name[:100]!r}; name it `image`", field=name[:100]
-                )
+        try:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    photos.append(await _photo(name, value))
+                else:
+                    fields.append((name, _text(name, value)))
+        finally:
+            await form.close()
         return _grouped(fields), photos
 
     def _check_size(self, photo: bytes) -> None:
@@ -165,9 +159,26 @@ class RequestReader:
             )
 
 
-async def _parsed(parser: MultiPartParser | FormParser) -> list[tuple[str, UploadFile | str]]:
+async def _photo(name: str, part: UploadFile) -> bytes:
+    if name not in PHOTO_PARTS:
+        raise InvalidArgumentError(
+            f"there is no file part {name[:100]!r}; name it `image`", field=name[:100]
+        )
+    return await part.read()
+
+
+def _text(name: str, value: str) -> str:
+    if name in PHOTO_PARTS:
+        raise InvalidArgumentError(
+            f"{name} is a text field; send the photo as a file (curl: -F {name}=@photo.jpg)",
+            field=name,
+        )
+    return value
+
+
+async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
     try:
-        return (await parser.parse()).multi_items()
+        return await parser.parse()
     except MultiPartException as error:
         raise InvalidArgumentError(f"the form cannot be read: {error.message}") from None
     # What python-multipart does not catch of hostile headers: a boundary that is missing or
@@ -197,7 +208,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
     annotation = model.model_fields[name].annotation
-    if get_origin(annotation) is tuple:
+    if tuple in {get_origin(annotation), *map(get_origin, get_args(annotation))}:
         return given if isinstance(given, list) else [given]
     if isinstance(given, list):
         if len(given) != 1:
