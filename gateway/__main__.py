@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from gateway.cache import VectorCache
+from gateway.catalogue import Catalogue
 from gateway.classify import Classifier
 from gateway.config import PREFIX, GatewaySettings
-from gateway.ingest import Ingester
+from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
+from gateway.embedder import EmbedderUpstream
+from gateway.hedging import Hedger
+from gateway.http.app import create_app
+from gateway.http.serving import HttpServer
+from gateway.index import IndexUpstream
+from gateway.ingest import Ingester, Thumbnails
+from gateway.lineage import Lineage
 from gateway.search import SimilarListingFinder
 from gateway.servicer import SERVICE_NAME, GatewayServicer
-from gateway.upstreams import EmbedderUpstream, IndexUpstream
+from gateway.status import StatusReporter
+from gateway.thumbnails import ThumbnailStore
+from gateway.use_cases import UseCases
 from lookalike.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 from lookalike.server import GrpcServer, run
 
@@ -18,34 +29,65 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serves until SIGTERM; ready while both upstreams are."""
+    """Serves until SIGTERM; ready while either upstream is, since each is of use alone."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
-    embedder = EmbedderUpstream(settings.embedder, settings.max_message_bytes)
+    http = HttpServer(settings) if settings.http_port >= 0 else None
+    if http:
+        http.bind()
+    thumbnails = ThumbnailStore(settings.thumbnails) if settings.thumbnails else None
+    if thumbnails:
+        thumbnails.open()
+    hedger = Hedger(settings.hedge_after_ms / 1e3, settings.hedge_share)
+    embedder = EmbedderUpstream(settings.embedder, settings.max_message_bytes, hedger)
     index = IndexUpstream(settings.index, settings.collection, settings.max_message_bytes)
     upstreams = (embedder, index)
-    classifier = Classifier(embedder)
-    servicer = GatewayServicer(
-        classifier,
-        SimilarListingFinder(classifier, index),
-        Ingester(classifier, index),
-        settings.default_timeout_s,
-    )
+    lineage = Lineage(embedder, index, settings.lineage_check_s)
+    use_cases = compose(settings, embedder, index, lineage, thumbnails)
+    servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
     await server.start()
+    if http:
+        await http.start(create_app(use_cases, thumbnails, settings))
+        server.drain_with(http.stop)
 
     async def update_readiness() -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}
         logger.info("upstreams", extra={"ready": states})
-        await server.set_ready(all(states.values()))
+        await server.set_ready(any(states.values()))
+        lineage.look()
 
     watchers = [asyncio.create_task(upstream.watch(update_readiness)) for upstream in upstreams]
+    watchers.append(asyncio.create_task(lineage.watch()))
     await server.wait_for_stop()
     for watcher in watchers:
         watcher.cancel()
     await asyncio.gather(*watchers, return_exceptions=True)
     for upstream in upstreams:
         await upstream.channel.close()
+    if thumbnails:
+        thumbnails.close()
+
+
+def compose(
+    settings: GatewaySettings,
+    embedder: EmbedderUpstream,
+    index: IndexUpstream,
+    lineage: Lineage,
+    thumbnails: Thumbnails | None = None,
+) -> UseCases:
+    """Returns what the gateway can do with its upstreams."""
+    vectors = VectorCache(settings.cache_bytes)
+    classifier = Classifier(embedder, vectors)
+    policy = NearDuplicatePolicy(settings.near_duplicate_policy)
+    duplicates = DuplicateFinder(index, policy, settings.near_duplicate_distance)
+    return UseCases(
+        classifier=classifier,
+        finder=SimilarListingFinder(classifier, index, lineage),
+        ingester=Ingester(classifier, index, lineage, duplicates, thumbnails),
+        catalogue=Catalogue(index, thumbnails),
+        status=StatusReporter(embedder, index, lineage, vectors),
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,56 @@
-"""One request's time: how much is left, and where it went."""
+"""One request's time: how much is left, how it is split, and where it went."""
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from lookalike.errors import DeadlineUnreachableError
+
+# Of the time that is left, the most that is kept back for what comes later.
+_MOST_KEPT = 0.5
+# How often what a later hop usually takes is kept back for it.
+_MARGIN = 2
+_LEAST_RETRY_MS = 50
+
+
+class RecentTimes:
+    """What the last calls of a kind took; what is older than half a minute is forgotten.
+
+    So a service that was slow and is not any more is believed again after that.
+    """
+
+    def __init__(
+        self,
+        *,
+        calls: int = 32,
+        age_s: float = 30,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._times: deque[tuple[float, float]] = deque(maxlen=calls)
+        self._age_s = age_s
+        self._clock = clock
+
+    def add(self, seconds: float) -> None:
+        """Remembers a call that succeeded."""
+        self._times.append((self._clock(), seconds))
+
+    @property
+    def fastest_s(self) -> float:
+        """What the fastest of them took; 0 if there was none."""
+        return min(self._recent(), default=0.0)
+
+    @property
+    def usual_s(self) -> float:
+        """Their median; 0 if there was none."""
+        return statistics.median(self._recent() or [0.0])
+
+    def _recent(self) -> list[float]:
+        oldest = self._clock() - self._age_s
+        return [seconds for when, seconds in self._times if when >= oldest]
 
 
 class Budget:
@@ -18,6 +64,7 @@ class Budget:
         self._started_ns = time.perf_counter_ns()
         self._seconds = seconds
         self._spent_ns: dict[str, int] = {}
+        self._inside: dict[str, tuple[int, int]] = {}  # how many blocks, and since when
 
     @property
     def remaining_s(self) -> float:
@@ -33,11 +80,43 @@ class Budget:
         """Nanoseconds spent in a hop; 0 if it was not needed."""
         return self._spent_ns.get(hop, 0)
 
+    def reserve_s(self, later: RecentTimes) -> float:
+        """Returns the seconds to keep back for a later hop: twice what it usually takes."""
+        return min(_MARGIN * later.usual_s, _MOST_KEPT * self.remaining_s)
+
+    def allow_s(self, hop: str, recent: RecentTimes, kept_s: float = 0.0) -> float:
+        """Returns the seconds that a call may take.
+
+        Args:
+            hop: Its name, for the error.
+            recent: What such calls took.
+            kept_s: What is kept back for later hops.
+
+        Raises:
+            DeadlineUnreachableError: The fastest of the last calls took longer, or nothing is left.
+        """
+        allowed, least = self.remaining_s - kept_s, recent.fastest_s
+        if allowed <= 0 or allowed < least:
+            raise DeadlineUnreachableError(
+                f"the deadline leaves {max(0.0, allowed) * 1e3:.0f} ms to {hop}; of the last calls "
+                f"the fastest took {least * 1e3:.0f} ms; set a later deadline",
+                retry_after_ms=max(_LEAST_RETRY_MS, round(least * 1e3)),
+            )
+        return allowed
+
     @contextmanager
     def hop(self, name: str) -> Iterator[None]:
-        """Adds the time of its block to a hop."""
-        started = time.perf_counter_ns()
+        """Adds the time of its block to a hop; where several run at once, time counts once."""
+        inside, since = self._inside.get(name, (0, 0))
+        self._inside[name] = inside + 1, since if inside else time.perf_counter_ns()
         try:
             yield
         finally:
-            self._spent_ns[name] = self.spent_ns(name) + time.perf_counter_ns() - started
+            inside, since = self._inside[name]
+            self._inside[name] = inside - 1, since
+            if inside == 1:
+                self._spent_ns[name] = self.spent_ns(name) + time.perf_counter_ns() - since
+
+    def note(self, hop: str, nanoseconds: int) -> None:
+        """Keeps what another service says that a hop took; of several, the longest."""
+        self._spent_ns[hop] = max(self.spent_ns(hop), nanoseconds)

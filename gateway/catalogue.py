@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway import validation
 from gateway.budget import Budget
-from gateway.listings import Listing, ListingFilter, Page, PhotoVector, Target
+from gateway.index import IndexUpstream
+from gateway.ingest import Thumbnails
+from gateway.listings import (
+    EVERY_LISTING,
+    ItemId,
+    Listing,
+    ListingFilter,
+    Page,
+    PhotoVector,
+    ProductId,
+    Target,
+)
+from lookalike.errors import CollectionNotFoundError, ItemNotFoundError
+
+logger = logging.getLogger(__name__)
+
+_MOST_PHOTOS = 1000
+# A sample of a larger catalogue is one of its oldest photos: it is read page by page.
+_SAMPLED_FROM = 20_000
 
 
 @dataclass(frozen=True)
@@ -18,22 +39,94 @@ class Deleted:
 
 
 class Catalogue:
-    """Reads and deletes listings."""
+    """Reads and deletes listings.
 
-    async def get(self, target: Target, budget: Budget) -> list[Listing]:
-        """Returns a listing's photos or one photo; raises ItemNotFoundError if there are none."""
-        raise NotImplementedError
+    Args:
+        index: Where they are.
+        thumbnails: Their small copies, which go with them; None if none are kept.
+    """
+
+    def __init__(self, index: IndexUpstream, thumbnails: Thumbnails | None = None) -> None:
+        self._index = index
+        self._thumbnails = thumbnails
+
+    async def get(self, target: Target, budget: Budget) -> Sequence[Listing]:
+        """Returns a listing's photos, at most 1,000, or one photo.
+
+        Raises:
+            ItemNotFoundError: There are none.
+        """
+        target = validation.target(target)
+        if isinstance(target, ItemId):
+            return [(await self._index.get(target.item_id, budget)).listing]
+        photos, _ = await self._of_product(target, budget)
+        if not photos:
+            raise ItemNotFoundError(
+                f"collection '{self._index.collection}' has no photo of listing "
+                f"'{target.product_id}'",
+                field="product_id",
+                resource=("product", target.product_id),
+            )
+        return photos
 
     async def list(
         self, listing_filter: ListingFilter, page_size: int, page_token: str, budget: Budget
     ) -> Page:
         """Returns a page of photos in the order of writing; a size of 0 means 100."""
-        raise NotImplementedError
+        photos, following = await self._index.page(
+            validation.listing_filter(listing_filter),
+            validation.page_size(page_size),
+            page_token,
+            budget,
+        )
+        return Page([photo.listing for photo in photos], following)
 
     async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
         """Deletes a listing or a photo; what is not there is no error."""
-        raise NotImplementedError
+        target = validation.target(target)
+        validation.request_id(request_id)
+        try:
+            item_ids = await self._thumbnails_of(target, budget)
+            deleted, seq = await self._index.delete(target, budget, request_id)
+        except CollectionNotFoundError:
+            return Deleted(0, 0)
+        if self._thumbnails is None or not item_ids:
+            return Deleted(deleted, seq)
+        try:
+            await self._thumbnails.remove(item_ids)
+        except Exception as error:
+            logger.warning("thumbnails not removed", extra={"ids": item_ids}, exc_info=error)
+            return Deleted(deleted, seq, f"thumbnails not removed: {error}")
+        return Deleted(deleted, seq)
 
-    async def vectors(self, count: int, budget: Budget) -> list[tuple[Listing, PhotoVector]]:
+    async def vectors(self, count: int, budget: Budget) -> Sequence[tuple[Listing, PhotoVector]]:
         """Returns up to `count` photos, spread over the catalogue, with their vectors."""
-        raise NotImplementedError
+        total, _ = await self._index.count(budget.remaining_s)
+        total = min(total, _SAMPLED_FROM)
+        step = max(1.0, total / count)
+        taken: list[tuple[Listing, PhotoVector]] = []
+        seen, token = 0, ""
+        while seen < total and len(taken) < count:
+            photos, token = await self._index.page(
+                EVERY_LISTING, _MOST_PHOTOS, token, budget, vectors=True
+            )
+            for photo in photos:
+                if seen >= len(taken) * step and len(taken) < count and photo.vector:
+                    taken.append((photo.listing, photo.vector))
+                seen += 1
+            if not token:
+                break
+        return taken
+
+    async def _of_product(self, target: ProductId, budget: Budget) -> tuple[Sequence[Listing], str]:
+        only = ListingFilter(product_ids=(target.product_id,))
+        photos, following = await self._index.page(only, _MOST_PHOTOS, "", budget)
+        return [photo.listing for photo in photos], following
+
+    async def _thumbnails_of(self, target: Target, budget: Budget) -> Sequence[str]:
+        if self._thumbnails is None:
+            return []
+        if isinstance(target, ItemId):
+            return [target.item_id]
+        photos, _ = await self._of_product(target, budget)
+        return [photo.item_id for photo in photos]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from gateway.duplicates import NearDuplicatePolicy
+from lookalike.errors import StartupError
 from lookalike.server import ServerSettings
 from lookalike.settings import setting
 
 PREFIX = "LOOKALIKE_GATEWAY_"
+# So that there is room for the digits of an embedding space behind it.
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,50}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +22,62 @@ class GatewaySettings(ServerSettings):
     port: int = setting(50050, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
     embedder: str = setting(
         "127.0.0.1:50051",
-        "The embedder: host:port, or dns:///name:port to spread calls over all its addresses.",
+        "The embedders: host:port, dns:///name:port to spread calls over all its addresses, or "
+        "several address:port with commas between them.",
     )
     index: str = setting("127.0.0.1:50052", "The index: host:port.")
     collection: str = setting(
-        "listings", "The index's collection that holds the catalogue; made at the first ingest."
+        "listings",
+        "The index's alias (or collection) that holds the catalogue; made at the first ingest.",
     )
     default_timeout_s: float = setting(
         30.0,
         "Time for a call whose caller set no deadline; abandoned calls hold memory this long.",
         minimum=0.001,
+    )
+    max_stream_in_flight: int = setting(
+        64,
+        "Unanswered photos of one StreamIngestListings with which it is not read on; each is in "
+        "memory.",
+        minimum=1,
+        maximum=10_000,
+    )
+    cache_bytes: int = setting(
+        64 << 20,
+        "Memory for vectors of photos that were sent before, about 800 bytes each; 0 keeps none.",
+        minimum=0,
+    )
+    hedge_after_ms: float = setting(
+        0.0,
+        "How long an embedder has before the photo is sent to another as well; 0 never does. Less "
+        "than it usually takes spends the share below at once.",
+        minimum=0,
+        maximum=60_000,
+    )
+    hedge_share: float = setting(
+        0.05,
+        "Most photos that are sent twice, as a share of all; what the embedders do in vain.",
+        minimum=0,
+        maximum=1,
+    )
+    near_duplicate_policy: str = setting(
+        "flag",
+        "What ingest does with a photo that another listing has: off does not look, which saves a "
+        "search; flag and link write it and mark it; refuse does not write it.",
+        choices=tuple(policy.value for policy in NearDuplicatePolicy),
+    )
+    near_duplicate_distance: float = setting(
+        0.0,
+        "Distance, squared L2 by default, up to which another listing's photo is nearly the same; "
+        "0 for the same bytes alone. More finds more that are not.",
+        minimum=0,
+    )
+    lineage_check_s: float = setting(
+        10.0,
+        "How often to compare the model's and the catalogue's embedding space, in seconds; what "
+        "is not noticed by then costs photos that are embedded in vain.",
+        minimum=0.1,
+        maximum=3600,
     )
     http_port: int = setting(
         8080,
@@ -49,3 +100,11 @@ class GatewaySettings(ServerSettings):
         "Where thumbnails of ingested photos are kept: a directory, or s3://bucket/prefix (extra "
         "`s3`), or another URL that fsspec knows; empty for none. Each takes some 8 KB.",
     )
+
+    def __post_init__(self) -> None:
+        """Refuses a name of which the index would take no collection."""
+        if not _NAME.fullmatch(self.collection):
+            raise StartupError(
+                f"{PREFIX}COLLECTION is '{self.collection}'; it must be 1 to 51 of a-z, 0-9, _ and "
+                "-, starting with a letter"
+            )

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
+from gateway import cache, validation
 from gateway.budget import Budget
 from gateway.classify import Classifier
+from gateway.duplicates import DuplicateFinder
+from gateway.index import IndexUpstream
+from gateway.items import Photo
+from gateway.lineage import Lineage
 from gateway.listings import Classification, Listing, NearDuplicate, Written
-from gateway.upstreams import IndexUpstream
+from lookalike.errors import (
+    CollectionNotFoundError,
+    EmbeddingSpaceMismatchError,
+    ItemNotFoundError,
+    RequestIdReusedError,
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Thumbnails(Protocol):
@@ -40,16 +56,122 @@ class IngestedListing:
 
 
 class Ingester:
-    """Embeds photos and writes them to the index."""
+    """Embeds photos and writes them to the index.
 
-    def __init__(self, classifier: Classifier, index: IndexUpstream) -> None:
+    Args:
+        classifier: Gives vectors and categories.
+        index: The catalogue.
+        lineage: Says whether the two belong together.
+        duplicates: Looks for photos of other listings that are the same.
+        thumbnails: Keeps small copies; None keeps none.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        index: IndexUpstream,
+        lineage: Lineage,
+        duplicates: DuplicateFinder,
+        thumbnails: Thumbnails | None = None,
+    ) -> None:
         self._classifier = classifier
         self._index = index
+        self._lineage = lineage
+        self._duplicates = duplicates
+        self._thumbnails = thumbnails
 
     async def ingest(
-        self, listing: Listing, image: bytes, budget: Budget, request_id: str = ""
+        self,
+        listing: Listing,
+        image: bytes,
+        budget: Budget,
+        request_id: str = "",
+        *,
+        bulk: bool = False,
     ) -> IngestedListing:
-        """Adds a photo, or replaces the one of the same id; durable when this returns."""
-        photo = await self._classifier.classify(image, budget)
-        written = await self._index.upsert(listing, photo.vector, budget)
-        return IngestedListing(written, photo.classification)
+        """Adds a photo, or replaces the one of the same id; durable when this returns.
+
+        Args:
+            listing: What is said of it.
+            image: The encoded photo.
+            budget: The request's time.
+            request_id: The caller's key for retries; the same call again changes nothing.
+            bulk: Whether photos that somebody waits for go first.
+
+        Raises:
+            NearDuplicateError: It looks like another listing's, and the policy is to refuse.
+            EmbeddingSpaceMismatchError: The catalogue is of another model.
+            LookalikeError: Whatever else an upstream says.
+        """
+        listing = validation.listing(listing)
+        validation.request_id(request_id)
+        self._lineage.check()
+        known = await self._known(listing.item_id, budget) if self._must_know(request_id) else None
+        said = _digest(listing, image) if request_id else ""
+        if request_id and known is not None and known.request_id == request_id:
+            return await self._again(known, said, request_id, budget)
+        embedded = await self._classifier.classify(
+            image, budget, later=self._index.reads, bulk=bulk
+        )
+        sha256 = cache.digest(image).hex()
+        photo = Photo(listing, embedded.vector, sha256, request_id, said)
+        async with self._duplicates.turn(sha256):
+            listing, near = await self._duplicates.judge(photo, budget)
+            kept, degraded = await self._keep_thumbnail(listing.item_id, image)
+            photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
+            written = await self._write(photo, budget, request_id, new=kept and known is None)
+        return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
+
+    def _must_know(self, request_id: str) -> bool:
+        return bool(request_id) or self._thumbnails is not None
+
+    async def _known(self, item_id: str, budget: Budget) -> Photo | None:
+        try:
+            return await self._index.get(item_id, budget)
+        except (ItemNotFoundError, CollectionNotFoundError):
+            return None
+
+    async def _again(
+        self, known: Photo, said: str, request_id: str, budget: Budget
+    ) -> IngestedListing:
+        """Sends what was written as it is: embedded anew, its vector may differ in a last digit."""
+        if known.request_sha256 != said:
+            raise RequestIdReusedError(
+                f"request_id '{request_id}' came before with other content; make a new one",
+                field="request_id",
+            )
+        assert known.vector is not None
+        classification = await self._classifier.classification(known.vector, budget)
+        written = await self._index.upsert(known, budget, request_id)
+        near = known.listing.near_duplicate
+        return IngestedListing(
+            written, classification, cached=True, near_duplicates=[near] if near else []
+        )
+
+    async def _keep_thumbnail(self, item_id: str, image: bytes) -> tuple[bool, str]:
+        if self._thumbnails is None:
+            return False, ""
+        try:
+            await self._thumbnails.keep(item_id, image)
+        except Exception as error:
+            # The listing is worth more than its small picture.
+            logger.warning("thumbnail not kept", extra={"item_id": item_id}, exc_info=error)
+            return False, f"thumbnail not kept: {error}"
+        return True, ""
+
+    async def _write(self, photo: Photo, budget: Budget, request_id: str, *, new: bool) -> Written:
+        try:
+            return await self._index.upsert(photo, budget, request_id)
+        except Exception as error:
+            if isinstance(error, EmbeddingSpaceMismatchError):
+                self._lineage.look()
+            if new and self._thumbnails is not None:
+                with contextlib.suppress(Exception):
+                    await self._thumbnails.remove([photo.listing.item_id])
+            raise
+
+
+def _digest(listing: Listing, image: bytes) -> str:
+    """Returns a digest of all that an ingest says."""
+    fields = json.dumps(asdict(listing), sort_keys=True).encode()
+    return hashlib.sha256(cache.digest(image) + fields).hexdigest()

@@ -15,6 +15,7 @@ LookalikeError
 ├── AliasNotFoundError                  ALIAS_NOT_FOUND
 ├── CollectionExistsError               COLLECTION_EXISTS
 ├── CollectionInUseError                COLLECTION_IN_USE
+├── NearDuplicateError                  NEAR_DUPLICATE
 ├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
 ├── ModelNotFoundError                  MODEL_NOT_FOUND
 ├── ModelRefusedError                   MODEL_REFUSED
@@ -161,6 +162,13 @@ class CollectionInUseError(LookalikeError):
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "COLLECTION_IN_USE"
+
+
+class NearDuplicateError(LookalikeError):
+    """The photo looks like one of another listing, and the gateway is told to refuse such."""
+
+    code = StatusCode.ALREADY_EXISTS
+    reason = "NEAR_DUPLICATE"
 
 
 class EmbeddingSpaceMismatchError(LookalikeError):

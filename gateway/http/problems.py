@@ -37,6 +37,16 @@ _STATUS = {
     "UNAVAILABLE": 503,
 }
 _STATUS_OF_REASON = {"IMAGE_TOO_LARGE": 413, "STORAGE_FULL": 507}
+# Where use cases name a field of the proto, and callers over HTTP know it by another name.
+_FIELDS = {
+    "images.images": "image",
+    "vector.values": "vector",
+    "vector.embedding_space": "embedding_space",
+    "categories": "category",
+    "locations": "location",
+    "product_ids": "product_id",
+    "exclude_product_ids": "exclude_product_id",
+}
 _TITLES = {499: "Client Closed Request"}
 
 
@@ -111,10 +121,15 @@ def _response_to_ours(error: LookalikeError) -> JSONResponse:
         status_of(error),
         error.reason if error.reason != "FOREIGN" else error.code.name,
         error.message,
-        field=error.field,
+        field=_http_field(error.field),
         metadata=metadata,
         headers=headers,
     )
+
+
+def _http_field(field: str) -> str:
+    name = field.removeprefix("listing.").removeprefix("filter.").partition("[")[0]
+    return _FIELDS.get(name, name)
 
 
 def _response_to_invalid(errors: Any) -> JSONResponse:

@@ -1,0 +1,69 @@
+"""Lets callers that want the same thing at the same time share the work; knows not what it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from lookalike.errors import DeadlineUnreachableError
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Flight(Generic[T]):
+    task: asyncio.Task[T]
+    waiting: int = 0
+
+
+class Coalescer(Generic[T]):
+    """Work in progress, by what it is for; each is a task of its own.
+
+    A caller who leaves does not end it while others wait. The last one to leave does.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, _Flight[T]] = {}
+
+    def under_way(self, key: Hashable) -> bool:
+        """Whether somebody works on it."""
+        return key in self._flights
+
+    async def start(self, key: Hashable, work: Coroutine[Any, Any, T]) -> T:
+        """Does the work, which nobody must be doing, and returns what it returns."""
+        task = asyncio.create_task(work)
+        flight = self._flights[key] = _Flight(task)
+        task.add_done_callback(lambda _: self._end(key, flight))
+        return await self._wait(key, flight, None)
+
+    async def join(self, key: Hashable, timeout_s: float) -> T:
+        """Waits for work under way, and returns or raises what it does.
+
+        Raises:
+            DeadlineUnreachableError: It takes longer than `timeout_s`.
+        """
+        return await self._wait(key, self._flights[key], timeout_s)
+
+    async def _wait(self, key: Hashable, flight: _Flight[T], timeout_s: float | None) -> T:
+        flight.waiting += 1
+        try:
+            # Unlike an await of the task itself, it leaves the task alone when it is cancelled.
+            await asyncio.wait([flight.task], timeout=timeout_s)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._end(key, flight)
+                flight.task.cancel()
+        if not flight.task.done():
+            raise DeadlineUnreachableError(
+                "another caller's work on the same photo takes longer than the deadline leaves; "
+                "set a later deadline",
+                retry_after_ms=50,
+            )
+        return flight.task.result()
+
+    def _end(self, key: Hashable, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

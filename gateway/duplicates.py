@@ -1,0 +1,146 @@
+"""Is this photo another listing's, and what is done then?"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from enum import StrEnum
+
+from gateway.budget import Budget
+from gateway.index import IndexUpstream
+from gateway.items import Photo
+from gateway.listings import Listing, NearDuplicate, NearDuplicateKind
+from lookalike.errors import CollectionNotFoundError, NearDuplicateError
+
+MAX_REPORTED = 10
+# Photos looked at: of those that are nearest some may be merely near, and one listing's.
+_MOST_CANDIDATES = 100
+# The same photo does not give quite the same vector in batches of different sizes, or in int8. Its
+# hash decides; this only says how far to look, relative to the vector's squared length.
+_TOLERANCE = 1e-3
+
+
+class NearDuplicatePolicy(StrEnum):
+    """What ingest does with a photo that looks like another listing's."""
+
+    OFF = "off"
+    FLAG = "flag"
+    LINK = "link"
+    REFUSE = "refuse"
+
+
+class DuplicateFinder:
+    """Looks for photos of other listings that are the same, or nearly.
+
+    Args:
+        index: The catalogue.
+        policy: What is done with one.
+        max_distance: Up to which distance another photo is nearly the same; 0 for the same bytes
+            alone.
+    """
+
+    def __init__(
+        self, index: IndexUpstream, policy: NearDuplicatePolicy, max_distance: float
+    ) -> None:
+        self._index = index
+        self._policy = policy
+        self._max_distance = max_distance
+        self._turns: dict[str, _Turn] = {}
+
+    @asynccontextmanager
+    async def turn(self, sha256: str) -> AsyncIterator[None]:
+        """Lets ingests of the same photo in one after the other, so that each sees those before."""
+        if self._policy is NearDuplicatePolicy.OFF:
+            yield
+            return
+        turn = self._turns.setdefault(sha256, _Turn())
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._turns[sha256]
+
+    async def judge(self, photo: Photo, budget: Budget) -> tuple[Listing, Sequence[NearDuplicate]]:
+        """Returns the photo's listing, marked if it is to be, and what looks the same.
+
+        Raises:
+            NearDuplicateError: Something does, and the policy is to refuse.
+        """
+        listing = photo.listing
+        if self._policy is NearDuplicatePolicy.OFF:
+            return listing, ()
+        found = await self._find(photo, budget)
+        if not found:
+            return listing, ()
+        if self._policy is NearDuplicatePolicy.REFUSE:
+            raise _refusal(found[0])
+        linked = self._policy is NearDuplicatePolicy.LINK
+        found = [replace(near, linked=linked) for near in found]
+        return replace(listing, near_duplicate=found[0]), found
+
+    async def _find(self, photo: Photo, budget: Budget) -> list[NearDuplicate]:
+        assert photo.vector is not None
+        tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in photo.vector.values))
+        try:
+            candidates = await self._index.near(
+                photo.vector,
+                max(tolerance, self._max_distance),
+                _MOST_CANDIDATES,
+                photo.listing.product_id,
+                budget,
+            )
+        except CollectionNotFoundError:
+            return []  # this is the first photo of all
+        nearest: dict[str, NearDuplicate] = {}
+        for other, distance in candidates:
+            near = self._compared(photo, other, distance)
+            # Of each listing the nearest, but the same bytes before what is merely near.
+            known = nearest.get(other.listing.product_id)
+            if near and (known is None or _order(near) < _order(known)):
+                nearest[other.listing.product_id] = near
+        return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
+
+    def _compared(self, photo: Photo, other: Photo, distance: float) -> NearDuplicate | None:
+        if other.listing.item_id == photo.listing.item_id:
+            return None  # it is replaced, and moves to another listing
+        if other.sha256 == photo.sha256:
+            kind = NearDuplicateKind.IDENTICAL
+        elif self._max_distance and distance <= self._max_distance:
+            kind = NearDuplicateKind.SIMILAR
+        else:
+            return None
+        return NearDuplicate(other.listing.item_id, other.listing.product_id, kind, distance)
+
+
+class _Turn:
+    """Ingests of one photo, of which one is under way."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.wanted = 0
+
+
+def _order(near: NearDuplicate) -> tuple[bool, float]:
+    return near.kind is not NearDuplicateKind.IDENTICAL, near.distance
+
+
+def _refusal(near: NearDuplicate) -> NearDuplicateError:
+    same = near.kind is NearDuplicateKind.IDENTICAL
+    return NearDuplicateError(
+        f"the photo is {'the same as' if same else 'nearly the same as'} photo '{near.item_id}' "
+        f"of listing '{near.product_id}' (distance {near.distance:g}); nothing was written "
+        "(LOOKALIKE_GATEWAY_NEAR_DUPLICATE_POLICY)",
+        field="image",
+        metadata={
+            "item_id": near.item_id,
+            "product_id": near.product_id,
+            "distance": repr(near.distance),
+        },
+        resource=("item", near.item_id),
+    )

@@ -1,0 +1,57 @@
+"""Sends a call a second time when the first takes long. Knows nothing of what the calls are.
+
+After "The Tail at Scale" (Dean and Barroso, 2013): the second goes to another server, the first
+answer wins, and a budget keeps the additional load small when everything is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Second calls that may have been saved up, in a quiet hour, for a busy second.
+_MOST_SAVED = 10.0
+
+
+class Hedger:
+    """Sends second calls.
+
+    Args:
+        after_s: How long the first has; 0 never sends a second.
+        share: Most second calls, as a share of all.
+    """
+
+    def __init__(self, after_s: float, share: float) -> None:
+        self._after_s = after_s
+        self._share = share
+        self._saved = 1.0 if share else 0.0
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Returns the first answer; raises only if there is none. The other call is cancelled."""
+        if not self._after_s:
+            return await attempt()
+        self._saved = min(_MOST_SAVED, self._saved + self._share)
+        calls: set[asyncio.Future[T]] = {asyncio.ensure_future(attempt())}
+        try:
+            await asyncio.wait(calls, timeout=self._after_s)
+            if not any(call.done() for call in calls) and self._saved >= 1:
+                self._saved -= 1
+                calls.add(asyncio.ensure_future(attempt()))
+            return await _first_answer(calls)
+        finally:
+            for call in calls:
+                call.cancel()
+            # Their errors are nobody's any more.
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def _first_answer(calls: set[asyncio.Future[T]]) -> T:
+    pending = set(calls)
+    while True:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        answered = [call for call in done if not call.exception()]
+        if answered or not pending:
+            return (answered or list(done))[0].result()

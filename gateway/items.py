@@ -1,0 +1,149 @@
+"""A listing's photo as an item of the index, and back: what the attributes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.listings import (
+    Listing,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+    PhotoVector,
+)
+from lookalike.index.v1 import index_pb2
+
+LOCATION = "location"
+NEAR_DUPLICATE = "near_duplicate"
+_TITLE = "title"
+_THUMBNAIL = "thumbnail"
+_PHOTO_SHA256 = "photo_sha256"
+_REQUEST_ID = "ingest_request_id"
+_REQUEST_SHA256 = "ingest_request_sha256"
+_FLAGGED, _LINKED = "flagged", "linked"
+
+INDEXED = (LOCATION, NEAR_DUPLICATE)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A listing's photo with what the gateway keeps beside it, for its own use.
+
+    Attributes:
+        listing: What callers see.
+        vector: Its vector; None where the index did not send it.
+        sha256: Of the encoded photo, in hexadecimal; empty if another program wrote the item.
+        request_id: The caller's key for retries, if it sent one.
+        request_sha256: Of all that the caller said with that key.
+    """
+
+    listing: Listing
+    vector: PhotoVector | None
+    sha256: str = ""
+    request_id: str = ""
+    request_sha256: str = ""
+
+
+def vector(sent: PhotoVector) -> index_pb2.Vector:
+    """Returns a vector for the index."""
+    return index_pb2.Vector(values=sent.values, embedding_space=sent.embedding_space)
+
+
+def item(photo: Photo) -> index_pb2.Item:
+    """Returns a photo for the index; it must have its vector."""
+    assert photo.vector is not None
+    listing = photo.listing
+    texts = {
+        _TITLE: listing.title,
+        LOCATION: listing.location,
+        _THUMBNAIL: "1" if listing.has_thumbnail else "",
+        _PHOTO_SHA256: photo.sha256,
+        _REQUEST_ID: photo.request_id,
+        _REQUEST_SHA256: photo.request_sha256,
+        **_near_duplicate_texts(listing.near_duplicate),
+    }
+    return index_pb2.Item(
+        id=listing.item_id,
+        product_id=listing.product_id,
+        category=listing.category,
+        price=listing.price,
+        attributes={name: text for name, text in texts.items() if text},
+        vector=vector(photo.vector),
+    )
+
+
+def photo(found: index_pb2.Item) -> Photo:
+    """Returns an item of the index with what is kept beside it."""
+    attributes: Mapping[str, str] = found.attributes
+    values = tuple(found.vector.values)
+    return Photo(
+        listing(found),
+        PhotoVector(values, found.vector.embedding_space) if values else None,
+        attributes.get(_PHOTO_SHA256, ""),
+        attributes.get(_REQUEST_ID, ""),
+        attributes.get(_REQUEST_SHA256, ""),
+    )
+
+
+def listing(found: index_pb2.Item) -> Listing:
+    """Returns what callers see of an item."""
+    attributes: Mapping[str, str] = found.attributes
+    return Listing(
+        item_id=found.id,
+        product_id=found.product_id,
+        category=found.category,
+        title=attributes.get(_TITLE, ""),
+        price=found.price if found.HasField("price") else None,
+        location=attributes.get(LOCATION, ""),
+        near_duplicate=_near_duplicate(attributes),
+        has_thumbnail=_THUMBNAIL in attributes,
+    )
+
+
+def only(wanted: ListingFilter) -> index_pb2.Filter:
+    """Returns a filter for the index."""
+    conditions = {
+        LOCATION: wanted.locations,
+        NEAR_DUPLICATE: (_FLAGGED, _LINKED) if wanted.near_duplicates else (),
+    }
+    return index_pb2.Filter(
+        categories=wanted.categories,
+        product_ids=wanted.product_ids,
+        min_price=wanted.min_price,
+        max_price=wanted.max_price,
+        attributes=[
+            index_pb2.AttributeFilter(key=key, values=values)
+            for key, values in conditions.items()
+            if values
+        ],
+        exclude_product_ids=wanted.exclude_product_ids,
+    )
+
+
+def _near_duplicate_texts(near: NearDuplicate | None) -> dict[str, str]:
+    if near is None:
+        return {}
+    return {
+        NEAR_DUPLICATE: _LINKED if near.linked else _FLAGGED,
+        "near_duplicate_of": near.item_id,
+        "near_duplicate_product": near.product_id,
+        "near_duplicate_kind": near.kind.value,
+        "near_duplicate_distance": repr(near.distance),
+    }
+
+
+def _near_duplicate(attributes: Mapping[str, str]) -> NearDuplicate | None:
+    marked = attributes.get(NEAR_DUPLICATE)
+    if marked not in (_FLAGGED, _LINKED):
+        return None
+    try:
+        return NearDuplicate(
+            attributes["near_duplicate_of"],
+            attributes["near_duplicate_product"],
+            NearDuplicateKind(attributes["near_duplicate_kind"]),
+            float(attributes["near_duplicate_distance"]),
+            linked=marked == _LINKED,
+        )
+    except (KeyError, ValueError):
+        return None  # another program wrote the item

@@ -1,0 +1,143 @@
+"""Turns the gateway's own values into replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.budget import Budget
+from gateway.catalogue import Deleted
+from gateway.classify import ClassifiedPhoto
+from gateway.ingest import IngestedListing
+from gateway.listings import Classification, Listing, NearDuplicate, NearDuplicateKind, Page
+from gateway.search import SimilarListings
+from gateway.status import Status
+from lookalike.gateway.v1 import gateway_pb2 as pb
+
+_KINDS = {
+    NearDuplicateKind.IDENTICAL: pb.NEAR_DUPLICATE_KIND_IDENTICAL,
+    NearDuplicateKind.SIMILAR: pb.NEAR_DUPLICATE_KIND_SIMILAR,
+}
+
+
+def classified(
+    photo: ClassifiedPhoto, budget: Budget, *, with_vector: bool
+) -> pb.ClassifyImageResponse:
+    """Returns what the model makes of a photo."""
+    return pb.ClassifyImageResponse(
+        classification=_classification(photo.classification),
+        vector=photo.vector.values if with_vector else (),
+        timings=_timings(budget),
+        cached=photo.cached,
+    )
+
+
+def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsResponse:
+    """Returns the listings found."""
+    neighbors, categories = similar.neighbors, similar.classification
+    return pb.FindSimilarListingsResponse(
+        listings=[
+            pb.SimilarListing(listing=_listing(hit.listing), distance=hit.distance)
+            for hit in neighbors.hits
+        ],
+        classification=_classification(categories) if categories else None,
+        shortfall=neighbors.shortfall,
+        exact=neighbors.exact,
+        timings=_timings(budget),
+        cached=similar.cached,
+        degraded=similar.degraded,
+        applied_seq=neighbors.applied_seq,
+        candidates_scanned=neighbors.candidates_scanned,
+    )
+
+
+def ingested(done: IngestedListing, budget: Budget) -> pb.IngestListingResponse:
+    """Returns what became of a photo."""
+    return pb.IngestListingResponse(
+        classification=_classification(done.classification),
+        replaced=done.written.replaced,
+        seq=done.written.seq,
+        timings=_timings(budget),
+        cached=done.cached,
+        degraded=done.degraded,
+        near_duplicates=[_near_duplicate(near) for near in done.near_duplicates],
+    )
+
+
+def deleted(done: Deleted, budget: Budget) -> pb.DeleteListingResponse:
+    """Returns how much is gone."""
+    return pb.DeleteListingResponse(
+        deleted=done.deleted, seq=done.seq, timings=_timings(budget), degraded=done.degraded
+    )
+
+
+def got(photos: Sequence[Listing], budget: Budget) -> pb.GetListingResponse:
+    """Returns a listing's photos."""
+    return pb.GetListingResponse(
+        photos=[_listing(photo) for photo in photos], timings=_timings(budget)
+    )
+
+
+def page(listed: Page, budget: Budget) -> pb.ListListingsResponse:
+    """Returns a page of photos."""
+    return pb.ListListingsResponse(
+        photos=[_listing(photo) for photo in listed.photos],
+        next_page_token=listed.next_page_token,
+        timings=_timings(budget),
+    )
+
+
+def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
+    """Returns the gateway's status; the messages' fields are named as the values'."""
+    return pb.GetStatusResponse(
+        version=told.version,
+        embedder=pb.EmbedderStatus(**vars(told.embedder)),
+        index=pb.IndexStatus(**vars(told.index)),
+        cache=pb.CacheStatus(**vars(told.cache)),
+        mismatch=told.mismatch,
+        timings=_timings(budget),
+    )
+
+
+def _listing(listing: Listing) -> pb.Listing:
+    near = listing.near_duplicate
+    return pb.Listing(
+        item_id=listing.item_id,
+        product_id=listing.product_id,
+        category=listing.category,
+        title=listing.title,
+        price=listing.price,
+        location=listing.location,
+        near_duplicate=_near_duplicate(near) if near else None,
+        has_thumbnail=listing.has_thumbnail,
+    )
+
+
+def _near_duplicate(near: NearDuplicate) -> pb.NearDuplicate:
+    return pb.NearDuplicate(
+        item_id=near.item_id,
+        product_id=near.product_id,
+        kind=_KINDS[near.kind],
+        distance=near.distance,
+        linked=near.linked,
+    )
+
+
+def _classification(classification: Classification) -> pb.Classification:
+    return pb.Classification(
+        scores=[
+            pb.CategoryScore(category=s.category, index=s.index, probability=s.probability)
+            for s in classification.scores
+        ],
+        embedding_space=classification.embedding_space,
+    )
+
+
+def _timings(budget: Budget) -> pb.HopTimings:
+    return pb.HopTimings(
+        embed_ns=budget.spent_ns("embed"),
+        search_ns=budget.spent_ns("search"),
+        total_ns=budget.total_ns,
+        decode_ns=budget.spent_ns("decode"),
+        queue_ns=budget.spent_ns("queue"),
+        inference_ns=budget.spent_ns("inference"),
+    )

@@ -1,0 +1,81 @@
+"""Turns requests into the gateway's own values. Whether they keep the limits is for validation."""
+
+from __future__ import annotations
+
+from gateway.listings import (
+    ItemId,
+    Listing,
+    ListingFilter,
+    PhotoQuery,
+    Photos,
+    PhotoVector,
+    ProductId,
+    Target,
+    Wanted,
+)
+from lookalike.errors import InvalidArgumentError
+from lookalike.gateway.v1 import gateway_pb2 as pb
+
+
+def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
+    """Returns what to look for."""
+    match request.WhichOneof("query"):
+        case "image":
+            return Photos((request.image,))
+        case "images":
+            return Photos(tuple(request.images.images))
+        case "item_id":
+            return ItemId(request.item_id)
+        case "vector":
+            return PhotoVector(tuple(request.vector.values), request.vector.embedding_space)
+        case _:
+            raise InvalidArgumentError("set image, images, item_id or vector", field="query")
+
+
+def wanted(request: pb.FindSimilarListingsRequest) -> Wanted:
+    """Returns what is wanted of a search."""
+    return Wanted(
+        k=request.k,
+        filter=listing_filter(request.filter),
+        every_photo=request.every_photo,
+        max_distance=request.max_distance if request.HasField("max_distance") else None,
+        exact=request.exact,
+        min_seq=request.min_seq,
+        allow_partial=request.allow_partial,
+    )
+
+
+def listing_filter(sent: pb.ListingFilter) -> ListingFilter:
+    """Returns which listings count."""
+    return ListingFilter(
+        categories=tuple(sent.categories),
+        min_price=sent.min_price if sent.HasField("min_price") else None,
+        max_price=sent.max_price if sent.HasField("max_price") else None,
+        locations=tuple(sent.locations),
+        product_ids=tuple(sent.product_ids),
+        exclude_product_ids=tuple(sent.exclude_product_ids),
+        near_duplicates=sent.near_duplicates,
+    )
+
+
+def listing(sent: pb.Listing) -> Listing:
+    """Returns a listing that is to be written, without what is for the gateway to say."""
+    return Listing(
+        item_id=sent.item_id,
+        product_id=sent.product_id,
+        category=sent.category,
+        title=sent.title,
+        price=sent.price if sent.HasField("price") else None,
+        location=sent.location,
+    )
+
+
+def target(request: pb.GetListingRequest | pb.DeleteListingRequest) -> Target:
+    """Returns what to return or to delete."""
+    match request.WhichOneof("target"):
+        case "product_id":
+            return ProductId(request.product_id)
+        case "item_id":
+            return ItemId(request.item_id)
+        case _:
+            raise InvalidArgumentError("set product_id or item_id", field="target")

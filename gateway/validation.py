@@ -1,0 +1,162 @@
+"""What callers may send, whichever way: each check names the field of the proto and the limit.
+
+What only an upstream can know (is it a photo? is there such an item?) is for it to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence, Sized
+from dataclasses import replace
+
+from gateway.listings import (
+    ItemId,
+    Listing,
+    ListingFilter,
+    PhotoQuery,
+    Photos,
+    PhotoVector,
+    Target,
+    Wanted,
+)
+from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
+
+MAX_ID_LENGTH = 128
+MAX_CATEGORY_LENGTH = 256
+MAX_TEXT_LENGTH = 8192
+DEFAULT_K = 10
+MAX_K = 1000
+MAX_IMAGES = 16
+MAX_PRODUCTS = 1000
+MAX_VALUES = 100
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+
+
+def listing(sent: Listing) -> Listing:
+    """Checks a listing that is to be written; what is for the gateway to say is left out."""
+    _id(sent.item_id, "listing.item_id")
+    _id(sent.product_id, "listing.product_id")
+    _text(sent.category, MAX_CATEGORY_LENGTH, "category")
+    _text(sent.title, MAX_TEXT_LENGTH, "title")
+    _text(sent.location, MAX_TEXT_LENGTH, "location")
+    if sent.price is not None:
+        _price(sent.price, "price", "listing.price")
+    return replace(sent, near_duplicate=None, has_thumbnail=False)
+
+
+def query(sent: PhotoQuery) -> PhotoQuery:
+    """Checks what to look for."""
+    match sent:
+        case ItemId(item_id):
+            _id(item_id, "item_id")
+        case Photos(images):
+            _count(images, 1, MAX_IMAGES, "images.images")
+        case PhotoVector(values, embedding_space):
+            if not values:
+                raise InvalidArgumentError(
+                    "vector.values has 0 entries; it must have as many as the collection has "
+                    "dimensions",
+                    field="vector.values",
+                )
+            for i, value in enumerate(values):
+                if not math.isfinite(value):
+                    raise NonFiniteVectorError(
+                        f"vector.values[{i}] is {value}; it must be finite", field="vector.values"
+                    )
+            _id(embedding_space, "vector.embedding_space")
+    return sent
+
+
+def wanted(sent: Wanted) -> Wanted:
+    """Checks what is wanted of a search, and says how many listings that is."""
+    if not 0 <= sent.k <= MAX_K:
+        raise InvalidArgumentError(
+            f"k is {sent.k}; it must be 1 to {MAX_K}, or 0 for {DEFAULT_K}", field="k"
+        )
+    if sent.max_distance is not None and not math.isfinite(sent.max_distance):
+        raise InvalidArgumentError(
+            f"max_distance is {sent.max_distance}; it must be finite", field="max_distance"
+        )
+    if sent.min_seq < 0:
+        raise InvalidArgumentError(
+            f"min_seq is {sent.min_seq}; it must be 0 or more", field="min_seq"
+        )
+    return replace(sent, k=sent.k or DEFAULT_K, filter=listing_filter(sent.filter))
+
+
+def listing_filter(sent: ListingFilter) -> ListingFilter:
+    """Checks which listings count."""
+    _count(sent.categories, 0, MAX_VALUES, "filter.categories")
+    _count(sent.locations, 0, MAX_VALUES, "filter.locations")
+    for name in ("product_ids", "exclude_product_ids"):
+        ids: Sequence[str] = getattr(sent, name)
+        _count(ids, 0, MAX_PRODUCTS, f"filter.{name}")
+        for i, product_id in enumerate(ids):
+            _id(product_id, f"filter.{name}[{i}]")
+    low, high = sent.min_price, sent.max_price
+    for name, price in (("min_price", low), ("max_price", high)):
+        if price is not None:
+            _price(price, name, f"filter.{name}")
+    if low is not None and high is not None and low > high:
+        raise InvalidArgumentError(
+            f"min_price is {low}, above max_price, which is {high}", field="filter.min_price"
+        )
+    return sent
+
+
+def target(sent: Target) -> Target:
+    """Checks what is to be returned or deleted."""
+    if isinstance(sent, ItemId):
+        _id(sent.item_id, "item_id")
+    else:
+        _id(sent.product_id, "product_id")
+    return sent
+
+
+def page_size(sent: int) -> int:
+    """Returns how many photos a page has."""
+    if not 0 <= sent <= MAX_PAGE:
+        raise InvalidArgumentError(
+            f"page_size is {sent}; it must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}",
+            field="page_size",
+        )
+    return sent or DEFAULT_PAGE
+
+
+def request_id(sent: str) -> str:
+    """Checks a caller's key for retries, which may be empty."""
+    if len(sent) > MAX_ID_LENGTH:
+        raise InvalidArgumentError(
+            f"request_id has {len(sent)} characters; the limit is {MAX_ID_LENGTH}",
+            field="request_id",
+        )
+    return sent
+
+
+def _id(value: str, field: str) -> None:
+    if not 1 <= len(value) <= MAX_ID_LENGTH:
+        raise InvalidArgumentError(
+            f"{field} has {len(value)} characters; it must have 1 to {MAX_ID_LENGTH}", field=field
+        )
+
+
+def _text(value: str, limit: int, name: str) -> None:
+    if len(value) > limit:
+        raise InvalidArgumentError(
+            f"{name} has {len(value)} characters; the limit is {limit}", field=f"listing.{name}"
+        )
+
+
+def _price(value: float, name: str, field: str) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise InvalidArgumentError(
+            f"{name} is {value}; it must be 0 or more, and finite", field=field
+        )
+
+
+def _count(entries: Sized, low: int, high: int, field: str) -> None:
+    if not low <= len(entries) <= high:
+        raise InvalidArgumentError(
+            f"{field} has {len(entries)} entries; it must have {low} to {high}", field=field
+        )
