@@ -97,7 +97,7 @@ class _Classifier(Classifier):
         await self._asked.take(budget)
         return EmbeddedPhoto(VECTOR, cached=True)
 
-    async def classify(self, image: bytes, budget: Budget) -> ClassifiedPhoto:
+    async def classify(self, image: bytes, budget: Budget, **_: Any) -> ClassifiedPhoto:
         self._asked.photos.append(image)
         await self._asked.take(budget)
         return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
@@ -119,7 +119,7 @@ class _Ingester(Ingester):
         self._asked = asked
 
     async def ingest(
-        self, listing: Listing, image: bytes, budget: Budget, request_id: str = ""
+        self, listing: Listing, image: bytes, budget: Budget, request_id: str = "", **_: Any
     ) -> IngestedListing:
         self._asked.photos.append(image)
         self._asked.listings.append((listing, request_id))

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
 from gateway.budget import Budget
+from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedPhoto
 from gateway.ingest import IngestedListing
 from gateway.map import MapOfCatalogue
 from gateway.search import SimilarListings
-from gateway.status import CacheStatus, EmbedderStatus, IndexStatus
+from gateway.status import EmbedderStatus, IndexStatus
 
 
 class Problem(BaseModel):

@@ -52,5 +52,8 @@ export function bars(classification) {
     if (place === 0) row.className = "best";
     return row;
   });
-  return [el("h2", {}, "Category"), el("ol.bars", {}, ...rows)];
+  const list = el("ol.bars", {}, ...rows);
+  const all = el("button.button.plain.more", { type: "button" }, `All ${rows.length} categories`);
+  all.addEventListener("click", () => { list.classList.add("all"); all.remove(); });
+  return [el("h2", {}, "Category"), list, all];
 }

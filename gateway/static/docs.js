@@ -15,17 +15,21 @@ function typeOf(schema, all) {
 
 const lookUp = (schema, all) => all.components.schemas[schema.$ref.split("/").pop()];
 
+// `so` in a description is code.
+const prose = (text) => text.split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));
+
 function table(rows) {
   return el("table", {}, el("tbody", {}, ...rows.map(([name, type, text]) =>
-    el("tr", {}, el("td", {}, el("code", {}, name)), el("td", {}, type), el("td", {}, text)))));
+    el("tr", {}, el("td", {}, el("code", {}, name)), el("td", {}, type), el("td", {}, ...prose(text))))));
 }
 
 function properties(schema, all) {
   const found = schema.$ref ? lookUp(schema, all) : schema;
   const required = new Set(found.required ?? []);
   return Object.entries(found.properties ?? {}).map(([name, property]) => {
-    const kept = property.default === undefined || property.default === null || property.default === "" ? "" : ` Default ${JSON.stringify(property.default)}.`;
-    return [name + (required.has(name) ? " *" : ""), typeOf(property, all), (property.description ?? "") + kept];
+    const said = property.default === undefined || property.default === null || property.default.length === 0;
+    const kept = said ? "" : ` Default \`${JSON.stringify(property.default)}\`.`;
+    return [name, typeOf(property, all), (required.has(name) ? "Required. " : "") + (property.description ?? "") + kept];
   });
 }
 
@@ -38,7 +42,7 @@ function curl(path, method, operation) {
 }
 
 function section(path, method, operation, all) {
-  const inside = el("div.inside", {}, el("p", {}, operation.description ?? ""), el("pre", {}, el("code", {}, curl(path, method, operation))));
+  const inside = el("div.inside", {}, el("p", {}, ...prose(operation.description ?? "")), el("pre", {}, el("code", {}, curl(path, method, operation))));
   const form = operation.requestBody?.content["multipart/form-data"];
   const takes = form
     ? properties(form.schema, all)
@@ -61,7 +65,7 @@ function described(all) {
   }
   return [
     el("h1", {}, `${all.info.title} over HTTP`),
-    el("p", {}, all.info.description, " The same description for programs: ", el("a", { href: "/openapi.json" }, "openapi.json"), "."),
+    el("p", {}, ...prose(all.info.description), " The same description for programs: ", el("a", { href: "/openapi.json" }, "openapi.json"), "."),
     ...[...groups].flatMap(([name, sections]) => [el("h2", {}, name), ...sections]),
     el("h2", {}, "Problems"),
     table(properties({ $ref: "#/components/schemas/Problem" }, all)),

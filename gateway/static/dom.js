@@ -26,8 +26,25 @@ export function showNotices(...notices) {
   $("#notices").replaceChildren(...notices);
 }
 
+// What a person would call it; the server's own words follow.
+const TITLES = {
+  INVALID_IMAGE: "That is no photo we can read",
+  IMAGE_TOO_LARGE: "That photo is too large",
+  REQUEST_TOO_LARGE: "That photo is too large",
+  ITEM_NOT_FOUND: "That photo is not in the catalogue",
+  COLLECTION_NOT_FOUND: "The catalogue is empty",
+  EMBEDDING_SPACE_MISMATCH: "Model and catalogue do not belong together",
+  UPSTREAM_UNAVAILABLE: "A service is away",
+  QUEUE_FULL: "Too much is going on",
+  INVALID_ARGUMENT: "That cannot be searched for",
+};
+
+export function problem(error) {
+  return notice("bad", `${TITLES[error.reason] ?? error.title ?? "Something went wrong"}.`, error.message);
+}
+
 export function showProblem(error) {
-  showNotices(notice("bad", `${error.title ?? "Something went wrong"}.`, error.message));
+  showNotices(problem(error));
 }
 
 export const number = (value, digits = 0) =>

@@ -2,7 +2,7 @@
 
 import { getMap } from "./api.js";
 import { href, price, thumbnail, title } from "./cards.js";
-import { $, el, notice, number, percent, plural } from "./dom.js";
+import { $, el, notice, number, percent, plural, problem } from "./dom.js";
 
 const COLOURS = ["#e4572e", "#3aa6dd", "#2e933c", "#f2a541", "#7b5ea7", "#c45ba3", "#17a398", "#8d6b4f", "#d1495b", "#3d5a99", "#8fb339", "#7a8288", "#b8a100"];
 const MARGIN = 18;
@@ -21,7 +21,7 @@ export function show(section) {
     body.replaceChildren(...new Chart(map, left.signal).elements);
     body.dispatchEvent(new Event("ready"));
   }).catch((error) => {
-    if (error.name !== "AbortError") body.replaceChildren(notice("bad", `${error.title}.`, error.message));
+    if (error.name !== "AbortError") body.replaceChildren(problem(error));
   });
   return () => left.abort();
 }

@@ -87,6 +87,7 @@ function showStart(lostPhoto) {
   $("#query-title").className = "sr";
   for (const id of ["#shown", "#bars", "#filters"]) $(id).hidden = true;
   $("#intro").hidden = false;
+  $(".split").classList.add("start");
   $("#drop").classList.remove("small");
   $("#results").replaceChildren();
   $("#summary").textContent = "";
@@ -95,6 +96,7 @@ function showStart(lostPhoto) {
 function showQuery(photo, item, productId) {
   $("#intro").hidden = true;
   $("#filters").hidden = false;
+  $(".split").classList.remove("start");
   $("#drop").classList.add("small");
   $("#bars").hidden = true;
   const heading = $("#query-title");
@@ -216,7 +218,7 @@ const wish = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
 function chosenFilters() {
   const form = $("#filters");
   const values = FILTERS.map((name) => [name, form.elements[name].value.trim().replace(",", ".")]);
-  return Object.fromEntries(values.filter(([name, value]) => value && (name !== "k" || value !== DEFAULT_K) || name === "k"));
+  return Object.fromEntries(values.filter(([, value]) => value));
 }
 
 function setFilters(params) {

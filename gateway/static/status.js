@@ -1,7 +1,7 @@
 // The status view: upstreams, model, counts, cache; asked for again while it is looked at.
 
 import { getStatus } from "./api.js";
-import { el, notice, number, percent, size } from "./dom.js";
+import { el, notice, number, percent, problem, size } from "./dom.js";
 
 const EVERY_MS = 5000;
 
@@ -15,7 +15,7 @@ export function show(section) {
     try {
       body.replaceChildren(...described(await getStatus(left.signal)));
     } catch (error) {
-      if (error.name !== "AbortError") body.replaceChildren(notice("bad", `${error.title}.`, error.message));
+      if (error.name !== "AbortError") body.replaceChildren(problem(error));
     }
   };
   ask();
