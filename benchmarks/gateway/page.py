@@ -21,7 +21,7 @@ def first_view(gateway: ServiceProcess) -> Figure:
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page()
-        page.on("response", answers.append)
+        page.on("response", lambda answer: answers.append(answer))
         page.goto(f"http://{gateway.announced('serving http')}/", wait_until="networkidle")
         size = sum(len(answer.body()) for answer in answers)
         chromium.close()
