@@ -55,6 +55,17 @@ def test_grpcs_own_errors_name_the_service_and_keep_their_code(
     assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
 
 
+def test_stream_that_was_written_to_as_it_ended_counts_as_lost(
+    client: Any, gateway: FakeGateway
+) -> None:
+    # As grpc.aio words it; when it does is a matter of microseconds.
+    gateway.answers["GetStatus"] = ForeignError(
+        "Internal error from Core", code=grpc.StatusCode.INTERNAL
+    )
+    with pytest.raises(UpstreamUnavailableError):
+        client.status()
+
+
 def test_unavailable_is_tried_again_as_often_as_told_and_other_errors_are_not(
     connect: Any, serve: Any, gateway: FakeGateway
 ) -> None:
