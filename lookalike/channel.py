@@ -109,12 +109,13 @@ def open_blocking_channel(
 
 def addresses(target: str) -> list[str]:
     """Returns the parts of a target that has several with commas between, or the target."""
+    target = target.removeprefix("ipv4:").removeprefix("ipv6:")
     return [part.strip() for part in target.split(",") if part.strip()]
 
 
 def several(target: str) -> str:
     """Returns what gRPC calls a target; InvalidArgumentError if it knows no such thing."""
-    if len(parts := addresses(target)) < 2:
+    if len(parts := addresses(target)) < 2 or target.startswith(("ipv4:", "ipv6:")):
         return target
     schemes = set()
     for number, part in enumerate(parts):

@@ -10,8 +10,8 @@ import pytest
 from grpc import aio
 
 from lookalike import telemetry
-from lookalike.channel import open_channel
-from lookalike.errors import DrainingError, QueueFullError
+from lookalike.channel import addresses, open_channel, several
+from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
@@ -130,3 +130,25 @@ async def test_unavailable_is_tried_again_and_other_errors_are_not(
     assert len(servicer.seen) == 4
     trailers = dict(caught.value.trailing_metadata() or ())
     assert trailers["grpc-retry-pushback-ms"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("target", "for_grpc", "parts"),
+    [
+        ("a.test:1", "a.test:1", ["a.test:1"]),
+        ("dns:///a.test:1", "dns:///a.test:1", ["dns:///a.test:1"]),
+        ("10.0.0.1:1, 10.0.0.2:2", "ipv4:10.0.0.1:1,10.0.0.2:2", ["10.0.0.1:1", "10.0.0.2:2"]),
+        ("localhost:1,127.0.0.1:2", "ipv4:127.0.0.1:1,127.0.0.1:2", ["localhost:1", "127.0.0.1:2"]),
+        ("[::1]:1,[::2]:2", "ipv6:[::1]:1,[::2]:2", ["[::1]:1", "[::2]:2"]),
+        ("ipv4:10.0.0.1:1,10.0.0.2:2", "ipv4:10.0.0.1:1,10.0.0.2:2", ["10.0.0.1:1", "10.0.0.2:2"]),
+    ],
+)
+def test_several_addresses_are_one_target(target: str, for_grpc: str, parts: list[str]) -> None:
+    assert several(target) == for_grpc
+    assert addresses(target) == parts
+
+
+def test_names_and_mixtures_are_no_list_of_addresses() -> None:
+    for target in ("a.test:1,b.test:1", "127.0.0.1:1,[::1]:1", "127.0.0.1:1,a.test:1"):
+        with pytest.raises(InvalidArgumentError, match="all IPv4 or all"):
+            several(target)
