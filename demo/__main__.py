@@ -67,10 +67,15 @@ def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -
     """Goes the whole way once, and stops everything it started."""
     started = time.monotonic()
     make_bundle(files, stopwatch, listings=listings, epochs=epochs)
-    _forget_a_removed_index(files)
+    _forget_what_was_removed(files)
     with stopwatch.step("start services"):
         print("\nstarting embedder, index and gateway on loopback …", flush=True)
-        stack = LocalStack(bundle=files.bundle, index_dir=files.index, log_dir=files.logs)
+        stack = LocalStack(
+            bundle=files.bundle,
+            index_dir=files.index,
+            log_dir=files.logs,
+            thumbnails=files.thumbnails,
+        )
         gateway = stack.start()
     try:
         with stopwatch.step("fill index"):
@@ -87,16 +92,17 @@ def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -
 def up(files: DemoFiles, *, listings: int, epochs: int) -> None:
     """Makes what is missing, starts the services and leaves them running."""
     make_bundle(files, Stopwatch(), listings=listings, epochs=epochs)
-    _forget_a_removed_index(files)
+    _forget_what_was_removed(files)
     stack = running.start(files)
     _fill_once(stack.address("gateway"), files)
     for service in stack.services:
         print(f"{service.module:17} {service.address}  process {service.pid}, log {service.log}")
+    print(f"the web page:     http://{stack.http_address}/")
     print("`make down` stops them")
 
 
-def _forget_a_removed_index(files: DemoFiles) -> None:
-    if not files.index.exists():
+def _forget_what_was_removed(files: DemoFiles) -> None:
+    if not (files.index.exists() and files.thumbnails.exists()):
         files.filled.unlink(missing_ok=True)
 
 

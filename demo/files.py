@@ -38,6 +38,11 @@ class DemoFiles:
         return self.root / "index"
 
     @property
+    def thumbnails(self) -> Path:
+        """The gateway's thumbnails."""
+        return self.root / "thumbnails"
+
+    @property
     def logs(self) -> Path:
         """One log file a service."""
         return self.root / "logs"

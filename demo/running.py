@@ -15,7 +15,7 @@ from demo.files import DemoFiles
 from lookalike.errors import StartupError
 from lookalike.local_stack import LocalStack
 
-PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050}
+PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050, "http": 8080}
 
 
 def start(files: DemoFiles) -> LocalStack:
@@ -27,6 +27,7 @@ def start(files: DemoFiles) -> LocalStack:
         index_dir=files.index,
         log_dir=files.logs,
         ports=PORTS,
+        thumbnails=files.thumbnails,
         detached=True,
     )
     stack.start()

@@ -12,12 +12,15 @@ from gateway.config import PREFIX, GatewaySettings
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
 from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
+from gateway.http.app import create_app
+from gateway.http.serving import HttpServer
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
 from gateway.lineage import Lineage
 from gateway.search import SimilarListingFinder
 from gateway.servicer import SERVICE_NAME, GatewayServicer
 from gateway.status import StatusReporter
+from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
 from lookalike.server import GrpcServer, run
@@ -29,15 +32,24 @@ async def serve(settings: GatewaySettings) -> None:
     """Serves until SIGTERM; ready while either upstream is, since each is of use alone."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
+    http = HttpServer(settings) if settings.http_port >= 0 else None
+    if http:
+        http.bind()
+    thumbnails = ThumbnailStore(settings.thumbnails) if settings.thumbnails else None
+    if thumbnails:
+        thumbnails.open()
     hedger = Hedger(settings.hedge_after_ms / 1e3, settings.hedge_share)
     embedder = EmbedderUpstream(settings.embedder, settings.max_message_bytes, hedger)
     index = IndexUpstream(settings.index, settings.collection, settings.max_message_bytes)
     upstreams = (embedder, index)
     lineage = Lineage(embedder, index, settings.lineage_check_s)
-    use_cases = compose(settings, embedder, index, lineage)
+    use_cases = compose(settings, embedder, index, lineage, thumbnails)
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
     await server.start()
+    if http:
+        await http.start(create_app(use_cases, thumbnails, settings))
+        server.drain_with(http.stop)
 
     async def update_readiness() -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}
@@ -53,6 +65,8 @@ async def serve(settings: GatewaySettings) -> None:
     await asyncio.gather(*watchers, return_exceptions=True)
     for upstream in upstreams:
         await upstream.channel.close()
+    if thumbnails:
+        thumbnails.close()
 
 
 def compose(

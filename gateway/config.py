@@ -79,6 +79,27 @@ class GatewaySettings(ServerSettings):
         minimum=0.1,
         maximum=3600,
     )
+    http_port: int = setting(
+        8080,
+        "TCP port of HTTP/JSON and the web page, on the same host; 0 takes a free one, -1 none.",
+        minimum=-1,
+        maximum=65535,
+    )
+    max_http_bodies: int = setting(
+        64,
+        "HTTP requests with a body that are taken at a time; each may hold MAX_MESSAGE_BYTES.",
+        minimum=1,
+    )
+    max_image_bytes: int = setting(
+        12 << 20,
+        "Largest encoded photo sent over HTTP; the embedder has a limit of its own.",
+        minimum=1024,
+    )
+    thumbnails: str = setting(
+        "",
+        "Where thumbnails of ingested photos are kept: a directory, or s3://bucket/prefix (extra "
+        "`s3`), or another URL that fsspec knows; empty for none. Each takes some 8 KB.",
+    )
 
     def __post_init__(self) -> None:
         """Refuses a name of which the index would take no collection."""

@@ -78,8 +78,20 @@ class ServiceProcess:
                     f"{self.module} did not serve within {timeout_s:g} s: {self.log}"
                 )
             time.sleep(_POLL_S)
-            self.address = self._announced()
+            self.address = self.announced("serving")
         return self.address
+
+    def announced(self, event: str) -> str:
+        """Returns the `host:port` that its log gives for an event, such as `serving http`.
+
+        Empty if there is no such event.
+        """
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("event") == event:
+                    return str(entry["address"])
+        return ""
 
     def stop(self, timeout_s: float = 30) -> int:
         """Asks it to drain and end; returns its exit status. Kills it after `timeout_s`."""
@@ -97,14 +109,6 @@ class ServiceProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-    def _announced(self) -> str:
-        for line in self.log.read_text(errors="replace").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                entry = json.loads(line)
-                if isinstance(entry, dict) and entry.get("event") == "serving":
-                    return str(entry["address"])
-        return ""
 
     def __enter__(self) -> Self:
         self.start()
@@ -126,7 +130,9 @@ class LocalStack:
         bundle: Directory of the model bundle.
         index_dir: Directory of the index's store of record; made if missing.
         log_dir: Directory for one log file a service.
-        ports: Port of each service by module name; a free one where not given.
+        ports: Port of each service by module name, and of the gateway's HTTP as `http`; a free one
+            where not given.
+        thumbnails: Directory of the gateway's thumbnails; none are kept where not given.
         detached: Leave the services running when this process ends.
     """
 
@@ -137,6 +143,7 @@ class LocalStack:
         index_dir: Path,
         log_dir: Path,
         ports: Mapping[str, int] | None = None,
+        thumbnails: Path | None = None,
         detached: bool = False,
     ) -> None:
         self._ports = ports or {}
@@ -150,6 +157,10 @@ class LocalStack:
             "LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve()),
             "LOOKALIKE_INDEX_LOG_REQUESTS": "true",  # here somebody looks
         }
+        self._gateway_settings = {
+            "LOOKALIKE_GATEWAY_HTTP_PORT": str(self._ports.get("http", 0)),
+            "LOOKALIKE_GATEWAY_THUMBNAILS": str(thumbnails.resolve()) if thumbnails else "",
+        }
         self.services: list[ServiceProcess] = []
 
     def start(self) -> str:
@@ -158,7 +169,7 @@ class LocalStack:
             embedder = self._start("embedder_service", "EMBEDDER", self._embedder_settings)
             index = self._start("index_service", "INDEX", self._index_settings)
             upstreams = {"LOOKALIKE_GATEWAY_EMBEDDER": embedder, "LOOKALIKE_GATEWAY_INDEX": index}
-            return self._start("gateway", "GATEWAY", upstreams)
+            return self._start("gateway", "GATEWAY", {**self._gateway_settings, **upstreams})
         except BaseException:
             self.stop()
             raise
@@ -171,7 +182,15 @@ class LocalStack:
 
     def address(self, module: str) -> str:
         """Returns the `host:port` of one service."""
-        return next(service.address for service in self.services if service.module == module)
+        return self._service(module).address
+
+    @property
+    def http_address(self) -> str:
+        """The `host:port` of the gateway's HTTP and web page."""
+        return self._service("gateway").announced("serving http")
+
+    def _service(self, module: str) -> ServiceProcess:
+        return next(service for service in self.services if service.module == module)
 
     def _start(self, module: str, name: str, settings: Mapping[str, str]) -> str:
         port = {f"LOOKALIKE_{name}_PORT": str(self._ports.get(module, 0))}

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -82,6 +82,7 @@ class GrpcServer:
         self._prefix = variable_prefix
         self._health = health.HealthServicer()
         self._names: list[str] = []
+        self._drained_with: list[Callable[[], Awaitable[None]]] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
             interceptors=[RequestInterceptor(log_all=settings.log_requests)],
@@ -116,6 +117,10 @@ class GrpcServer:
         """Adds a service by its generated `add_…_to_server` function and its full name."""
         register(servicer, self._server)
         self._names.append(name)
+
+    def drain_with(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Adds what else takes requests in this process: its `stop` drains at the same time."""
+        self._drained_with.append(stop)
 
     async def start(self, *, until_signal: bool = True) -> None:
         """Starts answering; services count as not ready until `set_ready`.
@@ -157,7 +162,9 @@ class GrpcServer:
         await asyncio.sleep(self._settings.propagation_delay_s)
         # In this order: a watch that ends while new calls are still taken is begun again.
         await asyncio.gather(
-            self._server.stop(self._settings.drain_timeout_s), self._health.end_watches()
+            self._server.stop(self._settings.drain_timeout_s),
+            self._health.end_watches(),
+            *(stop() for stop in self._drained_with),
         )
         # The loop gives its handlers up when it closes. A second signal would then end the process
         # while it exits, and a clean stop would look like a crash.

@@ -128,6 +128,8 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
         environment.setdefault(prefix + "PORT", "0")
         if module == "embedder_service":
             environment.setdefault(prefix + "ADMIN_PORT", "0")
+        if module == "gateway":
+            environment.setdefault(prefix + "HTTP_PORT", "0")
         log = tmp_path / f"{len(services)}-{module}.log"
         services.append(ServiceProcess(module, environment, log))
         services[-1].start()

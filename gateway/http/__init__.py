@@ -1,0 +1,1 @@
+"""The gateway over HTTP: JSON for programs, a page for people. The same use cases as over gRPC."""

@@ -1,0 +1,79 @@
+"""The HTTP face as an ASGI application: routes, errors, limits."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from gateway.config import GatewaySettings
+from gateway.http.around import AroundRequests
+from gateway.http.bodies import RequestReader
+from gateway.http.description import describe_errors
+from gateway.http.earlier import earlier_routes
+from gateway.http.listings import listing_routes, overview_routes
+from gateway.http.page import STATIC, PageFiles, page_routes
+from gateway.http.photos import photo_routes
+from gateway.http.problems import HttpProblemError, response_to
+from gateway.thumbnails import ThumbnailStore
+from gateway.use_cases import UseCases
+from lookalike.errors import LookalikeError
+
+_DESCRIPTION = (
+    "Which category is this photo, and which listings look like it? The same answers as over gRPC. "
+    "Errors are problem details (RFC 9457) with `reason`, `field` and `metadata`."
+)
+
+
+def create_app(
+    use_cases: UseCases, thumbnails: ThumbnailStore | None, settings: GatewaySettings
+) -> AroundRequests:
+    """Returns the application; it starts nothing.
+
+    Args:
+        use_cases: What answers.
+        thumbnails: Where thumbnails are read from; None if none are kept.
+        settings: Limits and timeouts.
+    """
+    app = FastAPI(
+        title="Lookalike",
+        version=_version(),
+        description=_DESCRIPTION,
+        # FastAPI's own pages load scripts from another site; `page` has one that does not.
+        docs_url=None,
+        redoc_url=None,
+    )
+    reader = RequestReader(settings.default_timeout_s, settings.max_image_bytes)
+    app.include_router(photo_routes(use_cases, reader))
+    app.include_router(listing_routes(use_cases, reader))
+    app.include_router(overview_routes(use_cases, thumbnails, reader, settings.max_message_bytes))
+    app.include_router(earlier_routes(use_cases, reader))
+    app.include_router(page_routes())
+    app.mount("/static", PageFiles(directory=STATIC))
+    describe_errors(app)
+    kinds = (LookalikeError, HttpProblemError, RequestValidationError, HTTPException, Exception)
+    for kind in kinds:
+        app.add_exception_handler(kind, _answer_error)
+    return AroundRequests(
+        app,
+        max_body_bytes=settings.max_message_bytes,
+        max_bodies=settings.max_http_bodies,
+        body_timeout_s=settings.default_timeout_s,
+        log_all=settings.log_requests,
+    )
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    response: Any = response_to(error)
+    return response  # type: ignore[no-any-return]
+
+
+def _version() -> str:
+    try:
+        return version("lookalike")
+    except PackageNotFoundError:
+        return "unknown"

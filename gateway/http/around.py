@@ -1,0 +1,247 @@
+"""What happens around every HTTP request: limits, id, access log, headers, and callers who left.
+
+Reads a request's whole body before the application sees it, bounded in bytes and time, so that
+nothing behind it can be made to hold more; from then on it listens for the caller, and cancels the
+work when they leave. Knows nothing of what requests are about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from gateway.http.problems import HttpProblemError, response_to
+from lookalike import telemetry
+from lookalike.interceptors import MAX_REQUEST_ID_LENGTH
+
+logger = logging.getLogger(__name__)
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Of a body that is too large this much is still read, and thrown away: who is cut off in the middle
+# of sending often never reads the answer that says why.
+DISCARDED_BYTES = 64 << 20
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class _CallerLeftError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class AroundRequests:
+    """ASGI middleware; the outermost one.
+
+    Args:
+        app: What answers.
+        max_body_bytes: Largest body.
+        max_bodies: How many requests with a body may be here at a time; each may hold that much.
+        body_timeout_s: How long a body may take to arrive.
+        log_all: Whether requests that succeed are logged too.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        max_body_bytes: int,
+        max_bodies: int,
+        body_timeout_s: float,
+        log_all: bool,
+    ) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_bodies = max_bodies
+        self._body_timeout_s = body_timeout_s
+        self._log_all = log_all
+        self._bodies = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send, log_all=self._log_all)
+        try:
+            await self._answer(scope, receive, exchange)
+        except _CallerLeftError:
+            exchange.left = True
+        except Exception as error:
+            if not isinstance(error, HttpProblemError):
+                logger.error("unhandled exception", exc_info=error, extra=exchange.line)
+            if not exchange.status:
+                await response_to(error)(scope, receive, exchange.send)
+            elif not exchange.finished:  # half of an answer is out, and cannot be taken back
+                raise
+        finally:
+            exchange.log()
+
+    async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+        headers = Headers(scope=scope)
+        _refuse_other_sites(scope["method"], headers)
+        if not _has_body(headers):
+            await self._work(scope, b"", receive, exchange)
+            return
+        if self._bodies >= self._max_bodies:
+            raise HttpProblemError(
+                503,
+                "QUEUE_FULL",
+                f"{self._bodies} requests with a body are being answered, as many as are accepted "
+                "at a time (LOOKALIKE_GATEWAY_MAX_HTTP_BODIES); retry later",
+                headers={"Retry-After": "1", "Connection": "close"},
+            )
+        self._bodies += 1
+        try:
+            body = await self._read(headers, receive)
+            await self._work(scope, body, receive, exchange)
+        finally:
+            self._bodies -= 1
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        length = headers.get("content-length", "")
+        announced = int(length) if length.isdecimal() else 0
+        if announced > self._max_body_bytes + DISCARDED_BYTES:
+            raise self._too_large(f"{announced:,}")
+        chunks, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _CallerLeftError
+                    chunk = message.get("body", b"")
+                    more = message.get("more_body", False)
+                    size += len(chunk)
+                    if size <= self._max_body_bytes:
+                        chunks.append(chunk)
+                    else:
+                        chunks.clear()
+                    if size > self._max_body_bytes + DISCARDED_BYTES:
+                        break
+        except TimeoutError:
+            raise HttpProblemError(
+                408,
+                "REQUEST_TIMEOUT",
+                f"the body did not arrive within {self._body_timeout_s:g} s "
+                f"({size:,} bytes did); send it faster",
+                headers={"Connection": "close"},
+            ) from None
+        if size > self._max_body_bytes:
+            raise self._too_large(f"{size:,}" if not more else f"more than {size:,}")
+        return b"".join(chunks)
+
+    def _too_large(self, size: str) -> HttpProblemError:
+        return HttpProblemError(
+            413,
+            "REQUEST_TOO_LARGE",
+            f"the request has {size} bytes; the limit is {self._max_body_bytes:,} "
+            "(LOOKALIKE_GATEWAY_MAX_MESSAGE_BYTES)",
+            headers={"Connection": "close"},
+        )
+
+    async def _work(self, scope: Scope, body: bytes, receive: Receive, exchange: _Exchange) -> None:
+        """Runs the application until it answered or nobody waits for the answer any more."""
+        done = asyncio.Event()
+        told = False
+
+        async def replay() -> Message:
+            nonlocal told
+            if told:
+                await done.wait()
+                return {"type": "http.disconnect"}
+            told = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        work = asyncio.ensure_future(self._app(scope, replay, exchange.send))
+        leaving = asyncio.ensure_future(left())
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and not exchange.finished:
+                work.cancel()
+                await asyncio.wait({work})
+                raise _CallerLeftError
+            await work
+        finally:
+            done.set()
+            work.cancel()
+            leaving.cancel()
+
+
+class _Exchange:
+    """One request and its answer: id, headers, and a line in the log."""
+
+    def __init__(self, scope: Scope, send: Send, *, log_all: bool) -> None:
+        given = Headers(scope=scope).get(telemetry.REQUEST_ID_HEADER, "")
+        known = 1 <= len(given) <= MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
+        self._request_id = given if known else telemetry.new_request_id()
+        telemetry.request_id.set(self._request_id)
+        self._send = send
+        self._log_all = log_all
+        self._started = time.perf_counter()
+        client = scope.get("client")
+        self.line = {
+            "method": scope["method"],
+            "path": scope["path"],
+            "peer": f"{client[0]}:{client[1]}" if client else "",
+        }
+        self.status = 0
+        self.left = False
+        self.finished = False
+
+    async def send(self, message: Message) -> None:
+        """Passes a message of the answer on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[telemetry.REQUEST_ID_HEADER] = self._request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            # Answers are about now; what may be kept says so itself.
+            headers.setdefault("Cache-Control", "no-store")
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finished = True
+        await self._send(message)
+
+    def log(self) -> None:
+        """Writes the request's line; without a status if the server gave up while it stopped."""
+        status = 499 if self.left else self.status
+        level = logging.WARNING if status >= 500 or not status else logging.INFO
+        if (self._log_all or status >= 400) and logger.isEnabledFor(level):
+            took = round((time.perf_counter() - self._started) * 1e3, 3)
+            logger.log(level, "request", extra={**self.line, "status": status, "duration_ms": took})
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _refuse_other_sites(method: str, headers: Headers) -> None:
+    """Nobody's page of another site may write through the browser of somebody who can reach us."""
+    if method not in {"GET", "HEAD", "OPTIONS"} and headers.get("sec-fetch-site") == "cross-site":
+        raise HttpProblemError(
+            403,
+            "CROSS_SITE_REQUEST",
+            "a page of another site sent this; only this server's own page may",
+            field="sec-fetch-site",
+        )

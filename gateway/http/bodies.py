@@ -1,0 +1,219 @@
+"""What a request brings: photos, fields, time. Turns none of it into questions yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args, get_origin
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+
+from gateway.budget import Budget
+from gateway.http.problems import HttpProblemError
+from lookalike.errors import ImageTooLargeError, InvalidArgumentError
+
+TIMEOUT_HEADER = "X-Timeout-Ms"
+MAX_TIMEOUT_MS = 3_600_000
+PHOTO_PARTS = ("image", "file")
+MAX_PHOTOS = 16
+MAX_FIELDS = 1000
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What came: photos, and fields of the query, the form or the JSON object."""
+
+    photos: tuple[bytes, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def photo(self) -> bytes:
+        """The photo, of a request that has one."""
+        if len(self.photos) != 1:
+            raise InvalidArgumentError(
+                f"{len(self.photos)} photos were sent; send one, as the part `image` of a form "
+                "(curl: -F image=@photo.jpg) or as the whole body with its type "
+                "(curl: -H 'Content-Type: image/jpeg' --data-binary @photo.jpg)",
+                field="image",
+            )
+        return self.photos[0]
+
+    def parse(self, model: type[M]) -> M:
+        """Returns the fields as a model's; raises RequestValidationError naming what is wrong."""
+        unknown = sorted(self.fields.keys() - model.model_fields.keys())
+        if unknown and model.model_config.get("extra") == "forbid":
+            known = ", ".join(model.model_fields)
+            raise InvalidArgumentError(
+                f"there is no field {unknown[0]!r}; there are {known}", field=unknown[0]
+            )
+        values = {
+            name: _one_or_many(name, self.fields[name], model)
+            for name in model.model_fields
+            if name in self.fields
+        }
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+class RequestReader:
+    """Reads requests within limits.
+
+    Args:
+        default_timeout_s: Time for a request whose caller set none.
+        max_image_bytes: Largest photo.
+    """
+
+    def __init__(self, default_timeout_s: float, max_image_bytes: int) -> None:
+        self._default_timeout_s = default_timeout_s
+        self.max_image_bytes = max_image_bytes
+
+    def budget(self, request: Request) -> Budget:
+        """Starts a request's time: the caller's, from a header, or the default."""
+        given = request.headers.get(TIMEOUT_HEADER)
+        if given is None:
+            return Budget(self._default_timeout_s)
+        if not (given.isascii() and given.isdecimal()) or not 1 <= int(given) <= MAX_TIMEOUT_MS:
+            raise InvalidArgumentError(
+                f"{TIMEOUT_HEADER} is {given[:40]!r}; it must be a number of milliseconds, "
+                f"1 to {MAX_TIMEOUT_MS}",
+                field=TIMEOUT_HEADER,
+            )
+        return Budget(int(given) / 1000)
+
+    async def read(self, request: Request, *, fields_alone: bool = False) -> Sent:
+        """Returns what came.
+
+        Args:
+            request: Its body is at most as large as the middleware lets through.
+            fields_alone: Whether the body may also be JSON or a form without photos.
+
+        Raises:
+            HttpProblemError: The body is of a type that is not taken here.
+            InvalidArgumentError: It is not what its type says, or a photo is too large.
+        """
+        fields = _grouped(request.query_params.multi_items())
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        photos: list[bytes] = []
+        if kind == "multipart/form-data":
+            form_fields, photos = await self._read_form(request)
+            fields |= form_fields
+        elif kind.startswith("image/") or kind == "application/octet-stream":
+            photos = [await request.body()]
+        elif kind == "application/json" and fields_alone:
+            fields |= _json_object(await request.body())
+        elif kind == "application/x-www-form-urlencoded" and fields_alone:
+            form = await _parsed(
+                FormParser(request.headers, request.stream(), max_fields=MAX_FIELDS)
+            )
+            fields |= _grouped((name, str(value)) for name, value in form.multi_items())
+        elif await request.body():
+            accepted = ["multipart/form-data", "image/*"]
+            accepted += ["application/json"] if fields_alone else []
+            raise HttpProblemError(
+                415,
+                "UNSUPPORTED_MEDIA_TYPE",
+                f"the body's type is {kind[:100] or 'not given'!r}; "
+                f"it must be one of {', '.join(accepted)}",
+                field="Content-Type",
+                headers={"Accept": ", ".join(accepted)},
+            )
+        for photo in photos:
+            self._check_size(photo)
+        return Sent(tuple(photos), fields)
+
+    async def _read_form(self, request: Request) -> tuple[dict[str, Any], list[bytes]]:
+        # One more than wanted, so that the one that is too many is refused by us.
+        parser = MultiPartParser(
+            request.headers, request.stream(), max_files=MAX_PHOTOS + 1, max_fields=MAX_FIELDS
+        )
+        # The body is in memory already; photos of people's homes have no business on our disk.
+        parser.spool_max_size = 1 << 62
+        form = await _parsed(parser)
+        fields: list[tuple[str, str]] = []
+        photos = []
+        try:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    photos.append(await _photo(name, value))
+                else:
+                    fields.append((name, _text(name, value)))
+        finally:
+            await form.close()
+        return _grouped(fields), photos
+
+    def _check_size(self, photo: bytes) -> None:
+        if len(photo) > self.max_image_bytes:
+            raise ImageTooLargeError(
+                f"image has {len(photo):,} bytes; the limit is {self.max_image_bytes:,} "
+                "(LOOKALIKE_GATEWAY_MAX_IMAGE_BYTES)",
+                field="image",
+            )
+
+
+async def _photo(name: str, part: UploadFile) -> bytes:
+    if name not in PHOTO_PARTS:
+        raise InvalidArgumentError(
+            f"there is no file part {name[:100]!r}; name it `image`", field=name[:100]
+        )
+    return await part.read()
+
+
+def _text(name: str, value: str) -> str:
+    if name in PHOTO_PARTS:
+        raise InvalidArgumentError(
+            f"{name} is a text field; send the photo as a file (curl: -F {name}=@photo.jpg)",
+            field=name,
+        )
+    return value
+
+
+async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise InvalidArgumentError(f"the form cannot be read: {error.message}") from None
+    # What python-multipart does not catch of hostile headers: a boundary that is missing or
+    # not ASCII, an unknown charset.
+    except (KeyError, ValueError, LookupError) as error:
+        raise InvalidArgumentError(f"the form cannot be read: {error!r}") from None
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidArgumentError("the body is not a JSON object")
+    return {str(name): given for name, given in value.items() if given is not None}
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Returns all values of each name; empty ones, as forms send them, are left out."""
+    grouped: dict[str, Any] = {}
+    for name, value in pairs:
+        if value:
+            grouped.setdefault(name, []).append(value)
+    return grouped
+
+
+def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
+    annotation = model.model_fields[name].annotation
+    if tuple in {get_origin(annotation), *map(get_origin, get_args(annotation))}:
+        return given if isinstance(given, list) else [given]
+    if isinstance(given, list):
+        if len(given) != 1:
+            raise InvalidArgumentError(
+                f"{name} is given {len(given)} times; give it once", field=name
+            )
+        return given[0]
+    return given

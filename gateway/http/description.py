@@ -1,0 +1,106 @@
+"""What /openapi.json says of requests that FastAPI cannot read from a signature, and of errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from gateway.http.bodies import MAX_PHOTOS, MAX_TIMEOUT_MS, PHOTO_PARTS, TIMEOUT_HEADER
+from gateway.http.models import Problem
+from gateway.http.problems import MEDIA_TYPE
+
+_PHOTO = {"type": "string", "format": "binary"}
+_PROBLEM = {
+    "description": "Problem details: what is wrong, the limit and the value, and what to do.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
+
+
+def takes_photo(fields: type[BaseModel], *, several: bool = False) -> dict[str, Any]:
+    """Returns the description of an operation that takes a photo and fields.
+
+    Args:
+        fields: What may be sent beside it, in the query or in the form.
+        several: Whether several photos may come, or JSON without any.
+    """
+    properties = _properties(fields)
+    photo: dict[str, Any] = {**_PHOTO, "description": "The photo; `file` is the same."}
+    if several:
+        photo = {
+            "type": "array",
+            "items": _PHOTO,
+            "maxItems": MAX_PHOTOS,
+            "description": "The photo, or several of one thing; `file` is the same.",
+        }
+    required = [PHOTO_PARTS[0]] if not several else []
+    content = {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {PHOTO_PARTS[0]: photo, **properties},
+                "required": required + fields.model_json_schema().get("required", []),
+            }
+        },
+        "image/*": {"schema": _PHOTO},
+    }
+    if several:
+        content["application/json"] = {"schema": {"type": "object", "properties": properties}}
+    return {
+        "parameters": [*_parameters(properties, " In the query or in the body."), _TIMEOUT],
+        "requestBody": {"required": not several, "content": content},
+    }
+
+
+def takes_fields(fields: type[BaseModel]) -> dict[str, Any]:
+    """Returns the description of an operation that takes fields in the query alone."""
+    return {"parameters": [*_parameters(_properties(fields), ""), _TIMEOUT]}
+
+
+def describe_errors(app: FastAPI) -> None:
+    """Makes the app's description name problems where FastAPI would name its own errors."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        fresh = app.openapi_schema is None
+        schema = plain()
+        if fresh:
+            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = Problem.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # as FastAPI's own documentation does
+
+
+_TIMEOUT = {
+    "name": TIMEOUT_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Time for the whole request, in milliseconds.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
+}
+
+
+def _properties(fields: type[BaseModel]) -> dict[str, Any]:
+    properties: dict[str, Any] = fields.model_json_schema().get("properties", {})
+    return properties
+
+
+def _parameters(properties: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.get("description", "") + where,
+            "schema": schema,
+        }
+        for name, schema in properties.items()
+    ]

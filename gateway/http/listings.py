@@ -1,0 +1,154 @@
+"""The catalogue: /v1/listings, /v1/thumbnails, /v1/map, /v1/status."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from gateway.http.bodies import RequestReader
+from gateway.http.description import ERRORS, takes_fields, takes_photo
+from gateway.http.models import (
+    DeleteReply,
+    IngestReply,
+    Limits,
+    ListingFields,
+    ListingReply,
+    MapReply,
+    PageFields,
+    PageReply,
+    StatusReply,
+    Timings,
+    photos_of,
+)
+from gateway.http.problems import HttpProblemError
+from gateway.listings import ProductId
+from gateway.map import Cartographer
+from gateway.thumbnails import MEDIA_TYPE, ThumbnailStore
+from gateway.use_cases import UseCases
+
+# A thumbnail changes only when its photo is ingested anew.
+_KEEP_THUMBNAIL = "public, max-age=300, stale-while-revalidate=86400"
+
+ListingId = Annotated[str, Path(description="Id of the listing.")]
+PhotoId = Annotated[str, Path(description="Id of the photo.")]
+RequestId = Annotated[str, Query(description="Key for retries, at most 128 characters.")]
+
+
+def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
+    """Returns the routes of the catalogue's listings."""
+    router = APIRouter(prefix="/v1/listings", tags=["Catalogue"], responses=ERRORS)
+
+    @router.post("", summary="Ingest a photo", openapi_extra=takes_photo(ListingFields))
+    async def ingest(request: Request) -> IngestReply:
+        """Adds a listing's photo to the catalogue, or replaces the one of the same `item_id`.
+
+        OK means: on disk, and visible to the next search.
+        """
+        budget = reader.budget(request)
+        sent = await reader.read(request)
+        fields = sent.parse(ListingFields)
+        ingested = await use_cases.ingester.ingest(
+            fields.listing(), sent.photo, budget, fields.request_id
+        )
+        return IngestReply.reply(fields.item_id, ingested, budget)
+
+    @router.get("", summary="List photos", openapi_extra=takes_fields(PageFields))
+    async def list_photos(request: Request) -> PageReply:
+        """Lists the catalogue's photos in the order of writing, page by page."""
+        budget = reader.budget(request)
+        fields = (await reader.read(request)).parse(PageFields)
+        page = await use_cases.catalogue.list(
+            fields.filter(), fields.page_size, fields.page_token, budget
+        )
+        return PageReply(
+            photos=photos_of(page.photos),
+            next_page_token=page.next_page_token,
+            timings_ms=Timings.of(budget),
+        )
+
+    @router.get("/{product_id:path}", summary="Get a listing")
+    async def get(request: Request, product_id: ListingId) -> ListingReply:
+        """Returns a listing with all its photos."""
+        budget = reader.budget(request)
+        photos = await use_cases.catalogue.get(ProductId(product_id), budget)
+        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(budget))
+
+    @router.delete("/{product_id:path}", summary="Delete a listing")
+    async def delete(
+        request: Request, product_id: ListingId, request_id: RequestId = ""
+    ) -> DeleteReply:
+        """Deletes a listing with all its photos. What is not there is no error."""
+        budget = reader.budget(request)
+        gone = await use_cases.catalogue.delete(ProductId(product_id), budget, request_id)
+        return DeleteReply(
+            deleted=gone.deleted,
+            seq=gone.seq,
+            degraded=gone.degraded,
+            timings_ms=Timings.of(budget),
+        )
+
+    return router
+
+
+def overview_routes(
+    use_cases: UseCases,
+    thumbnails: ThumbnailStore | None,
+    reader: RequestReader,
+    max_request_bytes: int,
+) -> APIRouter:
+    """Returns the routes of what the page shows of the whole: thumbnails, map, status."""
+    router = APIRouter(prefix="/v1", tags=["Overview"], responses=ERRORS)
+    cartographer = Cartographer(use_cases.catalogue)
+
+    @router.get(
+        "/thumbnails/{item_id:path}",
+        summary="A photo's thumbnail",
+        response_class=Response,
+        responses={200: {"content": {MEDIA_TYPE: {}}}},
+    )
+    async def thumbnail(request: Request, item_id: PhotoId) -> Response:
+        """Returns the small copy of a photo that the gateway kept when it was ingested."""
+        data = await thumbnails.read(item_id) if thumbnails else None
+        if data is None:
+            raise HttpProblemError(
+                404,
+                "THUMBNAIL_NOT_FOUND",
+                f"there is no thumbnail of {item_id[:128]!r}"
+                + ("" if thumbnails else "; none are kept (LOOKALIKE_GATEWAY_THUMBNAILS)"),
+                field="item_id",
+            )
+        tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+        headers = {"Cache-Control": _KEEP_THUMBNAIL, "ETag": tag}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(data, headers=headers, media_type=MEDIA_TYPE)
+
+    @router.get("/map", summary="A map of the catalogue")
+    async def draw_map(request: Request) -> MapReply:
+        """Returns a sample of at most 2,000 photos with their places on a plane."""
+        return MapReply.of(await cartographer.draw(reader.budget(request)))
+
+    @router.get("/status", summary="Status")
+    async def status(request: Request) -> StatusReply:
+        """Tells which upstreams can be reached, and whether model and catalogue belong together.
+
+        Answers even if no upstream does.
+        """
+        budget = reader.budget(request)
+        known = await use_cases.status.status(budget)
+        return StatusReply(
+            version=known.version,
+            embedder=known.embedder,
+            index=known.index,
+            cache=known.cache,
+            mismatch=known.mismatch,
+            thumbnails=thumbnails is not None,
+            limits=Limits(
+                max_image_bytes=reader.max_image_bytes, max_request_bytes=max_request_bytes
+            ),
+            timings_ms=Timings.of(budget),
+        )
+
+    return router

@@ -1,0 +1,418 @@
+"""The JSON of answers and the fields of questions, and what they are in the gateway's own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway import listings as domain
+from gateway.budget import Budget
+from gateway.cache import CacheStatus
+from gateway.classify import ClassifiedPhoto
+from gateway.ingest import IngestedListing
+from gateway.map import MapOfCatalogue
+from gateway.search import SimilarListings
+from gateway.status import EmbedderStatus, IndexStatus
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str = Field(description="Always `about:blank`: the reason says more than a page would.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status again.")
+    detail: str = Field(description="What is wrong, the limit and the value, and what to do.")
+    reason: str = Field(description="Machine-readable reason, as over gRPC; `INVALID_IMAGE`.")
+    field: str | None = Field(None, description="The part, field or header at fault.")
+    metadata: dict[str, str] | None = Field(None, description="Machine-readable facts.")
+
+
+class SearchFields(BaseModel):
+    """What is wanted of a search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
+    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
+    min_price: float | None = Field(None, description="At least this price.")
+    max_price: float | None = Field(None, description="At most this price.")
+    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
+    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
+    exclude_product_id: tuple[str, ...] = Field(
+        (), description="Not this listing; may be repeated."
+    )
+    near_duplicates: bool = Field(
+        False, description="Only photos flagged or linked as near duplicates."
+    )
+    max_distance: float | None = Field(None, description="Nothing farther than this.")
+    every_photo: bool = Field(
+        False, description="Every near photo, not each listing once with its nearest."
+    )
+    exact: bool = Field(False, description="Compare every candidate, however many there are.")
+    min_seq: int = Field(0, description="Wait for this write (`seq` of an ingest) to be visible.")
+    allow_partial: bool = Field(
+        False, description="If the index is gone, answer with the category alone."
+    )
+    item_id: str | None = Field(
+        None, description="Look for listings like this photo of the catalogue, instead of a photo."
+    )
+    vector: tuple[float, ...] | None = Field(
+        None, description="Look near this vector, instead of a photo; with `embedding_space`."
+    )
+    embedding_space: str = Field("", description="Embedding space of `vector`.")
+
+    def wanted(self) -> domain.Wanted:
+        """As the finder takes it."""
+        return domain.Wanted(
+            k=self.k,
+            filter=domain.ListingFilter(
+                categories=self.category,
+                min_price=self.min_price,
+                max_price=self.max_price,
+                locations=self.location,
+                product_ids=self.product_id,
+                exclude_product_ids=self.exclude_product_id,
+                near_duplicates=self.near_duplicates,
+            ),
+            every_photo=self.every_photo,
+            max_distance=self.max_distance,
+            exact=self.exact,
+            min_seq=self.min_seq,
+            allow_partial=self.allow_partial,
+        )
+
+
+class PageFields(BaseModel):
+    """Which page of the catalogue is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
+    min_price: float | None = Field(None, description="At least this price.")
+    max_price: float | None = Field(None, description="At most this price.")
+    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
+    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
+    near_duplicates: bool = Field(
+        False, description="Only photos flagged or linked as near duplicates."
+    )
+    page_size: int = Field(0, description="How many photos, at most 1,000; 0 means 100.")
+    page_token: str = Field("", description="`next_page_token` of the page before.")
+
+    def filter(self) -> domain.ListingFilter:
+        """As the catalogue takes it."""
+        return domain.ListingFilter(
+            categories=self.category,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            locations=self.location,
+            product_ids=self.product_id,
+            near_duplicates=self.near_duplicates,
+        )
+
+
+class ClassifyFields(BaseModel):
+    """What is wanted of a classification."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_vector: bool = Field(False, description="Also return the raw vector.")
+
+
+class NoFields(BaseModel):
+    """Nothing but a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ListingFields(BaseModel):
+    """A listing's photo to be ingested."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: str = Field(description="Unique id of the photo, 1 to 128 characters.")
+    product_id: str = Field(description="Id of its listing, 1 to 128 characters.")
+    category: str = Field("", description="The seller's category.")
+    title: str = Field("", description="The seller's title.")
+    price: float | None = Field(None, description="Price, 0 or more.")
+    location: str = Field("", description="Where it is sold.")
+    request_id: str = Field(
+        "", description="Key for retries: the same again is answered as before."
+    )
+
+    def listing(self) -> domain.Listing:
+        """As the ingester takes it."""
+        return domain.Listing(
+            item_id=self.item_id,
+            product_id=self.product_id,
+            category=self.category,
+            title=self.title,
+            price=self.price,
+            location=self.location,
+        )
+
+
+class Timings(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    embed: float = Field(description="Waiting for the embedder.")
+    search: float = Field(description="Waiting for the index.")
+    total: float = Field(description="Everything, inside the gateway.")
+
+    @classmethod
+    def of(cls, budget: Budget) -> Timings:
+        """Of a request."""
+        return cls(
+            embed=_ms(budget.spent_ns("embed")),
+            search=_ms(budget.spent_ns("search")),
+            total=_ms(budget.total_ns),
+        )
+
+
+class CategoryScore(BaseModel):
+    """A category and how likely it is."""
+
+    category: str
+    index: int = Field(description="Its place among the model's labels.")
+    probability: float = Field(description="0 to 1; they add up to 1.")
+
+
+class Classification(BaseModel):
+    """What the model makes of a photo."""
+
+    category: str = Field(description="The most likely category.")
+    probability: float = Field(description="How likely it is, 0 to 1.")
+    scores: list[CategoryScore] = Field(description="All categories, most likely first.")
+    embedding_space: str = Field(description="The embedding space of the model.")
+
+    @classmethod
+    def of(cls, classification: domain.Classification) -> Classification:
+        """In JSON's terms."""
+        scores = [
+            CategoryScore(category=s.category, index=s.index, probability=s.probability)
+            for s in classification.scores
+        ]
+        return cls(
+            category=scores[0].category,
+            probability=scores[0].probability,
+            scores=scores,
+            embedding_space=classification.embedding_space,
+        )
+
+
+class NearDuplicate(BaseModel):
+    """A photo of another listing that looks the same."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    item_id: str
+    product_id: str
+    kind: domain.NearDuplicateKind
+    distance: float
+    linked: bool
+
+
+class Listing(BaseModel):
+    """One photo of a listing."""
+
+    item_id: str = Field(description="Id of the photo.")
+    product_id: str = Field(description="Id of the listing.")
+    category: str
+    title: str
+    price: float | None
+    location: str
+    thumbnail: str | None = Field(description="Path of its thumbnail on this server, if any.")
+    near_duplicate: NearDuplicate | None
+
+    @classmethod
+    def of(cls, listing: domain.Listing) -> Listing:
+        """In JSON's terms."""
+        return cls(**_facts(listing))
+
+
+class SimilarListing(Listing):
+    """A listing near the query, with the photo that is nearest."""
+
+    distance: float = Field(description="Squared L2 by default; smaller is nearer.")
+
+
+class ClassifyReply(Classification):
+    """Answer of `/v1/classify`."""
+
+    vector: list[float] | None = Field(description="The 13 logits; only with `include_vector`.")
+    cached: bool = Field(description="Whether the same bytes were known.")
+    timings_ms: Timings
+
+    @classmethod
+    def reply(cls, photo: ClassifiedPhoto, *, vector: bool, budget: Budget) -> ClassifyReply:
+        """The answer."""
+        return cls(
+            **Classification.of(photo.classification).model_dump(),
+            vector=list(photo.vector.values) if vector else None,
+            cached=photo.cached,
+            timings_ms=Timings.of(budget),
+        )
+
+
+class EmbedReply(BaseModel):
+    """Answer of `/v1/embed`."""
+
+    vector: list[float] = Field(description="The photo's vector: the model's 13 logits.")
+    embedding_space: str = Field(description="Which vectors it may be compared with.")
+    cached: bool = Field(description="Whether the same bytes were known.")
+    timings_ms: Timings
+
+
+class SimilarReply(BaseModel):
+    """Answer of `/v1/similar`."""
+
+    listings: list[SimilarListing] = Field(description="Nearest first.")
+    classification: Classification | None = Field(description="Only if photos were sent.")
+    shortfall: str = Field(description="Why there are fewer than `k`; empty if there are not.")
+    exact: bool = Field(description="Whether every candidate was compared.")
+    cached: bool = Field(description="Whether the vectors of all photos were known.")
+    degraded: str = Field(description="What is less than it should be; empty if nothing is.")
+    applied_seq: int = Field(description="The newest write that is taken into account.")
+    candidates_scanned: int = Field(description="How many rows were compared.")
+    timings_ms: Timings
+
+    @classmethod
+    def reply(cls, found: SimilarListings, budget: Budget) -> SimilarReply:
+        """The answer."""
+        near = found.neighbors
+        return cls(
+            listings=[
+                SimilarListing(**_facts(hit.listing), distance=hit.distance) for hit in near.hits
+            ],
+            classification=(
+                Classification.of(found.classification) if found.classification else None
+            ),
+            shortfall=near.shortfall,
+            exact=near.exact,
+            cached=found.cached,
+            degraded=found.degraded,
+            applied_seq=near.applied_seq,
+            candidates_scanned=near.candidates_scanned,
+            timings_ms=Timings.of(budget),
+        )
+
+
+class IngestReply(BaseModel):
+    """Answer to a listing that was ingested."""
+
+    item_id: str
+    replaced: bool = Field(description="Whether a photo of this id was there before.")
+    seq: int = Field(description="The index's sequence number of the write.")
+    classification: Classification
+    near_duplicates: list[NearDuplicate] = Field(description="Photos of others that look the same.")
+    cached: bool
+    degraded: str
+    timings_ms: Timings
+
+    @classmethod
+    def reply(cls, item_id: str, ingested: IngestedListing, budget: Budget) -> IngestReply:
+        """The answer."""
+        return cls(
+            item_id=item_id,
+            replaced=ingested.written.replaced,
+            seq=ingested.written.seq,
+            classification=Classification.of(ingested.classification),
+            near_duplicates=[NearDuplicate.model_validate(n) for n in ingested.near_duplicates],
+            cached=ingested.cached,
+            degraded=ingested.degraded,
+            timings_ms=Timings.of(budget),
+        )
+
+
+class ListingReply(BaseModel):
+    """A listing with all its photos."""
+
+    photos: list[Listing] = Field(description="In the order of writing.")
+    timings_ms: Timings
+
+
+class PageReply(ListingReply):
+    """A page of the catalogue's photos."""
+
+    next_page_token: str = Field(description="Where the next page begins; empty after the last.")
+
+
+class DeleteReply(BaseModel):
+    """Answer to a deletion."""
+
+    deleted: int = Field(description="How many photos were there and are gone.")
+    seq: int
+    degraded: str
+    timings_ms: Timings
+
+
+class Limits(BaseModel):
+    """What a page should know before it sends anything."""
+
+    max_image_bytes: int
+    max_request_bytes: int
+
+
+class StatusReply(BaseModel):
+    """The gateway, its upstreams, and whether model and catalogue belong together."""
+
+    version: str
+    embedder: EmbedderStatus
+    index: IndexStatus
+    cache: CacheStatus
+    mismatch: str = Field(description="Why model and catalogue do not belong together, if so.")
+    thumbnails: bool = Field(description="Whether thumbnails are kept.")
+    limits: Limits
+    timings_ms: Timings
+
+
+class MapPoint(Listing):
+    """A photo and its place on the map."""
+
+    x: Annotated[float, Field(description="0 to 1.")]
+    y: Annotated[float, Field(description="0 to 1.")]
+
+
+class MapReply(BaseModel):
+    """A sample of the catalogue on a plane: the first two principal components of its vectors."""
+
+    points: list[MapPoint]
+    explained: float = Field(description="Share of the vectors' variance that the plane shows.")
+
+    @classmethod
+    def of(cls, drawn: MapOfCatalogue) -> MapReply:
+        """In JSON's terms; places to three digits, a pixel of a thousand."""
+        return cls(
+            points=[
+                MapPoint(**_facts(p.listing), x=round(p.x, 4), y=round(p.y, 4))
+                for p in drawn.points
+            ],
+            explained=drawn.explained,
+        )
+
+
+def photos_of(listings: Sequence[domain.Listing]) -> list[Listing]:
+    """In JSON's terms."""
+    return [Listing.of(listing) for listing in listings]
+
+
+def _facts(listing: domain.Listing) -> dict[str, Any]:
+    duplicate = listing.near_duplicate
+    return {
+        "item_id": listing.item_id,
+        "product_id": listing.product_id,
+        "category": listing.category,
+        "title": listing.title,
+        "price": listing.price,
+        "location": listing.location,
+        "thumbnail": (
+            f"/v1/thumbnails/{quote(listing.item_id, safe='')}" if listing.has_thumbnail else None
+        ),
+        "near_duplicate": NearDuplicate.model_validate(duplicate) if duplicate else None,
+    }
+
+
+def _ms(nanoseconds: int) -> float:
+    return round(nanoseconds / 1e6, 3)

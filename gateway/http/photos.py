@@ -1,0 +1,81 @@
+"""Questions about photos: /v1/classify, /v1/embed, /v1/similar."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from gateway.http.bodies import MAX_PHOTOS, RequestReader, Sent
+from gateway.http.description import ERRORS, takes_photo
+from gateway.http.models import (
+    ClassifyFields,
+    ClassifyReply,
+    EmbedReply,
+    NoFields,
+    SearchFields,
+    SimilarReply,
+    Timings,
+)
+from gateway.listings import ItemId, PhotoQuery, Photos, PhotoVector
+from gateway.use_cases import UseCases
+from lookalike.errors import InvalidArgumentError
+
+
+def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
+    """Returns the routes."""
+    router = APIRouter(prefix="/v1", tags=["Photos"], responses=ERRORS)
+
+    @router.post("/classify", summary="Which category?", openapi_extra=takes_photo(ClassifyFields))
+    async def classify(request: Request) -> ClassifyReply:
+        """Tells the category of a photo, with the probability of each."""
+        budget = reader.budget(request)
+        sent = await reader.read(request)
+        wanted = sent.parse(ClassifyFields)
+        photo = await use_cases.classifier.classify(sent.photo, budget)
+        return ClassifyReply.reply(photo, vector=wanted.include_vector, budget=budget)
+
+    @router.post("/embed", summary="Which vector?", openapi_extra=takes_photo(NoFields))
+    async def embed(request: Request) -> EmbedReply:
+        """Returns a photo's vector, and the embedding space that it belongs to."""
+        budget = reader.budget(request)
+        sent = await reader.read(request)
+        sent.parse(NoFields)
+        photo = await use_cases.classifier.embed(sent.photo, budget)
+        return EmbedReply(
+            vector=list(photo.vector.values),
+            embedding_space=photo.vector.embedding_space,
+            cached=photo.cached,
+            timings_ms=Timings.of(budget),
+        )
+
+    @router.post(
+        "/similar",
+        summary="Which listings look like it?",
+        openapi_extra=takes_photo(SearchFields, several=True),
+    )
+    async def similar(request: Request) -> SimilarReply:
+        """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`."""
+        budget = reader.budget(request)
+        sent = await reader.read(request, fields_alone=True)
+        fields = sent.parse(SearchFields)
+        found = await use_cases.finder.find(query_of(sent, fields), fields.wanted(), budget)
+        return SimilarReply.reply(found, budget)
+
+    return router
+
+
+def query_of(sent: Sent, fields: SearchFields) -> PhotoQuery:
+    """Returns what is looked for; raises InvalidArgumentError unless it is one thing."""
+    queries: list[PhotoQuery] = []
+    if sent.photos:
+        queries.append(Photos(sent.photos))
+    if fields.item_id is not None:
+        queries.append(ItemId(fields.item_id))
+    if fields.vector is not None:
+        queries.append(PhotoVector(fields.vector, fields.embedding_space))
+    if len(queries) != 1:
+        raise InvalidArgumentError(
+            f"{len(queries)} things to look for were sent; send photos (1 to {MAX_PHOTOS} parts "
+            "`image` of a form), or item_id, or vector with embedding_space",
+            field="image",
+        )
+    return queries[0]

@@ -1,0 +1,86 @@
+"""Serves HTTP on the event loop of the gateway's process, beside gRPC. Knows no route."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from gateway.config import PREFIX, GatewaySettings
+from lookalike.errors import StartupError
+
+logger = logging.getLogger(__name__)
+
+_KEEP_ALIVE_S = 75
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the gRPC server takes the process's signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """Use in this order: `bind`, `start`, `stop`."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.address = ""
+
+    def bind(self) -> None:
+        """Takes the port; raises StartupError if it is not to be had."""
+        host, port = self._settings.host, self._settings.http_port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((host, port), family=family, backlog=512)
+        except (OSError, UnicodeError) as error:
+            raise StartupError(
+                f"cannot listen on {host}:{port}: {error}; "
+                f"set {PREFIX}HTTP_PORT (-1 serves no HTTP) or {PREFIX}HOST"
+            ) from None
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        self.address = f"{shown}:{self._socket.getsockname()[1]}"
+
+    async def start(self, app: Any) -> None:
+        """Starts answering."""
+        assert self._socket is not None, "bind first"
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # we tell of start and stop
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            # What is still unanswered is then cancelled.
+            timeout_graceful_shutdown=max(1, round(self._settings.drain_timeout_s)),
+        )
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._serving.done():
+                self._serving.result()
+            await asyncio.sleep(0.01)
+        logger.info("serving http", extra={"address": self.address, "pid": os.getpid()})
+
+    async def stop(self) -> None:
+        """Accepts no more, and returns when everything in flight was answered or given up."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.should_exit = True
+        await self._serving

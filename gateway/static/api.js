@@ -1,0 +1,45 @@
+// Calls the gateway. The only module that fetches.
+
+export class Problem extends Error {
+  constructor({ title = "Request failed", detail = "", reason = "", status = 0 } = {}) {
+    super(detail);
+    Object.assign(this, { title, reason, status });
+  }
+}
+
+async function call(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({
+      title: "The server cannot be reached",
+      detail: "Check that the gateway is running, then try again.",
+      reason: "UNREACHABLE",
+    });
+  }
+  let body;
+  try {
+    body = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: `Status ${response.status}`, detail: "The answer is not JSON." });
+  }
+  if (!response.ok) throw new Problem(body);
+  return body;
+}
+
+export const getStatus = (signal) => call("/v1/status", { signal });
+export const getMap = (signal) => call("/v1/map", { signal });
+export const getListing = (id, signal) => call(`/v1/listings/${encodeURIComponent(id)}`, { signal });
+
+// `query` is {photo: File} or {item: id}; `filters` has category, min_price, max_price, k.
+export function findSimilar(query, filters, signal) {
+  const form = new FormData();
+  if (query.photo) form.append("image", query.photo, query.photo.name || "photo");
+  else form.append("item_id", query.item);
+  for (const [name, value] of Object.entries(filters)) if (value) form.append(name, value);
+  form.append("allow_partial", "true");
+  return call("/v1/similar", { method: "POST", body: form, signal });
+}

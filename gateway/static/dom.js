@@ -1,0 +1,62 @@
+// Makes elements and shows notices. Knows nothing of listings.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+// el("p.note", {title: "…"}, "text", child): text is never parsed as HTML.
+export function el(kind, properties = {}, ...children) {
+  const [tag, ...classes] = kind.split(".");
+  const element = document.createElement(tag);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element && !name.startsWith("aria")) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function notice(kind, title, detail = "") {
+  const box = el(`div.notice.${kind}`, { role: kind === "bad" ? "alert" : "status" });
+  box.append(el("strong", {}, title));
+  if (detail) box.append(" ", el("span", {}, detail));
+  return box;
+}
+
+export function showNotices(...notices) {
+  $("#notices").replaceChildren(...notices);
+}
+
+// What a person would call it; the server's own words follow.
+const TITLES = {
+  INVALID_IMAGE: "That is no photo we can read",
+  IMAGE_TOO_LARGE: "That photo is too large",
+  REQUEST_TOO_LARGE: "That photo is too large",
+  ITEM_NOT_FOUND: "That photo is not in the catalogue",
+  COLLECTION_NOT_FOUND: "The catalogue is empty",
+  EMBEDDING_SPACE_MISMATCH: "Model and catalogue do not belong together",
+  UPSTREAM_UNAVAILABLE: "A service is away",
+  QUEUE_FULL: "Too much is going on",
+  INVALID_ARGUMENT: "That cannot be searched for",
+};
+
+export function problem(error) {
+  return notice("bad", `${TITLES[error.reason] ?? error.title ?? "Something went wrong"}.`, error.message);
+}
+
+export function showProblem(error) {
+  showNotices(problem(error));
+}
+
+export const number = (value, digits = 0) =>
+  value.toLocaleString(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+
+export const percent = (share) =>
+  share < 0.001 ? "<0.1 %" : `${number(100 * share, share < 0.1 ? 1 : 0)} %`;
+
+export function size(bytes) {
+  if (bytes < 1024) return `${bytes} B`;
+  const [value, unit] = bytes < 1 << 20 ? [bytes / 1024, "KiB"] : [bytes / (1 << 20), "MiB"];
+  return `${number(value, value < 10 ? 1 : 0)} ${unit}`;
+}

@@ -1,0 +1,170 @@
+"""Small copies of the catalogue's photos, in a directory or an S3-compatible store (fsspec).
+
+Knows nothing of listings or requests. Photos come here after the embedder accepted them, so what
+cannot be decoded here is rare, and is the caller's to report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import fsspec
+from pi_heif import register_heif_opener
+from PIL import Image, ImageCms, ImageOps
+
+from lookalike.errors import StartupError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
+MEDIA_TYPE = "image/webp"
+SIDE = 256
+MAX_PIXELS = 64_000_000
+_QUALITY = 80  # some 8 KB a photo
+_THREADS = 2
+
+T = TypeVar("T")
+
+register_heif_opener()
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+# `render` compares the header's size with its own limit before a pixel is read.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ThumbnailError(Exception):
+    """A thumbnail could not be made, kept, read or removed."""
+
+
+class ThumbnailStore:
+    """Keeps thumbnails under names made of the hash of their photo's id.
+
+    Args:
+        url: A directory, or `s3://bucket/prefix`, or any other URL that fsspec knows.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._files: Any = None
+        self._root = ""
+        self._is_local = False
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
+
+    def open(self) -> None:
+        """Finds the store; raises StartupError naming the setting if there is no such kind."""
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.url)
+            self._is_local = bool(getattr(self._files, "local_file", False))
+            if self._is_local:
+                self._files.makedirs(self._root, exist_ok=True)
+        except (ImportError, OSError, ValueError) as error:
+            raise StartupError(
+                f"thumbnails cannot be kept in {self.url}: {error}; "
+                "set LOOKALIKE_GATEWAY_THUMBNAILS"
+            ) from None
+
+    def close(self) -> None:
+        """Ends its threads once what was begun is done."""
+        self._threads.shutdown()
+
+    async def keep(self, item_id: str, image: bytes) -> None:
+        """Makes and keeps a photo's thumbnail, in the place of one of the same id."""
+        await self._run("kept", lambda: self._write(self.path(item_id), render(image)))
+
+    async def read(self, item_id: str) -> bytes | None:
+        """Returns a photo's thumbnail as WebP, or None if there is none."""
+        return await self._run("read", lambda: self._read(self.path(item_id)))
+
+    async def remove(self, item_ids: Iterable[str]) -> None:
+        """Removes thumbnails; those that are not there are no error."""
+        paths = [self.path(item_id) for item_id in item_ids]
+        await self._run("removed", lambda: self._remove(paths))
+
+    def path(self, item_id: str) -> str:
+        """Returns where a photo's thumbnail is kept; no id can lead elsewhere."""
+        name = hashlib.sha256(item_id.encode()).hexdigest()
+        return f"{self._root}/{name[:2]}/{name}.webp"
+
+    def _write(self, path: str, data: bytes) -> None:
+        if not self._is_local:
+            self._files.pipe_file(path, data)  # an object store shows whole objects alone
+            return
+        aside = f"{path}.{uuid.uuid4().hex}"
+        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+        try:
+            self._files.pipe_file(aside, data)
+            self._files.mv(aside, path)
+        except BaseException:
+            if self._files.exists(aside):
+                self._files.rm_file(aside)
+            raise
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            data: bytes = self._files.cat_file(path)
+        except FileNotFoundError:
+            return None
+        return data
+
+    def _remove(self, paths: list[str]) -> None:
+        for path in paths:
+            try:
+                self._files.rm_file(path)
+            except FileNotFoundError:
+                continue
+            # Caches of directories in fsspec would else go on showing it.
+            self._files.invalidate_cache(path)
+
+    async def _run(self, what: str, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except ThumbnailError:
+            raise
+        except Exception as error:  # stores raise what they like
+            raise ThumbnailError(f"the thumbnail could not be {what}: {error}") from error
+
+
+def render(image: bytes) -> bytes:
+    """Returns a WebP of at most 256 × 256 pixels: upright, in sRGB, transparent parts white."""
+    try:
+        with Image.open(io.BytesIO(image), formats=FORMATS) as photo:
+            width, height = photo.size
+            if width * height > MAX_PIXELS:
+                raise ThumbnailError(
+                    f"the photo has {width * height:,} pixels; the limit is {MAX_PIXELS:,}"
+                )
+            photo.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded at a fraction of its size
+            small = _on_white(_to_srgb(ImageOps.exif_transpose(photo)))
+            small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    except ThumbnailError:
+        raise
+    except Exception as error:  # a decoder fed hostile bytes may raise anything
+        raise ThumbnailError(f"no thumbnail could be made of the photo: {error}") from error
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=_QUALITY)
+    return out.getvalue()
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in {"RGB", "CMYK"}:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image  # a damaged profile
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit greys, which a conversion would clip
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

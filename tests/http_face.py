@@ -1,0 +1,184 @@
+"""The HTTP face on use cases that answer from memory, and remember what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from gateway.budget import Budget
+from gateway.catalogue import Catalogue, Deleted
+from gateway.classify import ClassifiedPhoto, Classifier, EmbeddedPhoto
+from gateway.config import GatewaySettings
+from gateway.http.app import create_app
+from gateway.ingest import IngestedListing, Ingester
+from gateway.listings import (
+    CategoryScore,
+    Classification,
+    Hit,
+    ItemId,
+    Listing,
+    ListingFilter,
+    Neighbors,
+    Page,
+    PhotoQuery,
+    Photos,
+    PhotoVector,
+    ProductId,
+    Target,
+    Wanted,
+    Written,
+)
+from gateway.search import SimilarListingFinder, SimilarListings
+from gateway.status import CacheStatus, EmbedderStatus, IndexStatus, Status, StatusReporter
+from gateway.thumbnails import ThumbnailStore
+from gateway.use_cases import UseCases
+from lookalike.errors import ItemNotFoundError
+
+VECTOR = PhotoVector((1.0, 3.0, 2.0), "space")
+CLASSIFICATION = Classification(
+    [
+        CategoryScore("clothes", 1, 0.7),
+        CategoryScore("tools", 2, 0.2),
+        CategoryScore("books", 0, 0.1),
+    ],
+    "space",
+)
+LAMP = Listing("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
+STATUS = Status(
+    "0.1.0",
+    EmbedderStatus("embedder:1", True, "model", "7", "space", "openvino", "fp32", ("books",), 13),
+    IndexStatus("index:1", "listings", True, "native", photos=3, listings=2),
+    CacheStatus(1, 52, 1000, 2, 3, 4),
+)
+
+
+@dataclass
+class Asked:
+    """What the use cases were asked, and what they do; `error` is raised instead."""
+
+    photos: list[bytes] = field(default_factory=list)
+    queries: list[tuple[PhotoQuery, Wanted]] = field(default_factory=list)
+    listings: list[tuple[Listing, str]] = field(default_factory=list)
+    pages: list[tuple[ListingFilter, int, str]] = field(default_factory=list)
+    deleted: list[tuple[Target, str]] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
+    sampled: int = 0
+    catalogue: Sequence[tuple[Listing, PhotoVector]] = ()
+    found: Neighbors = field(default_factory=lambda: Neighbors([Hit(LAMP, 0.5)], "", exact=True))
+    error: Exception | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    wait_for: asyncio.Event | None = None
+    cancelled: bool = False
+
+    async def take(self, budget: Budget) -> None:
+        """What every use case does first."""
+        self.budgets.append(budget)
+        self.started.set()
+        if self.error:
+            raise self.error
+        if self.wait_for:
+            try:
+                await self.wait_for.wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+
+
+class _Classifier(Classifier):
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def embed(self, image: bytes, budget: Budget) -> EmbeddedPhoto:
+        self._asked.photos.append(image)
+        await self._asked.take(budget)
+        return EmbeddedPhoto(VECTOR, cached=True)
+
+    async def classify(self, image: bytes, budget: Budget, **_: Any) -> ClassifiedPhoto:
+        self._asked.photos.append(image)
+        await self._asked.take(budget)
+        return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
+
+
+class _Finder(SimilarListingFinder):
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def find(self, query: PhotoQuery, wanted: Wanted, budget: Budget) -> SimilarListings:
+        self._asked.queries.append((query, wanted))
+        await self._asked.take(budget)
+        sent = isinstance(query, Photos)
+        return SimilarListings(self._asked.found, CLASSIFICATION if sent else None)
+
+
+class _Ingester(Ingester):
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def ingest(
+        self, listing: Listing, image: bytes, budget: Budget, request_id: str = "", **_: Any
+    ) -> IngestedListing:
+        self._asked.photos.append(image)
+        self._asked.listings.append((listing, request_id))
+        await self._asked.take(budget)
+        return IngestedListing(Written(7, replaced=False), CLASSIFICATION)
+
+
+class _Catalogue(Catalogue):
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def get(self, target: Target, budget: Budget) -> Any:
+        await self._asked.take(budget)
+        if target not in {ProductId("lamp"), ProductId("a/b"), ItemId("lamp-1")}:
+            raise ItemNotFoundError("there is no such listing", resource=("listing", "x"))
+        return [LAMP, replace(LAMP, item_id="lamp-2", has_thumbnail=False, price=None)]
+
+    async def list(
+        self, listing_filter: ListingFilter, page_size: int, page_token: str, budget: Budget
+    ) -> Page:
+        self._asked.pages.append((listing_filter, page_size, page_token))
+        await self._asked.take(budget)
+        return Page([LAMP], "next")
+
+    async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
+        self._asked.deleted.append((target, request_id))
+        await self._asked.take(budget)
+        return Deleted(2, 9)
+
+    async def vectors(self, count: int, budget: Budget) -> Any:
+        self._asked.sampled += 1
+        await self._asked.take(budget)
+        return list(self._asked.catalogue[:count])
+
+
+class _StatusReporter(StatusReporter):
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def status(self, budget: Budget) -> Status:
+        await self._asked.take(budget)
+        return STATUS
+
+
+def use_cases(asked: Asked) -> UseCases:
+    """Use cases that answer from memory."""
+    return UseCases(
+        classifier=_Classifier(asked),
+        finder=_Finder(asked),
+        ingester=_Ingester(asked),
+        catalogue=_Catalogue(asked),
+        status=_StatusReporter(asked),
+    )
+
+
+def open_face(
+    asked: Asked, thumbnails: ThumbnailStore | None = None, **settings: Any
+) -> httpx.AsyncClient:
+    """A client of the face, with no network between."""
+    app = create_app(use_cases(asked), thumbnails, GatewaySettings(**settings))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
