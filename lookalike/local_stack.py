@@ -186,8 +186,11 @@ class LocalStack:
 
     @property
     def http_address(self) -> str:
-        """The `host:port` of the gateway's HTTP and web page."""
-        return self._service("gateway").announced("serving http")
+        """The `host:port` of the gateway's HTTP and web page, which follow gRPC within moments."""
+        gateway = self._service("gateway")
+        while not (address := gateway.announced("serving http")) and gateway.running:
+            time.sleep(_POLL_S)
+        return address
 
     def _service(self, module: str) -> ServiceProcess:
         return next(service for service in self.services if service.module == module)
