@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from google.rpc import status_pb2
 
-from lookalike.cli import main
 from lookalike.errors import InvalidImageError, ItemNotFoundError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.status import to_status
+from tests.command_line import Run, runner
 from tests.fake_services import FakeEmbedder, FakeGateway, Served
 
 SPACE = "0123456789abcdef0123456789abcdef"
 LABELS = ("Home & Garden", "Appliances", "Other Goods")
 
 DrawPhoto: TypeAlias = Callable[..., bytes]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one line of JSON on stdout."""
-        (line,) = self.out.splitlines()
-        return json.loads(line)
-
-
-Run: TypeAlias = Callable[..., Ended]
 
 
 class Gateway(FakeGateway):
@@ -190,17 +170,8 @@ def embedder(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmbedder]:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command; whatever it was asked, it shows nobody a traceback."""
     monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*arguments: object) -> Ended:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Ended(code, out, err)
-
-    return run
+    return runner(capsys)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lookalike import __version__, cli
-from tests.unit.lookalike.cli.conftest import Ended, Run
+from tests.command_line import Ended, Run
 
 COMMANDS = ("classify", "similar", "embed", "ingest", "reindex", "status", "serve")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import QueueFullError
-from tests.unit.lookalike.cli.conftest import SPACE, Gateway, Run
+from tests.command_line import Run
+from tests.unit.lookalike.cli.conftest import SPACE, Gateway
 
 
 def test_a_photo_is_a_row_of_the_table(run: Run, gateway: Gateway, photos: Path) -> None:

@@ -19,8 +19,9 @@ import pytest
 from lookalike.cli import embed
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InvalidImageError, UpstreamUnavailableError
+from tests.command_line import Run
 from tests.fake_services import FakeEmbedder, Served, vector_of
-from tests.unit.lookalike.cli.conftest import SPACE, DrawPhoto, Run
+from tests.unit.lookalike.cli.conftest import SPACE, DrawPhoto
 
 IDS = ["a.jpg", "b.JPG", "c.jpeg", "d.png", "more/e.jpg"]
 

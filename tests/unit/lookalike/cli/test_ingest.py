@@ -15,7 +15,8 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
-from tests.unit.lookalike.cli.conftest import DrawPhoto, Ended, Gateway, Run
+from tests.command_line import Ended, Run
+from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway
 
 HEADER = ",id,product_name,category,product_description,price,location\n"
 LISTINGS = {"lamp": "£1,250.00", "chair": "£5.00", "sofa": "£80.00"}

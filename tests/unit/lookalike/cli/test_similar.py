@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway, Run
+from tests.command_line import Run
+from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway
 
 
 @pytest.fixture

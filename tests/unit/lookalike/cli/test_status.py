@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.lookalike.cli.conftest import SPACE, Gateway, Run
+from tests.command_line import Run
+from tests.unit.lookalike.cli.conftest import SPACE, Gateway
 
 
 def test_every_service_is_shown(run: Run, gateway: Gateway) -> None:
