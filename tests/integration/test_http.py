@@ -293,10 +293,11 @@ def test_stop_answers_what_is_in_flight_and_takes_no_more(
     with socket.create_connection((host, int(port)), 30) as slow, ThreadPoolExecutor() as pool:
         head = (
             f"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-            f"Content-Length: {len(photo)}\r\n\r\n"
+            f"Content-Length: {len(photo)}\r\nExpect: 100-continue\r\n\r\n"
         )
-        slow.sendall(head.encode() + photo[:1000])
-        time.sleep(0.2)
+        slow.sendall(head.encode())
+        assert slow.recv(1 << 16).startswith(b"HTTP/1.1 100 "), "it is being read"
+        slow.sendall(photo[:1000])
         stopped = pool.submit(gateway.stop)
         refused = threading.Event()
         deadline = time.monotonic() + 10
