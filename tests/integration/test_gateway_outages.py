@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
-import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
 from lookalike.errors import (
     DeadlineUnreachableError,
-    EmbeddingSpaceMismatchError,
     ForeignError,
     LookalikeError,
     UpstreamUnavailableError,
@@ -31,121 +23,14 @@ from lookalike.errors import (
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.local_stack import ServiceProcess
+from tests.running_gateway import NAME, TIMEOUT_S, Services, Start, both_ready
 
-NAME = "lookalike.gateway.v1.GatewayService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-TIMEOUT_S = 60
 
 DrawPhoto = Callable[..., bytes]
-Start = Callable[..., ServiceProcess]
 Connect = Callable[[str], grpc.Channel]
 Refusal = Callable[[Callable[[], object]], LookalikeError]
-
-
-@dataclass
-class Services:
-    """The three, each on a port that it can be started on again."""
-
-    start_service: Start
-    bundle: Path
-    index_dir: Path
-    channel: grpc.Channel
-    embedder: ServiceProcess
-    index: ServiceProcess
-    gateway: ServiceProcess
-
-    @property
-    def stub(self) -> GatewayServiceStub:
-        return GatewayServiceStub(self.channel)
-
-    def start_embedder_again(self) -> None:
-        self.embedder = self.start_service(
-            "embedder_service", bundle=self.bundle, port=port(self.embedder)
-        )
-
-    def start_index_again(self) -> None:
-        self.index = self.start_service(
-            "index_service", data_dir=self.index_dir, port=port(self.index)
-        )
-
-    def ingest(self, item_id: str, image: bytes) -> pb.IngestListingResponse:
-        listing = pb.Listing(item_id=item_id, product_id=f"listing of {item_id}")
-        request = pb.IngestListingRequest(listing=listing, image=image)
-        return self.stub.IngestListing(request, timeout=TIMEOUT_S)
-
-    def classify(self, image: bytes) -> pb.ClassifyImageResponse:
-        return self.stub.ClassifyImage(pb.ClassifyImageRequest(image=image), timeout=TIMEOUT_S)
-
-    def find(self, item_id: str) -> list[tuple[str, float]]:
-        request = pb.FindSimilarListingsRequest(item_id=item_id)
-        found = self.stub.FindSimilarListings(request, timeout=TIMEOUT_S)
-        return [(similar.listing.item_id, similar.distance) for similar in found.listings]
-
-    def status(self) -> pb.GetStatusResponse:
-        return self.stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)
-
-    def wait(self, condition: Callable[[pb.GetStatusResponse], bool]) -> None:
-        """Waits until the gateway's status is as told."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while not condition(self.status()):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    @contextmanager
-    def readiness(self) -> Iterator[Callable[[int], None]]:
-        """Gives a function that waits until the gateway tells its watchers a status."""
-        request = health_pb2.HealthCheckRequest(service=NAME)
-        watch = HealthStub(self.channel).Watch(request, timeout=TIMEOUT_S)
-
-        def becomes(status: int) -> None:
-            assert any(answer.status == status for answer in watch)
-
-        yield becomes
-        watch.cancel()
-
-
-@pytest.fixture
-def services(
-    start_service: Start, open_channel: Connect, tiny_bundle: Bundle, tmp_path: Path
-) -> Services:
-    index_dir = tmp_path / "index"
-    embedder = start_service("embedder_service", bundle=tiny_bundle.path)
-    index = start_service("index_service", data_dir=index_dir)
-    gateway = start_service("gateway", embedder=embedder.address, index=index.address)
-    channel = open_channel(gateway.address)
-    return Services(start_service, tiny_bundle.path, index_dir, channel, embedder, index, gateway)
-
-
-@pytest.fixture
-def other_bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
-    """The same model after one more step of training: all weights are a little different."""
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(tiny_bundle.path / bundles.WEIGHTS)
-    save_file({name: values + 1 for name, values in weights.items()}, tmp_path / "weights")
-    manifest = tiny_bundle.manifest
-    files = {name: tiny_bundle.path / name for name in manifest.files}
-    return bundles.write(
-        tmp_path / "other",
-        name="other",
-        version="2",
-        labels=manifest.labels,
-        architecture=manifest.architecture,
-        preprocessing=manifest.preprocessing,
-        outputs=manifest.outputs,
-        metrics={},
-        files=files | {bundles.WEIGHTS: tmp_path / "weights"},
-    )
-
-
-def log_lines(service: ServiceProcess) -> list[dict[str, Any]]:
-    lines = service.log.read_text().splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
-
-
-def port(service: ServiceProcess) -> str:
-    return service.address.rpartition(":")[2]
 
 
 def free_ports(count: int) -> list[int]:
@@ -163,10 +48,6 @@ def is_unavailable(error: LookalikeError, upstream: str, address: str) -> bool:
         and error.message.startswith(f"the {upstream} at {address} cannot be reached")
         and bool(error.retry_after_ms)
     )
-
-
-def both_ready(status: pb.GetStatusResponse) -> bool:
-    return status.embedder.ready and status.index.ready
 
 
 def test_gateway_without_its_embedder_says_so_and_recovers_with_it(
@@ -220,29 +101,6 @@ def test_index_that_was_killed_comes_back_with_every_answered_write(
     assert services.find("photo 0") == before
     again = services.ingest("photo 0", photos["photo 0"])
     assert (again.replaced, again.seq) == (True, last + 1)
-
-
-def test_status_is_told_while_neither_upstream_is_there(
-    services: Services, draw_photo: DrawPhoto, tiny_bundle: Bundle
-) -> None:
-    services.ingest("a", draw_photo(1))
-    services.wait(both_ready)
-    told = services.status()
-    space = tiny_bundle.manifest.embedding_space
-    assert (told.embedder.model_name, told.embedder.embedding_space) == ("tiny", space)
-    assert (told.embedder.dimension, len(told.embedder.labels)) == (13, 13)
-    assert (told.index.collection, told.index.backend) == ("listings", "native")
-    assert told.index.serving_collection == f"listings-{space[:12]}"
-    assert (told.index.embedding_space, told.mismatch) == (space, "")
-    assert (told.index.photos, told.index.listings, told.cache.misses) == (1, 1, 1)
-    assert told.timings.total_ns > 0
-    services.embedder.kill()
-    services.index.kill()
-    services.wait(lambda status: not status.embedder.ready and not status.index.ready)
-    told = services.status()
-    assert told.embedder.target == services.embedder.address
-    assert told.index.target == services.index.address
-    assert told.version
 
 
 def test_gateway_that_starts_first_is_alive_and_becomes_ready_with_either_upstream(
@@ -309,70 +167,6 @@ def test_caller_without_a_deadline_gets_the_gateways_own(
     assert isinstance(error, ForeignError)
     assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert error.message.startswith("embedder: ")
-
-
-def test_vectors_of_another_model_are_refused_naming_both_embedding_spaces(
-    services: Services,
-    open_channel: Connect,
-    other_bundle: Bundle,
-    refusal: Refusal,
-    draw_photo: DrawPhoto,
-) -> None:
-    photo = draw_photo(1)
-    (ours,) = {
-        services.ingest(item_id, photo).classification.embedding_space for item_id in ("a", "b")
-    }
-    theirs = other_bundle.manifest.embedding_space
-    assert ours != theirs
-    embedder = services.start_service("embedder_service", bundle=other_bundle.path)
-    gateway = services.start_service(
-        "gateway", embedder=embedder.address, index=services.index.address
-    )
-    stub = GatewayServiceStub(open_channel(gateway.address))
-    listing = pb.Listing(item_id="c", product_id="c")
-    for call in (
-        lambda: stub.IngestListing(pb.IngestListingRequest(listing=listing, image=photo)),
-        lambda: stub.FindSimilarListings(pb.FindSimilarListingsRequest(image=photo)),
-    ):
-        error = refusal(call)
-        assert isinstance(error, EmbeddingSpaceMismatchError)
-        assert error.code is grpc.StatusCode.FAILED_PRECONDITION
-        assert error.field == "image"
-        assert error.metadata == {
-            "collection_embedding_space": ours,
-            "vector_embedding_space": theirs,
-        }
-        assert f"'{theirs}', but collection 'listings-{ours[:12]}' holds '{ours}'" in error.message
-    found = stub.FindSimilarListings(pb.FindSimilarListingsRequest(item_id="a"))
-    assert [similar.listing.item_id for similar in found.listings] == ["b"], "no vector was sent"
-    response = stub.ClassifyImage(pb.ClassifyImageRequest(image=photo))
-    assert response.classification.embedding_space == theirs
-
-
-def test_embedder_that_returns_with_another_model_is_known_by_its_new_labels(
-    services: Services, other_bundle: Bundle, refusal: Refusal, draw_photo: DrawPhoto
-) -> None:
-    photo = draw_photo(1)
-    old = services.ingest("a", photo).classification.embedding_space
-    services.embedder.stop()
-    services.wait(lambda status: not status.embedder.ready)
-    services.bundle = other_bundle.path
-    services.start_embedder_again()
-    services.wait(lambda status: bool(status.mismatch))
-    answer = services.classify(photo)
-    new = answer.classification.embedding_space
-    assert old != new == other_bundle.manifest.embedding_space
-    assert not answer.cached, "the vector that is known is another model's"
-    assert isinstance(refusal(lambda: services.ingest("b", photo)), EmbeddingSpaceMismatchError)
-    told = services.status().mismatch
-    assert old in told
-    assert new in told
-    lines = log_lines(services.gateway)
-    assert [line["level"] for line in lines if line["event"] == "mismatch"] == ["warning"]
-    embeds = sum(
-        str(line.get("method")).endswith("/EmbedImage") for line in log_lines(services.embedder)
-    )
-    assert embeds == 1, "what is refused was not embedded first"
 
 
 def test_sigterm_lets_every_request_in_flight_be_answered(
