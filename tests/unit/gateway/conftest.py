@@ -1,56 +1,28 @@
-"""Upstreams that answer from memory and remember what they were asked."""
+"""Upstreams that answer from memory, and servers for real ones to call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.budget import Budget
-from gateway.listings import Hit, Listing, Neighbors, PhotoVector, Written
-from gateway.upstreams import EmbedderUpstream, IndexUpstream
-
-
-class FakeEmbedder(EmbedderUpstream):
-    """Gives every photo the same logits; `error` is raised instead."""
-
-    def __init__(self) -> None:
-        self.logits: Sequence[float] = (1.0, 3.0, 2.0)
-        self.known = {"space": ("books", "clothes", "tools")}
-        self.error: Exception | None = None
-        self.embedded: list[tuple[bytes, Budget]] = []
-
-    async def embed(self, image: bytes, budget: Budget) -> PhotoVector:
-        self.embedded.append((image, budget))
-        if self.error:
-            raise self.error
-        return PhotoVector(self.logits, "space")
-
-    async def labels(self, embedding_space: str, budget: Budget) -> Sequence[str]:
-        return self.known[embedding_space]
-
-
-class FakeIndex(IndexUpstream):
-    """Finds one listing; `error` is raised instead."""
-
-    def __init__(self) -> None:
-        self.neighbors = Neighbors([Hit(Listing("photo", "listing"), 0.5)], "", exact=True)
-        self.error: Exception | None = None
-        self.searched: list[tuple[PhotoVector | str, int, Budget]] = []
-        self.written: list[tuple[Listing, PhotoVector, Budget]] = []
-
-    async def find(self, query: PhotoVector | str, k: int, budget: Budget) -> Neighbors:
-        self.searched.append((query, k, budget))
-        if self.error:
-            raise self.error
-        return self.neighbors
-
-    async def upsert(self, listing: Listing, vector: PhotoVector, budget: Budget) -> Written:
-        if self.error:
-            raise self.error
-        replaced = any(listing.item_id == known.item_id for known, _, _ in self.written)
-        self.written.append((listing, vector, budget))
-        return Written(len(self.written), replaced)
+from gateway.cache import VectorCache
+from gateway.classify import Classifier
+from gateway.embedder import EmbedderUpstream
+from gateway.hedging import Hedger
+from gateway.index import IndexUpstream
+from gateway.lineage import Lineage
+from lookalike.channel import MAX_MESSAGE_BYTES
+from lookalike.health import HealthServicer
+from tests.gateways import (
+    EMBEDDER,
+    INDEX,
+    FakeEmbedder,
+    FakeIndex,
+    FakeServices,
+    fake_services,
+    serving,
+)
 
 
 @pytest.fixture
@@ -61,3 +33,51 @@ def embedder() -> FakeEmbedder:
 @pytest.fixture
 def index() -> FakeIndex:
     return FakeIndex()
+
+
+@pytest.fixture
+def vectors() -> VectorCache:
+    return VectorCache(1 << 20)
+
+
+@pytest.fixture
+def classifier(embedder: FakeEmbedder, vectors: VectorCache) -> Classifier:
+    return Classifier(embedder, vectors)
+
+
+@pytest.fixture
+def lineage(embedder: FakeEmbedder, index: FakeIndex) -> Lineage:
+    return Lineage(embedder, index, 60)
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return fake_services()
+
+
+@pytest.fixture
+def health() -> HealthServicer:
+    health = HealthServicer()
+    health.set_ready(EMBEDDER, True)
+    health.set_ready(INDEX, True)
+    return health
+
+
+@pytest.fixture
+async def target(services: FakeServices, health: HealthServicer) -> AsyncIterator[str]:
+    async with serving(services, health) as target:
+        yield target
+
+
+@pytest.fixture
+async def called_embedder(target: str) -> AsyncIterator[EmbedderUpstream]:
+    upstream = EmbedderUpstream(target, MAX_MESSAGE_BYTES, Hedger(0, 0))
+    yield upstream
+    await upstream.channel.close()
+
+
+@pytest.fixture
+async def called_index(target: str) -> AsyncIterator[IndexUpstream]:
+    upstream = IndexUpstream(target, "listings", MAX_MESSAGE_BYTES)
+    yield upstream
+    await upstream.channel.close()

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.budget import Budget
+from gateway.budget import Budget, RecentTimes
+from lookalike.errors import DeadlineUnreachableError
 
 
 class Clock:
@@ -68,3 +69,71 @@ def test_hop_that_fails_counts_too(clock: Clock) -> None:
         clock.go(4)
         raise KeyError
     assert budget.spent_ns("search") == 4_000_000_000
+
+
+def test_hop_that_several_are_in_at_once_counts_once(clock: Clock) -> None:
+    budget = Budget(60)
+    first, second = budget.hop("embed"), budget.hop("embed")
+    first.__enter__()
+    clock.go(1)
+    second.__enter__()
+    clock.go(2)
+    first.__exit__(None, None, None)
+    clock.go(4)
+    second.__exit__(None, None, None)
+    assert budget.spent_ns("embed") == 7_000_000_000
+
+
+def test_of_what_another_service_says_of_several_photos_the_longest_is_kept() -> None:
+    budget = Budget(60)
+    for nanoseconds in (3, 9, 5):
+        budget.note("decode", nanoseconds)
+    assert budget.spent_ns("decode") == 9
+
+
+def recent(clock: Clock, *seconds: float) -> RecentTimes:
+    times = RecentTimes(clock=lambda: clock.now_ns / 1e9)
+    for each in seconds:
+        times.add(each)
+    return times
+
+
+def test_call_may_take_what_is_left_but_for_what_is_kept_back(clock: Clock) -> None:
+    budget = Budget(10)
+    clock.go(2)
+    assert budget.allow_s("embed", recent(clock)) == 8
+    assert budget.allow_s("embed", recent(clock, 1, 7), kept_s=3) == 5
+
+
+@pytest.mark.parametrize(("seconds", "kept_s"), [(0, 0), (-1, 0), (2, 0), (4, 1.5), (3, 3)])
+def test_call_that_cannot_make_it_is_refused_at_once(
+    clock: Clock, seconds: float, kept_s: float
+) -> None:
+    with pytest.raises(DeadlineUnreachableError) as caught:
+        Budget(seconds).allow_s("embed", recent(clock, 9, 3, 5), kept_s)
+    assert "ms to embed; of the last calls the fastest took 3000 ms" in caught.value.message
+    assert caught.value.retry_after_ms == 3000
+
+
+def test_call_without_time_is_refused_even_if_nothing_is_known_of_such_calls(clock: Clock) -> None:
+    with pytest.raises(DeadlineUnreachableError):
+        Budget(0).allow_s("search", recent(clock))
+
+
+def test_what_calls_took_is_forgotten_so_that_a_service_gets_another_chance(clock: Clock) -> None:
+    times = recent(clock, 9, 3, 5)
+    assert (times.fastest_s, times.usual_s) == (3, 5)
+    clock.go(20)
+    times.add(40)
+    clock.go(20)
+    assert (times.fastest_s, times.usual_s) == (40, 40)
+    clock.go(20)
+    assert (times.fastest_s, times.usual_s) == (0, 0)
+
+
+def test_twice_what_the_search_usually_takes_is_kept_back_for_it_but_not_most(
+    clock: Clock,
+) -> None:
+    assert Budget(10).reserve_s(recent(clock)) == 0
+    assert Budget(10).reserve_s(recent(clock, 1, 1, 5)) == 2
+    assert Budget(3).reserve_s(recent(clock, 1, 1, 5)) == 1.5

@@ -8,6 +8,8 @@ from gateway.config import PREFIX, GatewaySettings
 from lookalike.errors import StartupError
 from lookalike.settings import load
 
+NAMES = "it must be 1 to 51 of a-z, 0-9, _ and -, starting with a letter"
+
 
 def load_with(**values: str) -> GatewaySettings:
     return load(GatewaySettings, PREFIX, {PREFIX + name.upper(): v for name, v in values.items()})
@@ -30,6 +32,13 @@ def test_every_variable_of_its_own_is_read() -> None:
         index="index:1",
         collection="photos",
         default_timeout_s="0.001",
+        max_stream_in_flight="3",
+        cache_bytes="0",
+        hedge_after_ms="50",
+        hedge_share="0.1",
+        near_duplicate_policy="refuse",
+        near_duplicate_distance="0.5",
+        lineage_check_s="1",
     )
     assert settings == GatewaySettings(
         port=0,
@@ -37,6 +46,13 @@ def test_every_variable_of_its_own_is_read() -> None:
         index="index:1",
         collection="photos",
         default_timeout_s=0.001,
+        max_stream_in_flight=3,
+        cache_bytes=0,
+        hedge_after_ms=50,
+        hedge_share=0.1,
+        near_duplicate_policy="refuse",
+        near_duplicate_distance=0.5,
+        lineage_check_s=1,
     )
 
 
@@ -47,6 +63,21 @@ def test_every_variable_of_its_own_is_read() -> None:
         ("port", "-1", "is -1; it must be at least 0"),
         ("default_timeout_s", "0", "is 0.0; it must be at least 0.001"),
         ("default_timeout_s", "inf", "is inf; it must be finite"),
+        (
+            "collection",
+            "Listings",
+            f"is 'Listings'; {NAMES}",
+        ),
+        (
+            "collection",
+            "x" * 52,
+            f"is '{'x' * 52}'; {NAMES}",
+        ),
+        ("near_duplicate_policy", "ask", "is 'ask'; it must be one of off, flag, link, refuse"),
+        ("near_duplicate_distance", "-1", "is -1.0; it must be at least 0"),
+        ("hedge_share", "2", "is 2.0; it must be at most 1"),
+        ("cache_bytes", "-1", "is -1; it must be at least 0"),
+        ("max_stream_in_flight", "0", "is 0; it must be at least 1"),
         ("max_message_bytes", "1", "is 1; it must be at least 65536"),
     ],
 )

@@ -2,62 +2,217 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from gateway.budget import Budget
 from gateway.classify import Classifier
+from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
 from gateway.ingest import Ingester
-from gateway.listings import Listing, Written
-from lookalike.errors import InvalidImageError, UpstreamUnavailableError
+from gateway.lineage import Lineage
+from gateway.listings import Listing, NearDuplicateKind, Written
+from lookalike.errors import (
+    InvalidArgumentError,
+    InvalidImageError,
+    NearDuplicateError,
+    RequestIdReusedError,
+    UpstreamUnavailableError,
+)
+from tests.gateways import FakeEmbedder, FakeIndex
 
 LISTING = Listing("photo", "listing", category="tools", title="A hammer", price=0.0)
+OTHER = Listing("other photo", "other listing")
+
+
+class FakeThumbnails:
+    """Keeps none; remembers which it was to."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.error: Exception | None = None
+
+    async def keep(self, item_id: str, image: bytes) -> None:
+        if self.error:
+            raise self.error
+        self.kept[item_id] = image
+
+    async def remove(self, item_ids: Sequence[str]) -> None:
+        for item_id in item_ids:
+            self.kept.pop(item_id, None)
+
+
+class Ingest:
+    """Makes ingesters of different policies."""
+
+    def __init__(self, classifier: Classifier, index: FakeIndex, lineage: Lineage) -> None:
+        self.thumbnails: FakeThumbnails | None = None
+        self._parts = classifier, index, lineage
+
+    def __call__(
+        self, policy: NearDuplicatePolicy = NearDuplicatePolicy.FLAG, distance: float = 0
+    ) -> Ingester:
+        classifier, index, lineage = self._parts
+        duplicates = DuplicateFinder(index, policy, distance)
+        return Ingester(classifier, index, lineage, duplicates, self.thumbnails)
 
 
 @pytest.fixture
-def ingester(embedder: Any, index: Any) -> Ingester:
-    return Ingester(Classifier(embedder), index)
+def ingest(classifier: Classifier, index: FakeIndex, lineage: Lineage) -> Ingest:
+    return Ingest(classifier, index, lineage)
 
 
-async def test_listing_is_written_with_its_photos_vector(
-    ingester: Ingester, embedder: Any, index: Any
+async def test_listing_is_written_with_its_photos_vector_and_hash(
+    ingest: Ingest, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    budget = Budget(60)
-    ingested = await ingester.ingest(LISTING, b"photo", budget)
-    assert embedder.embedded == [(b"photo", budget)]
-    ((listing, vector, its_budget),) = index.written
-    assert listing is LISTING
-    assert (vector.values, vector.embedding_space) == (embedder.logits, "space")
-    assert its_budget is budget
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert embedder.embedded == [b"photo"]
+    (photo,) = index.written
+    assert photo.listing == LISTING
+    assert photo.vector is not None
+    assert (photo.vector.values, photo.vector.embedding_space) == (embedder.logits, "space")
+    assert photo.sha256 == hashlib.sha256(b"photo").hexdigest()
     assert ingested.written == Written(seq=1, replaced=False)
     assert ingested.classification.scores[0].category == "clothes"
+    assert (ingested.cached, ingested.degraded, list(ingested.near_duplicates)) == (False, "", [])
 
 
 async def test_category_of_the_seller_is_kept_whatever_the_model_says(
-    ingester: Ingester, index: Any
+    ingest: Ingest, index: FakeIndex
 ) -> None:
-    ingested = await ingester.ingest(LISTING, b"photo", Budget(60))
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
     assert ingested.classification.scores[0].category != LISTING.category
-    assert index.written[0][0].category == "tools"
+    assert index.written[0].listing.category == "tools"
 
 
-async def test_second_photo_of_an_id_is_told_to_replace_the_first(ingester: Ingester) -> None:
-    await ingester.ingest(LISTING, b"photo", Budget(60))
-    ingested = await ingester.ingest(LISTING, b"other", Budget(60))
+async def test_second_photo_of_an_id_is_told_to_replace_the_first(ingest: Ingest) -> None:
+    await ingest().ingest(LISTING, b"photo", Budget(60))
+    ingested = await ingest().ingest(LISTING, b"other", Budget(60))
     assert ingested.written == Written(seq=2, replaced=True)
 
 
 async def test_photo_that_cannot_be_embedded_is_not_written(
-    ingester: Ingester, embedder: Any, index: Any
+    ingest: Ingest, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
     embedder.error = InvalidImageError("image is empty (0 bytes)", field="image")
     with pytest.raises(InvalidImageError):
-        await ingester.ingest(LISTING, b"", Budget(60))
+        await ingest().ingest(LISTING, b"", Budget(60))
     assert index.written == []
 
 
-async def test_failed_write_is_no_success(ingester: Ingester, index: Any) -> None:
-    index.error = UpstreamUnavailableError("the index cannot be reached")
+async def test_listing_beyond_a_limit_is_refused_before_anybody_is_asked(
+    ingest: Ingest, embedder: FakeEmbedder
+) -> None:
+    for listing, request_id in ((replace(LISTING, price=-1.0), ""), (LISTING, "x" * 129)):
+        with pytest.raises(InvalidArgumentError):
+            await ingest().ingest(listing, b"photo", Budget(60), request_id)
+    assert embedder.embedded == []
+
+
+async def test_failed_write_is_no_success(ingest: Ingest, index: FakeIndex) -> None:
+    index.write_error = UpstreamUnavailableError("the index cannot be reached")
     with pytest.raises(UpstreamUnavailableError):
-        await ingester.ingest(LISTING, b"photo", Budget(60))
+        await ingest().ingest(LISTING, b"photo", Budget(60))
+
+
+async def test_identical_photo_of_another_listing_is_flagged_by_default(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    await ingest().ingest(OTHER, b"photo", Budget(60))
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
+    (near,) = ingested.near_duplicates
+    assert (near.item_id, near.product_id) == ("other photo", "other listing")
+    assert (near.kind, near.linked) == (NearDuplicateKind.IDENTICAL, False)
+    assert index.written[1].listing.near_duplicate == near
+    assert index.written[0].listing.near_duplicate is None, "the first is the original"
+
+
+async def test_identical_photo_is_linked_where_that_is_the_policy(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    linking = ingest(NearDuplicatePolicy.LINK)
+    await linking.ingest(OTHER, b"photo", Budget(60))
+    (near,) = (await linking.ingest(LISTING, b"photo", Budget(60))).near_duplicates
+    assert near.linked
+    assert index.written[1].listing.near_duplicate == near
+
+
+async def test_identical_photo_is_refused_where_that_is_the_policy(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    refusing = ingest(NearDuplicatePolicy.REFUSE)
+    await refusing.ingest(OTHER, b"photo", Budget(60))
+    with pytest.raises(NearDuplicateError) as caught:
+        await refusing.ingest(LISTING, b"photo", Budget(60))
+    assert caught.value.metadata == {
+        "item_id": "other photo",
+        "product_id": "other listing",
+        "distance": "0.0",
+    }
+    assert list(index.kept) == ["other photo"]
+
+
+async def test_a_listing_may_replace_its_own_photo_by_the_same(ingest: Ingest) -> None:
+    refusing = ingest(NearDuplicatePolicy.REFUSE)
+    for listing in (LISTING, LISTING, replace(LISTING, item_id="another of it")):
+        await refusing.ingest(listing, b"photo", Budget(60))
+
+
+async def test_retry_with_the_same_request_id_sends_what_was_written(
+    ingest: Ingest, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    await ingest().ingest(OTHER, b"photo", Budget(60))  # of which the first is no duplicate
+    embedder.logits = (1.0, 3.0000001, 2.0)
+    again = await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    assert index.written[2] == index.written[0]
+    assert index.request_ids == ["key", "", "key"]
+    assert again.classification.scores[0].category == "clothes"
+    assert again.cached
+
+
+async def test_request_id_with_other_content_is_refused(ingest: Ingest, index: FakeIndex) -> None:
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    for listing, image in ((replace(LISTING, price=1.0), b"photo"), (LISTING, b"other")):
+        with pytest.raises(RequestIdReusedError):
+            await ingest().ingest(listing, image, Budget(60), "key")
+    assert len(index.written) == 1
+
+
+async def test_thumbnail_is_kept_and_the_listing_says_so(ingest: Ingest, index: FakeIndex) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert ingest.thumbnails.kept == {"photo": b"photo"}
+    assert index.written[0].listing.has_thumbnail
+    assert ingested.degraded == ""
+
+
+async def test_thumbnail_that_fails_fails_no_ingest(ingest: Ingest, index: FakeIndex) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    ingest.thumbnails.error = OSError("disk full")
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert ingested.degraded == "thumbnail not kept: disk full"
+    assert not index.written[0].listing.has_thumbnail
+
+
+async def test_thumbnail_of_what_was_not_written_is_removed_unless_there_was_one_before(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    await ingest().ingest(OTHER, b"photo", Budget(60))
+    index.write_error = UpstreamUnavailableError("away")
+    for listing in (LISTING, OTHER):
+        with pytest.raises(UpstreamUnavailableError):
+            await ingest().ingest(listing, b"new photo", Budget(60))
+    assert list(ingest.thumbnails.kept) == ["other photo"]
+
+
+async def test_photo_that_is_refused_gets_no_thumbnail(ingest: Ingest) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    refusing = ingest(NearDuplicatePolicy.REFUSE)
+    await refusing.ingest(OTHER, b"photo", Budget(60))
+    with pytest.raises(NearDuplicateError):
+        await refusing.ingest(LISTING, b"photo", Budget(60))
+    assert list(ingest.thumbnails.kept) == ["other photo"]

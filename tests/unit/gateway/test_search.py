@@ -2,77 +2,179 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import pytest
 
 from gateway.budget import Budget
 from gateway.classify import Classifier
+from gateway.lineage import Lineage
+from gateway.listings import ItemId, ListingFilter, Photos, PhotoVector, Wanted
 from gateway.search import SimilarListingFinder
-from lookalike.errors import InvalidArgumentError, InvalidImageError, ItemNotFoundError
+from lookalike.errors import (
+    DeadlineUnreachableError,
+    EmbeddingSpaceMismatchError,
+    InvalidArgumentError,
+    InvalidImageError,
+    ItemNotFoundError,
+    LookalikeError,
+    UpstreamUnavailableError,
+)
+from tests.gateways import FakeEmbedder, FakeIndex
+
+PHOTO = Photos((b"photo",))
+AWAY = UpstreamUnavailableError("the index cannot be reached")
 
 
 @pytest.fixture
-def finder(embedder: Any, index: Any) -> SimilarListingFinder:
-    return SimilarListingFinder(Classifier(embedder), index)
+def finder(classifier: Classifier, index: FakeIndex, lineage: Lineage) -> SimilarListingFinder:
+    return SimilarListingFinder(classifier, index, lineage)
 
 
 async def test_photo_is_embedded_classified_and_searched_for(
-    finder: SimilarListingFinder, embedder: Any, index: Any
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    budget = Budget(60)
-    found = await finder.find_by_image(b"photo", 3, budget)
+    wanted = Wanted(3, ListingFilter(categories=("tools",)), every_photo=True, max_distance=2)
+    found = await finder.find(PHOTO, wanted, Budget(60))
     assert found.neighbors is index.neighbors
     assert found.classification is not None
     assert found.classification.scores[0].category == "clothes"
-    ((vector, k, its_budget),) = index.searched
-    assert (vector.values, vector.embedding_space, k) == (embedder.logits, "space", 3)
-    assert its_budget is budget
+    assert (found.cached, found.degraded) == (False, "")
+    assert index.searched == [([PhotoVector(embedder.logits, "space")], wanted)]
 
 
 async def test_item_is_searched_for_by_its_id_without_the_embedder(
-    finder: SimilarListingFinder, embedder: Any, index: Any
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    budget = Budget(60)
-    found = await finder.find_by_item("photo 7", 3, budget)
+    found = await finder.find(ItemId("photo 7"), Wanted(3), Budget(60))
     assert found.neighbors is index.neighbors
     assert found.classification is None
-    assert index.searched == [("photo 7", 3, budget)]
+    assert index.searched == [(ItemId("photo 7"), Wanted(3))]
     assert embedder.embedded == []
+
+
+async def test_vector_is_searched_for_without_the_embedder(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    vector = PhotoVector((1.0, 2.0), "space")
+    found = await finder.find(vector, Wanted(3), Budget(60))
+    assert found.classification is None
+    assert index.searched == [([vector], Wanted(3))]
+    assert embedder.embedded == []
+
+
+async def test_several_photos_are_all_searched_for_and_classified_by_their_mean(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    found = await finder.find(Photos((b"a", b"b", b"a")), Wanted(3), Budget(60))
+    ((vectors, _),) = index.searched
+    assert vectors == [PhotoVector(embedder.logits, "space")] * 3
+    assert sorted(embedder.embedded) == [b"a", b"b"]
+    assert found.classification is not None
+    assert found.classification.scores[0].category == "clothes"
+    assert not found.cached
+    assert (await finder.find(Photos((b"b", b"a")), Wanted(3), Budget(60))).cached
 
 
 @pytest.mark.parametrize(("k", "meant"), [(0, 10), (1, 1), (1000, 1000)])
 async def test_k_within_its_limits_is_taken_and_0_means_10(
-    finder: SimilarListingFinder, index: Any, k: int, meant: int
+    finder: SimilarListingFinder, index: FakeIndex, k: int, meant: int
 ) -> None:
-    await finder.find_by_image(b"photo", k, Budget(60))
-    await finder.find_by_item("photo", k, Budget(60))
-    assert [asked for _, asked, _ in index.searched] == [meant, meant]
+    await finder.find(PHOTO, Wanted(k), Budget(60))
+    await finder.find(ItemId("photo"), Wanted(k), Budget(60))
+    assert [wanted.k for _, wanted in index.searched] == [meant, meant]
 
 
-@pytest.mark.parametrize("k", [-1, 1001, -(1 << 31)])
-async def test_k_beyond_its_limits_is_refused_before_anybody_is_asked(
-    finder: SimilarListingFinder, embedder: Any, index: Any, k: int
+@pytest.mark.parametrize(
+    ("query", "wanted", "field"),
+    [
+        (PHOTO, Wanted(-1), "k"),
+        (ItemId("photo"), Wanted(1001), "k"),
+        (ItemId(""), Wanted(), "item_id"),
+        (Photos(()), Wanted(), "images.images"),
+        (Photos((b"photo",) * 17), Wanted(), "images.images"),
+        (PhotoVector((), "space"), Wanted(), "vector.values"),
+        (PhotoVector((math.nan,), "space"), Wanted(), "vector.values"),
+        (PhotoVector((1.0,), ""), Wanted(), "vector.embedding_space"),
+        (PHOTO, Wanted(max_distance=math.inf), "max_distance"),
+        (PHOTO, Wanted(min_seq=-1), "min_seq"),
+        (PHOTO, Wanted(filter=ListingFilter(min_price=-1)), "filter.min_price"),
+    ],
+)
+async def test_search_beyond_a_limit_is_refused_before_anybody_is_asked(
+    finder: SimilarListingFinder,
+    embedder: FakeEmbedder,
+    index: FakeIndex,
+    *,
+    query: Photos | ItemId | PhotoVector,
+    wanted: Wanted,
+    field: str,
 ) -> None:
-    for search in (
-        finder.find_by_image(b"photo", k, Budget(60)),
-        finder.find_by_item("photo", k, Budget(60)),
-    ):
-        with pytest.raises(InvalidArgumentError) as caught:
-            await search
-        assert caught.value.message == f"k is {k}; it must be 1 to 1000, or 0 for 10"
-        assert caught.value.field == "k"
-    assert embedder.embedded == index.searched == []
+    with pytest.raises(InvalidArgumentError) as caught:
+        await finder.find(query, wanted, Budget(60))
+    assert caught.value.field == field
+    assert embedder.embedded == []
+    assert index.searched == []
 
 
 async def test_errors_of_both_upstreams_are_the_searchs_own(
-    finder: SimilarListingFinder, embedder: Any, index: Any
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
     index.error = ItemNotFoundError("no such item", resource=("item", "photo"))
     with pytest.raises(ItemNotFoundError):
-        await finder.find_by_item("photo", 1, Budget(60))
+        await finder.find(ItemId("photo"), Wanted(1), Budget(60))
     embedder.error = InvalidImageError("no photo", field="image")
     index.searched.clear()
     with pytest.raises(InvalidImageError):
-        await finder.find_by_image(b"<html>", 1, Budget(60))
+        await finder.find(Photos((b"<html>",)), Wanted(1), Budget(60))
     assert index.searched == []
+
+
+async def test_bad_photo_among_several_is_named_by_its_place(
+    finder: SimilarListingFinder, embedder: FakeEmbedder
+) -> None:
+    await finder.find(Photos((b"a", b"b")), Wanted(), Budget(60))
+    embedder.error = InvalidImageError("no photo", field="image")
+    with pytest.raises(InvalidImageError) as caught:
+        await finder.find(Photos((b"a", b"<html>", b"b")), Wanted(), Budget(60))
+    assert caught.value.field == "images.images[1]"
+    assert caught.value.message == "photo 2: no photo"
+
+
+@pytest.mark.parametrize("error", [AWAY, DeadlineUnreachableError("too late")])
+async def test_without_the_index_a_photo_is_still_classified_if_that_will_do(
+    finder: SimilarListingFinder, index: FakeIndex, error: LookalikeError
+) -> None:
+    index.error = error
+    with pytest.raises(type(error)):
+        await finder.find(PHOTO, Wanted(), Budget(60))
+    found = await finder.find(PHOTO, Wanted(allow_partial=True), Budget(60))
+    assert found.classification is not None
+    assert (list(found.neighbors.hits), found.neighbors.exact) == ([], False)
+    assert found.degraded == f"no listings: {error.message}"
+    assert found.neighbors.shortfall
+
+
+async def test_what_is_wrong_with_the_request_is_no_partial_answer(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    index.error = InvalidArgumentError("no", field="filter")
+    with pytest.raises(InvalidArgumentError):
+        await finder.find(PHOTO, Wanted(allow_partial=True), Budget(60))
+    index.error = AWAY
+    with pytest.raises(UpstreamUnavailableError):
+        await finder.find(ItemId("photo"), Wanted(allow_partial=True), Budget(60))
+
+
+async def test_mismatch_that_the_index_finds_names_what_was_sent(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    for query, field in (
+        (PHOTO, "image"),
+        (Photos((b"a", b"b")), "images"),
+        (PhotoVector((1.0,), "space"), "vector.embedding_space"),
+    ):
+        index.error = EmbeddingSpaceMismatchError("no", field="image")
+        with pytest.raises(EmbeddingSpaceMismatchError) as caught:
+            await finder.find(query, Wanted(), Budget(60))
+        assert caught.value.field == field

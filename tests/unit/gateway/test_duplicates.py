@@ -1,0 +1,115 @@
+"""Which photos count as another listing's, and what keeps two from slipping in at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.budget import Budget
+from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
+from gateway.items import Photo
+from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, PhotoVector
+from lookalike.errors import CollectionNotFoundError, NearDuplicateError
+from tests.gateways import FakeIndex
+
+VECTOR = PhotoVector((3.0, 4.0), "space")
+PHOTO = Photo(Listing("photo", "listing"), VECTOR, "hash")
+IDENTICAL, SIMILAR = NearDuplicateKind.IDENTICAL, NearDuplicateKind.SIMILAR
+
+
+def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> Photo:
+    return Photo(Listing(item_id, product_id or f"listing of {item_id}"), None, sha256)
+
+
+async def found(finder: DuplicateFinder) -> list[tuple[str, NearDuplicateKind, float]]:
+    _, near = await finder.judge(PHOTO, Budget(60))
+    return [(each.item_id, each.kind, each.distance) for each in near]
+
+
+def finder(
+    index: FakeIndex, distance: float = 0, policy: NearDuplicatePolicy = NearDuplicatePolicy.FLAG
+) -> DuplicateFinder:
+    return DuplicateFinder(index, policy, distance)
+
+
+async def test_only_the_same_bytes_count_unless_a_distance_is_set(index: FakeIndex) -> None:
+    index.close_by = [(other("a"), 0.0), (other("b", sha256="hash"), 0.001)]
+    assert await found(finder(index)) == [("b", IDENTICAL, 0.001)]
+    assert await found(finder(index, 0.0005)) == [("b", IDENTICAL, 0.001), ("a", SIMILAR, 0.0)]
+
+
+async def test_same_bytes_whose_vector_differs_in_a_last_digit_are_looked_for(
+    index: FakeIndex,
+) -> None:
+    await found(finder(index))
+    assert index.looked_within == [pytest.approx(0.025)]
+    await found(finder(index, 2))
+    assert index.looked_within[1] == 2
+
+
+async def test_each_listing_counts_once_and_the_nearest_are_told(index: FakeIndex) -> None:
+    index.close_by = [(other(f"{n}-{i}", f"{n}"), n + i / 4) for n in range(20) for i in range(2)]
+    near = await found(finder(index, 30))
+    assert near == [(f"{n}-0", SIMILAR, n) for n in range(MAX_REPORTED)]
+
+
+async def test_photo_that_moves_to_another_listing_is_no_duplicate_of_itself(
+    index: FakeIndex,
+) -> None:
+    index.close_by = [(other("photo", "its listing until now", "hash"), 0.0)]
+    assert await found(finder(index)) == []
+
+
+async def test_first_photo_of_all_has_nothing_to_be_compared_with(index: FakeIndex) -> None:
+    index.error = CollectionNotFoundError("none")
+    assert await found(finder(index)) == []
+
+
+async def test_nobody_looks_where_that_is_the_policy(index: FakeIndex) -> None:
+    index.close_by = [(other("a", sha256="hash"), 0.0)]
+    off = finder(index, policy=NearDuplicatePolicy.OFF)
+    assert await off.judge(PHOTO, Budget(60)) == (PHOTO.listing, ())
+    assert index.looked_within == []
+
+
+async def test_photo_that_is_nearly_the_same_is_refused_by_its_distance(index: FakeIndex) -> None:
+    index.close_by = [(other("a"), 0.5)]
+    with pytest.raises(NearDuplicateError) as caught:
+        await found(finder(index, 1, NearDuplicatePolicy.REFUSE))
+    assert caught.value.message.startswith("the photo is nearly the same as photo 'a' of listing")
+    assert caught.value.metadata["distance"] == "0.5"
+
+
+async def test_listing_is_marked_with_the_nearest(index: FakeIndex) -> None:
+    index.close_by = [(other("a"), 0.5), (other("b", sha256="hash"), 0.6)]
+    listing, near = await finder(index, 1, NearDuplicatePolicy.LINK).judge(PHOTO, Budget(60))
+    expected = NearDuplicate("b", "listing of b", IDENTICAL, 0.6, linked=True)
+    assert listing.near_duplicate == near[0] == expected
+    assert len(near) == 2
+
+
+async def test_same_photo_is_let_in_one_after_the_other_and_others_at_once(
+    index: FakeIndex,
+) -> None:
+    flagging = finder(index)
+    inside: list[str] = []
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def enter(sha256: str) -> None:
+        async with flagging.turn(sha256):
+            inside.append(sha256)
+            entered.set()
+            await go_on.wait()
+            inside.remove(sha256)
+
+    tasks = [asyncio.create_task(enter(sha256)) for sha256 in ("a", "a", "b")]
+    await entered.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sorted(inside) == ["a", "b"]
+    tasks[1].cancel()  # one that waits may leave
+    go_on.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(10), flagging.turn("a"):
+        pass

@@ -1,0 +1,99 @@
+"""Whether model and catalogue belong together, and who is refused if not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway.index import Serving
+from gateway.lineage import Lineage
+from lookalike.errors import EmbeddingSpaceMismatchError, UpstreamUnavailableError
+from tests.gateways import FakeEmbedder, FakeIndex, model
+
+AWAY = UpstreamUnavailableError("away")
+
+
+async def looked(lineage: Lineage, embedder: FakeEmbedder) -> None:
+    """Lets it look once."""
+    watcher = asyncio.create_task(lineage.watch())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    watcher.cancel()
+    await asyncio.gather(watcher, return_exceptions=True)
+
+
+async def test_two_that_belong_together_refuse_nobody(
+    lineage: Lineage, embedder: FakeEmbedder
+) -> None:
+    await looked(lineage, embedder)
+    assert lineage.mismatch == ""
+    lineage.check()
+    lineage.check("space", "vector.embedding_space")
+
+
+async def test_mismatch_is_told_and_refused_naming_both(
+    lineage: Lineage,
+    embedder: FakeEmbedder,
+    index: FakeIndex,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    index.leads_to = Serving("listings-old", "old space")
+    with caplog.at_level(logging.WARNING):
+        await looked(lineage, embedder)
+        await looked(lineage, embedder)
+    assert [record.message for record in caplog.records] == ["mismatch"], "it is said once"
+    for text in ("'space'", "'listings-old'", "'old space'", "lookalike reindex"):
+        assert text in lineage.mismatch
+    with pytest.raises(EmbeddingSpaceMismatchError) as caught:
+        lineage.check()
+    assert caught.value.field == "image"
+    assert caught.value.metadata == {
+        "collection_embedding_space": "old space",
+        "vector_embedding_space": "space",
+    }
+
+
+async def test_vector_is_judged_by_its_own_space_and_not_by_the_embedders(
+    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    index.leads_to = Serving("listings-old", "old space")
+    await looked(lineage, embedder)
+    lineage.check("old space", "vector.embedding_space")
+    with pytest.raises(EmbeddingSpaceMismatchError) as caught:
+        lineage.check("space", "vector.embedding_space")
+    assert caught.value.field == "vector.embedding_space"
+
+
+async def test_while_one_is_away_nobody_is_refused(
+    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    lineage.check()
+    index.leads_to = Serving("listings-old", "old space")
+    for upstream in (embedder, index):
+        await looked(lineage, embedder)
+        assert lineage.mismatch
+        upstream.error = AWAY
+        await looked(lineage, embedder)
+        assert lineage.mismatch == ""
+        lineage.check()
+        upstream.error = None
+
+
+async def test_catalogue_that_does_not_exist_yet_takes_any_model(
+    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    index.leads_to = None
+    await looked(lineage, embedder)
+    lineage.check()
+    assert lineage.mismatch == ""
+
+
+async def test_what_answers_tell_is_noticed_between_looks(
+    lineage: Lineage, embedder: FakeEmbedder
+) -> None:
+    await looked(lineage, embedder)
+    embedder.served = model("new space")
+    await embedder.model(1)
+    assert "'new space'" in lineage.mismatch

@@ -1,0 +1,98 @@
+"""Every limit of the proto that the gateway can judge by itself."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from gateway import validation
+from gateway.listings import (
+    ItemId,
+    Listing,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+    ProductId,
+)
+from lookalike.errors import InvalidArgumentError
+
+LONG = "x" * 129
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"item_id": ""}, "listing.item_id"),
+        ({"item_id": LONG}, "listing.item_id"),
+        ({"product_id": ""}, "listing.product_id"),
+        ({"product_id": LONG}, "listing.product_id"),
+        ({"category": "x" * 257}, "listing.category"),
+        ({"title": "x" * 8193}, "listing.title"),
+        ({"location": "x" * 8193}, "listing.location"),
+        ({"price": -0.01}, "listing.price"),
+        ({"price": math.nan}, "listing.price"),
+        ({"price": math.inf}, "listing.price"),
+    ],
+)
+def test_listing_beyond_a_limit_is_refused(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        validation.listing(Listing(**{"item_id": "a", "product_id": "b", **fields}))
+    assert caught.value.field == field
+
+
+def test_listing_at_its_limits_is_taken_without_what_the_gateway_says() -> None:
+    near = NearDuplicate("c", "d", NearDuplicateKind.IDENTICAL, 0.0)
+    fields: dict[str, Any] = {
+        "item_id": "x" * 128,
+        "product_id": "y" * 128,
+        "category": "x" * 256,
+        "title": "x" * 8192,
+        "price": 0.0,
+        "location": "x" * 8192,
+    }
+    sent = Listing(**fields, near_duplicate=near, has_thumbnail=True)
+    assert validation.listing(sent) == Listing(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"categories": ("x",) * 101}, "filter.categories"),
+        ({"locations": ("x",) * 101}, "filter.locations"),
+        ({"product_ids": ("x",) * 1001}, "filter.product_ids"),
+        ({"exclude_product_ids": ("x",) * 1001}, "filter.exclude_product_ids"),
+        ({"product_ids": ("x", "")}, "filter.product_ids[1]"),
+        ({"exclude_product_ids": (LONG,)}, "filter.exclude_product_ids[0]"),
+        ({"min_price": -1.0}, "filter.min_price"),
+        ({"max_price": math.nan}, "filter.max_price"),
+        ({"min_price": 2.0, "max_price": 1.0}, "filter.min_price"),
+    ],
+)
+def test_filter_beyond_a_limit_is_refused(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        validation.listing_filter(ListingFilter(**fields))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("target", "field"), [(ItemId(""), "item_id"), (ProductId(LONG), "product_id")]
+)
+def test_target_without_a_proper_id_is_refused(target: ItemId | ProductId, field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        validation.target(target)
+    assert caught.value.field == field
+
+
+def test_page_has_100_photos_unless_told_and_1000_at_most() -> None:
+    assert [validation.page_size(size) for size in (0, 1, 1000)] == [100, 1, 1000]
+    for size in (-1, 1001):
+        with pytest.raises(InvalidArgumentError, match=f"page_size is {size}"):
+            validation.page_size(size)
+
+
+def test_request_id_may_be_empty_but_not_long() -> None:
+    assert validation.request_id("") == ""
+    with pytest.raises(InvalidArgumentError, match="request_id has 129 characters"):
+        validation.request_id(LONG)
