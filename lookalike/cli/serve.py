@@ -35,6 +35,9 @@ def command(
         typer.Option(min=0, max=65535, help="The web page's port; 0 takes a free one."),
     ] = 8080,
     embedder_port: Annotated[int, typer.Option(min=0, max=65535)] = 50051,
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The embedder's port for its operators.")
+    ] = 50061,
     index_port: Annotated[int, typer.Option(min=0, max=65535)] = 50052,
     json: options.Json = False,
 ) -> int:
@@ -53,6 +56,7 @@ def command(
         ports={
             "gateway": port,
             "http": http_port,
+            "admin": admin_port,
             "embedder_service": embedder_port,
             "index_service": index_port,
         },
@@ -79,10 +83,12 @@ def command(
 def _announce(stack: LocalStack, *, json: bool) -> None:
     page = f"http://{stack.http_address}/"
     if json:
-        emit({**{service.module: service.address for service in stack.services}, "page": page})
+        services = {service.module: service.address for service in stack.services}
+        emit({**services, "page": page, "admin": stack.admin_address})
     else:
         rows = [(s.module, s.address, str(s.log)) for s in reversed(stack.services)]
-        show_table(("service", "address", "log"), [("web page", page, ""), *rows])
+        admin = ("embedder's operators", stack.admin_address, "")
+        show_table(("service", "address", "log"), [("web page", page, ""), *rows, admin])
     say("Ctrl-C stops them")
 
 

@@ -33,6 +33,8 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
         read_photo(tmp_path / "pipe.jpg")
+    with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
+        find_photos([tmp_path / "pipe.jpg"])
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert [photo.id for photo in find_photos([tmp_path])] == ["a.jpg"]
 
