@@ -46,10 +46,11 @@ async def serve(settings: GatewaySettings) -> None:
     use_cases = compose(settings, embedder, index, lineage, thumbnails)
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
-    await server.start()
     if http:
+        # First, so that whoever waits for "serving" finds both.
         await http.start(create_app(use_cases, thumbnails, settings))
         server.drain_with(http.stop)
+    await server.start()
 
     async def update_readiness() -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}

@@ -130,8 +130,8 @@ class LocalStack:
         bundle: Directory of the model bundle.
         index_dir: Directory of the index's store of record; made if missing.
         log_dir: Directory for one log file a service.
-        ports: Port of each service by module name, and of the gateway's HTTP as `http`; a free one
-            where not given.
+        ports: Port of each service by module name, of the gateway's HTTP as `http` and of the
+            embedder's operators as `admin`; a free one where not given.
         thumbnails: Directory of the gateway's thumbnails; none are kept where not given.
         detached: Leave the services running when this process ends.
     """
@@ -151,7 +151,7 @@ class LocalStack:
         self._detached = detached
         self._embedder_settings = {
             "LOOKALIKE_EMBEDDER_BUNDLE": str(bundle.resolve()),
-            "LOOKALIKE_EMBEDDER_ADMIN_PORT": "0",
+            "LOOKALIKE_EMBEDDER_ADMIN_PORT": str(self._ports.get("admin", 0)),
         }
         self._index_settings = {
             "LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve()),
@@ -183,6 +183,11 @@ class LocalStack:
     def address(self, module: str) -> str:
         """Returns the `host:port` of one service."""
         return self._service(module).address
+
+    @property
+    def admin_address(self) -> str:
+        """The `host:port` on which the embedder takes its operators' calls."""
+        return self._service("embedder_service").announced("also serving")
 
     @property
     def http_address(self) -> str:

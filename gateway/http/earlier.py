@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from gateway.budget import Budget
 from gateway.http.bodies import RequestReader
 from gateway.http.description import ERRORS, takes_photo
-from gateway.http.models import NoFields
+from gateway.http.fields import NoFields
 from gateway.listings import Hit, Photos, Wanted
 from gateway.search import SimilarListings
 from gateway.use_cases import UseCases

@@ -9,14 +9,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from gateway.http.bodies import RequestReader
 from gateway.http.description import ERRORS, takes_fields, takes_photo
+from gateway.http.fields import ListingFields, PageFields
 from gateway.http.models import (
     DeleteReply,
     IngestReply,
     Limits,
-    ListingFields,
     ListingReply,
     MapReply,
-    PageFields,
     PageReply,
     StatusReply,
     Timings,

@@ -6,12 +6,10 @@ from fastapi import APIRouter, Request
 
 from gateway.http.bodies import MAX_PHOTOS, RequestReader, Sent
 from gateway.http.description import ERRORS, takes_photo
+from gateway.http.fields import ClassifyFields, NoFields, SearchFields
 from gateway.http.models import (
-    ClassifyFields,
     ClassifyReply,
     EmbedReply,
-    NoFields,
-    SearchFields,
     SimilarReply,
     Timings,
 )

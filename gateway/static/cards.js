@@ -25,9 +25,9 @@ export function card(listing, keep) {
   const link = el(
     "a.card",
     { href: href(listing, keep), title: title(listing) },
-    el("span.picture", {}, thumbnail(listing)),
+    el("span.picture", {}, thumbnail(listing), el("span.distance", {}, `distance ${number(listing.distance, 2)}`)),
     el("span.name", {}, title(listing)),
-    el("span.line", {}, el("b", {}, price(listing)), el("span.distance", {}, `distance ${number(listing.distance, 2)}`)),
+    el("b", {}, price(listing)),
     el("span.faint", {}, listing.category || "no category"),
     el("span.faint", {}, listing.location || "\u00a0"),
   );

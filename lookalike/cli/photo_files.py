@@ -62,6 +62,8 @@ def find_photos(paths: Sequence[Path]) -> list[PhotoFile]:
                 for file in _below(path):
                     name = file.relative_to(path) if alone else file
                     found.setdefault(name.as_posix(), _photo_file(name.as_posix(), file))
+            elif path.exists() and not path.is_file():
+                raise CommandError(f"{path}: is not a regular file")
             else:
                 found.setdefault(path.as_posix(), _photo_file(path.as_posix(), path))
         except (OSError, ValueError) as error:

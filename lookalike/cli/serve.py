@@ -30,7 +30,14 @@ def command(
         int,
         typer.Option(min=0, max=65535, help="The gateway's port; 0 takes a free one."),
     ] = 50050,
+    http_port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="The web page's port; 0 takes a free one."),
+    ] = 8080,
     embedder_port: Annotated[int, typer.Option(min=0, max=65535)] = 50051,
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The embedder's port for its operators.")
+    ] = 50061,
     index_port: Annotated[int, typer.Option(min=0, max=65535)] = 50052,
     json: options.Json = False,
 ) -> int:
@@ -42,10 +49,19 @@ def command(
             )
     if not (bundle / "manifest.json").is_file():
         raise CommandError(f"{bundle}: no model bundle there; it has no manifest.json")
-    ports = {"gateway": port, "embedder_service": embedder_port, "index_service": index_port}
-    # Detached, or Ctrl-C would reach them too, and not the gateway first.
     stack = LocalStack(
-        bundle=bundle, index_dir=data / "index", log_dir=data / "logs", ports=ports, detached=True
+        bundle=bundle,
+        index_dir=data / "index",
+        log_dir=data / "logs",
+        ports={
+            "gateway": port,
+            "http": http_port,
+            "admin": admin_port,
+            "embedder_service": embedder_port,
+            "index_service": index_port,
+        },
+        thumbnails=data / "thumbnails",
+        detached=True,  # or Ctrl-C would reach them too, and not the gateway first
     )
     try:
         with _polite_kills():
@@ -65,11 +81,14 @@ def command(
 
 
 def _announce(stack: LocalStack, *, json: bool) -> None:
+    page = f"http://{stack.http_address}/"
     if json:
-        emit({service.module: service.address for service in stack.services})
+        services = {service.module: service.address for service in stack.services}
+        emit({**services, "page": page, "admin": stack.admin_address})
     else:
         rows = [(s.module, s.address, str(s.log)) for s in reversed(stack.services)]
-        show_table(("service", "address", "log"), rows)
+        admin = ("embedder's operators", stack.admin_address, "")
+        show_table(("service", "address", "log"), [("web page", page, ""), *rows, admin])
     say("Ctrl-C stops them")
 
 

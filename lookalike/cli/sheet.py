@@ -100,17 +100,16 @@ def _draw_card(
 
     draw = ImageDraw.Draw(sheet)
     x, y = corner
-    across = max(1, math.ceil(math.sqrt(len(card.photos))))
     draw.rectangle((x, y, x + side - 1, y + side - 1), fill=BLANK)
-    for number, photo in enumerate(card.photos):
-        row, column = divmod(number, across)
-        place = (x + column * side // across, y + row * side // across)
-        tile = _tile(photo, side // across)
+    for photo, (left, top, right, bottom) in zip(
+        card.photos, _places(len(card.photos), side), strict=True
+    ):
+        tile = _tile(photo, (right - left, bottom - top))
         if tile is None:
-            middle = (place[0] + side // across // 2, place[1] + side // across // 2)
+            middle = (x + (left + right) // 2, y + (top + bottom) // 2)
             draw.text(middle, "no photo here", FADED, _font(15), anchor="mm")
         else:
-            sheet.paste(tile, place)
+            sheet.paste(tile, (x + left, y + top))
     draw.rectangle((x, y, x + side - 1, y + side - 1), outline=FRAME)
     y += side + 10
     _label(draw, (x, y), _fitted(card.heading, size, side), GOOD if card.agrees else INK, size)
@@ -119,7 +118,23 @@ def _draw_card(
         _label(draw, (x, y), _fitted(line, size - 2, side), FADED, size - 2)
 
 
-def _tile(photo: Path | bytes | None, side: int) -> Image.Image | None:
+def _places(photos: int, side: int) -> list[tuple[int, int, int, int]]:
+    """Returns where each of several photos goes, so that together they fill a square."""
+    across = max(1, math.ceil(math.sqrt(photos)))
+    rows = [min(across, photos - start) for start in range(0, photos, across)]
+    return [
+        (
+            column * side // inside,
+            row * side // len(rows),
+            (column + 1) * side // inside,
+            (row + 1) * side // len(rows),
+        )
+        for row, inside in enumerate(rows)
+        for column in range(inside)
+    ]
+
+
+def _tile(photo: Path | bytes | None, size: tuple[int, int]) -> Image.Image | None:
     from PIL import Image, ImageOps
 
     if photo is None:
@@ -127,9 +142,9 @@ def _tile(photo: Path | bytes | None, side: int) -> Image.Image | None:
     try:
         _know_heic()
         with Image.open(io.BytesIO(photo) if isinstance(photo, bytes) else photo) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))  # a large JPEG is decoded smaller
+            opened.draft("RGB", (2 * size[0], 2 * size[1]))  # a large JPEG is decoded smaller
             upright = ImageOps.exif_transpose(opened).convert("RGB")
-            return ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
+            return ImageOps.fit(upright, size, Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # the embedder has said what is wrong with it; a sheet only shows
 

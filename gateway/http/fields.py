@@ -1,0 +1,131 @@
+"""The fields of questions, and what they are in the gateway's own terms."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway import listings as domain
+
+
+class SearchFields(BaseModel):
+    """What is wanted of a search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
+    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
+    min_price: float | None = Field(None, description="At least this price.")
+    max_price: float | None = Field(None, description="At most this price.")
+    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
+    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
+    exclude_product_id: tuple[str, ...] = Field(
+        (), description="Not this listing; may be repeated."
+    )
+    near_duplicates: bool = Field(
+        False, description="Only photos flagged or linked as near duplicates."
+    )
+    max_distance: float | None = Field(None, description="Nothing farther than this.")
+    every_photo: bool = Field(
+        False, description="Every near photo, not each listing once with its nearest."
+    )
+    exact: bool = Field(False, description="Compare every candidate, however many there are.")
+    min_seq: int = Field(0, description="Wait for this write (`seq` of an ingest) to be visible.")
+    allow_partial: bool = Field(
+        False, description="If the index is gone, answer with the category alone."
+    )
+    item_id: str | None = Field(
+        None, description="Look for listings like this photo of the catalogue, instead of a photo."
+    )
+    vector: tuple[float, ...] | None = Field(
+        None, description="Look near this vector, instead of a photo; with `embedding_space`."
+    )
+    embedding_space: str = Field("", description="Embedding space of `vector`.")
+
+    def wanted(self) -> domain.Wanted:
+        """As the finder takes it."""
+        return domain.Wanted(
+            k=self.k,
+            filter=domain.ListingFilter(
+                categories=self.category,
+                min_price=self.min_price,
+                max_price=self.max_price,
+                locations=self.location,
+                product_ids=self.product_id,
+                exclude_product_ids=self.exclude_product_id,
+                near_duplicates=self.near_duplicates,
+            ),
+            every_photo=self.every_photo,
+            max_distance=self.max_distance,
+            exact=self.exact,
+            min_seq=self.min_seq,
+            allow_partial=self.allow_partial,
+        )
+
+
+class PageFields(BaseModel):
+    """Which page of the catalogue is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
+    min_price: float | None = Field(None, description="At least this price.")
+    max_price: float | None = Field(None, description="At most this price.")
+    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
+    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
+    near_duplicates: bool = Field(
+        False, description="Only photos flagged or linked as near duplicates."
+    )
+    page_size: int = Field(0, description="How many photos, at most 1,000; 0 means 100.")
+    page_token: str = Field("", description="`next_page_token` of the page before.")
+
+    def filter(self) -> domain.ListingFilter:
+        """As the catalogue takes it."""
+        return domain.ListingFilter(
+            categories=self.category,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            locations=self.location,
+            product_ids=self.product_id,
+            near_duplicates=self.near_duplicates,
+        )
+
+
+class ClassifyFields(BaseModel):
+    """What is wanted of a classification."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_vector: bool = Field(False, description="Also return the raw vector.")
+
+
+class NoFields(BaseModel):
+    """Nothing but a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ListingFields(BaseModel):
+    """A listing's photo to be ingested."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: str = Field(description="Unique id of the photo, 1 to 128 characters.")
+    product_id: str = Field(description="Id of its listing, 1 to 128 characters.")
+    category: str = Field("", description="The seller's category.")
+    title: str = Field("", description="The seller's title.")
+    price: float | None = Field(None, description="Price, 0 or more.")
+    location: str = Field("", description="Where it is sold.")
+    request_id: str = Field(
+        "", description="Key for retries: the same again is answered as before."
+    )
+
+    def listing(self) -> domain.Listing:
+        """As the ingester takes it."""
+        return domain.Listing(
+            item_id=self.item_id,
+            product_id=self.product_id,
+            category=self.category,
+            title=self.title,
+            price=self.price,
+            location=self.location,
+        )

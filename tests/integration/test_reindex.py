@@ -1,0 +1,402 @@
+"""`lookalike reindex` on a real index: what is copied, what is refused, and the way back."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from lookalike.cli.reindexing import aliases
+from lookalike.cli.reindexing.index import MADE_FROM
+from lookalike.embedder.v1 import embedder_pb2
+from lookalike.errors import InvalidImageError
+from lookalike.index.v1 import index_pb2 as pb
+from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
+from lookalike.local_stack import ServiceProcess
+from tests.command_line import Ended, Run, runner
+from tests.fake_services import FakeEmbedder, Served, vector_of
+
+OLD_SPACE, NEW_SPACE = "01d5bace" * 4, "ab54ace0" * 4
+OLD, NEW = "listings-01d5bace01d5", "listings-ab54ace0ab54"
+PHOTOS = {f"p{number}": f"listing-{number // 2}" for number in range(12)}
+
+
+class NewModel(FakeEmbedder):
+    """The new model: three floats, and features; may be told what to do at a photo.
+
+    Attributes:
+        at: Called with each photo before its answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(NEW_SPACE)
+        self.at: Callable[[bytes], None] = lambda _: None
+        self.features = False
+
+    def GetModel(self, request: Any, context: Any) -> embedder_pb2.GetModelResponse:
+        answer = super().GetModel(request, context)
+        answer.model.outputs[0].dimension = 3
+        if self.features:
+            answer.model.outputs.add(name="features", dimension=4, kind="embedding")
+        return answer
+
+    def _response(self, request: Any) -> embedder_pb2.EmbedImageResponse:
+        self.at(request.image)
+        answer = super()._response(request)
+        for embedding in answer.embeddings:
+            embedding.values.extend([1.0] if embedding.output == "category" else [2.0, 3.0])
+        return answer
+
+
+def photo(number: int) -> bytes:
+    return b"photo" + bytes([number]) * (number + 1)
+
+
+def item(item_id: str, image: bytes, **changes: Any) -> pb.Item:
+    fields = {
+        "id": item_id,
+        "product_id": PHOTOS.get(item_id, "another"),
+        "category": "lamps",
+        "price": 5,
+        "attributes": {"title": f"Lamp {item_id}", "location": "Leeds"},
+        "vector": pb.Vector(values=vector_of(image), embedding_space=OLD_SPACE),
+        **changes,
+    }
+    return pb.Item(**fields)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    folder = tmp_path_factory.mktemp("reindex")
+    environment = {"LOOKALIKE_INDEX_PORT": "0", "LOOKALIKE_INDEX_DATA_DIR": str(folder / "data")}
+    with ServiceProcess("index_service", environment, folder / "index.log") as process:
+        yield process
+
+
+class Index:
+    """The index, and what a test asks of it."""
+
+    def __init__(self, stub: IndexServiceStub) -> None:
+        self.stub = stub
+
+    def write(self, *items: pb.Item, collection: str = OLD) -> None:
+        self.stub.BatchUpsertItems(pb.BatchUpsertItemsRequest(collection=collection, items=items))
+
+    def delete(self, *ids: str) -> None:
+        self.stub.BatchDeleteItems(pb.BatchDeleteItemsRequest(collection=OLD, item_ids=ids))
+
+    def items(self, collection: str) -> dict[str, pb.Item]:
+        request = pb.ListItemsRequest(
+            collection=collection, page_size=1000, view=pb.ITEM_VIEW_VECTORS
+        )
+        return {item.id: item for item in self.stub.ListItems(request).items}
+
+    def aliases(self) -> dict[str, str]:
+        listed = self.stub.ListAliases(pb.ListAliasesRequest()).aliases
+        return {alias.name: alias.collection for alias in listed}
+
+    def clear(self) -> None:
+        for name in self.aliases():
+            self.stub.DeleteAlias(pb.DeleteAliasRequest(name=name))
+        for collection in self.stub.ListCollections(pb.ListCollectionsRequest()).collections:
+            self.stub.DeleteCollection(pb.DeleteCollectionRequest(name=collection.name))
+
+
+@pytest.fixture
+def index(process: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """Holds a dozen photos in the old space, and the alias that leads to them."""
+    monkeypatch.setenv("LOOKALIKE_INDEX", process.address)
+    with grpc.insecure_channel(process.address) as channel:
+        index = Index(IndexServiceStub(channel))
+        collection = pb.Collection(
+            name=OLD,
+            embedding_space=OLD_SPACE,
+            dimension=2,
+            metric=pb.METRIC_COSINE,
+            indexed_attributes=["location", "near_duplicate"],
+            exact_up_to=77,
+        )
+        index.stub.CreateCollection(pb.CreateCollectionRequest(collection=collection))
+        index.stub.SetAlias(pb.SetAliasRequest(name="listings", collection=OLD))
+        index.write(*(item(key, photo(number)) for number, key in enumerate(PHOTOS)))
+        yield index
+        index.clear()
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[NewModel]:
+    model = NewModel()
+    served = Served(model)
+    monkeypatch.setenv("LOOKALIKE_EMBEDDER", served.address)
+    yield model
+    served.stop()
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, key in enumerate(PHOTOS):
+        (folder / f"{key}.jpg").write_bytes(photo(number))
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def reindex(run: Run, index: Index, model: NewModel, images: Path) -> Callable[..., Ended]:
+    return lambda *options: run("reindex", "--images", images, *options)
+
+
+def made_alike(index: Index) -> bool:
+    """Whether the new collection has the old one's items, but for their vectors."""
+
+    def plain(item: pb.Item) -> pb.Item:
+        item.attributes.pop(MADE_FROM, None)
+        item.ClearField("vector")
+        return item
+
+    old, new = (index.items(name) for name in (OLD, NEW))
+    return {k: plain(v) for k, v in old.items()} == {k: plain(v) for k, v in new.items()}
+
+
+def test_everything_is_copied_and_the_alias_switched(
+    reindex: Callable[..., Ended], index: Index
+) -> None:
+    ended = reindex("--yes")
+    assert ended.code == 0
+    assert index.aliases() == {"listings": NEW, "listings-previous": OLD}
+    for number, key in enumerate(PHOTOS):
+        copied = index.items(NEW)[key]
+        assert list(copied.vector.values) == [*vector_of(photo(number)), 1.0]
+        assert copied.vector.embedding_space == NEW_SPACE
+    assert made_alike(index)
+    request = pb.GetCollectionRequest(name=NEW)
+    collection = index.stub.GetCollection(request).collection
+    assert collection.metric == pb.METRIC_COSINE
+    assert list(collection.indexed_attributes) == ["location", "near_duplicate"]
+    assert (collection.dimension, collection.exact_up_to) == (3, 77)
+    assert "of 10 found, found by both" in ended.out
+    assert f"'listings' leads to {NEW} now; `lookalike reindex --rollback` undoes it" in ended.err
+
+
+def test_nothing_is_switched_without_consent(reindex: Callable[..., Ended], index: Index) -> None:
+    ended = reindex()
+    assert ended.code == 1
+    assert "--yes switches without asking" in ended.err
+    assert reindex("--dry-run").code == 0
+    assert index.aliases() == {"listings": OLD}
+
+
+def test_json_tells_the_comparison(reindex: Callable[..., Ended]) -> None:
+    answer = reindex("--yes", "--json", "--sample", "5").json
+    assert answer["switched"] is True
+    assert (answer["photos"], answer["embedded"], answer["failed"]) == (12, 12, 0)
+    assert answer["comparison"]["queries"] == 5
+    assert answer["comparison"]["several"] == 5
+    assert 0 <= answer["comparison"]["agreement"] <= 1
+    assert answer["comparison"]["old"]["own_category"] == 1
+
+
+def test_what_was_copied_is_not_embedded_again(
+    reindex: Callable[..., Ended], model: NewModel
+) -> None:
+    reindex("--dry-run")
+    model.received.clear()
+    answer = reindex("--yes", "--json").json
+    assert not model.received
+    assert (answer["embedded"], answer["kept"]) == (0, 12)
+
+
+def test_a_copy_that_broke_off_goes_on(
+    reindex: Callable[..., Ended], index: Index, model: NewModel
+) -> None:
+    def change(_: bytes) -> None:
+        if len(model.received) > 4:
+            model.space = "another"
+
+    model.limits.max_stream_in_flight = 1
+    model.at = change
+    ended = reindex("--yes")
+    assert ended.code == 1
+    assert "the embedder changed its model" in ended.err
+    done = len(index.items(NEW))
+    assert 0 < done < 12
+
+    model.at, model.space = (lambda _: None), NEW_SPACE
+    model.received.clear()
+    assert reindex("--yes").code == 0
+    assert len(model.received) == 12 - done
+    assert made_alike(index)
+
+
+def test_writes_and_deletions_meanwhile_are_brought_over(
+    reindex: Callable[..., Ended], index: Index, model: NewModel, images: Path
+) -> None:
+    moments = iter(
+        [
+            lambda: index.write(item("new", photo(20))),
+            lambda: index.delete("p3"),
+            lambda: index.write(item("p4", photo(4), price=9)),
+            lambda: index.write(item("p5", photo(30))),  # another photo, all else as before
+        ]
+    )
+    (images / "new.jpg").write_bytes(photo(20))
+    model.limits.max_stream_in_flight = 1
+
+    def disturb(image: bytes) -> None:
+        if moment := next(moments, None):
+            (images / "p5.jpg").write_bytes(photo(30))
+            moment()
+
+    model.at = disturb
+    assert reindex("--yes").code == 0
+    assert made_alike(index)
+    copied = index.items(NEW)
+    assert "p3" not in copied
+    assert copied["p4"].price == 9
+    assert list(copied["p5"].vector.values) == [*vector_of(photo(30)), 1.0]
+    assert list(copied["new"].vector.values) == [*vector_of(photo(20)), 1.0]
+
+
+def test_what_comes_during_the_switch_is_brought_over_and_nothing_newer_is_undone(
+    reindex: Callable[..., Ended], index: Index, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "late.jpg").write_bytes(photo(40))
+    switch = aliases.switch
+
+    def disturbed(*arguments: Any) -> None:
+        index.write(item("late", photo(40)))
+        index.delete("p0")
+        switch(*arguments)
+        new = item("p1", b"", vector=pb.Vector(values=[7, 7, 7], embedding_space=NEW_SPACE))
+        index.write(new, collection="listings")
+
+    monkeypatch.setattr(aliases, "switch", disturbed)
+    ended = reindex("--yes")
+    assert ended.code == 0
+    assert "brought over what came during the switch: 1 written, 1 deleted" in ended.err
+    copied = index.items(NEW)
+    assert "late" in copied
+    assert "p0" not in copied
+    assert list(copied["p1"].vector.values) == [7, 7, 7]
+
+
+def test_missing_photos_are_listed_and_prevent_the_switch(
+    reindex: Callable[..., Ended], index: Index, model: NewModel, images: Path
+) -> None:
+    (images / "p2.jpg").unlink()
+    model.refuse[photo(3)] = InvalidImageError("truncated")
+    ended = reindex("--yes")
+    assert ended.code == 1
+    assert "not switched: 2 photos would be lost; --allow-missing" in ended.err
+    with Path(f"{NEW}.failures.csv").open(newline="") as stream:
+        reasons = {row["id"]: row["reason"] for row in csv.DictReader(stream)}
+    assert reasons == {"p2": "NO_FILE", "p3": "INVALID_IMAGE"}
+    assert index.aliases() == {"listings": OLD}
+
+    assert reindex("--yes", "--allow-missing").code == 3
+    assert index.aliases()["listings"] == NEW
+    assert sorted(index.items(NEW)) == sorted(PHOTOS.keys() - {"p2", "p3"})
+
+
+def test_too_little_agreement_prevents_the_switch(
+    reindex: Callable[..., Ended], index: Index, model: NewModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Five listings of others: each of ten found by both, so that agreement is 1.
+    assert reindex("--yes", "--min-agreement", "1").code == 0
+    index.stub.SetAlias(pb.SetAliasRequest(name="listings", collection=OLD))
+    many = {f"q{number}": number for number in range(40)}
+    index.write(*(item(key, photo(n), product_id=key) for key, n in many.items()))
+    for key, number in many.items():
+        (Path("images") / f"{key}.jpg").write_bytes(photo(200 - 4 * number))
+    ended = reindex("--yes", "--min-agreement", "0.9")
+    assert ended.code == 1
+    assert "not switched: agreement is 0." in ended.err
+    assert index.aliases()["listings"] == OLD
+
+
+def test_rolling_back_is_one_command_and_forward_again_too(
+    run: Run, reindex: Callable[..., Ended], index: Index
+) -> None:
+    reindex("--yes")
+    ended = run("reindex", "--rollback", "--json")
+    assert ended.code == 0
+    assert ended.json == {"alias": "listings", "collection": OLD, "previous": NEW}
+    assert index.aliases() == {"listings": OLD, "listings-previous": NEW}
+    assert run("reindex", "--rollback").code == 0
+    assert index.aliases() == {"listings": NEW, "listings-previous": OLD}
+
+
+def test_without_a_switch_there_is_nothing_to_roll_back(run: Run, index: Index) -> None:
+    ended = run("reindex", "--rollback")
+    assert ended.code == 1
+    assert "nothing to roll back to: 'listings-previous' leads nowhere" in ended.err
+    index.stub.SetAlias(pb.SetAliasRequest(name="listings-previous", collection=OLD))
+    assert f"leads to {OLD}, which is served" in run("reindex", "--rollback").err
+
+
+def test_a_collection_without_an_alias_is_refused_with_what_to_do(
+    reindex: Callable[..., Ended], index: Index
+) -> None:
+    ended = reindex("--collection", OLD)
+    assert ended.code == 1
+    assert f"'{OLD}' is a collection, not an alias" in ended.err
+    assert "SetAlias" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    other = reindex("--collection", "shoes")
+    assert other.code == 1
+    assert "the index has no alias 'shoes'; it has listings" in other.err
+
+
+def test_the_model_that_is_served_is_nothing_to_do(
+    reindex: Callable[..., Ended], model: NewModel, index: Index
+) -> None:
+    model.space = OLD_SPACE
+    ended = reindex("--yes", "--json")
+    assert (ended.code, ended.json["switched"]) == (0, False)
+    assert "is of that model already" in ended.err
+    assert index.aliases() == {"listings": OLD}
+
+
+def test_a_collection_in_the_way_is_refused(reindex: Callable[..., Ended], index: Index) -> None:
+    other = pb.Collection(name=NEW, embedding_space=NEW_SPACE, dimension=5)
+    index.stub.CreateCollection(pb.CreateCollectionRequest(collection=other))
+    ended = reindex("--yes")
+    assert ended.code == 1
+    assert "has another dimension: 5, not 3; delete it first" in ended.err
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_features_are_copied_where_the_new_model_has_them(
+    run: Run, index: Index, model: NewModel, images: Path, has: bool
+) -> None:
+    model.features = has
+    index.clear()
+    collection = pb.Collection(
+        name=OLD, embedding_space=OLD_SPACE, dimension=2, features_dimension=1
+    )
+    index.stub.CreateCollection(pb.CreateCollectionRequest(collection=collection))
+    index.stub.SetAlias(pb.SetAliasRequest(name="listings", collection=OLD))
+    index.write(item("p0", photo(0), features=[1.5]))
+    ended = run("reindex", "--images", images, "--yes")
+    assert ended.code == 0
+    features = list(index.items(NEW)["p0"].features)
+    assert features == ([*vector_of(photo(0)), 2.0, 3.0] if has else [])
+    assert ("no output 'features'" in ended.err) != has
+
+
+def test_an_empty_catalogue_is_switched_too(
+    run: Run, index: Index, model: NewModel, images: Path
+) -> None:
+    index.delete(*PHOTOS)
+    assert run("reindex", "--images", images, "--yes").code == 0
+    assert index.aliases()["listings"] == NEW

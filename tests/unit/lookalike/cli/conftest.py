@@ -1,0 +1,187 @@
+"""The command line in this process, before a gateway and an embedder that answer by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from google.rpc import status_pb2
+
+from lookalike.errors import InvalidImageError, ItemNotFoundError, LookalikeError
+from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.status import to_status
+from tests.command_line import Run, runner
+from tests.fake_services import FakeEmbedder, FakeGateway, Served
+
+SPACE = "0123456789abcdef0123456789abcdef"
+LABELS = ("Home & Garden", "Appliances", "Other Goods")
+
+DrawPhoto: TypeAlias = Callable[..., bytes]
+
+
+class Gateway(FakeGateway):
+    """Takes everything that begins like a JPEG for a photo.
+
+    Attributes:
+        ingested: What was written, by photo id.
+        refused: The error of each photo id that has one.
+        mismatch: What the status says of model and catalogue.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ingested: dict[str, pb.IngestListingRequest] = {}
+        self.sent: list[str] = []
+        self.refused: dict[str, LookalikeError] = {}
+        self.mismatch = ""
+        self.index_ready = True
+        self.seq = 10
+
+    def _answer(self, method: str, request: Any, context: Any) -> Any:
+        if method in self.answers and method != "GetStatus":
+            return super()._answer(method, request, context)
+        self.answers = {method: self._by_rule(method, request)}
+        try:
+            return super()._answer(method, request, context)
+        finally:
+            self.answers = {}
+
+    def _by_rule(self, method: str, request: Any) -> Any:
+        match method:
+            case "GetStatus":
+                return self._status()
+            case "ClassifyImage":
+                return self._judged(request.image) or pb.ClassifyImageResponse(
+                    classification=classification()
+                )
+            case "IngestListing":
+                return self._ingest(request)
+            case "FindSimilarListings":
+                if request.item_id == "nope":
+                    return ItemNotFoundError("collection 'listings' has no item 'nope'")
+                return self._judged(request.image) or similar(min(request.k or 10, 7), request)
+        raise NotImplementedError(method)
+
+    def StreamIngestListings(self, requests: Any, context: Any) -> Iterator[Any]:
+        for message in requests:
+            answer = self._ingest(message.request)
+            if isinstance(answer, LookalikeError):
+                error: status_pb2.Status = to_status(answer)
+                yield pb.StreamIngestListingsResponse(id=message.id, error=error)
+            else:
+                yield pb.StreamIngestListingsResponse(id=message.id, response=answer)
+
+    def _ingest(self, request: pb.IngestListingRequest) -> Any:
+        item_id = request.listing.item_id
+        self.sent.append(item_id)
+        if error := self.refused.get(item_id) or self._judged(request.image):
+            return error
+        replaced = item_id in self.ingested
+        self.ingested[item_id] = request
+        self.seq += 1
+        return pb.IngestListingResponse(
+            classification=classification(), replaced=replaced, seq=self.seq
+        )
+
+    def _judged(self, image: bytes) -> LookalikeError | None:
+        if not image or image.startswith(b"\xff\xd8"):
+            return None
+        return InvalidImageError("image is not one of JPEG")
+
+    def _status(self) -> pb.GetStatusResponse:
+        return pb.GetStatusResponse(
+            version="9.9",
+            embedder=pb.EmbedderStatus(
+                target="embedder:1",
+                ready=True,
+                model_name="net",
+                model_version="3",
+                embedding_space=SPACE,
+                engine="openvino",
+                precision="bf16",
+                labels=LABELS,
+                dimension=3,
+            ),
+            index=pb.IndexStatus(
+                target="index:1",
+                ready=self.index_ready,
+                backend="native",
+                applied_seq=self.seq,
+                collection="listings",
+                serving_collection="listings-0123456789ab",
+                embedding_space=SPACE,
+                photos=1200,
+                listings=700,
+            ),
+            cache=pb.CacheStatus(entries=2, bytes=1 << 20, hits=3, misses=1),
+            mismatch=self.mismatch,
+        )
+
+
+def classification() -> pb.Classification:
+    scores = [
+        pb.CategoryScore(category=label, index=number, probability=probability)
+        for number, (label, probability) in enumerate(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
+    ]
+    return pb.Classification(scores=scores, embedding_space=SPACE)
+
+
+def similar(count: int, request: Any) -> pb.FindSimilarListingsResponse:
+    hits = [
+        pb.SimilarListing(
+            listing=pb.Listing(
+                item_id=f"photo-{number}",
+                product_id=f"listing-{number}",
+                category=LABELS[number % 2],
+                title=f"Lamp {number} [bold]\x1b[31mof\x07 brass",
+                price=1250.0 * number if number else None,
+            ),
+            distance=number / 3,
+        )
+        for number in range(count)
+    ]
+    return pb.FindSimilarListingsResponse(
+        listings=hits,
+        classification=classification() if not request.item_id else None,
+        shortfall="" if count == request.k else f"there are only {count}",
+        exact=True,
+    )
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    gateway = Gateway()
+    served = Served(gateway)
+    monkeypatch.setenv("LOOKALIKE_GATEWAY", served.address)
+    yield gateway
+    served.stop()
+
+
+@pytest.fixture
+def embedder(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmbedder]:
+    embedder = FakeEmbedder(SPACE)
+    served = Served(embedder)
+    monkeypatch.setenv("LOOKALIKE_EMBEDDER", served.address)
+    yield embedder
+    served.stop()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return runner(capsys)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, draw_photo: DrawPhoto) -> Path:
+    """A folder of five photos, one of them below another folder, and what is no photo."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(("a.jpg", "b.JPG", "c.jpeg", "d.png", "more/e.jpg")):
+        kind = "PNG" if name.endswith("png") else "JPEG"
+        (folder / name).write_bytes(draw_photo(number, kind=kind))
+    (folder / "notes.txt").write_text("not a photo")
+    (folder / ".hidden.jpg").write_bytes(b"")
+    return folder

@@ -1,0 +1,64 @@
+"""`lookalike classify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import QueueFullError
+from tests.command_line import Run
+from tests.unit.lookalike.cli.conftest import SPACE, Gateway
+
+
+def test_a_photo_is_a_row_of_the_table(run: Run, gateway: Gateway, photos: Path) -> None:
+    ended = run("classify", photos / "a.jpg")
+    assert (ended.code, ended.err) == (0, "")
+    row = next(line for line in ended.out.splitlines() if "a.jpg" in line)
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    assert cells[1:] == ["Home & Garden", "70%", "Appliances 20%, Other Goods 10%"]
+
+
+def test_a_folder_is_all_its_photos_in_order(run: Run, gateway: Gateway, photos: Path) -> None:
+    (photos / "d.png").unlink()
+    ended = run("classify", photos, "--json")
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert [line["photo"] for line in lines] == ["a.jpg", "b.JPG", "c.jpeg", "more/e.jpg"]
+    assert {line["category"] for line in lines} == {"Home & Garden"}
+    assert len(gateway.requests["ClassifyImage"]) == 4
+    assert ended.code == 0
+
+
+def test_json_holds_scores_and_space(run: Run, gateway: Gateway, photos: Path) -> None:
+    answer = run("classify", photos / "a.jpg", "--json", "--top", "2").json
+    assert answer["embedding_space"] == SPACE
+    assert [score["category"] for score in answer["scores"]] == ["Home & Garden", "Appliances"]
+    assert answer["probability"] == pytest.approx(0.7)
+
+
+def test_a_bad_photo_among_good_ones_is_named_and_the_status_is_3(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    ended = run("classify", photos, "--json")
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert ended.code == 3
+    assert [line["photo"] for line in lines if "error" in line] == ["d.png"]
+    assert lines[3]["error"]["reason"] == "INVALID_IMAGE"
+    assert "lookalike: d.png: image is not one of JPEG (INVALID_IMAGE)" in ended.err
+    assert "1 photo of 5 failed" in ended.err
+
+
+def test_a_bad_photo_alone_is_status_1(run: Run, gateway: Gateway, photos: Path) -> None:
+    ended = run("classify", photos / "d.png")
+    assert (ended.code, ended.out) == (1, "")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_gateway_that_refuses_everybody_is_asked_no_more(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    gateway.answers["ClassifyImage"] = QueueFullError("full")
+    ended = run("classify", photos / "a.jpg", "--json")
+    assert ended.code == 1
+    assert json.loads(ended.out)["error"] == {"reason": "QUEUE_FULL", "message": "full"}

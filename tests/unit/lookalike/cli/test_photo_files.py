@@ -1,0 +1,45 @@
+"""Photos on disk: found by folder, and by the id of an item."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lookalike.cli.console import CommandError
+from lookalike.cli.photo_files import PhotoFolder, find_photos, read_photo
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "1.JPG", "1.jpeg", "1.png", "1.heic", "1.WEBP"])
+def test_an_items_photo_has_any_photos_suffix(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    assert PhotoFolder(tmp_path).find("1") == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "item_id", ["", ".", "..", "../1", "a/b", "/etc/passwd", ".1", "a\0b", "a\\b", "x" * 5000, "2"]
+)
+def test_an_id_leads_nowhere_else(tmp_path: Path, item_id: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    (folder / ".1.jpg").write_bytes(b"x")
+    (folder / "2.jpg").mkdir()
+    assert PhotoFolder(folder).find(item_id) is None
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
+        read_photo(tmp_path / "pipe.jpg")
+    with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
+        find_photos([tmp_path / "pipe.jpg"])
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert [photo.id for photo in find_photos([tmp_path])] == ["a.jpg"]
+
+
+def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(CommandError, match="no photos"):
+        find_photos([tmp_path])

@@ -1,0 +1,42 @@
+"""`lookalike status`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.command_line import Run
+from tests.unit.lookalike.cli.conftest import SPACE, Gateway
+
+
+def test_every_service_is_shown(run: Run, gateway: Gateway) -> None:
+    ended = run("status")
+    assert (ended.code, ended.err) == (0, "")
+    for words in (
+        "version 9.9",
+        "embedder:1",
+        "net 3",
+        "openvino bf16",
+        "listings → listings-0123456789ab",
+        "1,200 photos of 700 listings",
+        "found in it: 75% of 4",
+    ):
+        assert words in ended.out
+
+
+def test_json_says_whether_all_is_ready(run: Run, gateway: Gateway) -> None:
+    answer = run("status", "--json").json
+    assert answer["ready"] is True
+    assert answer["embedder"]["embedding_space"] == SPACE
+    assert answer["index"]["photos"] == 1200
+
+
+@pytest.mark.parametrize("trouble", ["index", "mismatch"])
+def test_what_is_not_ready_is_status_1(run: Run, gateway: Gateway, trouble: str) -> None:
+    if trouble == "index":
+        gateway.index_ready = False
+    else:
+        gateway.mismatch = "model and catalogue differ"
+    ended = run("status")
+    assert ended.code == 1
+    assert ("not ready" in ended.out) == (trouble == "index")
+    assert ("model and catalogue differ" in ended.err) == (trouble == "mismatch")
