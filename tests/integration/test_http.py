@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -256,6 +257,32 @@ def test_curl_works_as_in_the_document(http: str, tmp_path: Path, draw_photo: Dr
     ):
         answer = subprocess.run([*curl, *sent], cwd=tmp_path, check=True, capture_output=True)
         assert json.loads(answer.stdout)["category"] in LABELS
+
+
+def test_every_call_of_the_document_works(http: str, tmp_path: Path, draw_photo: DrawPhoto) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (tmp_path / "photo.jpg").write_bytes(draw_photo(60))
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```$", (root / "docs/http.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script = "".join(blocks).replace("/tmp/thumbnail", str(tmp_path / "thumbnail"))
+    script = re.sub(r"^PHOTO=.*", f"PHOTO={tmp_path}/photo.jpg", script, flags=re.MULTILINE)
+    script = re.sub(r"^AT=.*", f"AT=http://{http}", script, flags=re.MULTILINE)
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    answers, rest = [], ran.stdout
+    while rest:
+        answer, end = json.JSONDecoder().raw_decode(rest)
+        answers.append(answer)
+        rest = rest[end:]
+    assert len(answers) == script.count("curl") - 2  # one is a thumbnail, one is read by the next
+    assert [a["reason"] for a in answers if "reason" in a] == ["INVALID_IMAGE"]
+    assert (tmp_path / "thumbnail.webp").read_bytes()[8:12] == b"WEBP"
 
 
 def test_port_in_use_stops_the_start_naming_the_setting(
