@@ -242,8 +242,12 @@ def test_request_id_is_in_the_log_and_in_the_answer(
     _, headers, _ = call(http, "/v1/classify", photo=draw_photo(9), headers=mine)
     assert headers["x-request-id"] == "from-afar"
     log = next(service.log for service in services.services if service.module == "gateway")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    (line,) = [line for line in lines if line.get("request_id") == "from-afar"]
+    deadline = time.monotonic() + 10
+    mine_in_log: list[dict[str, Any]] = []
+    while not mine_in_log and time.monotonic() < deadline:  # it is written after the answer
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        mine_in_log = [line for line in lines if line.get("request_id") == "from-afar"]
+    (line,) = mine_in_log
     assert (line["event"], line["path"], line["status"]) == ("request", "/v1/classify", 200)
 
 
