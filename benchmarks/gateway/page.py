@@ -18,10 +18,14 @@ def first_view(gateway: ServiceProcess) -> Figure:
     from playwright.sync_api import Response, sync_playwright
 
     answers: list[Response] = []
+
+    def remember(answer: Response) -> None:  # Playwright marks what it calls, and cannot a method
+        answers.append(answer)
+
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page()
-        page.on("response", lambda answer: answers.append(answer))
+        page.on("response", remember)
         page.goto(f"http://{gateway.announced('serving http')}/", wait_until="networkidle")
         size = sum(len(answer.body()) for answer in answers)
         chromium.close()
