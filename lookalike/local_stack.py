@@ -68,8 +68,12 @@ class ServiceProcess:
                 start_new_session=self._detached,
             )
         deadline = time.monotonic() + timeout_s
-        while not self.address:
-            if self._process.poll() is not None:
+        while True:
+            ended = self._process.poll() is not None  # before its last words are read
+            self.address = self.announced("serving")
+            if self.address:
+                return self.address
+            if ended:
                 lines = self.log.read_text(errors="replace").strip().splitlines()
                 raise StartupError(lines[-1] if lines else f"{self.module} ended without a word")
             if time.monotonic() > deadline:
@@ -78,8 +82,6 @@ class ServiceProcess:
                     f"{self.module} did not serve within {timeout_s:g} s: {self.log}"
                 )
             time.sleep(_POLL_S)
-            self.address = self.announced("serving")
-        return self.address
 
     def announced(self, event: str) -> str:
         """Returns the `host:port` that its log gives for an event, such as `serving http`.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from lookalike.errors import CollectionExistsError
+from lookalike.errors import CollectionExistsError, CollectionNotFoundError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
@@ -23,6 +23,9 @@ BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)
 FEATURES = vector_column("features")
 LOCATION = "location"
+# What the gateway filters by, and how it calls the collection that an alias leads to.
+INDEXED = (LOCATION, "near_duplicate")
+_SPACE_DIGITS = 12
 _TIMEOUT_S = 60.0
 
 
@@ -41,7 +44,9 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
     Args:
         vectors: What `embed` wrote.
         target: The index service's host:port.
-        collection: Made if it is not there.
+        collection: Name of a collection or an alias. If there is neither, a collection is made
+            whose name ends in the embedding space, and the name leads to it: as the gateway does,
+            so that a catalogue of the next model can take its place.
     """
     try:
         file = pq.ParquetFile(vectors)
@@ -56,14 +61,14 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
         stub = IndexServiceStub(channel)
         try:
             wanted = pb.Collection(
-                name=collection,
+                name=f"{collection}-{space[:_SPACE_DIGITS]}",
                 embedding_space=space,
                 dimension=dimension,
                 features_dimension=features_dimension,
-                indexed_attributes=[LOCATION],
+                indexed_attributes=INDEXED,
             )
             # One that was there before may keep no features; its vectors are worth having alone.
-            kept = _ensure_collection(stub, wanted).features_dimension
+            kept = _ensure_collection(stub, wanted, collection).features_dimension
             counts = [0, 0]
             rows = file.metadata.num_rows
             columns = [name for name in schema.names if kept or name != FEATURES]
@@ -80,13 +85,19 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
     return IndexedCatalogue(counts[0], counts[1], items)
 
 
-def _ensure_collection(stub: IndexServiceStub, collection: pb.Collection) -> pb.Collection:
+def _ensure_collection(stub: IndexServiceStub, wanted: pb.Collection, name: str) -> pb.Collection:
+    request = pb.GetCollectionRequest(name=name)
     try:
-        stub.CreateCollection(pb.CreateCollectionRequest(collection=collection), timeout=_TIMEOUT_S)
+        return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
+    except grpc.RpcError as error:
+        if not isinstance(from_rpc_error(error), CollectionNotFoundError):
+            raise
+    try:
+        stub.CreateCollection(pb.CreateCollectionRequest(collection=wanted), timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
         if not isinstance(from_rpc_error(error), CollectionExistsError):
             raise
-    request = pb.GetCollectionRequest(name=collection.name)
+    stub.SetAlias(pb.SetAliasRequest(name=name, collection=wanted.name), timeout=_TIMEOUT_S)
     return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
 
 

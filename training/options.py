@@ -79,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     index = step("index", "Writes vectors to a running index service.")
     index.add_argument("--vectors", type=Path, required=True, help="what embed wrote")
     index.add_argument("--target", default="127.0.0.1:50052", help="the index's host:port")
-    index.add_argument("--collection", default="listings", help="made if missing")
+    index.add_argument("--collection", default="listings", help="or alias; made if missing")
     return parser
 
 

@@ -179,7 +179,7 @@ class AroundRequests:
             await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not exchange.finished:
                 work.cancel()
-                await asyncio.wait({work})
+                await asyncio.gather(work, return_exceptions=True)
                 raise _CallerLeftError
             await work
         finally:

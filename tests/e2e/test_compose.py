@@ -45,7 +45,7 @@ class Compose:
             *(["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]),
             *("--project-name", "lookalike-e2e", "--file", str(ROOT / "docker-compose.yml")),
         ]
-        ports = {f"LOOKALIKE_{name.upper()}_PORT": "0" for name in IMAGES}
+        ports = {f"LOOKALIKE_{name.upper()}_PORT": "0" for name in (*IMAGES, "gateway_http")}
         self._environment = {**os.environ, **ports, "LOOKALIKE_BUNDLE": str(bundle)}
 
     def __call__(self, *arguments: str) -> str:

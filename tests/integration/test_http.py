@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -241,8 +242,12 @@ def test_request_id_is_in_the_log_and_in_the_answer(
     _, headers, _ = call(http, "/v1/classify", photo=draw_photo(9), headers=mine)
     assert headers["x-request-id"] == "from-afar"
     log = next(service.log for service in services.services if service.module == "gateway")
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    (line,) = [line for line in lines if line.get("request_id") == "from-afar"]
+    deadline = time.monotonic() + 10
+    mine_in_log: list[dict[str, Any]] = []
+    while not mine_in_log and time.monotonic() < deadline:  # it is written after the answer
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        mine_in_log = [line for line in lines if line.get("request_id") == "from-afar"]
+    (line,) = mine_in_log
     assert (line["event"], line["path"], line["status"]) == ("request", "/v1/classify", 200)
 
 
@@ -256,6 +261,32 @@ def test_curl_works_as_in_the_document(http: str, tmp_path: Path, draw_photo: Dr
     ):
         answer = subprocess.run([*curl, *sent], cwd=tmp_path, check=True, capture_output=True)
         assert json.loads(answer.stdout)["category"] in LABELS
+
+
+def test_every_call_of_the_document_works(http: str, tmp_path: Path, draw_photo: DrawPhoto) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (tmp_path / "photo.jpg").write_bytes(draw_photo(60))
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```$", (root / "docs/http.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script = "".join(blocks).replace("/tmp/thumbnail", str(tmp_path / "thumbnail"))
+    script = re.sub(r"^PHOTO=.*", f"PHOTO={tmp_path}/photo.jpg", script, flags=re.MULTILINE)
+    script = re.sub(r"^AT=.*", f"AT=http://{http}", script, flags=re.MULTILINE)
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    answers, rest = [], ran.stdout
+    while rest:
+        answer, end = json.JSONDecoder().raw_decode(rest)
+        answers.append(answer)
+        rest = rest[end:]
+    assert len(answers) == script.count("curl") - 2  # one is a thumbnail, one is read by the next
+    assert [a["reason"] for a in answers if "reason" in a] == ["INVALID_IMAGE"]
+    assert (tmp_path / "thumbnail.webp").read_bytes()[8:12] == b"WEBP"
 
 
 def test_port_in_use_stops_the_start_naming_the_setting(

@@ -138,7 +138,7 @@ def test_picked_photo_is_classified_and_has_neighbours(page: Page, photo: Path) 
     expect(first).to_contain_text("distance 0.00")
     expect(first).to_contain_text(LABELS[2])
     loaded = "image => image.complete && image.naturalWidth > 0"
-    assert first.locator("img").evaluate(loaded)
+    page.wait_for_function(loaded, arg=first.locator("img").element_handle())
     expect(page.locator("#summary")).to_contain_text("12 listings")
 
 

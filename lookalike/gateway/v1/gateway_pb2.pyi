@@ -159,11 +159,11 @@ class ListingFilter(_message.Message):
     """Only photos that were flagged or linked as near duplicates of another listing's."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these categories; at most 1,000."""
+        """One of these categories; at most 100."""
 
     @_builtins.property
     def locations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One of these locations, exactly as written; at most 1,000."""
+        """One of these locations, exactly as written; at most 100."""
 
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

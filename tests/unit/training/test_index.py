@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.index
+from gateway import items
+from gateway.index import collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.local_stack import ServiceProcess
@@ -83,6 +85,8 @@ def test_every_row_becomes_an_item_of_a_new_collection(
     made = describe(stub, collection)
     space = pq.read_schema(vectors).metadata[EMBEDDING_SPACE].decode()
     assert (made.embedding_space, made.dimension, made.item_count) == (space, 13, len(rows))
+    assert made.name == collection_name(collection, space), "and the name leads to it"
+    assert tuple(made.indexed_attributes) == items.INDEXED == training.index.INDEXED
     for row in (rows[0], rows[-1]):
         request = pb.GetItemRequest(collection=collection, item_id=row["image_id"])
         item = stub.GetItem(request, timeout=10).item
