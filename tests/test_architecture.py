@@ -15,12 +15,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("embedder_service", "index_service", "gateway")
-PACKAGES = ("lookalike", *SERVICES, "training", "demo", "benchmarks", "scripts")
+PACKAGES = ("lookalike", *SERVICES, "training", "demo", "benchmarks", "examples", "scripts")
 MAX_LINES = 400
 
 # What a service may import of ours: `lookalike` and itself.
 FORBIDDEN = {service: set(PACKAGES) - {"lookalike", service} for service in SERVICES}
 FORBIDDEN["lookalike"] = set(PACKAGES) - {"lookalike"}
+FORBIDDEN["examples"] = set(PACKAGES) - {"lookalike", "examples"}
 
 # Of `embedder_service`, `training` may import these and what is in them.
 SHARED_WITH_TRAINING = ("preprocessing", "bundle", "engines")
@@ -185,7 +186,23 @@ print(*sys.modules)
     out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     loaded = {root_of(name) for name in out.split()}
     assert {"lookalike", "grpc"} <= loaded
-    assert loaded & {*CONFINED, "numpy", "openvino", "PIL", "pyarrow", "matplotlib"} == set()
+    assert loaded & {*CONFINED, "openvino", "PIL", "pyarrow", "matplotlib"} == set()
+
+
+def test_only_the_client_needs_numpy_and_naming_it_is_what_loads_it() -> None:
+    program = """
+import sys, lookalike, lookalike.channel, lookalike.server, lookalike.streams, lookalike.local_stack
+print(*sys.modules)
+from lookalike import Client
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    before, after = ({root_of(name) for name in line.split()} for line in out.splitlines())
+    assert "numpy" not in before
+    assert "numpy" in after
+    users = {file.parts[1] for file, name in imported_by("lookalike") if root_of(name) == "numpy"}
+    assert users <= {"client", "cli"}
 
 
 def test_layout_in_the_document_exists() -> None:

@@ -189,13 +189,19 @@ class Ledger(Generic[Id, Result]):
             else:
                 self._settle(item, error)
 
+    def excuse(self, seconds: float) -> None:
+        """Notes that for so long nobody was there to hear anything."""
+        self._heard_at += seconds
+        for lane in self.lanes:
+            lane.heard_at += seconds
+
     def silent(self, now: float) -> list[Lane]:
         """Returns the lanes to be given up, and raises if nothing at all is heard any more.
 
         Raises:
             LookalikeError: Why, as far as that is known.
         """
-        if not self.is_empty and self._is_asking and now >= self._heard_at + self._patience_s:
+        if self._is_asking and now >= self._heard_at + self._patience_s:
             reason = self._last_loss.message if self._last_loss else "connections are open"
             raise UpstreamUnavailableError(
                 f"nothing was heard for {self._patience_s:g} s (photo_timeout): {reason}"

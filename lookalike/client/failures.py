@@ -15,6 +15,10 @@ from lookalike.status import from_rpc_error
 # gRPC cancels calls that reach a stopping server before it takes them up.
 LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
+# grpc.aio puts this in place of a stream's status when it wrote to a stream that had just ended:
+# https://github.com/grpc/grpc/issues/36066
+_ENDED_MEANWHILE = "Internal error from Core"
+
 
 def failure(
     rpc_error: grpc.RpcError, service: str, target: str, timeout_s: float | None = None
@@ -31,7 +35,7 @@ def failure(
     if not isinstance(error, ForeignError):
         return error
     where = f"the {service} at {target}"
-    if error.code in LOST:
+    if error.code in LOST or error.message == _ENDED_MEANWHILE:
         return UpstreamUnavailableError(
             f"{where} cannot be reached: {error.message}", metadata={"upstream": service}
         )

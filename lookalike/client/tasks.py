@@ -112,9 +112,13 @@ class TaskRun(Generic[Id, Result]):
         self._news.set()
 
     async def _tick(self) -> None:
+        now = time.monotonic()
         while True:
+            due = now + _TICK_S
             await asyncio.sleep(_TICK_S)
             now = time.monotonic()
+            # While the user's code held the loop, answers may have come that are still to be read.
+            self._ledger.excuse(now - due)
             for lane in self._ledger.silent(now):
                 self._streams.pop(lane.number).call.cancel()
                 self._ledger.lost(lane, DeadlineExceededError("its stream has gone silent"), now)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import pickle
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from PIL import Image
 
-from lookalike import AsyncClient, Client, Embedding, Listing, ListingFilter
+from lookalike import Embedding, Listing, ListingFilter
 from lookalike.client import (
     CategoryScore,
     Classification,
@@ -24,17 +17,9 @@ from lookalike.client import (
     SimilarListing,
     Timings,
 )
-from lookalike.client.photos import read_photo
 from lookalike.errors import (
-    DeadlineExceededError,
     DrainingError,
-    ForeignError,
     InvalidArgumentError,
-    InvalidImageError,
-    ItemNotFoundError,
-    LookalikeError,
-    QueueFullError,
-    UpstreamUnavailableError,
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from tests.fake_services import SPACE, FakeEmbedder, FakeGateway, vector_of
@@ -361,139 +346,3 @@ def test_without_an_embedder_it_is_said_which_argument_is_missing(connect: Any) 
     for call in (client.model, lambda: client.embed(PHOTO), lambda: client.embed_many([])):
         with pytest.raises(InvalidArgumentError, match=r"Client\(embedder='host:port'\)"):
             call()
-
-
-def test_services_own_errors_arrive_as_they_were_raised(
-    client: Any, gateway: FakeGateway, embedder: FakeEmbedder
-) -> None:
-    gateway.answers["ClassifyImage"] = InvalidImageError("no photo", field="image")
-    with pytest.raises(InvalidImageError, match="no photo") as invalid:
-        client.classify(PHOTO)
-    assert invalid.value.field == "image"
-    gateway.answers["GetListing"] = ItemNotFoundError("no x", resource=("listing", "x"))
-    with pytest.raises(ItemNotFoundError) as missing:
-        client.get(item_id="x")
-    assert missing.value.resource == ("listing", "x")
-    embedder.refuse[PHOTO] = QueueFullError("full", retry_after_ms=10)
-    with pytest.raises(QueueFullError) as full:
-        client.embed(PHOTO)
-    assert full.value.retry_after_ms == 10
-
-
-def test_grpcs_own_errors_name_the_service_and_keep_their_code(
-    client: Any, gateway: FakeGateway
-) -> None:
-    gateway.answers["ClassifyImage"] = ForeignError(
-        "who are you?", code=grpc.StatusCode.UNAUTHENTICATED
-    )
-    with pytest.raises(LookalikeError, match=r"the gateway at 127.*who are you") as caught:
-        client.classify(PHOTO)
-    assert caught.value.code is grpc.StatusCode.UNAUTHENTICATED
-
-
-def test_unavailable_is_tried_again_as_often_as_told_and_other_errors_are_not(
-    connect: Any, serve: Any, gateway: FakeGateway
-) -> None:
-    address = serve(gateway).address
-    gateway.answers["GetStatus"] = DrainingError("never")
-    for retries in (0, 2):
-        gateway.requests.clear()
-        with pytest.raises(DrainingError):
-            connect(address, retries=retries).status()
-        assert len(gateway.requests["GetStatus"]) == retries + 1
-    gateway.answers["GetStatus"] = QueueFullError("full")
-    gateway.requests.clear()
-    with pytest.raises(QueueFullError):
-        connect(address).status()
-    assert len(gateway.requests["GetStatus"]) == 1
-
-
-def test_nobody_there_is_an_error_that_says_where(connect: Any, serve: Any) -> None:
-    server = serve(FakeGateway())
-    server.stop()
-    client = connect(server.address, embedder=server.address, timeout=5, retries=1)
-    with pytest.raises(UpstreamUnavailableError, match=f"the gateway at {server.address}"):
-        client.status()
-    with pytest.raises(UpstreamUnavailableError, match=f"the embedder at {server.address}"):
-        list(client.embed_many([("a", PHOTO)]))
-    with pytest.raises(UpstreamUnavailableError):
-        list(client.ingest_many([(Listing("x", "p"), PHOTO)]))
-
-
-def test_every_call_has_a_deadline(connect: Any, serve: Any, gateway: FakeGateway) -> None:
-    client = connect(serve(gateway).address, timeout=7)
-    client.status()
-    client.status(timeout=3)
-    assert 5 < (gateway.remaining_s[0] or 0) < 8
-    assert 1 < (gateway.remaining_s[1] or 0) < 4
-    gateway.gate.clear()
-    started = time.monotonic()
-    with pytest.raises(DeadlineExceededError, match=r"within 0\.2 s"):
-        client.status(timeout=0.2)
-    assert time.monotonic() - started < 5
-    with pytest.raises(InvalidArgumentError):
-        client.status(timeout=0)
-
-
-def test_closed_client_says_so(connect: Any, serve: Any, gateway: FakeGateway) -> None:
-    with Client(serve(gateway).address) as client:
-        client.status()
-    with pytest.raises(RuntimeError, match="closed"):
-        client.status()
-
-
-async def test_async_client_is_a_context_manager(serve: Any, gateway: FakeGateway) -> None:
-    async with AsyncClient(serve(gateway).address) as client:
-        assert (await client.status()).version == ""
-    with pytest.raises(RuntimeError, match="closed"):
-        await client.status()
-
-
-def test_threads_share_a_client_and_another_process_gets_its_like(
-    serve: Any, gateway: FakeGateway
-) -> None:
-    with (
-        Client(serve(gateway).address, timeout=9) as client,
-        ThreadPoolExecutor(8) as threads,
-    ):
-        assert len(list(threads.map(lambda _: client.status(), range(64)))) == 64
-        with pickle.loads(pickle.dumps(client)) as copy:
-            copy.status()
-    assert all(5 < (left or 0) < 10 for left in gateway.remaining_s)
-
-
-def test_photo_in_every_form_is_the_same_photo(tmp_path: Path, draw_photo: Any) -> None:
-    photo = draw_photo(1)
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(photo)
-    with path.open("rb") as file:
-        forms = [photo, bytearray(photo), memoryview(photo), path, str(path), io.BytesIO(photo)]
-        assert {read_photo(form) for form in (*forms, file)} == {photo}
-
-
-def test_pixels_are_sent_without_loss_and_upright(draw_photo: Any) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
-    image = Image.open(io.BytesIO(draw_photo(1, exif=exif)))
-    upright = Image.open(io.BytesIO(read_photo(image)))
-    assert upright.format == "PNG"
-    assert upright.size == image.size[::-1]
-    pixels = np.asarray(upright)
-    again = Image.open(io.BytesIO(read_photo(pixels)))
-    assert np.array_equal(np.asarray(again), pixels)
-    assert read_photo(image.convert("CMYK"))
-
-
-@pytest.mark.parametrize(
-    "photo", [3, io.StringIO("text"), np.zeros((2, 2, 3)), np.zeros((2, 2), np.uint8)]
-)
-def test_what_is_no_photo_is_a_type_error(photo: Any) -> None:
-    with pytest.raises(TypeError):
-        read_photo(photo)
-
-
-def test_missing_file_is_the_error_that_it_always_is(client: Any, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        client.classify(tmp_path / "none.jpg")
-    with pytest.raises(FileNotFoundError):
-        client.embed(str(tmp_path / "none.jpg"))
