@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lookalike.cli.journal import Journal
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     InvalidImageError,
@@ -154,6 +155,29 @@ def test_failures_are_listed_by_reason_and_tried_again(
     assert "2 photos of 4 ingested before" in ended.err
     assert gateway.sent == ["p2"]
     assert listed(catalogue) == {"p3": "NO_FILE"}
+
+
+def test_an_interrupted_ingest_goes_on(
+    run: Run, gateway: Gateway, catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+
+    def add(journal: Journal, item_id: str, content: str, seq: int) -> None:
+        noting(journal, item_id, content, seq)
+        noted.append(item_id)
+        if len(noted) == 2:
+            raise KeyboardInterrupt
+
+    noting = Journal.add
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", add)
+        ended = ingest(run, catalogue)
+    assert ended.code == 130
+    assert "2 photos are in; the same command goes on from there" in ended.err
+    assert ended.err.endswith("lookalike: interrupted\n")
+    gateway.sent.clear()
+    assert ingest(run, catalogue).code == 0
+    assert sorted(gateway.sent) == sorted(OWNERS.keys() - set(noted))
 
 
 def test_what_changed_since_is_sent_again(
