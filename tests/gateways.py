@@ -196,6 +196,7 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
         self.leads_to = index_pb2.Collection(name="listings-space-1", embedding_space=SPACE)
         self.remaining_s: float | None = None
         self.hang = False
+        self.hanging_method = ""  # the only one that hangs; empty for all
         self.left = asyncio.Event()
         self.arrived = asyncio.Event()
 
@@ -203,7 +204,7 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
         self.asked.append(request)
         self.remaining_s = context.time_remaining()
         self.arrived.set()
-        if self.hang:
+        if self.hang and self.hanging_method in ("", name):
             try:
                 await asyncio.Event().wait()
             finally:
