@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-_NEEDED = ("typer", "rich", "pyarrow", "PIL", "fsspec")
+_NEEDED = ("typer", "rich", "pyarrow", "PIL")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
