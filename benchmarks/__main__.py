@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training", "embedder", "index")
+NAMES = ("slice", "training", "embedder", "index", "client")
 
 
 def main() -> None:

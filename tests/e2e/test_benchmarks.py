@@ -61,3 +61,13 @@ def test_quick_index_is_compared_with_empty_calls_and_with_faiss(tmp_path: Path)
     assert 0 < values["resident an item at 30,000, exact"] < 10_000
     assert all(row["value"] is not None or row["note"] for row in rows)
     assert Path("var/bench/index.png").stat().st_size > 10_000
+
+
+def test_quick_client_is_compared_with_a_bare_stream(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "client", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    values = {figure["name"]: figure["value"] for figure in figures}
+    assert len(values) == 5
+    assert all(0.05 < value < 10 for name, value in values.items() if "/" in name)
