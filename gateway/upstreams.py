@@ -14,13 +14,14 @@ from contextlib import asynccontextmanager
 import grpc
 from grpc import aio
 
-from gateway import targets
 from gateway.budget import Budget, RecentTimes
 from lookalike.channel import open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
     ForeignError,
+    InvalidArgumentError,
     LookalikeError,
+    StartupError,
     UpstreamUnavailableError,
 )
 from lookalike.status import from_rpc_error
@@ -51,11 +52,12 @@ class Upstream:
         self.name = name
         self.target = target
         self._fields = fields
-        self.channel = open_channel(
-            targets.resolved(target, f"LOOKALIKE_GATEWAY_{name.upper()}"),
-            health_service=service,
-            max_message_bytes=max_message_bytes,
-        )
+        try:
+            self.channel = open_channel(
+                target, health_service=service, max_message_bytes=max_message_bytes
+            )
+        except InvalidArgumentError as error:
+            raise StartupError(f"LOOKALIKE_GATEWAY_{name.upper()}: {error.message}") from None
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Calls `changed` whenever the service becomes reachable or is lost; runs for ever."""

@@ -115,23 +115,27 @@ def addresses(target: str) -> list[str]:
 
 def several(target: str) -> str:
     """Returns what gRPC calls a target; InvalidArgumentError if it knows no such thing."""
-    if len(parts := addresses(target)) < 2 or target.startswith(("ipv4:", "ipv6:")):
+    if "," not in target or target.startswith(("ipv4:", "ipv6:")):
         return target
-    schemes = set()
-    for number, part in enumerate(parts):
-        host, _, port = part.rpartition(":")
-        host = "127.0.0.1" if host == "localhost" else host
-        try:
-            schemes.add(f"ipv{ipaddress.ip_address(host.strip('[]')).version}")
-        except ValueError:
-            schemes.add("")
-        parts[number] = f"{host}:{port}"
-    if len(schemes) > 1 or schemes == {""}:
+    parts = [part.strip().replace("localhost:", "127.0.0.1:") for part in target.split(",")]
+    versions = {_version(part) for part in parts}
+    if len(versions) > 1:
+        raise InvalidArgumentError(f"'{target}' mixes IPv4 and IPv6; send calls to either")
+    return f"ipv{versions.pop()}:{','.join(parts)}"
+
+
+def _version(part: str) -> int:
+    host, _, port = part.rpartition(":")
+    try:
+        version = ipaddress.ip_address(host.strip("[]")).version
+        if not 0 < int(port) < 1 << 16:
+            raise ValueError(port)
+    except ValueError:
         raise InvalidArgumentError(
-            f"'{target}' must be addresses with ports, either all IPv4 or all [IPv6]; "
-            "for a name with several addresses give dns:///name:port"
-        )
-    return f"{schemes.pop()}:{','.join(parts)}"
+            f"'{part}' is one of several servers; each must be an IP address and a port; for "
+            "names, use dns:///name:port"
+        ) from None
+    return version
 
 
 def _service_options(

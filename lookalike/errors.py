@@ -28,7 +28,7 @@ LookalikeError
 ├── UpstreamUnavailableError            UPSTREAM_UNAVAILABLE
 ├── DrainingError                       DRAINING
 ├── StoreCorruptedError                 STORE_CORRUPTED
-├── DeadlineExceededError               DEADLINE_EXCEEDED: told by the client alone
+├── DeadlineExceededError               DEADLINE_EXCEEDED
 ├── ForeignError                        FOREIGN: somebody else's status, its code kept
 └── InternalError                       INTERNAL
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,14 +11,12 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks.embedder.clients import stream
 from benchmarks.embedder.model import SMALL, photos_of, served_bundle
+from benchmarks.gateway import bulk
 from benchmarks.gateway.page import first_view
 from benchmarks.gateway.services import ALIAS, Services, calls_of
 from benchmarks.report import Figure
-from benchmarks.turns import latencies, median_ratio, rates
-from lookalike import Client
-from lookalike.channel import open_channel
+from benchmarks.turns import latencies
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.gateway.v1 import gateway_pb2
@@ -73,7 +68,8 @@ def measure(*, quick: bool) -> list[Figure]:
                 note=f"{shares[0]} and {shares[1]}",
             )
         )
-        figures += _bulk(effort, photos, first.address)
+        rounds = max(2, effort.rounds // 2)
+        figures += bulk.measure(first.address, photos, rounds=rounds, count=effort.bulk)
         figures.append(first_view(gateway))
     return figures
 
@@ -140,30 +136,3 @@ def _classify(gateway: str, photos: Iterator[bytes]) -> None:
             stub.ClassifyImage(gateway_pb2.ClassifyImageRequest(image=photo))
 
         list(pool.map(ask, photos))
-
-
-def _bulk(effort: Effort, some: Sequence[bytes], embedder: str) -> list[Figure]:
-    photos = list(itertools.islice(itertools.cycle(some), effort.bulk))
-
-    def streamed() -> float:
-        async def run() -> float:
-            async with open_channel(embedder) as channel:
-                return (await stream(channel, photos)).rate
-
-        return asyncio.run(run())
-
-    def embedded() -> float:
-        started = time.perf_counter()
-        with Client(embedder=embedder) as client:
-            answers = list(client.embed_many(enumerate(photos)))
-        seconds = time.perf_counter() - started
-        if len(answers) != len(photos):
-            raise RuntimeError(f"{len(answers)} of {len(photos)} photos were answered")
-        return len(photos) / seconds
-
-    by_stream, by_client = rates([streamed, embedded], rounds=max(2, effort.rounds // 2))
-    return [
-        Figure("one stream, 64 in flight", statistics.median(by_stream), "photos/s"),
-        Figure("embed_many", statistics.median(by_client), "photos/s"),
-        Figure("embed_many / stream", median_ratio(by_client, by_stream), "ratio", at_least=0.9),
-    ]

@@ -148,7 +148,17 @@ def test_several_addresses_are_one_target(target: str, for_grpc: str, parts: lis
     assert addresses(target) == parts
 
 
-def test_names_and_mixtures_are_no_list_of_addresses() -> None:
-    for target in ("a.test:1,b.test:1", "127.0.0.1:1,[::1]:1", "127.0.0.1:1,a.test:1"):
-        with pytest.raises(InvalidArgumentError, match="all IPv4 or all"):
-            several(target)
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ("a.test:1,b.test:1", "'a.test:1' is one of several"),
+        ("10.0.0.1:1,10.0.0.2", "'10.0.0.2' is one of several"),
+        ("10.0.0.1:1,10.0.0.2:0", "'10.0.0.2:0' is one of several"),
+        ("10.0.0.1:1,", "'' is one of several"),
+        ("127.0.0.1:1,[::1]:1", "mixes IPv4 and IPv6"),
+    ],
+)
+def test_several_servers_must_be_addresses_with_ports(target: str, complaint: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        several(target)
+    assert complaint in caught.value.message
