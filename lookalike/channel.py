@@ -118,13 +118,13 @@ def several(target: str) -> str:
     if "," not in target or target.startswith(("ipv4:", "ipv6:")):
         return target
     parts = [part.strip().replace("localhost:", "127.0.0.1:") for part in target.split(",")]
-    versions = {_version(part) for part in parts}
+    versions = {_version(part, target) for part in parts}
     if len(versions) > 1:
         raise InvalidArgumentError(f"'{target}' mixes IPv4 and IPv6; send calls to either")
     return f"ipv{versions.pop()}:{','.join(parts)}"
 
 
-def _version(part: str) -> int:
+def _version(part: str, target: str) -> int:
     host, _, port = part.rpartition(":")
     try:
         version = ipaddress.ip_address(host.strip("[]")).version
@@ -132,8 +132,8 @@ def _version(part: str) -> int:
             raise ValueError(port)
     except ValueError:
         raise InvalidArgumentError(
-            f"'{part}' is one of several servers; each must be an IP address and a port; for "
-            "names, use dns:///name:port"
+            f"'{target}' has '{part}' among several servers; each must be an IP address and a "
+            "port; for names, use dns:///name:port"
         ) from None
     return version
 

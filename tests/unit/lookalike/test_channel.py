@@ -151,10 +151,10 @@ def test_several_addresses_are_one_target(target: str, for_grpc: str, parts: lis
 @pytest.mark.parametrize(
     ("target", "complaint"),
     [
-        ("a.test:1,b.test:1", "'a.test:1' is one of several"),
-        ("10.0.0.1:1,10.0.0.2", "'10.0.0.2' is one of several"),
-        ("10.0.0.1:1,10.0.0.2:0", "'10.0.0.2:0' is one of several"),
-        ("10.0.0.1:1,", "'' is one of several"),
+        ("a.test:1,b.test:1", "has 'a.test:1' among several"),
+        ("10.0.0.1:1,10.0.0.2", "has '10.0.0.2' among several"),
+        ("10.0.0.1:1,10.0.0.2:0", "has '10.0.0.2:0' among several"),
+        ("10.0.0.1:1,", "has '' among several"),
         ("127.0.0.1:1,[::1]:1", "mixes IPv4 and IPv6"),
     ],
 )
