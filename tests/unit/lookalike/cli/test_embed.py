@@ -235,9 +235,11 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopsAfter]:
 def test_an_interrupted_run_goes_on(
     run: Run, stopping: StopsAfter, photos: Path, out: Path, number: signal.Signals
 ) -> None:
-    # Small parts, so that a kill has something to leave behind.
+    # Small parts, so that a kill has something to leave behind. A shell starts what it runs in the
+    # background with SIGINT ignored, and these tests with it.
     program = (
-        "import sys; from lookalike.cli import embed, main; embed.PART_PHOTOS = 1; "
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from lookalike.cli import embed, main; embed.PART_PHOTOS = 1; "
         "sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
@@ -251,7 +253,10 @@ def test_an_interrupted_run_goes_on(
     while len(list(parts.glob("[!.]*.parquet")) if parts.is_dir() else []) < 3:
         assert process.poll() is None
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     if number is signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on from there" in said
