@@ -73,4 +73,4 @@ def test_quick_gateway_is_compared_with_the_services_behind_it(tmp_path: Path) -
     assert values["by a photo that is cached, p50"] < values["FindSimilarListings by a photo, p50"]
     assert 0.05 < values["Client.embed_many / bare stream"] < 20
     assert all(row["value"] is not None or row["note"] for row in rows)
-    assert sum(row["target"] is not None for row in rows) == 6
+    assert sum(row["target"] is not None for row in rows) == 7
