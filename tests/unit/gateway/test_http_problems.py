@@ -103,6 +103,7 @@ async def test_unknown_exception_tells_nothing_of_itself(
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,54 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
             "X-Timeout-Ms",
             "'soon'",
         ),
+        (
+            "/v1/similar",
+            {"json": {"category": [1] * 4097}},
+            400,
+            "INVALID_ARGUMENT",
+            "category",
+            "category has 4,097 entries; the limit is 4,096",
+        ),
+        (
+            "/v1/similar",
+            {"json": {"vector": [0] * 4097, "embedding_space": "s"}},
+            400,
+            "INVALID_ARGUMENT",
+            "vector",
+            "4,097 entries; the limit is 4,096",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"category": ["tools", "\\ud800"]}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "category",
+            "half of a surrogate pair",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"item_id": "\\udfff"}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "item_id",
+            "half of a surrogate pair",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"\\ud800": 1}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "?",
+            "no field '\\ud800'",
+        ),
+        (
+            "/v1/classify",
+            {"files": {"image": PHOTO}, "headers": {"X-Timeout-Ms": "9" * 5000}},
+            400,
+            "INVALID_ARGUMENT",
+            "X-Timeout-Ms",
+            "must be a number of milliseconds",
+        ),
         ("/nowhere", {}, 404, "NOT_FOUND", "", "Not Found"),
         ("/static/%2e%2e/config.py", {}, 405, "METHOD_NOT_ALLOWED", "", "Method Not Allowed"),
         ("/healthcheck", {}, 405, "METHOD_NOT_ALLOWED", "", "Method Not Allowed"),
@@ -271,6 +320,15 @@ async def test_bad_request_is_told_what_is_wrong(
     words: str,
 ) -> None:
     assert words in problem(await client.post(path, **sent), status, reason, field)
+
+
+async def test_of_many_bad_values_five_are_told_and_of_large_ones_the_beginning(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post("/v1/similar", json={"category": [1] * 4096})
+    assert problem(response, 400, "INVALID_ARGUMENT", "category.0").count("valid string") == 5
+    response = await client.post("/v1/similar", json={"k": "x" * 50_000})
+    assert len(problem(response, 400, "INVALID_ARGUMENT", "k")) < 250
 
 
 async def test_seventeen_photos_are_too_many(client: httpx.AsyncClient) -> None:
