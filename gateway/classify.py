@@ -68,7 +68,7 @@ class Classifier:
                 self._vectors.count(hit=True)
                 return EmbeddedPhoto(known, cached=True)
             kept_s = budget.reserve_s(later) if later else 0.0
-            allowed_s = budget.allow_s("embed", self._embedder.recent, kept_s)
+            allowed_s = budget.allow_s("embed", self._embedder.recent[bulk], kept_s)
             # A photo that may wait must not keep one waiting that may not.
             key = photo, bulk
             self._vectors.count(coalesced=self._under_way.under_way(key))
@@ -81,7 +81,8 @@ class Classifier:
                 except LookalikeError as error:
                     # It may have been the other caller's time that was up, and not this one's.
                     left_s = until - time.monotonic()
-                    if not is_out_of_time(error) or left_s <= self._embedder.recent.fastest_s:
+                    fastest_s = self._embedder.recent[bulk].fastest_s
+                    if not is_out_of_time(error) or left_s <= fastest_s:
                         raise
             embedded = await self._under_way.start(
                 key, self._embed(image, photo, until - time.monotonic(), bulk)

@@ -61,7 +61,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.timeouts: list[float] = []
         self.bulk: list[bool] = []
         self.cancelled = 0
-        self.recent = RecentTimes()
+        self.recent = {False: RecentTimes(), True: RecentTimes()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         self.embedded.append(image)
