@@ -14,6 +14,7 @@ from gateway.budget import Budget, RecentTimes
 from gateway.cache import VectorCache
 from gateway.classify import ClassifiedPhoto, Classifier, softmax
 from lookalike.errors import (
+    DeadlineExceededError,
     DeadlineUnreachableError,
     InvalidImageError,
     UpstreamUnavailableError,
@@ -243,7 +244,7 @@ async def test_caller_with_less_time_does_not_wait_for_another(
     classifier: Classifier, embedder: FakeEmbedder
 ) -> None:
     leader, follower = await waiting(classifier, embedder, Budget(60), Budget(0.01))
-    with pytest.raises(DeadlineUnreachableError):
+    with pytest.raises(DeadlineExceededError):
         await follower
     assert embedder.gate
     embedder.gate.set()
