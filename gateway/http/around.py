@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -101,7 +102,7 @@ class AroundRequests:
             return
         if self._bodies >= self._max_bodies:
             raise HttpProblemError(
-                503,
+                429,
                 "QUEUE_FULL",
                 f"{self._bodies} requests with a body are being answered, as many as are accepted "
                 "at a time (LOOKALIKE_GATEWAY_MAX_HTTP_BODIES); retry later",
@@ -237,11 +238,28 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _refuse_other_sites(method: str, headers: Headers) -> None:
-    """Nobody's page of another site may write through the browser of somebody who can reach us."""
-    if method not in {"GET", "HEAD", "OPTIONS"} and headers.get("sec-fetch-site") == "cross-site":
+    """Nobody's page of another site may write through the browser of somebody who can reach us.
+
+    Browsers tell the site only over TLS and to loopback; elsewhere they tell the origin.
+    """
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        field, other = "sec-fetch-site", site == "cross-site"
+    else:
+        field, other = "origin", origin is not None and _host(origin) != headers.get("host", "")
+    if other:
         raise HttpProblemError(
             403,
             "CROSS_SITE_REQUEST",
             "a page of another site sent this; only this server's own page may",
-            field="sec-fetch-site",
+            field=field,
         )
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

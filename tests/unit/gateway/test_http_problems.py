@@ -389,7 +389,7 @@ async def test_more_bodies_than_may_be_held_are_refused_with_a_time(asked: Asked
         first = asyncio.create_task(client.post("/v1/classify", files={"image": PHOTO}))
         await asked.started.wait()
         second = await client.post("/v1/classify", files={"image": PHOTO})
-        assert "LOOKALIKE_GATEWAY_MAX_HTTP_BODIES" in problem(second, 503, "QUEUE_FULL")
+        assert "LOOKALIKE_GATEWAY_MAX_HTTP_BODIES" in problem(second, 429, "QUEUE_FULL")
         assert second.headers["retry-after"] == "1"
         assert (await client.get("/healthcheck")).status_code == 200
         asked.wait_for.set()
@@ -452,5 +452,22 @@ async def test_pages_of_other_sites_cannot_write(client: httpx.AsyncClient, aske
     response = await client.delete("/v1/listings/lamp", headers=headers)
     assert problem(response, 403, "CROSS_SITE_REQUEST", "sec-fetch-site")
     assert asked.deleted == []
-    headers = {"Sec-Fetch-Site": "same-origin"}
+    for headers in (
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy"},
+        {},
+    ):
+        assert (await client.delete("/v1/listings/lamp", headers=headers)).status_code == 200
+
+
+async def test_where_browsers_tell_no_site_the_origin_must_be_the_host(
+    client: httpx.AsyncClient, asked: Asked
+) -> None:
+    for origin in ("http://elsewhere", "http://gateway:81", "null", "http://[", ""):
+        headers = {"Origin": origin}
+        response = await client.delete("/v1/listings/lamp", headers=headers)
+        assert problem(response, 403, "CROSS_SITE_REQUEST", "origin")
+        assert (await client.get("/v1/listings/lamp", headers=headers)).status_code == 200
+    assert asked.deleted == []
+    headers = {"Origin": "http://gateway"}
     assert (await client.delete("/v1/listings/lamp", headers=headers)).status_code == 200
