@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -98,7 +99,7 @@ class AroundRequests:
         headers = Headers(scope=scope)
         _refuse_other_sites(scope["method"], headers)
         if not _has_body(headers):
-            await self._work(scope, b"", receive, exchange)
+            await self._work(scope, deque(), receive, exchange)
             return
         if self._bodies >= self._max_bodies:
             raise HttpProblemError(
@@ -110,17 +111,18 @@ class AroundRequests:
             )
         self._bodies += 1
         try:
-            body = await self._read(headers, receive)
-            await self._work(scope, body, receive, exchange)
+            chunks = await self._read(headers, receive)
+            await self._work(scope, chunks, receive, exchange)
         finally:
             self._bodies -= 1
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read(self, headers: Headers, receive: Receive) -> deque[bytes]:
         length = headers.get("content-length", "")
         announced = int(length) if length.isdecimal() else 0
         if announced > self._max_body_bytes + DISCARDED_BYTES:
             raise self._too_large(f"{announced:,}")
-        chunks, size, more = [], 0, True
+        chunks: deque[bytes] = deque()
+        size, more = 0, True
         try:
             async with asyncio.timeout(self._body_timeout_s):
                 while more:
@@ -146,7 +148,7 @@ class AroundRequests:
             ) from None
         if size > self._max_body_bytes:
             raise self._too_large(f"{size:,}" if not more else f"more than {size:,}")
-        return b"".join(chunks)
+        return chunks
 
     def _too_large(self, size: str) -> HttpProblemError:
         return HttpProblemError(
@@ -157,8 +159,13 @@ class AroundRequests:
             headers={"Connection": "close"},
         )
 
-    async def _work(self, scope: Scope, body: bytes, receive: Receive, exchange: _Exchange) -> None:
-        """Runs the application until it answered or nobody waits for the answer any more."""
+    async def _work(
+        self, scope: Scope, chunks: deque[bytes], receive: Receive, exchange: _Exchange
+    ) -> None:
+        """Runs the application until it answered or nobody waits for the answer any more.
+
+        Empties `chunks`, so that what the application makes of the body is not held beside it.
+        """
         done = asyncio.Event()
         told = False
 
@@ -167,8 +174,9 @@ class AroundRequests:
             if told:
                 await done.wait()
                 return {"type": "http.disconnect"}
-            told = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            chunk = chunks.popleft() if chunks else b""
+            told = not chunks
+            return {"type": "http.request", "body": chunk, "more_body": not told}
 
         async def left() -> None:
             while (await receive())["type"] != "http.disconnect":

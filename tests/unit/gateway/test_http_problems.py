@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.http.app import create_app
-from gateway.http.around import DISCARDED_BYTES
+from gateway.http.around import DISCARDED_BYTES, AroundRequests
 from lookalike import errors
 from tests.http_face import Asked, open_face, use_cases
 
@@ -426,6 +427,32 @@ async def test_work_for_a_caller_who_left_is_cancelled(
     await asyncio.wait_for(app(scope, receive, send), 5)
     assert asked.cancelled
     assert [r.status for r in caplog.records if r.message == "request"] == [499]  # type: ignore[attr-defined]
+
+
+async def test_body_is_handed_on_and_not_held_beside_what_becomes_of_it() -> None:
+    held: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        held.append(tracemalloc.get_traced_memory()[0])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(16):
+            yield bytes(1 << 20)
+
+    around = AroundRequests(
+        app, max_body_bytes=1 << 25, max_bodies=1, body_timeout_s=30, log_all=False
+    )
+    transport = httpx.ASGITransport(app=around)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        tracemalloc.start()
+        response = await client.post("/", content=body())
+        tracemalloc.stop()
+    assert response.status_code == 200
+    assert held[0] < 4 << 20
 
 
 async def test_every_answer_has_its_headers_and_a_line_in_the_log(
