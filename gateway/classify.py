@@ -49,6 +49,7 @@ class Classifier:
         *,
         later: RecentTimes | None = None,
         bulk: bool = False,
+        digest: bytes | None = None,
     ) -> EmbeddedPhoto:
         """Returns the photo's vector.
 
@@ -57,11 +58,12 @@ class Classifier:
             budget: The request's time.
             later: What the hop takes that comes after it; time for that is kept back.
             bulk: Whether photos that somebody waits for go first.
+            digest: The photo's, by `cache.digest`, where it is known.
 
         Raises:
             DeadlineUnreachableError: There is not enough time for it.
         """
-        photo = cache.digest(image)
+        photo = cache.digest(image) if digest is None else digest
         with budget.hop("embed"):
             known = self._vectors.get(self._embedder.embedding_space, photo)
             if known is not None:
@@ -99,9 +101,10 @@ class Classifier:
         *,
         later: RecentTimes | None = None,
         bulk: bool = False,
+        digest: bytes | None = None,
     ) -> ClassifiedPhoto:
         """Returns the photo's vector and its categories; for arguments and errors see `embed`."""
-        photo = await self.embed(image, budget, later=later, bulk=bulk)
+        photo = await self.embed(image, budget, later=later, bulk=bulk, digest=digest)
         classification = await self.classification(photo.vector, budget)
         return ClassifiedPhoto(photo.vector, classification, photo.cached)
 

@@ -116,13 +116,14 @@ class Ingester:
         validation.request_id(request_id)
         self._lineage.check()
         known = await self._known(listing.item_id, budget) if self._must_know(request_id) else None
-        said = _digest(listing, image) if request_id else ""
+        digest = cache.digest(image)
+        said = _digest(listing, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
             return await self._again(known, image, said, request_id, budget)
         embedded = await self._classifier.classify(
-            image, budget, later=self._index.reads, bulk=bulk
+            image, budget, later=self._index.reads, bulk=bulk, digest=digest
         )
-        sha256 = cache.digest(image).hex()
+        sha256 = digest.hex()
         photo = Photo(listing, embedded.vector, sha256, request_id, said)
         async with self._duplicates.turn(sha256, budget):
             try:
@@ -197,7 +198,7 @@ class Ingester:
             raise
 
 
-def _digest(listing: Listing, image: bytes) -> str:
-    """Returns a digest of all that an ingest says."""
+def _digest(listing: Listing, photo: bytes) -> str:
+    """Returns a digest of all that an ingest says; of the photo its own digest is enough."""
     fields = json.dumps(asdict(listing), sort_keys=True).encode()
-    return hashlib.sha256(cache.digest(image) + fields).hexdigest()
+    return hashlib.sha256(photo + fields).hexdigest()

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway import cache
 from gateway.budget import Budget
 from gateway.classify import Classifier
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
@@ -185,6 +186,19 @@ async def test_request_id_with_other_content_is_refused(ingest: Ingest, index: F
         with pytest.raises(RequestIdReusedError):
             await ingest().ingest(listing, image, Budget(60), "key")
     assert len(index.written) == 1
+
+
+async def test_photo_is_hashed_once(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+    digest = cache.digest
+
+    def count(image: bytes) -> bytes:
+        hashed.append(image)
+        return digest(image)
+
+    monkeypatch.setattr(cache, "digest", count)
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    assert hashed == [b"photo"]
 
 
 async def test_thumbnail_is_kept_and_the_listing_says_so(ingest: Ingest, index: FakeIndex) -> None:
