@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from lookalike.errors import CollectionNotFoundError, ItemNotFoundError
 logger = logging.getLogger(__name__)
 
 _MOST_PHOTOS = 1000
+# Of the time that is left, what the removal of thumbnails may take of it.
+_THUMBNAIL_SHARE = 0.5
 # A sample of a larger catalogue is one of its oldest photos: it is read page by page.
 _SAMPLED_FROM = 20_000
 
@@ -59,7 +62,7 @@ class Catalogue:
         target = validation.target(target)
         if isinstance(target, ItemId):
             return [(await self._index.get(target.item_id, budget)).listing]
-        photos, _ = await self._of_product(target, budget)
+        photos, _ = await self._of_product(target, "", budget)
         if not photos:
             raise ItemNotFoundError(
                 f"collection '{self._index.collection}' has no photo of listing "
@@ -82,22 +85,20 @@ class Catalogue:
         return Page([photo.listing for photo in photos], following)
 
     async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
-        """Deletes a listing or a photo; what is not there is no error."""
+        """Deletes a listing or a photo; what is not there is no error.
+
+        Thumbnails go first: of a listing that is gone nobody can tell whose they were.
+        """
         target = validation.target(target)
         validation.request_id(request_id)
+        degraded = ""
         try:
-            item_ids = await self._thumbnails_of(target, budget)
+            if self._thumbnails is not None:
+                degraded = await self._remove_thumbnails(self._thumbnails, target, budget)
             deleted, seq = await self._index.delete(target, budget, request_id)
         except CollectionNotFoundError:
             return Deleted(0, 0)
-        if self._thumbnails is None or not item_ids:
-            return Deleted(deleted, seq)
-        try:
-            await self._thumbnails.remove(item_ids)
-        except Exception as error:
-            logger.warning("thumbnails not removed", extra={"ids": item_ids}, exc_info=error)
-            return Deleted(deleted, seq, f"thumbnails not removed: {error}")
-        return Deleted(deleted, seq)
+        return Deleted(deleted, seq, degraded)
 
     async def vectors(self, count: int, budget: Budget) -> Sequence[tuple[Listing, PhotoVector]]:
         """Returns up to `count` photos, spread over the catalogue, with their vectors."""
@@ -118,15 +119,38 @@ class Catalogue:
                 break
         return taken
 
-    async def _of_product(self, target: ProductId, budget: Budget) -> tuple[Sequence[Listing], str]:
+    async def _of_product(
+        self, target: ProductId, token: str, budget: Budget
+    ) -> tuple[Sequence[Listing], str]:
         only = ListingFilter(product_ids=(target.product_id,))
-        photos, following = await self._index.page(only, _MOST_PHOTOS, "", budget)
+        photos, following = await self._index.page(only, _MOST_PHOTOS, token, budget)
         return [photo.listing for photo in photos], following
 
-    async def _thumbnails_of(self, target: Target, budget: Budget) -> Sequence[str]:
-        if self._thumbnails is None:
-            return []
+    async def _remove_thumbnails(
+        self, thumbnails: Thumbnails, target: Target, budget: Budget
+    ) -> str:
+        """Returns why they could not be removed; empty if they are gone, or are to stay."""
+        item_ids = await self._item_ids(target, budget)
+        # An index that takes no writes refuses the deletion too.
+        if not item_ids or (await self._index.state(budget.remaining_s)).read_only:
+            return ""
+        allowed_s = _THUMBNAIL_SHARE * budget.remaining_s
+        try:
+            async with asyncio.timeout(allowed_s):
+                await thumbnails.remove(item_ids)
+        except Exception as error:
+            logger.warning("thumbnails not removed", extra={"ids": item_ids}, exc_info=error)
+            late = f"it took longer than the {allowed_s:.1f} s that it may take"
+            why = late if isinstance(error, TimeoutError) else str(error)
+            return f"thumbnails not removed: {why}"
+        return ""
+
+    async def _item_ids(self, target: Target, budget: Budget) -> Sequence[str]:
         if isinstance(target, ItemId):
             return [target.item_id]
-        photos, _ = await self._of_product(target, budget)
-        return [photo.item_id for photo in photos]
+        photos, token = await self._of_product(target, "", budget)
+        item_ids = [photo.item_id for photo in photos]
+        while token:
+            photos, token = await self._of_product(target, token, budget)
+            item_ids += [photo.item_id for photo in photos]
+        return item_ids

@@ -49,6 +49,7 @@ class Classifier:
         *,
         later: RecentTimes | None = None,
         bulk: bool = False,
+        digest: bytes | None = None,
     ) -> EmbeddedPhoto:
         """Returns the photo's vector.
 
@@ -57,18 +58,19 @@ class Classifier:
             budget: The request's time.
             later: What the hop takes that comes after it; time for that is kept back.
             bulk: Whether photos that somebody waits for go first.
+            digest: The photo's, by `cache.digest`, where it is known.
 
         Raises:
             DeadlineUnreachableError: There is not enough time for it.
         """
-        photo = cache.digest(image)
+        photo = cache.digest(image) if digest is None else digest
         with budget.hop("embed"):
             known = self._vectors.get(self._embedder.embedding_space, photo)
             if known is not None:
                 self._vectors.count(hit=True)
                 return EmbeddedPhoto(known, cached=True)
             kept_s = budget.reserve_s(later) if later else 0.0
-            allowed_s = budget.allow_s("embed", self._embedder.recent, kept_s)
+            allowed_s = budget.allow_s("embed", self._embedder.recent[bulk], kept_s)
             # A photo that may wait must not keep one waiting that may not.
             key = photo, bulk
             self._vectors.count(coalesced=self._under_way.under_way(key))
@@ -81,7 +83,8 @@ class Classifier:
                 except LookalikeError as error:
                     # It may have been the other caller's time that was up, and not this one's.
                     left_s = until - time.monotonic()
-                    if not is_out_of_time(error) or left_s <= self._embedder.recent.fastest_s:
+                    fastest_s = self._embedder.recent[bulk].fastest_s
+                    if not is_out_of_time(error) or left_s <= fastest_s:
                         raise
             embedded = await self._under_way.start(
                 key, self._embed(image, photo, until - time.monotonic(), bulk)
@@ -98,9 +101,10 @@ class Classifier:
         *,
         later: RecentTimes | None = None,
         bulk: bool = False,
+        digest: bytes | None = None,
     ) -> ClassifiedPhoto:
         """Returns the photo's vector and its categories; for arguments and errors see `embed`."""
-        photo = await self.embed(image, budget, later=later, bulk=bulk)
+        photo = await self.embed(image, budget, later=later, bulk=bulk, digest=digest)
         classification = await self.classification(photo.vector, budget)
         return ClassifiedPhoto(photo.vector, classification, photo.cached)
 

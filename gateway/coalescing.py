@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from lookalike.errors import DeadlineUnreachableError
+from lookalike.errors import DeadlineExceededError
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Coalescer(Generic[T]):
         """Waits for work under way, and returns or raises what it does.
 
         Raises:
-            DeadlineUnreachableError: It takes longer than `timeout_s`.
+            DeadlineExceededError: It takes longer than `timeout_s`.
         """
         return await self._wait(key, self._flights[key], timeout_s)
 
@@ -57,10 +57,9 @@ class Coalescer(Generic[T]):
                 self._end(key, flight)
                 flight.task.cancel()
         if not flight.task.done():
-            raise DeadlineUnreachableError(
-                "another caller's work on the same photo takes longer than the deadline leaves; "
-                "set a later deadline",
-                retry_after_ms=50,
+            raise DeadlineExceededError(
+                "another caller's work on the same photo took longer than the deadline leaves; "
+                "set a later deadline"
             )
         return flight.task.result()
 

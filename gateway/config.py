@@ -87,7 +87,8 @@ class GatewaySettings(ServerSettings):
     )
     max_http_bodies: int = setting(
         64,
-        "HTTP requests with a body that are taken at a time; each may hold MAX_MESSAGE_BYTES.",
+        "HTTP requests with a body that are taken at a time; while it is taken apart each may hold "
+        "twice MAX_MESSAGE_BYTES, numbers in JSON some more.",
         minimum=1,
     )
     max_image_bytes: int = setting(

@@ -13,7 +13,7 @@ from gateway.budget import Budget
 from gateway.index import IndexUpstream
 from gateway.items import Photo
 from gateway.listings import Listing, NearDuplicate, NearDuplicateKind
-from lookalike.errors import CollectionNotFoundError, NearDuplicateError
+from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, NearDuplicateError
 
 MAX_REPORTED = 10
 # Photos looked at: of those that are nearest some may be merely near, and one listing's.
@@ -51,16 +51,29 @@ class DuplicateFinder:
         self._turns: dict[str, _Turn] = {}
 
     @asynccontextmanager
-    async def turn(self, sha256: str) -> AsyncIterator[None]:
-        """Lets ingests of the same photo in one after the other, so that each sees those before."""
+    async def turn(self, sha256: str, budget: Budget) -> AsyncIterator[None]:
+        """Lets ingests of the same photo in one after the other, so that each sees those before.
+
+        Raises:
+            DeadlineExceededError: Those before took all of the request's time.
+        """
         if self._policy is NearDuplicatePolicy.OFF:
             yield
             return
         turn = self._turns.setdefault(sha256, _Turn())
         turn.wanted += 1
         try:
-            async with turn.lock:
+            try:
+                async with asyncio.timeout(budget.remaining_s):
+                    await turn.lock.acquire()
+            except TimeoutError:
+                raise DeadlineExceededError(
+                    "other ingests of the same photo took all of the time; set a later deadline"
+                ) from None
+            try:
                 yield
+            finally:
+                turn.lock.release()
         finally:
             turn.wanted -= 1
             if not turn.wanted:

@@ -60,7 +60,8 @@ class EmbedderUpstream(Upstream):
         self._models: dict[str, Model] = {}
         self.embedding_space = ""
         self.space_changed: Callable[[], None] = lambda: None
-        self.recent = RecentTimes()
+        # By whether photos may wait: those that do say nothing of what the others will take.
+        self.recent = {False: RecentTimes(), True: RecentTimes()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         """Returns a photo's default embedding.
@@ -88,7 +89,7 @@ class EmbedderUpstream(Upstream):
             response = await attempt()
         embedding, timings = response.embeddings[0], response.timings
         self._saw(embedding.embedding_space)
-        self.recent.add(timeout_s - (deadline - time.monotonic()))
+        self.recent[bulk].add(timeout_s - (deadline - time.monotonic()))
         return Embedded(
             PhotoVector(tuple(embedding.values), embedding.embedding_space),
             timings.decode_ns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -21,11 +22,19 @@ from gateway.listings import Classification, Listing, NearDuplicate, Written
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
+    InvalidArgumentError,
     ItemNotFoundError,
+    ReadOnlyError,
     RequestIdReusedError,
+    StorageFullError,
 )
 
 logger = logging.getLogger(__name__)
+
+# With these nothing was written. After any other failure it may have been.
+_REFUSALS = (InvalidArgumentError, EmbeddingSpaceMismatchError, ReadOnlyError, StorageFullError)
+# Of the time that is left, what a thumbnail may take of it.
+_THUMBNAIL_SHARE = 0.5
 
 
 class Thumbnails(Protocol):
@@ -107,19 +116,24 @@ class Ingester:
         validation.request_id(request_id)
         self._lineage.check()
         known = await self._known(listing.item_id, budget) if self._must_know(request_id) else None
-        said = _digest(listing, image) if request_id else ""
+        digest = cache.digest(image)
+        said = _digest(listing, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
-            return await self._again(known, said, request_id, budget)
+            return await self._again(known, image, said, request_id, budget)
         embedded = await self._classifier.classify(
-            image, budget, later=self._index.reads, bulk=bulk
+            image, budget, later=self._index.reads, bulk=bulk, digest=digest
         )
-        sha256 = cache.digest(image).hex()
+        sha256 = digest.hex()
         photo = Photo(listing, embedded.vector, sha256, request_id, said)
-        async with self._duplicates.turn(sha256):
-            listing, near = await self._duplicates.judge(photo, budget)
-            kept, degraded = await self._keep_thumbnail(listing.item_id, image)
-            photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
-            written = await self._write(photo, budget, request_id, new=kept and known is None)
+        async with self._duplicates.turn(sha256, budget):
+            try:
+                listing, near = await self._duplicates.judge(photo, budget)
+                kept, degraded = await self._keep_thumbnail(listing.item_id, image, budget)
+                photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
+                written = await self._write(photo, budget, request_id, new=kept and known is None)
+            except EmbeddingSpaceMismatchError:
+                self._lineage.look()
+                raise
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
 
     def _must_know(self, request_id: str) -> bool:
@@ -132,9 +146,12 @@ class Ingester:
             return None
 
     async def _again(
-        self, known: Photo, said: str, request_id: str, budget: Budget
+        self, known: Photo, image: bytes, said: str, request_id: str, budget: Budget
     ) -> IngestedListing:
-        """Sends what was written as it is: embedded anew, its vector may differ in a last digit."""
+        """Sends what was written as it is: embedded anew, its vector may differ in a last digit.
+
+        Keeps the thumbnail again, which may be gone or, if a later ingest failed, of that.
+        """
         if known.request_sha256 != said:
             raise RequestIdReusedError(
                 f"request_id '{request_id}' came before with other content; make a new one",
@@ -143,35 +160,45 @@ class Ingester:
         assert known.vector is not None
         classification = await self._classifier.classification(known.vector, budget)
         written = await self._index.upsert(known, budget, request_id)
+        degraded = ""
+        if known.listing.has_thumbnail:
+            _, degraded = await self._keep_thumbnail(known.listing.item_id, image, budget)
         near = known.listing.near_duplicate
         return IngestedListing(
-            written, classification, cached=True, near_duplicates=[near] if near else []
+            written,
+            classification,
+            cached=True,
+            degraded=degraded,
+            near_duplicates=[near] if near else [],
         )
 
-    async def _keep_thumbnail(self, item_id: str, image: bytes) -> tuple[bool, str]:
+    async def _keep_thumbnail(self, item_id: str, image: bytes, budget: Budget) -> tuple[bool, str]:
         if self._thumbnails is None:
             return False, ""
+        allowed_s = _THUMBNAIL_SHARE * budget.remaining_s
         try:
-            await self._thumbnails.keep(item_id, image)
+            async with asyncio.timeout(allowed_s):
+                await self._thumbnails.keep(item_id, image)
         except Exception as error:
             # The listing is worth more than its small picture.
             logger.warning("thumbnail not kept", extra={"item_id": item_id}, exc_info=error)
-            return False, f"thumbnail not kept: {error}"
+            late = f"it took longer than the {allowed_s:.1f} s that it may take"
+            why = late if isinstance(error, TimeoutError) else str(error)
+            return False, f"thumbnail not kept: {why}"
         return True, ""
 
     async def _write(self, photo: Photo, budget: Budget, request_id: str, *, new: bool) -> Written:
         try:
             return await self._index.upsert(photo, budget, request_id)
-        except Exception as error:
-            if isinstance(error, EmbeddingSpaceMismatchError):
-                self._lineage.look()
+        except _REFUSALS:
             if new and self._thumbnails is not None:
                 with contextlib.suppress(Exception):
-                    await self._thumbnails.remove([photo.listing.item_id])
+                    async with asyncio.timeout(budget.remaining_s):
+                        await self._thumbnails.remove([photo.listing.item_id])
             raise
 
 
-def _digest(listing: Listing, image: bytes) -> str:
-    """Returns a digest of all that an ingest says."""
+def _digest(listing: Listing, photo: bytes) -> str:
+    """Returns a digest of all that an ingest says; of the photo its own digest is enough."""
     fields = json.dumps(asdict(listing), sort_keys=True).encode()
-    return hashlib.sha256(cache.digest(image) + fields).hexdigest()
+    return hashlib.sha256(photo + fields).hexdigest()

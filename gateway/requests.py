@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway import validation
 from gateway.listings import (
     ItemId,
     Listing,
@@ -27,7 +28,9 @@ def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
         case "item_id":
             return ItemId(request.item_id)
         case "vector":
-            return PhotoVector(tuple(request.vector.values), request.vector.embedding_space)
+            # Before millions of them become objects.
+            values = validation.vector_values(request.vector.values)
+            return PhotoVector(tuple(values), request.vector.embedding_space)
         case _:
             raise InvalidArgumentError("set image, images, item_id or vector", field="query")
 

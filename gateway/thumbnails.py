@@ -24,6 +24,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
 MEDIA_TYPE = "image/webp"
 SIDE = 256
 MAX_PIXELS = 64_000_000
+# What cannot be made smaller before it is converted is held several times at its full size.
+MAX_UNREDUCED_PIXELS = 16_000_000
+_REDUCIBLE = {"L", "LA", "RGB", "RGBA", "CMYK"}
 _QUALITY = 80  # some 8 KB a photo
 _THREADS = 2
 
@@ -69,8 +72,8 @@ class ThumbnailStore:
             ) from None
 
     def close(self) -> None:
-        """Ends its threads once what was begun is done."""
-        self._threads.shutdown()
+        """Begins nothing more, and does not wait: a store that hangs must not hold up a stop."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def keep(self, item_id: str, image: bytes) -> None:
         """Makes and keeps a photo's thumbnail, in the place of one of the same id."""
@@ -139,6 +142,7 @@ def render(image: bytes) -> bytes:
                     f"the photo has {width * height:,} pixels; the limit is {MAX_PIXELS:,}"
                 )
             photo.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded at a fraction of its size
+            _reduce(photo)
             small = _on_white(_to_srgb(ImageOps.exif_transpose(photo)))
             small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     except ThumbnailError:
@@ -148,6 +152,18 @@ def render(image: bytes) -> bytes:
     out = io.BytesIO()
     small.save(out, "WEBP", quality=_QUALITY)
     return out.getvalue()
+
+
+def _reduce(photo: Image.Image) -> None:
+    """Makes a photo smaller in place, before what comes after makes copies of it."""
+    # The one colour that stands for transparency in some would be mixed with others.
+    if photo.mode in _REDUCIBLE and "transparency" not in photo.info:
+        photo.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    elif photo.width * photo.height > MAX_UNREDUCED_PIXELS:
+        raise ThumbnailError(
+            f"the photo has {photo.width * photo.height:,} pixels of mode {photo.mode}; "
+            f"the limit of that is {MAX_UNREDUCED_PIXELS:,}"
+        )
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

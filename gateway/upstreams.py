@@ -19,6 +19,7 @@ from lookalike.channel import open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
     ForeignError,
+    IndexRecoveringError,
     InvalidArgumentError,
     LookalikeError,
     StartupError,
@@ -78,7 +79,9 @@ class Upstream:
             yield
         except aio.AioRpcError as rpc_error:
             error = from_rpc_error(rpc_error)
-            if error.code in _UNAVAILABLE:
+            # It is there, but not as far as the read asks for, which the caller is to know.
+            recovering = isinstance(error, IndexRecoveringError)
+            if error.code in _UNAVAILABLE and not recovering:
                 raise UpstreamUnavailableError(
                     f"the {self.name} at {self.target} cannot be reached: {error.message}",
                     metadata={"upstream": self.name},

@@ -29,6 +29,8 @@ MAX_K = 1000
 MAX_IMAGES = 16
 MAX_PRODUCTS = 1000
 MAX_VALUES = 100
+MAX_DIMENSION = 4096
+MAX_SEQ = (1 << 63) - 1
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
 
@@ -53,18 +55,23 @@ def query(sent: PhotoQuery) -> PhotoQuery:
         case Photos(images):
             _count(images, 1, MAX_IMAGES, "images.images")
         case PhotoVector(values, embedding_space):
-            if not values:
-                raise InvalidArgumentError(
-                    "vector.values has 0 entries; it must have as many as the collection has "
-                    "dimensions",
-                    field="vector.values",
-                )
-            for i, value in enumerate(values):
+            for i, value in enumerate(vector_values(values)):
                 if not math.isfinite(value):
                     raise NonFiniteVectorError(
                         f"vector.values[{i}] is {value}; it must be finite", field="vector.values"
                     )
             _id(embedding_space, "vector.embedding_space")
+    return sent
+
+
+def vector_values(sent: Sequence[float]) -> Sequence[float]:
+    """Checks how many values a vector has; looks at none of them."""
+    if not sent:
+        raise InvalidArgumentError(
+            "vector.values has 0 entries; it must have as many as the collection has dimensions",
+            field="vector.values",
+        )
+    _count(sent, 1, MAX_DIMENSION, "vector.values")
     return sent
 
 
@@ -78,9 +85,9 @@ def wanted(sent: Wanted) -> Wanted:
         raise InvalidArgumentError(
             f"max_distance is {sent.max_distance}; it must be finite", field="max_distance"
         )
-    if sent.min_seq < 0:
+    if not 0 <= sent.min_seq <= MAX_SEQ:
         raise InvalidArgumentError(
-            f"min_seq is {sent.min_seq}; it must be 0 or more", field="min_seq"
+            f"min_seq is {sent.min_seq}; it must be 0 to {MAX_SEQ}", field="min_seq"
         )
     return replace(sent, k=sent.k or DEFAULT_K, filter=listing_filter(sent.filter))
 

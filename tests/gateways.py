@@ -61,7 +61,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.timeouts: list[float] = []
         self.bulk: list[bool] = []
         self.cancelled = 0
-        self.recent = RecentTimes()
+        self.recent = {False: RecentTimes(), True: RecentTimes()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         self.embedded.append(image)
@@ -109,6 +109,7 @@ class FakeIndex(IndexUpstream):
         self.close_by: list[tuple[Photo, float]] = []
         self.looked_within: list[float] = []
         self.deleted: list[Target] = []
+        self.read_only = False
 
     def _check(self) -> None:
         if self.error:
@@ -178,7 +179,7 @@ class FakeIndex(IndexUpstream):
 
     async def state(self, timeout_s: float) -> IndexState:
         self._check()
-        return IndexState("native", False, 7)
+        return IndexState("native", self.read_only, 7)
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
         self._check()

@@ -182,3 +182,13 @@ def open_face(
     app = create_app(use_cases(asked), thumbnails, GatewaySettings(**settings))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+
+def problem(response: httpx.Response, status: int, reason: str, field: str = "") -> str:
+    """The detail of a problem that has all that it must have."""
+    body = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (response.status_code, body["status"], body["reason"]) == (status, status, reason), body
+    assert (body["type"], body.get("field", "")) == ("about:blank", field), body
+    assert body["title"]
+    return str(body["detail"])

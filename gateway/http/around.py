@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -97,11 +99,11 @@ class AroundRequests:
         headers = Headers(scope=scope)
         _refuse_other_sites(scope["method"], headers)
         if not _has_body(headers):
-            await self._work(scope, b"", receive, exchange)
+            await self._work(scope, deque(), receive, exchange)
             return
         if self._bodies >= self._max_bodies:
             raise HttpProblemError(
-                503,
+                429,
                 "QUEUE_FULL",
                 f"{self._bodies} requests with a body are being answered, as many as are accepted "
                 "at a time (LOOKALIKE_GATEWAY_MAX_HTTP_BODIES); retry later",
@@ -109,17 +111,18 @@ class AroundRequests:
             )
         self._bodies += 1
         try:
-            body = await self._read(headers, receive)
-            await self._work(scope, body, receive, exchange)
+            chunks = await self._read(headers, receive)
+            await self._work(scope, chunks, receive, exchange)
         finally:
             self._bodies -= 1
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read(self, headers: Headers, receive: Receive) -> deque[bytes]:
         length = headers.get("content-length", "")
         announced = int(length) if length.isdecimal() else 0
         if announced > self._max_body_bytes + DISCARDED_BYTES:
             raise self._too_large(f"{announced:,}")
-        chunks, size, more = [], 0, True
+        chunks: deque[bytes] = deque()
+        size, more = 0, True
         try:
             async with asyncio.timeout(self._body_timeout_s):
                 while more:
@@ -145,7 +148,7 @@ class AroundRequests:
             ) from None
         if size > self._max_body_bytes:
             raise self._too_large(f"{size:,}" if not more else f"more than {size:,}")
-        return b"".join(chunks)
+        return chunks
 
     def _too_large(self, size: str) -> HttpProblemError:
         return HttpProblemError(
@@ -156,8 +159,13 @@ class AroundRequests:
             headers={"Connection": "close"},
         )
 
-    async def _work(self, scope: Scope, body: bytes, receive: Receive, exchange: _Exchange) -> None:
-        """Runs the application until it answered or nobody waits for the answer any more."""
+    async def _work(
+        self, scope: Scope, chunks: deque[bytes], receive: Receive, exchange: _Exchange
+    ) -> None:
+        """Runs the application until it answered or nobody waits for the answer any more.
+
+        Empties `chunks`, so that what the application makes of the body is not held beside it.
+        """
         done = asyncio.Event()
         told = False
 
@@ -166,8 +174,9 @@ class AroundRequests:
             if told:
                 await done.wait()
                 return {"type": "http.disconnect"}
-            told = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            chunk = chunks.popleft() if chunks else b""
+            told = not chunks
+            return {"type": "http.request", "body": chunk, "more_body": not told}
 
         async def left() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -237,11 +246,28 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _refuse_other_sites(method: str, headers: Headers) -> None:
-    """Nobody's page of another site may write through the browser of somebody who can reach us."""
-    if method not in {"GET", "HEAD", "OPTIONS"} and headers.get("sec-fetch-site") == "cross-site":
+    """Nobody's page of another site may write through the browser of somebody who can reach us.
+
+    Browsers tell the site only over TLS and to loopback; elsewhere they tell the origin.
+    """
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        return
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        field, other = "sec-fetch-site", site == "cross-site"
+    else:
+        field, other = "origin", origin is not None and _host(origin) != headers.get("host", "")
+    if other:
         raise HttpProblemError(
             403,
             "CROSS_SITE_REQUEST",
             "a page of another site sent this; only this server's own page may",
-            field="sec-fetch-site",
+            field=field,
         )
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

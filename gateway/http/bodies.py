@@ -22,6 +22,7 @@ MAX_TIMEOUT_MS = 3_600_000
 PHOTO_PARTS = ("image", "file")
 MAX_PHOTOS = 16
 MAX_FIELDS = 1000
+MAX_ENTRIES = 4096  # of one field; pydantic makes an error of each that is bad
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -49,9 +50,9 @@ class Sent:
         """Returns the fields as a model's; raises RequestValidationError naming what is wrong."""
         unknown = sorted(self.fields.keys() - model.model_fields.keys())
         if unknown and model.model_config.get("extra") == "forbid":
-            known = ", ".join(model.model_fields)
+            known, first = ", ".join(model.model_fields), unknown[0][:100]
             raise InvalidArgumentError(
-                f"there is no field {unknown[0]!r}; there are {known}", field=unknown[0]
+                f"there is no field {first!r}; there are {known}", field=first
             )
         values = {
             name: _one_or_many(name, self.fields[name], model)
@@ -81,7 +82,9 @@ class RequestReader:
         given = request.headers.get(TIMEOUT_HEADER)
         if given is None:
             return Budget(self._default_timeout_s)
-        if not (given.isascii() and given.isdecimal()) or not 1 <= int(given) <= MAX_TIMEOUT_MS:
+        # Python takes no number of thousands of digits, and says so by an error of its own.
+        is_number = len(given) <= 20 and given.isascii() and given.isdecimal()
+        if not is_number or not 1 <= int(given) <= MAX_TIMEOUT_MS:
             raise InvalidArgumentError(
                 f"{TIMEOUT_HEADER} is {given[:40]!r}; it must be a number of milliseconds, "
                 f"1 to {MAX_TIMEOUT_MS}",
@@ -209,11 +212,29 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
     annotation = model.model_fields[name].annotation
     if tuple in {get_origin(annotation), *map(get_origin, get_args(annotation))}:
-        return given if isinstance(given, list) else [given]
+        many = given if isinstance(given, list) else [given]
+        if len(many) > MAX_ENTRIES:
+            raise InvalidArgumentError(
+                f"{name} has {len(many):,} entries; the limit is {MAX_ENTRIES:,}", field=name
+            )
+        return [_encodable(name, each) for each in many]
     if isinstance(given, list):
         if len(given) != 1:
             raise InvalidArgumentError(
                 f"{name} is given {len(given)} times; give it once", field=name
             )
-        return given[0]
+        return _encodable(name, given[0])
+    return _encodable(name, given)
+
+
+def _encodable(name: str, given: Any) -> Any:
+    """Refuses halves of surrogate pairs, which JSON can say and UTF-8 cannot."""
+    if isinstance(given, str):
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(
+                f"{name} has half of a surrogate pair, which is no character; send both halves",
+                field=name,
+            ) from None
     return given

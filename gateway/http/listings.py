@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from gateway.listings import ProductId
 from gateway.map import Cartographer
 from gateway.thumbnails import MEDIA_TYPE, ThumbnailStore
 from gateway.use_cases import UseCases
+from lookalike.errors import DeadlineExceededError
 
 # A thumbnail changes only when its photo is ingested anew.
 _KEEP_THUMBNAIL = "public, max-age=300, stale-while-revalidate=86400"
@@ -109,7 +111,14 @@ def overview_routes(
     )
     async def thumbnail(request: Request, item_id: PhotoId) -> Response:
         """Returns the small copy of a photo that the gateway kept when it was ingested."""
-        data = await thumbnails.read(item_id) if thumbnails else None
+        budget = reader.budget(request)
+        try:
+            async with asyncio.timeout(budget.remaining_s):
+                data = await thumbnails.read(item_id) if thumbnails else None
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "the thumbnail could not be read in the time of the request"
+            ) from None
         if data is None:
             raise HttpProblemError(
                 404,

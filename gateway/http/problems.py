@@ -7,6 +7,7 @@ A problem has `type`, `title`, `status`, `detail` and, beyond the standard, `rea
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -47,6 +48,7 @@ _FIELDS = {
     "product_ids": "product_id",
     "exclude_product_ids": "exclude_product_id",
 }
+_MOST_TOLD = 5
 _TITLES = {499: "Client Closed Request"}
 
 
@@ -137,12 +139,12 @@ def _response_to_invalid(errors: Any) -> JSONResponse:
     told = [
         f"{_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
         + (f" (it is {_shown(error['input'])})" if error["type"] != "missing" else "")
-        for error in errors
+        for error in errors[:_MOST_TOLD]
     ]
     return _problem(
         400,
         "INVALID_ARGUMENT",
-        "; ".join(told[:5]),
+        "; ".join(told),
         field=_name(errors[0]["loc"]) if errors else "",
     )
 
@@ -154,8 +156,13 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    # Only the beginning is written out: a value may be as large as a request.
+    text = repr(value[:80]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _problem(
@@ -171,11 +178,11 @@ def _problem(
         "type": "about:blank",
         "title": _TITLES.get(status) or HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _encodable(detail),
         "reason": reason,
     }
     if field:
-        body["field"] = field
+        body["field"] = _encodable(field)
     if metadata:
         body["metadata"] = dict(metadata)
     return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)

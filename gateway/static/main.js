@@ -6,12 +6,14 @@ import * as search from "./search.js";
 
 const VIEWS = ["search", "map", "status"];
 let leave = () => {};
+let looks = 0;
 
 function route() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const view = VIEWS.includes(path) ? path : "search";
   leave();
   leave = () => {};
+  const look = ++looks;
   for (const name of VIEWS) {
     $(`#${name}`).hidden = name !== view;
     const link = $(`nav [data-view=${name}]`);
@@ -25,10 +27,10 @@ function route() {
   }
   showNotices();
   // Loaded when first looked at: the first view should be small.
-  import(`./${view}.js`).then(async (module) => {
-    const stop = module.show($(`#${view}`));
-    leave = stop;
-  }).catch(showProblem);
+  import(`./${view}.js`).then((module) => {
+    // Whoever went on meanwhile would have nothing to stop it with.
+    if (look === looks) leave = module.show($(`#${view}`));
+  }).catch((error) => { if (look === looks) showProblem(error); });
 }
 
 async function learnStatus() {

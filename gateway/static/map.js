@@ -65,6 +65,7 @@ class Chart {
     on(this.canvas, "pointerdown", (event) => this.press(event));
     on(this.canvas, "pointermove", (event) => this.move(event));
     on(this.canvas, "pointerup", (event) => this.release(event));
+    on(this.canvas, "pointercancel", () => { this.pressed = null; });
     on(this.canvas, "pointerleave", () => { if (document.activeElement !== this.canvas) this.choose(-1); });
   }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -265,6 +265,8 @@ def test_map_is_for_the_mouse_too(page: Page, open_page: Callable[..., Page]) ->
     page.locator(".legend button").first.click()
     expect(page.locator(".legend button").first).to_have_attribute("aria-pressed", "false")
     page.locator(".legend button").first.click()
+    canvas.dispatch_event("pointerdown")  # which the browser may take for itself, to scroll
+    canvas.dispatch_event("pointercancel")
     columns = range(int(box["x"]) + 20, int(box["x"] + box["width"]) - 60, 9)
     spots = [(x, int(box["y"]) + y) for y in range(20, int(box["height"]), 40) for x in columns]
     for x, y in spots:
@@ -285,6 +287,23 @@ def test_status_tells_of_model_and_catalogue(page: Page, services: LocalStack) -
     expect(status).to_contain_text("tiny 1")
     expect(status).to_contain_text(services.address("embedder_service"))
     expect(page.locator("dt:text('Photos') + dd").first).to_have_text("40")
+
+
+def test_view_that_was_left_while_it_loaded_does_not_begin(page: Page) -> None:
+    expect(page.locator("#health")).to_have_attribute("aria-label", "all is well")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/static/status.js", hold)
+    with page.expect_request("**/static/status.js"):
+        page.get_by_role("link", name="Status").click()
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.locator("#search")).to_be_visible()
+    held[0].continue_()
+    page.evaluate("import('/static/status.js')")
+    expect(page.locator("#status > *")).to_have_count(0)
 
 
 def test_keyboard_alone_is_enough(page: Page, photo: Path) -> None:

@@ -419,7 +419,7 @@ class ClassifyImageResponse(_message.Message):
     cached: _builtins.bool
     """Whether the vector was known, from the same bytes sent earlier or at the same time."""
     degraded: _builtins.str
-    """What is less than it should be, in words; empty if nothing is."""
+    """What is less than it should be, in words; empty so far: a classification is whole or refused."""
     @_builtins.property
     def classification(self) -> Global___Classification:
         """The categories."""
@@ -599,7 +599,8 @@ class IngestListingRequest(_message.Message):
     """Its encoded photo."""
     request_id: _builtins.str
     """Caller's key for retries, at most 128 characters; may be empty. The same id and content again
-    are answered as before, across restarts.
+    change nothing, across restarts: `seq`, `replaced` and the classification are as before,
+    `cached` is true, and of `near_duplicates` only the nearest is told.
     """
     @_builtins.property
     def listing(self) -> Global___Listing:

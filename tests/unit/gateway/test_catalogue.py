@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -25,11 +26,14 @@ class FakeThumbnails:
     def __init__(self) -> None:
         self.removed: list[str] = []
         self.error: Exception | None = None
+        self.hang = False
 
     async def keep(self, item_id: str, image: bytes) -> None:
         raise NotImplementedError
 
     async def remove(self, item_ids: Sequence[str]) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
         if self.error:
             raise self.error
         self.removed += item_ids
@@ -96,6 +100,39 @@ async def test_thumbnails_that_stay_fail_no_deletion(index: FakeIndex) -> None:
     thumbnails.error = OSError("read-only")
     deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(60))
     assert deleted == Deleted(1, 7, "thumbnails not removed: read-only")
+
+
+async def test_removal_of_thumbnails_may_take_half_of_the_time(index: FakeIndex) -> None:
+    thumbnails = FakeThumbnails()
+    thumbnails.hang = True
+    deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(0.4))
+    assert deleted.degraded.startswith("thumbnails not removed: it took longer than the 0.2 s")
+    assert deleted.deleted == 1
+
+
+async def test_every_thumbnail_of_a_large_listing_goes_before_the_listing(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2001):
+        listing = Listing(f"photo {number}", "listing")
+        index.kept[listing.item_id] = Photo(listing, None)
+    thumbnails = FakeThumbnails()
+
+    async def fail(*_: object) -> tuple[int, int]:
+        assert len(thumbnails.removed) == 2001
+        raise UpstreamUnavailableError("away")
+
+    monkeypatch.setattr(index, "delete", fail)
+    with pytest.raises(UpstreamUnavailableError):
+        await Catalogue(index, thumbnails).delete(ProductId("listing"), Budget(60))
+    assert len(thumbnails.removed) == 2001
+
+
+async def test_thumbnails_stay_where_the_index_takes_no_writes(index: FakeIndex) -> None:
+    index.read_only = True
+    thumbnails = FakeThumbnails()
+    await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(60))
+    assert thumbnails.removed == []
 
 
 async def test_catalogue_that_does_not_exist_yet_has_nothing_to_delete(index: FakeIndex) -> None:

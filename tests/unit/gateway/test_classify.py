@@ -14,6 +14,7 @@ from gateway.budget import Budget, RecentTimes
 from gateway.cache import VectorCache
 from gateway.classify import ClassifiedPhoto, Classifier, softmax
 from lookalike.errors import (
+    DeadlineExceededError,
     DeadlineUnreachableError,
     InvalidImageError,
     UpstreamUnavailableError,
@@ -144,10 +145,20 @@ async def test_time_for_the_search_is_kept_back(
 async def test_photo_without_time_for_it_never_reaches_the_embedder(
     classifier: Classifier, embedder: FakeEmbedder
 ) -> None:
-    embedder.recent.add(10)
+    embedder.recent[False].add(10)
     with pytest.raises(DeadlineUnreachableError):
         await classifier.classify(b"photo", Budget(9))
     assert embedder.embedded == []
+
+
+async def test_photo_is_not_refused_for_what_those_took_that_may_wait(
+    classifier: Classifier, embedder: FakeEmbedder
+) -> None:
+    embedder.recent[True].add(10)
+    await classifier.classify(b"photo", Budget(9))
+    with pytest.raises(DeadlineUnreachableError):
+        await classifier.classify(b"other photo", Budget(9), bulk=True)
+    assert embedder.bulk == [False]
 
 
 async def waiting(
@@ -233,7 +244,7 @@ async def test_caller_with_less_time_does_not_wait_for_another(
     classifier: Classifier, embedder: FakeEmbedder
 ) -> None:
     leader, follower = await waiting(classifier, embedder, Budget(60), Budget(0.01))
-    with pytest.raises(DeadlineUnreachableError):
+    with pytest.raises(DeadlineExceededError):
         await follower
     assert embedder.gate
     embedder.gate.set()

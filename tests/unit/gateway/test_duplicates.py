@@ -10,7 +10,7 @@ from gateway.budget import Budget
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
 from gateway.items import Photo
 from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, PhotoVector
-from lookalike.errors import CollectionNotFoundError, NearDuplicateError
+from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, NearDuplicateError
 from tests.gateways import FakeIndex
 
 VECTOR = PhotoVector((3.0, 4.0), "space")
@@ -97,7 +97,7 @@ async def test_same_photo_is_let_in_one_after_the_other_and_others_at_once(
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     async def enter(sha256: str) -> None:
-        async with flagging.turn(sha256):
+        async with flagging.turn(sha256, Budget(60)):
             inside.append(sha256)
             entered.set()
             await go_on.wait()
@@ -111,5 +111,15 @@ async def test_same_photo_is_let_in_one_after_the_other_and_others_at_once(
     tasks[1].cancel()  # one that waits may leave
     go_on.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(10), flagging.turn("a"):
+    async with asyncio.timeout(10), flagging.turn("a", Budget(60)):
+        pass
+
+
+async def test_turn_is_waited_for_no_longer_than_the_caller_has_time(index: FakeIndex) -> None:
+    flagging = finder(index)
+    async with flagging.turn("a", Budget(60)):
+        with pytest.raises(DeadlineExceededError, match="ingests of the same photo"):
+            async with flagging.turn("a", Budget(0.01)):
+                pytest.fail("it was let in")
+    async with asyncio.timeout(10), flagging.turn("a", Budget(60)):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,21 @@ async def test_thumbnail_is_served_with_a_tag(
         assert (missing.status_code, missing.json()["reason"]) == (404, "THUMBNAIL_NOT_FOUND")
         assert (await client.get("/v1/status")).json()["thumbnails"] is True
     store.close()
+
+
+async def test_thumbnail_is_not_waited_for_longer_than_the_caller_does(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ThumbnailStore(str(tmp_path))
+
+    async def hang(item_id: str) -> bytes | None:
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(store, "read", hang)
+    async with open_face(asked, store) as client:
+        response = await client.get("/v1/thumbnails/a", headers={"X-Timeout-Ms": "10"})
+    assert (response.status_code, response.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
 
 
 async def test_paths_of_earlier_systems_answer_as_they_did(

@@ -1,20 +1,15 @@
-"""What goes wrong is said as problem details, within limits, and callers who leave are noticed."""
+"""What goes wrong is said as problem details."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway.config import GatewaySettings
-from gateway.http.app import create_app
-from gateway.http.around import DISCARDED_BYTES
 from lookalike import errors
-from tests.http_face import Asked, open_face, use_cases
+from tests.http_face import Asked, open_face, problem
 
 PHOTO = b"a photo"
 LIMIT = 1 << 16
@@ -29,16 +24,6 @@ def asked() -> Asked:
 async def client(asked: Asked) -> AsyncIterator[httpx.AsyncClient]:
     async with open_face(asked, max_message_bytes=LIMIT, max_image_bytes=2048) as client:
         yield client
-
-
-def problem(response: httpx.Response, status: int, reason: str, field: str = "") -> str:
-    """The detail of a problem that has all that it must have."""
-    body = response.json()
-    assert response.headers["content-type"] == "application/problem+json"
-    assert (response.status_code, body["status"], body["reason"]) == (status, status, reason), body
-    assert (body["type"], body.get("field", "")) == ("about:blank", field), body
-    assert body["title"]
-    return str(body["detail"])
 
 
 @pytest.mark.parametrize(
@@ -103,6 +88,7 @@ async def test_unknown_exception_tells_nothing_of_itself(
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -255,6 +241,54 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
             "X-Timeout-Ms",
             "'soon'",
         ),
+        (
+            "/v1/similar",
+            {"json": {"category": [1] * 4097}},
+            400,
+            "INVALID_ARGUMENT",
+            "category",
+            "category has 4,097 entries; the limit is 4,096",
+        ),
+        (
+            "/v1/similar",
+            {"json": {"vector": [0] * 4097, "embedding_space": "s"}},
+            400,
+            "INVALID_ARGUMENT",
+            "vector",
+            "4,097 entries; the limit is 4,096",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"category": ["tools", "\\ud800"]}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "category",
+            "half of a surrogate pair",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"item_id": "\\udfff"}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "item_id",
+            "half of a surrogate pair",
+        ),
+        (
+            "/v1/similar",
+            {"content": b'{"\\ud800": 1}', "headers": JSON},
+            400,
+            "INVALID_ARGUMENT",
+            "?",
+            "no field '\\ud800'",
+        ),
+        (
+            "/v1/classify",
+            {"files": {"image": PHOTO}, "headers": {"X-Timeout-Ms": "9" * 5000}},
+            400,
+            "INVALID_ARGUMENT",
+            "X-Timeout-Ms",
+            "must be a number of milliseconds",
+        ),
         ("/nowhere", {}, 404, "NOT_FOUND", "", "Not Found"),
         ("/static/%2e%2e/config.py", {}, 405, "METHOD_NOT_ALLOWED", "", "Method Not Allowed"),
         ("/healthcheck", {}, 405, "METHOD_NOT_ALLOWED", "", "Method Not Allowed"),
@@ -273,6 +307,15 @@ async def test_bad_request_is_told_what_is_wrong(
     assert words in problem(await client.post(path, **sent), status, reason, field)
 
 
+async def test_of_many_bad_values_five_are_told_and_of_large_ones_the_beginning(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post("/v1/similar", json={"category": [1] * 4096})
+    assert problem(response, 400, "INVALID_ARGUMENT", "category.0").count("valid string") == 5
+    response = await client.post("/v1/similar", json={"k": "x" * 50_000})
+    assert len(problem(response, 400, "INVALID_ARGUMENT", "k")) < 250
+
+
 async def test_seventeen_photos_are_too_many(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/similar", files=[("image", PHOTO)] * 18)
     assert "Too many files" in problem(response, 400, "INVALID_ARGUMENT")
@@ -285,114 +328,3 @@ async def test_missing_listing_is_404(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("path", ["/static/../config.py", "/static/%2e%2e/config.py", "/static/x"])
 async def test_nothing_but_the_pages_files_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert problem(await client.get(path), 404, "NOT_FOUND")
-
-
-async def test_body_above_the_limit_is_read_to_its_end_and_refused(
-    client: httpx.AsyncClient,
-) -> None:
-    sent = 0
-
-    async def body() -> AsyncIterator[bytes]:
-        nonlocal sent
-        for _ in range(20):
-            sent += 1
-            yield b"x" * 8192
-
-    response = await client.post("/v1/classify", content=body())
-    detail = problem(response, 413, "REQUEST_TOO_LARGE")
-    assert "163,840 bytes; the limit is 65,536 (LOOKALIKE_GATEWAY_MAX_MESSAGE_BYTES)" in detail
-    assert sent == 20
-
-
-async def test_body_that_says_to_be_enormous_is_not_read(client: httpx.AsyncClient) -> None:
-    headers = {"Content-Length": str(LIMIT + DISCARDED_BYTES + 1)}
-
-    async def body() -> AsyncIterator[bytes]:
-        pytest.fail("it was read")
-        yield b""
-
-    response = await client.post("/v1/classify", content=body(), headers=headers)
-    assert problem(response, 413, "REQUEST_TOO_LARGE")
-
-
-async def test_body_that_never_ends_is_given_up(asked: Asked) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        yield b"x"
-        await asyncio.Event().wait()
-
-    async with open_face(asked, default_timeout_s=0.05) as client:
-        response = await client.post("/v1/classify", content=body())
-    assert "1 bytes did" in problem(response, 408, "REQUEST_TIMEOUT")
-
-
-async def test_more_bodies_than_may_be_held_are_refused_with_a_time(asked: Asked) -> None:
-    asked.wait_for = asyncio.Event()
-    async with open_face(asked, max_http_bodies=1) as client:
-        first = asyncio.create_task(client.post("/v1/classify", files={"image": PHOTO}))
-        await asked.started.wait()
-        second = await client.post("/v1/classify", files={"image": PHOTO})
-        assert "LOOKALIKE_GATEWAY_MAX_HTTP_BODIES" in problem(second, 503, "QUEUE_FULL")
-        assert second.headers["retry-after"] == "1"
-        assert (await client.get("/healthcheck")).status_code == 200
-        asked.wait_for.set()
-        assert (await first).status_code == 200
-        assert (await client.post("/v1/embed", files={"image": PHOTO})).status_code == 200
-
-
-async def test_work_for_a_caller_who_left_is_cancelled(
-    asked: Asked, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    asked.wait_for = asyncio.Event()
-    app = create_app(use_cases(asked), None, GatewaySettings())
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/classify",
-        "raw_path": b"/v1/classify",
-        "query_string": b"",
-        "headers": [(b"content-type", b"image/jpeg"), (b"content-length", b"1")],
-        "client": ("127.0.0.1", 1),
-    }
-    messages = [{"type": "http.request", "body": b"x", "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        if messages:
-            return messages.pop()
-        await asked.started.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        pytest.fail(f"answered {message}")
-
-    await asyncio.wait_for(app(scope, receive, send), 5)
-    assert asked.cancelled
-    assert [r.status for r in caplog.records if r.message == "request"] == [499]  # type: ignore[attr-defined]
-
-
-async def test_every_answer_has_its_headers_and_a_line_in_the_log(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    for path, given in (("/v1/status", "my-id"), ("/nowhere", "ü" * 3), ("/", "x" * 129)):
-        response = await client.get(path, headers={"X-Request-Id": given.encode()})
-        got = response.headers["x-request-id"]
-        assert got == given if path == "/v1/status" else len(got) == 32
-        assert "default-src 'self'" in response.headers["content-security-policy"]
-        assert response.headers["x-content-type-options"] == "nosniff"
-        assert response.headers["referrer-policy"] == "no-referrer"
-    lines = [record.__dict__ for record in caplog.records if record.message == "request"]
-    assert [(line["path"], line["status"]) for line in lines] == [
-        ("/v1/status", 200),
-        ("/nowhere", 404),
-        ("/", 200),
-    ]
-
-
-async def test_pages_of_other_sites_cannot_write(client: httpx.AsyncClient, asked: Asked) -> None:
-    headers = {"Sec-Fetch-Site": "cross-site"}
-    response = await client.delete("/v1/listings/lamp", headers=headers)
-    assert problem(response, 403, "CROSS_SITE_REQUEST", "sec-fetch-site")
-    assert asked.deleted == []
-    headers = {"Sec-Fetch-Site": "same-origin"}
-    assert (await client.delete("/v1/listings/lamp", headers=headers)).status_code == 200

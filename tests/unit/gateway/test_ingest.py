@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from gateway import cache
 from gateway.budget import Budget
 from gateway.classify import Classifier
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
@@ -15,9 +17,11 @@ from gateway.ingest import Ingester
 from gateway.lineage import Lineage
 from gateway.listings import Listing, NearDuplicateKind, Written
 from lookalike.errors import (
+    EmbeddingSpaceMismatchError,
     InvalidArgumentError,
     InvalidImageError,
     NearDuplicateError,
+    ReadOnlyError,
     RequestIdReusedError,
     UpstreamUnavailableError,
 )
@@ -33,8 +37,11 @@ class FakeThumbnails:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.error: Exception | None = None
+        self.hang = False
 
     async def keep(self, item_id: str, image: bytes) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
         if self.error:
             raise self.error
         self.kept[item_id] = image
@@ -181,6 +188,19 @@ async def test_request_id_with_other_content_is_refused(ingest: Ingest, index: F
     assert len(index.written) == 1
 
 
+async def test_photo_is_hashed_once(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+    digest = cache.digest
+
+    def count(image: bytes) -> bytes:
+        hashed.append(image)
+        return digest(image)
+
+    monkeypatch.setattr(cache, "digest", count)
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    assert hashed == [b"photo"]
+
+
 async def test_thumbnail_is_kept_and_the_listing_says_so(ingest: Ingest, index: FakeIndex) -> None:
     ingest.thumbnails = FakeThumbnails()
     ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
@@ -197,14 +217,58 @@ async def test_thumbnail_that_fails_fails_no_ingest(ingest: Ingest, index: FakeI
     assert not index.written[0].listing.has_thumbnail
 
 
-async def test_thumbnail_of_what_was_not_written_is_removed_unless_there_was_one_before(
+async def test_thumbnail_may_take_half_of_the_time_and_the_rest_is_for_the_listing(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    ingest.thumbnails.hang = True
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(0.4))
+    assert ingested.degraded.startswith("thumbnail not kept: it took longer than the 0.2 s")
+    assert not index.written[0].listing.has_thumbnail
+
+
+async def test_retry_keeps_the_thumbnail_again(ingest: Ingest) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    ingest.thumbnails.kept = {"photo": b"of an ingest that failed since"}
+    assert not (await ingest().ingest(LISTING, b"photo", Budget(60), "key")).degraded
+    assert ingest.thumbnails.kept == {"photo": b"photo"}
+    ingest.thumbnails.error = OSError("disk full")
+    again = await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    assert again.degraded == "thumbnail not kept: disk full"
+
+
+async def test_thumbnail_stays_if_its_listing_may_have_been_written(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    ingest.thumbnails = FakeThumbnails()
+    index.write_error = UpstreamUnavailableError("away")
+    with pytest.raises(UpstreamUnavailableError):
+        await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert list(ingest.thumbnails.kept) == ["photo"]
+
+
+@pytest.mark.parametrize("when", ["searched", "written"])
+async def test_catalogue_of_another_model_is_looked_at_anew(
+    ingest: Ingest, index: FakeIndex, lineage: Lineage, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    monkeypatch.setattr(lineage, "look", lambda: looks.append(True))
+    error = EmbeddingSpaceMismatchError("no")
+    index.error, index.write_error = (error, None) if when == "searched" else (None, error)
+    with pytest.raises(EmbeddingSpaceMismatchError):
+        await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert looks == [True]
+
+
+async def test_thumbnail_of_what_was_refused_is_removed_unless_there_was_one_before(
     ingest: Ingest, index: FakeIndex
 ) -> None:
     ingest.thumbnails = FakeThumbnails()
     await ingest().ingest(OTHER, b"photo", Budget(60))
-    index.write_error = UpstreamUnavailableError("away")
+    index.write_error = ReadOnlyError("a snapshot")
     for listing in (LISTING, OTHER):
-        with pytest.raises(UpstreamUnavailableError):
+        with pytest.raises(ReadOnlyError):
             await ingest().ingest(listing, b"new photo", Budget(60))
     assert list(ingest.thumbnails.kept) == ["other photo"]
 

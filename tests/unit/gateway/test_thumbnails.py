@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import fsspec
 import pytest
 from PIL import Image
 
+from gateway import thumbnails
 from gateway.thumbnails import SIDE, ThumbnailError, ThumbnailStore, render
 from lookalike.errors import StartupError
 
@@ -88,6 +90,52 @@ def test_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     bomb = encoded(Image.new("1", (9000, 9000)))
     with pytest.raises(ThumbnailError, match="81,000,000 pixels; the limit is 64,000,000"):
         render(bomb)
+
+
+def test_large_photo_is_made_smaller_before_it_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def look(image: Image.Image) -> Image.Image:
+        sizes.append(image.size)
+        return image
+
+    monkeypatch.setattr(thumbnails, "_to_srgb", look)
+    for mode in ("L", "LA", "RGB", "RGBA"):
+        assert opened(render(encoded(Image.new(mode, (3000, 1500))))).size == (256, 128)
+    assert set(sizes) == {(512, 256)}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_large_photo_lying_on_its_side_stands_up(kind: str) -> None:
+    photo = Image.new("RGB", (1600, 800), "blue")
+    photo.paste("red", (0, 0, 800, 800))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    thumbnail = opened(render(encoded(photo, kind, exif=exif)))
+    assert thumbnail.size == (128, 256)
+    red, _, blue = thumbnail.getpixel((64, 20))  # type: ignore[misc]
+    assert red > 200
+    assert blue < 60
+
+
+def test_photo_that_cannot_be_made_smaller_first_has_fewer_pixels_at_most() -> None:
+    with pytest.raises(ThumbnailError, match="16,800,000 pixels of mode P; the limit of that is"):
+        render(encoded(Image.new("P", (4200, 4000))))
+
+
+async def test_store_that_hangs_does_not_hold_up_a_stop(store: ThumbnailStore) -> None:
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hanging.set()
+        go_on.wait(30)
+
+    task = asyncio.create_task(store._run("read", hang))
+    await asyncio.to_thread(hanging.wait, 30)
+    store.close()
+    assert not task.done()
+    go_on.set()
+    await task
 
 
 async def test_thumbnail_is_kept_read_replaced_and_removed(

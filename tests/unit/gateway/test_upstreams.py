@@ -21,6 +21,7 @@ from lookalike.errors import (
     DrainingError,
     EmbeddingSpaceMismatchError,
     ForeignError,
+    IndexRecoveringError,
     InvalidImageError,
     ItemNotFoundError,
     LookalikeError,
@@ -73,6 +74,16 @@ async def test_field_of_the_index_becomes_the_field_that_the_caller_knows(
     services.errors = {"FindNeighbors": [error_class("no", field=field, metadata={"a": "b"})]}
     error = await refused(called_index.find(ITEM, ONE, Budget(30)))
     assert (type(error), error.field, error.metadata) == (error_class, known_as, {"a": "b"})
+
+
+async def test_write_that_is_not_visible_yet_is_no_outage(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    sent = IndexRecoveringError("up to 2; min_seq is 3", field="min_seq", retry_after_ms=70)
+    services.errors = {"FindNeighbors": [sent] * 4}
+    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    assert (type(error), error.message, error.field) == (type(sent), sent.message, "min_seq")
+    assert error.retry_after_ms == 70
 
 
 async def test_upstream_that_nobody_can_reach_is_named_with_its_address() -> None:

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from gateway import validation
+from gateway import requests, validation
 from gateway.listings import (
     ItemId,
     Listing,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
+    PhotoVector,
     ProductId,
+    Wanted,
 )
 from lookalike.errors import InvalidArgumentError
+from lookalike.gateway.v1 import gateway_pb2 as pb
 
 LONG = "x" * 129
 
@@ -83,6 +86,25 @@ def test_target_without_a_proper_id_is_refused(target: ItemId | ProductId, field
     with pytest.raises(InvalidArgumentError) as caught:
         validation.target(target)
     assert caught.value.field == field
+
+
+def test_vector_has_at_most_4096_values_whichever_way_it_comes() -> None:
+    validation.query(PhotoVector((0.0,) * 4096, "space"))
+    request = pb.FindSimilarListingsRequest(vector=pb.Vector(values=[0.0] * 4097))
+    for check in (
+        lambda: validation.query(PhotoVector((0.0,) * 4097, "space")),
+        lambda: requests.query(request),
+    ):
+        with pytest.raises(InvalidArgumentError, match="4097 entries") as caught:
+            check()
+        assert caught.value.field == "vector.values"
+
+
+def test_write_to_wait_for_is_a_number_that_the_index_can_be_asked_for() -> None:
+    assert validation.wanted(Wanted(min_seq=(1 << 63) - 1)).min_seq == (1 << 63) - 1
+    for seq in (-1, 1 << 63):
+        with pytest.raises(InvalidArgumentError, match=f"min_seq is {seq}"):
+            validation.wanted(Wanted(min_seq=seq))
 
 
 def test_page_has_100_photos_unless_told_and_1000_at_most() -> None:
