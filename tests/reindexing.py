@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lookalike.cli.reindexing.index import MADE_FROM
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
@@ -86,3 +87,15 @@ class Index:
             self.stub.DeleteAlias(pb.DeleteAliasRequest(name=name))
         for collection in self.stub.ListCollections(pb.ListCollectionsRequest()).collections:
             self.stub.DeleteCollection(pb.DeleteCollectionRequest(name=collection.name))
+
+
+def made_alike(index: Index) -> bool:
+    """Whether the new collection has the old one's items, but for their vectors."""
+
+    def plain(item: pb.Item) -> pb.Item:
+        item.attributes.pop(MADE_FROM, None)
+        item.ClearField("vector")
+        return item
+
+    old, new = (index.items(name) for name in (OLD, NEW))
+    return {k: plain(v) for k, v in old.items()} == {k: plain(v) for k, v in new.items()}

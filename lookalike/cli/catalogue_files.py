@@ -16,6 +16,8 @@ from lookalike.cli.console import CommandError
 
 PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
 IMAGE_COLUMNS = ("id", "product_id")
+# Of one field; the csv module's own 131,072 are fewer than some descriptions have.
+_MOST_CHARACTERS = (1 << 31) - 1
 MISSING = frozenset(("", "NaN", "nan", "N/A", "null", "None"))
 
 # Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
@@ -134,6 +136,7 @@ def _records(file: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         text = text.replace("\r\n", "\n")  # saved anew on Windows
     # A bare carriage return stands inside a field; the csv module would end the record there.
     text = text.replace("\r", " ").replace("\0", " ")
+    csv.field_size_limit(_MOST_CHARACTERS)
     try:
         table = list(csv.reader(line + "\n" for line in text.split("\n")))
     except csv.Error as error:

@@ -63,28 +63,30 @@ def command(
     rows: list[tuple[str, ...]] = []
     bars = progress_bar("Classifying", total=len(files))
     client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
-    with client, bars as bar:
-        for file, outcome in _classified(client, files):
-            bar.advance()
-            if isinstance(outcome, LookalikeError) and outcome.code is StatusCode.UNAVAILABLE:
-                raise outcome  # tried often enough; the next photo would meet the same
-            if isinstance(outcome, Exception):
-                failures.add(file.id, outcome)
-                failure = failures.items[-1]
+    try:
+        with client, bars as bar:
+            for file, outcome in _classified(client, files):
+                bar.advance()
+                if isinstance(outcome, LookalikeError) and outcome.code is StatusCode.UNAVAILABLE:
+                    raise outcome  # tried often enough; the next photo would meet the same
+                if isinstance(outcome, Exception):
+                    failures.add(file.id, outcome)
+                    failure = failures.items[-1]
+                    if json:
+                        error = {"reason": failure.reason, "message": failure.message}
+                        emit({"photo": file.id, "error": error})
+                    say(f"lookalike: {file.id}: {failure.message} ({failure.reason})")
+                    continue
+                failures.succeeded()
                 if json:
-                    error = {"reason": failure.reason, "message": failure.message}
-                    emit({"photo": file.id, "error": error})
-                say(f"lookalike: {file.id}: {failure.message} ({failure.reason})")
-                continue
-            failures.succeeded()
-            if json:
-                emit({"photo": file.id, **_as_json(outcome, top)})
-            first, *others = outcome.scores[:top]
-            also = ", ".join(f"{score.category} {score.probability:.0%}" for score in others)
-            rows.append((file.id, first.category, f"{first.probability:.0%}", also))
-    if rows and not json:
-        shown = ("photo", "category", "confidence", "then")[: 3 + (top > 1)]
-        show_table(shown, [row[: len(shown)] for row in rows], right=(2,))
+                    emit({"photo": file.id, **_as_json(outcome, top)})
+                first, *others = outcome.scores[:top]
+                also = ", ".join(f"{score.category} {score.probability:.0%}" for score in others)
+                rows.append((file.id, first.category, f"{first.probability:.0%}", also))
+    finally:
+        if rows and not json:  # also where a later photo ended it
+            shown = ("photo", "category", "confidence", "then")[: 3 + (top > 1)]
+            show_table(shown, [row[: len(shown)] for row in rows], right=(2,))
     if not failures.items:
         return ExitCode.OK
     if len(files) > 1:

@@ -78,8 +78,8 @@ def say(text: str) -> None:
 
 
 def emit(content: Any) -> None:
-    """Writes one line of JSON to stdout."""
-    print(json.dumps(content, ensure_ascii=False, allow_nan=False), flush=True)
+    """Writes one line of JSON to stdout, in ASCII: no terminal or locale can spoil it."""
+    print(json.dumps(content, allow_nan=False), flush=True)
 
 
 def show_table(

@@ -73,7 +73,7 @@ def command(
         file = VectorsFile(out, layout)
         if restart:
             file.restart()
-        known = file.done(file_too=not restart)
+        known = file.done()
         todo = [p for p in wanted if known.get(p.id) != (p.bytes, p.modified_ns)]
         done = len(wanted) - len(todo)
         if done:
@@ -84,11 +84,12 @@ def command(
                     bar.advance()
         except KeyboardInterrupt:
             file.flush()
-            say("what is embedded is kept; the same command goes on from there")
+            again = "the same command without --restart" if restart else "the same command"
+            say(f"what is embedded is kept; {again} goes on from there")
             raise
         finally:
             file.flush()  # what is done is kept, whatever ended it
-    written = file.merge(wanted, file_too=not restart)
+    written = file.merge(wanted)
     listed = out.with_suffix(".failures.csv")
     write_failures(listed, failures.items)
     if json:

@@ -47,7 +47,11 @@ def write_failures(target: Path, failures: Sequence[Failure]) -> None:
     if not failures:
         target.unlink(missing_ok=True)
         return
-    with replacing(target) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        replacing(target) as aside,
+        # A file's name may be no UTF-8; it is then shown as Python writes it.
+        aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(("id", "reason", "message"))
         writer.writerows((each.id, each.reason, each.message) for each in failures)

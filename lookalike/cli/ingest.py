@@ -30,7 +30,7 @@ from lookalike.cli.console import (
 )
 from lookalike.cli.failing import Failures
 from lookalike.cli.files import Failure, by_reason, write_failures
-from lookalike.cli.journal import Journal
+from lookalike.cli.journal import Journal, forget
 from lookalike.cli.photo_files import PhotoFolder, read_photo
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _Run:
         status = self.client.status()
         _check(status)
         if restart:
-            self.journal.unlink(missing_ok=True)
+            forget(self.journal)
         about = {
             "gateway": gateway,
             "collection": status.index.collection,
@@ -197,7 +197,8 @@ class _Run:
                         counts["near_duplicates"] += bool(outcome.near_duplicates)
                         journal.add(send.photo.item_id, send.content, outcome.seq)
             except KeyboardInterrupt:
-                say(f"{counted(len(journal), 'photo')} are in; the same command goes on from there")
+                again = "the same command without --restart" if restart else "the same command"
+                say(f"{counted(len(journal), 'photo')} are in; {again} goes on from there")
                 raise
             finally:
                 write_failures(self.listed, failures.items)

@@ -14,6 +14,26 @@ from typing import IO, Self
 
 from lookalike.cli.console import CommandError
 
+_BEGINNING = '{"journal": "lookalike ingest"'
+
+
+def forget(path: Path) -> None:
+    """Removes a journal, one about another catalogue or a damaged one too.
+
+    Raises:
+        CommandError: It is no journal, or cannot be removed.
+    """
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(len(_BEGINNING))
+        if not _BEGINNING.encode().startswith(begins):
+            raise CommandError(f"{path}: is there, and is no journal of `lookalike ingest`")
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from None
+
 
 class Journal:
     """The acknowledged photos of one catalogue; use it as a context manager.
@@ -87,7 +107,7 @@ class Journal:
         *lines, last = lines
         foreign = CommandError(f"{self.path}: is there, and is no journal of `lookalike ingest`")
         if not lines:
-            if last and not '{"journal": "lookalike ingest"'.startswith(last[:20]):
+            if last and not _BEGINNING.startswith(last[:20]):
                 raise foreign
             return False
         try:

@@ -50,7 +50,7 @@ Timeout: TypeAlias = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
-        help="Longest that one call, or one photo of many, may take.  [default: 10, or 60]",
+        help="Longest for one call, or for silence while many are sent.  [default: 10, or 60]",
         show_default=False,
         rich_help_panel=_CONNECTION,
     ),
@@ -90,8 +90,7 @@ def open_client(
     """Returns a client; use it as a context manager. Nothing is connected yet."""
     from lookalike.client import Client
 
-    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
-        raise UsageError(f"--timeout is {timeout:g}; it must be above 0")
+    check_timeout(timeout)
     if ca is not None and not ca.is_file():
         raise CommandError(f"{ca}: no such file of authorities (--ca)")
     return Client(
@@ -102,6 +101,12 @@ def open_client(
         tls=ca or tls,
         token=token or None,
     )
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raises UsageError for what is no time to wait."""
+    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout is {timeout:g}; it must be above 0")
 
 
 def check_finite(**options: float | None) -> None:

@@ -52,7 +52,7 @@ def find_photos(paths: Sequence[Path]) -> list[PhotoFile]:
     left out. The ids of a single folder's photos are relative to it.
 
     Raises:
-        CommandError: A path does not exist or cannot be read, or there is no photo.
+        CommandError: A path does not exist, cannot be read or is not UTF-8, or there is no photo.
     """
     alone = len(paths) == 1
     found: dict[str, PhotoFile] = {}
@@ -116,5 +116,9 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _photo_file(name: str, path: Path) -> PhotoFile:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise CommandError(f"{str(path)!r}: the name is not UTF-8; rename it") from None
     facts = path.stat()
     return PhotoFile(name, path, facts.st_size, facts.st_mtime_ns)

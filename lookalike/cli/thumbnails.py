@@ -17,14 +17,30 @@ class Thumbnails:
 
     Args:
         url: For example `http://127.0.0.1:8080`.
-        token: Sent along, if there is one.
+        token: Sent along, if there is one; over https, or to this machine.
+
+    Raises:
+        UsageError: It is no such URL, or the token would go out in plaintext.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        try:
+            scheme, host = (parts := urllib.parse.urlsplit(url)).scheme, parts.hostname or ""
+        except ValueError as error:
+            raise UsageError(f"--http is '{url}': {error}") from None
+        if scheme not in {"http", "https"}:
             raise UsageError(f"--http is '{url}'; it must begin with http:// or https://")
+        here = _is_here(host)
+        if token and scheme == "http" and not here:
+            raise UsageError(
+                f"the token would go to {url} without encryption; --http must begin with https://, "
+                "or be of this machine"
+            )
         self._base = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token = token
+        # A proxy would be on the way to this machine, and could read the token.
+        proxies = urllib.request.ProxyHandler({} if here else None)
+        self._opener = urllib.request.build_opener(proxies)
 
     def find(self, item_id: str) -> bytes | None:
         """Returns a thumbnail; None if the gateway has none of that photo.
@@ -33,9 +49,12 @@ class Thumbnails:
             CommandError: There is no gateway at that address.
         """
         url = f"{self._base}/v1/thumbnails/{urllib.parse.quote(item_id, safe='')}"
-        request = urllib.request.Request(url, headers=self._headers)
+        request = urllib.request.Request(url)
+        if self._token:
+            # Wherever it redirects to is not whom the token is for.
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
                 return bytes(answer.read(_MOST_BYTES))
         except urllib.error.HTTPError as error:
             error.close()
@@ -43,3 +62,10 @@ class Thumbnails:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise CommandError(f"{self._base}: no thumbnails to be had: {reason}") from None
+
+
+def _is_here(host: str) -> bool:
+    from lookalike.client.options import is_this_machine
+
+    # Written as gRPC has it: a name of `unix`, say, is then not taken for a socket.
+    return is_this_machine(f"dns:///[{host}]:0" if ":" in host else f"dns:///{host}:0")

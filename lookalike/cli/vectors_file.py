@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SPACE = b"embedding_space"
 _OUTPUTS = b"outputs"
+_ANEW = ".anew"  # among the parts: nothing is taken over from the file
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,22 @@ class VectorsFile:
         self._rows: list[tuple[PhotoFile, Mapping[str, Sequence[float]]]] = []
 
     def restart(self) -> None:
-        """Forgets what earlier runs did, but leaves the file until the new one is whole."""
+        """Forgets what earlier runs did, but leaves the file until the new one is whole.
+
+        Until then this holds for later runs too: an interrupted one goes on.
+        """
         shutil.rmtree(self.parts, ignore_errors=True)
+        self.parts.mkdir(parents=True)
+        (self.parts / _ANEW).touch()
 
-    def done(self, *, file_too: bool = True) -> dict[str, tuple[int, int]]:
+    def done(self) -> dict[str, tuple[int, int]]:
         """Returns size and time of each photo that earlier runs embedded, by id.
-
-        Args:
-            file_too: Also of those in the whole file.
 
         Raises:
             CommandError: The file is none of ours, or another model's.
         """
         known: dict[str, tuple[int, int]] = {}
-        for source in self._sources(file_too=file_too):
+        for source in self._sources():
             table = self._read(source, ["id", "bytes", "modified_ns"])
             columns = (table[name].to_pylist() for name in ("id", "bytes", "modified_ns"))
             known.update({key: (size, time) for key, size, time in zip(*columns, strict=True)})
@@ -96,19 +99,18 @@ class VectorsFile:
             pq.write_table(self._table(), aside)
         self._rows.clear()
 
-    def merge(self, wanted: Iterable[PhotoFile], *, file_too: bool = True) -> int:
+    def merge(self, wanted: Iterable[PhotoFile]) -> int:
         """Writes the file from its parts and what it held; returns its number of photos.
 
         Args:
             wanted: Rows of other photos, or of what these once were, are left out.
-            file_too: Take over what the file holds.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self.flush()
         facts = {photo.id: (photo.bytes, photo.modified_ns) for photo in wanted}
-        tables = [self._read(source) for source in self._sources(file_too=file_too)]
+        tables = [self._read(source) for source in self._sources()]
         whole = pa.concat_tables([*tables, self._table()]).combine_chunks()
         columns = (whole[name].to_pylist() for name in ("id", "bytes", "modified_ns"))
         rows = {
@@ -122,10 +124,11 @@ class VectorsFile:
         shutil.rmtree(self.parts, ignore_errors=True)
         return len(rows)
 
-    def _sources(self, *, file_too: bool) -> list[Path]:
+    def _sources(self) -> list[Path]:
+        file_too = self.out.exists() and not (self.parts / _ANEW).exists()
         parts = self.parts.glob("[!.]*.parquet") if self.parts.is_dir() else ()
         newest_last = sorted(parts, key=lambda part: part.stat().st_mtime_ns)
-        return [*([self.out] if file_too and self.out.exists() else []), *newest_last]
+        return [*([self.out] if file_too else []), *newest_last]
 
     def _read(self, source: Path, columns: Sequence[str] | None = None) -> pa.Table:
         import pyarrow as pa

@@ -216,7 +216,7 @@ class AsyncClient:
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     async def aclose(self) -> None:
-        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
         await self._connections.close()
 
     async def _call(self, call: Call[T], timeout: float | None) -> T:
@@ -224,6 +224,11 @@ class AsyncClient:
         rpc = getattr(self._connections.stub(call.service), call.rpc)
         try:
             answer = await rpc(call.request, timeout=seconds, metadata=self._options.metadata())
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not (task and task.cancelling()):
+                self._connections.check_open()  # the call was cancelled, and not this task
+            raise
         except grpc.RpcError as error:
             target = self._options.target(call.service)
             raise failure(error, call.service, target, seconds) from None
@@ -273,14 +278,24 @@ class AsyncClient:
     ) -> AsyncGenerator[tuple[Any, Any], None]:
         rpc = getattr(self._connections.stub(call.service), call.rpc)
         target = self._options.target(call.service)
+
+        def connect(messages: AsyncIterator[Any]) -> Any:
+            try:
+                return rpc(messages, metadata=self._options.metadata(), wait_for_ready=True)
+            except Exception:
+                self._connections.check_open()  # gRPC has errors of its own for a closed channel
+                raise
+
+        def failed(error: grpc.RpcError) -> LookalikeError:
+            self._connections.check_open()
+            return failure(error, call.service, target)
+
         return TaskRun(
             requests,
             ledger,
             call,
-            connect=lambda messages: rpc(
-                messages, metadata=self._options.metadata(), wait_for_ready=True
-            ),
-            failure=lambda error: failure(error, call.service, target),
+            connect=connect,
+            failure=failed,
         ).outcomes()
 
     async def __aenter__(self) -> Self:
@@ -304,11 +319,12 @@ async def _requests(
 ) -> AsyncIterator[tuple[Any, Any]]:
     async for key, photo in _as_async(photos):
         try:
-            image = await _read(photo)
+            found = calls.sized(request(key, await _read(photo)), max_message_bytes)
         except OSError as error:
-            yield key, error
-        else:
-            yield key, calls.sized(request(key, image), max_message_bytes)
+            found = error
+        except runs.UNUSABLE as error:
+            found = runs.unusable(error)
+        yield key, found
 
 
 async def _as_async(photos: Pairs[Key]) -> AsyncIterator[tuple[Key, Photo]]:

@@ -33,6 +33,10 @@ class BlockingConnections:
                 self._stubs[service] = STUBS[service](self._channels[-1])
             return self._stubs[service]
 
+    def check_open(self) -> None:
+        """Raises RuntimeError after `close`."""
+        _check_open(self._closed)
+
     def close(self) -> None:
         """Closes what is open."""
         with self._lock:
@@ -58,6 +62,10 @@ class Connections:
             self._channels.append(open_channel(target, **arguments))
             self._stubs[service] = STUBS[service](self._channels[-1])
         return self._stubs[service]
+
+    def check_open(self) -> None:
+        """Raises RuntimeError after `close`."""
+        _check_open(self._closed)
 
     async def close(self) -> None:
         """Closes what is open."""

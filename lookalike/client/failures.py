@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+from grpc import aio
 
 from lookalike.errors import (
     DeadlineExceededError,
@@ -18,6 +19,12 @@ LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 # grpc.aio puts this in place of a stream's status when it wrote to a stream that had just ended:
 # https://github.com/grpc/grpc/issues/36066
 _ENDED_MEANWHILE = "Internal error from Core"
+
+
+def cancelled_call() -> aio.AioRpcError:
+    """Returns the error of a call that was cancelled from outside, which grpc.aio has none for."""
+    empty = aio.Metadata()
+    return aio.AioRpcError(grpc.StatusCode.CANCELLED, empty, empty, "the call was cancelled")
 
 
 def failure(

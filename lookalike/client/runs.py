@@ -16,6 +16,8 @@ from lookalike.errors import InvalidArgumentError
 
 FEWEST_STREAMS = 4
 IN_FLIGHT = 64  # where an embedder does not say what it accepts
+# What is raised for a photo or a listing that is none, such as a price that is a text.
+UNUSABLE = (TypeError, ValueError, OverflowError)
 
 
 def embed_ledger(
@@ -59,11 +61,17 @@ def requests(
     """Yields each photo's key with the request for it, or with the error that is in its place."""
     for key, photo in photos:
         try:
-            image = read_photo(photo)
+            found = calls.sized(request(key, read_photo(photo)), max_message_bytes)
         except OSError as error:
-            yield key, error
-        else:
-            yield key, calls.sized(request(key, image), max_message_bytes)
+            found = error
+        except UNUSABLE as error:
+            found = unusable(error)
+        yield key, found
+
+
+def unusable(error: Exception) -> InvalidArgumentError:
+    """Returns the outcome of a photo for which no request can be made."""
+    return InvalidArgumentError(f"no request can be made of it: {error}")
 
 
 def _ledger(options: ClientOptions, lanes: int, in_flight: int, ordered: bool) -> Ledger[Any, Any]:

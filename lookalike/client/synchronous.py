@@ -50,7 +50,8 @@ class Client:
         embedder: The same for embedders, or several `host:port` with commas between; `embed`,
             `embed_many` and `model` need it.
         timeout: Seconds that a call may take with all its retries, where the call says nothing.
-        photo_timeout: Seconds that a photo of `embed_many` or `ingest_many` may be unanswered.
+        photo_timeout: Seconds that all streams of `embed_many` or `ingest_many` may be silent while
+            photos are unanswered; one that is for half of it is given up for others.
         retries: How often what met UNAVAILABLE is tried again, 0 to 4, with growing pauses. Past
             about one failure in ten calls, retries stop: they would only add load.
         tls: False for plaintext; True for TLS with the public authorities' certificates; a path
@@ -329,7 +330,7 @@ class Client:
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     def close(self) -> None:
-        """Ends all connections; calls in progress fail, later ones raise RuntimeError."""
+        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
         self._connections.close()
 
     def _call(self, call: Call[T], timeout: float | None) -> T:
@@ -375,14 +376,24 @@ class Client:
     ) -> Iterator[tuple[Any, Any]]:
         rpc = getattr(self._connections.stub(call.service), call.rpc)
         target = self._options.target(call.service)
+
+        def connect(messages: Iterator[Any]) -> Any:
+            try:
+                return rpc(messages, metadata=self._options.metadata(), wait_for_ready=True)
+            except Exception:
+                self._connections.check_open()  # gRPC has errors of its own for a closed channel
+                raise
+
+        def failed(error: grpc.RpcError) -> LookalikeError:
+            self._connections.check_open()
+            return failure(error, call.service, target)
+
         return ThreadRun(
             requests,
             ledger,
             call,
-            connect=lambda messages: rpc(
-                messages, metadata=self._options.metadata(), wait_for_ready=True
-            ),
-            failure=lambda error: failure(error, call.service, target),
+            connect=connect,
+            failure=failed,
         ).outcomes()
 
     def __enter__(self) -> Self:

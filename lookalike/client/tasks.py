@@ -11,6 +11,7 @@ import grpc
 
 from lookalike.client.bulk import Lane, Ledger
 from lookalike.client.calls import StreamCall
+from lookalike.client.failures import cancelled_call
 from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnavailableError
 
 Id = TypeVar("Id")
@@ -43,7 +44,7 @@ class TaskRun(Generic[Id, Result]):
         ledger: The books, empty.
         call: The method.
         connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's.
+        failure: What users see of an error of gRPC's; raises where the run is to end.
     """
 
     def __init__(
@@ -150,9 +151,12 @@ class TaskRun(Generic[Id, Result]):
         except grpc.RpcError as rpc_error:
             error = self._failure(rpc_error)
         except asyncio.CancelledError:
-            if self._streams.get(lane.number) is stream:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
-            return  # given up: the call was cancelled, and not this task
+            # The call was cancelled, and not this task: it was given up, or its channel closed.
+            if self._streams.get(lane.number) is stream:
+                error = self._failure(cancelled_call())
         if self._streams.get(lane.number) is stream:
             del self._streams[lane.number]
             self._ledger.lost(lane, error, time.monotonic())

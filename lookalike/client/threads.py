@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 Events: TypeAlias = "queue.SimpleQueue[tuple[_Stream, Any]]"
 
 _GOODBYE_S = 1.0
+# Longer than this in the caller's hands is no silence of the streams.
+_NOTICED_S = 1.0
 
 
 class _Stream:
@@ -61,7 +63,7 @@ class ThreadRun(Generic[Id, Result]):
         ledger: The books, empty.
         call: The method.
         connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's.
+        failure: What users see of an error of gRPC's; raises where the run is to end.
     """
 
     def __init__(
@@ -94,7 +96,9 @@ class ThreadRun(Generic[Id, Result]):
                 # Two for each photo that is read: what has piled up is worked off, and the
                 # streams have something to do meanwhile.
                 outcomes = [found for _ in range(2) if (found := ledger.take())]
+                left = time.monotonic()
                 yield from outcomes
+                self._excuse_since(left)
                 if not (outcomes or self._may_read or ledger.is_empty):
                     self._hear(wait=True)
             self._say_goodbye()
@@ -110,15 +114,21 @@ class ThreadRun(Generic[Id, Result]):
         return self._has_more and self._ledger.room > 0
 
     def _read(self) -> None:
+        left = time.monotonic()
         try:
             key, request = next(self._source)
         except StopIteration:
             self._has_more = False
             return
+        finally:
+            self._excuse_since(left)
         if isinstance(request, LookalikeError | OSError):
             self._ledger.put_failed(key, request)
         else:
             self._ledger.put(key, request, time.monotonic())
+
+    def _excuse_since(self, left: float) -> None:
+        self._ledger.excuse(max(0.0, time.monotonic() - left - _NOTICED_S))
 
     def _hear(self, *, wait: bool) -> None:
         patience_s = self._ledger.wait_s(time.monotonic()) if wait else None

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike.cli.reindexing.index import Index
+from lookalike.errors import ItemNotFoundError
 from lookalike.index.v1 import index_pb2 as pb
 
 K = 10
 _BATCH = 100
+_MOST_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,17 @@ def compare(index: Index, old: str, new: str, sample: int, seed: int = 0) -> Com
         sample: How many photos, drawn at random.
         seed: The same one draws the same photos.
     """
+    for draw in range(1, _MOST_DRAWS + 1):
+        try:
+            return _compare(index, old, new, sample, seed)
+        except ItemNotFoundError:
+            # One that was drawn has been deleted since; what is there now is drawn from again.
+            if draw == _MOST_DRAWS:
+                raise
+    return None
+
+
+def _compare(index: Index, old: str, new: str, sample: int, seed: int) -> Comparison | None:
     owners = _owners(index, new)
     common = {i: o for i, o in _owners(index, old).items() if i in owners}
     if not common:

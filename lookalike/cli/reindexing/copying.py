@@ -6,12 +6,13 @@ over both collections find what was written, changed or deleted meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lookalike.cli.console import CommandError
+from lookalike.cli.console import CommandError, counted
 from lookalike.cli.failing import Failures
 from lookalike.cli.files import Failure
 from lookalike.cli.photo_files import PhotoFolder
@@ -28,6 +29,14 @@ Catalogue: TypeAlias = Mapping[str, str]
 """The fingerprint of each item, by id."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An item to copy. The index may list one twice, so ids alone do not tell them apart."""
+
+    item: pb.Item
+    made_from: str
+
+
 @dataclass
 class Copied:
     """What a copy did.
@@ -39,6 +48,7 @@ class Copied:
         passes: How often the two were compared.
         failures: Items without a photo, or with one that failed.
         source: The old collection as it was at the last pass.
+        began: When the last pass began, in seconds since 1970.
     """
 
     written: int = 0
@@ -47,6 +57,27 @@ class Copied:
     passes: int = 0
     failures: list[Failure] = field(default_factory=list)
     source: Catalogue = field(default_factory=dict)
+    began: float = 0.0
+
+    @property
+    def lacking(self) -> set[str]:
+        """Ids of the items that failed."""
+        return {failure.id for failure in self.failures}
+
+    def followed_by(self, again: Copied) -> Copied:
+        """Returns what this copy and a later one did together."""
+        return replace(
+            again,
+            written=self.written + again.written,
+            kept=self.kept,
+            deleted=self.deleted + again.deleted,
+            passes=self.passes + again.passes,
+        )
+
+    def failures_after(self, late: Copied) -> list[Failure]:
+        """Returns the failures of this copy and of what came late, each item's once."""
+        both = _each_once([*self.failures, *late.failures])
+        return [failure for failure in both if failure.id in late.source]
 
 
 class Copy:
@@ -59,6 +90,7 @@ class Copy:
         old: Name of the collection that is copied.
         new: The collection that is filled.
         outputs: The model's outputs: that of the vectors, then that of the features, if any.
+        discard: Delete also what was written into the new collection while it was served.
     """
 
     def __init__(
@@ -70,6 +102,7 @@ class Copy:
         old: str,
         new: pb.Collection,
         outputs: Sequence[str],
+        discard: bool = False,
     ) -> None:
         self._index = index
         self._client = client
@@ -77,28 +110,42 @@ class Copy:
         self._old = old
         self._new = new
         self._outputs = outputs
+        self._discard = discard
 
     def until_same(self, advance: Callable[[int], None]) -> Copied:
         """Copies until a pass finds nothing left to do.
 
         Args:
             advance: Is told of items done by the first pass.
+
+        Raises:
+            CommandError: The new collection alone has photos, or the old one changes too fast.
         """
         result = Copied()
         while result.passes < MOST_PASSES:
             first = not result.passes
             result.passes += 1
+            result.began = time.time()
             done = self._copied()
+            if not self._discard:
+                self._check_loss(done)
             result.source, failures = {}, Failures()
             written = self._write(self._changed(done, result), failures, advance, first=first)
-            gone = sorted(done.keys() - result.source.keys())
-            self._index.delete(self._new.name, gone)
+            gone = sorted(
+                item_id
+                for item_id in done.keys() - result.source.keys()
+                if done[item_id] or self._discard
+            )
+            result.failures = _each_once(failures.items)
+            # Copies of what the photo, or the listing, no longer is.
+            stale = sorted(item_id for item_id in result.lacking if done.get(item_id))
+            self._index.delete(self._new.name, gone + stale)
             result.written += written
             result.deleted += len(gone)
-            result.failures = failures.items
             if first:
-                result.kept = len(result.source) - written - len(failures.items)
-                missing = sum(failure.reason == "NO_FILE" for failure in failures.items)
+                same = (done.get(item_id) == made for item_id, made in result.source.items())
+                result.kept = sum(same)
+                missing = sum(failure.reason == "NO_FILE" for failure in result.failures)
                 advance(result.kept + missing)
             if not written and not gone:
                 return result
@@ -106,65 +153,86 @@ class Copy:
             f"{self._old} changes faster than it is copied; pause what writes to it, and try again"
         )
 
-    def catch_up(self, before: Catalogue) -> Copied:
+    def catch_up(self, before: Catalogue, lacking: Iterable[str]) -> Copied:
         """Brings over what the old collection got after the last pass, and nothing else.
 
-        For after the switch, when the new collection has writes of its own.
+        For after the switch, when the new collection has writes of its own: these are newer, and
+        stay. May be repeated.
+
+        Args:
+            before: The old collection as it was at the last pass.
+            lacking: Ids of the items that could not be copied then.
         """
+        done = self._copied()
+        copied = before.keys() - set(lacking)
         now: dict[str, str] = {}
-        result = Copied(passes=1, source=now)
-        failures = Failures()
-
-        def changed() -> Iterator[tuple[pb.Item, str]]:
-            for item in self._index.items(self._old, pb.ITEM_VIEW_VECTORS):
-                now[item.id] = fingerprint(item)
-                if before.get(item.id) != now[item.id]:
-                    yield item, now[item.id]
-
-        result.written = self._write(changed(), failures, lambda _: None, first=False)
-        gone = sorted(before.keys() - now.keys())
-        self._index.delete(self._new.name, gone)
-        result.deleted = len(gone)
+        late: dict[str, _Source] = {}  # of an item that is listed twice the newest is the last
+        for item in self._index.items(self._old, pb.ITEM_VIEW_VECTORS):
+            made_from = now[item.id] = fingerprint(item)
+            late.pop(item.id, None)
+            deleted_there = item.id in copied and item.id not in done
+            newer_there = not done.get(item.id, made_from)
+            if before.get(item.id) != made_from != done.get(item.id) and not (
+                deleted_there or newer_there
+            ):
+                late[item.id] = _Source(item, made_from)
+        result, failures = Copied(passes=1, source=now), Failures()
+        result.written = self._write(late.values(), failures, lambda _: None, first=False)
+        gone = sorted(item_id for item_id in before.keys() - now.keys() if done.get(item_id))
         result.failures = failures.items
+        self._index.delete(self._new.name, gone + sorted(result.lacking & done.keys()))
+        result.deleted = len(gone)
         return result
+
+    def _check_loss(self, done: Catalogue) -> None:
+        """Raises CommandError if the new collection alone has photos that are no copies."""
+        if not (own := {item_id for item_id, made_from in done.items() if not made_from}):
+            return
+        own -= {item.id for item in self._index.items(self._old, pb.ITEM_VIEW_IDS)}
+        if own:
+            raise CommandError(
+                f"{self._new.name} was served before, and alone has {counted(len(own), 'photo')} "
+                f"that came then, such as {min(own)}: ingest them again, or --discard deletes them"
+            )
 
     def _copied(self) -> dict[str, str]:
         items = self._index.items(self._new.name, pb.ITEM_VIEW_FULL)
         return {item.id: item.attributes.get(MADE_FROM, "") for item in items}
 
-    def _changed(self, done: Catalogue, result: Copied) -> Iterator[tuple[pb.Item, str]]:
+    def _changed(self, done: Catalogue, result: Copied) -> Iterator[_Source]:
         source: dict[str, str] = {}
         result.source = source
         for item in self._index.items(self._old, pb.ITEM_VIEW_VECTORS):
             source[item.id] = fingerprint(item)
             if done.get(item.id) != source[item.id]:
-                yield item, source[item.id]
+                yield _Source(item, source[item.id])
 
     def _write(
         self,
-        items: Iterator[tuple[pb.Item, str]],
+        sources: Iterable[_Source],
         failures: Failures,
         advance: Callable[[int], None],
         *,
         first: bool,
     ) -> int:
         """Embeds and writes; returns how many. Those without a photo are among the failures."""
-        batch: list[pb.Item] = []
+        batch: dict[str, pb.Item] = {}
         written = 0
 
         def flush() -> None:
             nonlocal written
             if batch:
-                self._index.upsert(self._new.name, batch)
+                self._index.upsert(self._new.name, list(batch.values()))
                 written += len(batch)
                 batch.clear()
 
         try:
-            for item, outcome in self._embedded(items, failures):
+            for item, outcome in self._embedded(sources, failures):
                 if first:
                     advance(1)
                 if outcome is not None:
-                    batch.append(self._item(item, outcome))
+                    # Not the newest, maybe, where there are two; the next pass sees that.
+                    batch[item.id] = self._item(item, outcome)
                 if len(batch) >= BATCH:
                     flush()
         finally:
@@ -172,30 +240,28 @@ class Copy:
         return written
 
     def _embedded(
-        self, items: Iterator[tuple[pb.Item, str]], failures: Failures
+        self, sources: Iterable[_Source], failures: Failures
     ) -> Iterator[tuple[pb.Item, Embedding | None]]:
         """Yields each item with its embedding; None where it failed."""
-        waiting: dict[str, pb.Item] = {}
 
-        def photos() -> Iterator[tuple[str, Path]]:
-            for item, made_from in items:
+        def photos() -> Iterator[tuple[_Source, Path]]:
+            for source in sources:
+                item = source.item
                 path = self._folder.find(item.id)
                 if path is None:
                     name = self._folder.folder / f"{item.id}.jpg"
                     failures.items.append(Failure(item.id, "NO_FILE", f"{name}: no such file"))
                     continue
-                item.attributes[MADE_FROM] = made_from
-                waiting[item.id] = item
-                yield item.id, path
+                item.attributes[MADE_FROM] = source.made_from
+                yield source, path
 
-        for item_id, outcome in self._client.embed_many(photos(), outputs=list(self._outputs)):
-            item = waiting.pop(item_id)
+        for source, outcome in self._client.embed_many(photos(), outputs=list(self._outputs)):
             if isinstance(outcome, Exception):
-                failures.add(item_id, outcome)
-                yield item, None
+                failures.add(source.item.id, outcome)
+                yield source.item, None
             else:
                 failures.succeeded()
-                yield item, outcome
+                yield source.item, outcome
 
     def _item(self, item: pb.Item, embedding: Embedding) -> pb.Item:
         if embedding.embedding_space != self._new.embedding_space:
@@ -211,3 +277,7 @@ class Copy:
         if len(vectors) > 1:
             item.features.extend(vectors[1])
         return item
+
+
+def _each_once(failures: Sequence[Failure]) -> list[Failure]:
+    return list({failure.id: failure for failure in failures}.values())

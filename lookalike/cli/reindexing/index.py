@@ -18,6 +18,7 @@ from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
 
 PAGE = 1000
+PAGE_WITH_VECTORS = 250  # a page of vectors and features must fit into a message
 # An attribute of each copied item: what it was made from. Other attributes are the catalogue's.
 MADE_FROM = "reindexed_from"
 
@@ -43,12 +44,12 @@ class Index:
 
     Args:
         target: Its `host:port`.
-        timeout_s: Longest that one call may take.
+        timeout_s: Longest that one call may take; None for a minute.
     """
 
-    def __init__(self, target: str, timeout_s: float = 60.0) -> None:
+    def __init__(self, target: str, timeout_s: float | None = None) -> None:
         self._target = target
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout_s or 60.0
         self._channel = grpc.insecure_channel(
             target,
             options=[
@@ -84,11 +85,12 @@ class Index:
             return self._stub.GetCollection(request, timeout=self._timeout_s).collection
 
     def items(self, collection: str, view: pb.ItemView.ValueType) -> Iterator[pb.Item]:
-        """Yields all items in the order of writing."""
+        """Yields all items in the order of writing; twice what is written again meanwhile."""
         token = ""
+        size = PAGE_WITH_VECTORS if view == pb.ITEM_VIEW_VECTORS else PAGE
         while True:
             request = pb.ListItemsRequest(
-                collection=collection, page_size=PAGE, page_token=token, view=view
+                collection=collection, page_size=size, page_token=token, view=view
             )
             with self._calling():
                 answer = self._stub.ListItems(request, timeout=self._timeout_s)
@@ -162,12 +164,12 @@ class Index:
         self._channel.close()
 
 
-def reload_model(target: str, timeout_s: float = 120.0) -> str:
+def reload_model(target: str, timeout_s: float | None = None) -> str:
     """Lets an embedder serve the bundle in its directory; returns the embedding space it serves.
 
     Args:
         target: The embedder's admin port.
-        timeout_s: Loading and warming up take seconds.
+        timeout_s: Longest that it may take; None for two minutes.
     """
     from lookalike.embedder.v1.admin_pb2 import ReloadModelRequest
     from lookalike.embedder.v1.admin_pb2_grpc import EmbedderAdminServiceStub
@@ -175,7 +177,7 @@ def reload_model(target: str, timeout_s: float = 120.0) -> str:
     with grpc.insecure_channel(target) as channel:
         stub = EmbedderAdminServiceStub(channel)
         try:
-            answer = stub.ReloadModel(ReloadModelRequest(), timeout=timeout_s)
+            answer = stub.ReloadModel(ReloadModelRequest(), timeout=timeout_s or 120.0)
         except grpc.RpcError as rpc_error:
             error: LookalikeError = from_rpc_error(rpc_error)
             raise error from None

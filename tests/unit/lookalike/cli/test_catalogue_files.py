@@ -62,3 +62,9 @@ def test_a_title_with_a_bare_return_stays_one_record(tmp_path: Path) -> None:
     products.write_bytes((HEADER + "0,a,La\rmp,Appliances,t,£1,x\n").encode())
     (photo,) = read_catalogue(products, None).photos
     assert (photo.item_id, photo.product.title) == ("a", "La mp")
+
+
+def test_a_long_description_is_read(tmp_path: Path) -> None:
+    table = tmp_path / "Products.csv"
+    table.write_text(HEADER + f"0,a,Lamp,Home,{'x' * 200_000},£1,Leeds\n", encoding="utf-8")
+    assert [photo.item_id for photo in read_catalogue(table, None).photos] == ["a"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lookalike.cli import classify
 from lookalike.errors import QueueFullError
 from tests.command_line import Run
 from tests.unit.lookalike.cli.conftest import SPACE, Gateway
@@ -62,3 +65,21 @@ def test_a_gateway_that_refuses_everybody_is_asked_no_more(
     ended = run("classify", photos / "a.jpg", "--json")
     assert ended.code == 1
     assert json.loads(ended.out)["error"] == {"reason": "QUEUE_FULL", "message": "full"}
+
+
+def test_what_was_done_is_shown_though_a_later_photo_ends_it(
+    run: Run, gateway: Gateway, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classified = classify._classified
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        for number, found in enumerate(classified(*arguments), 1):
+            yield found
+            if number == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify, "_classified", interrupted)
+    ended = run("classify", photos)
+    assert ended.code == 130
+    assert "a.jpg" in ended.out
+    assert "b.JPG" in ended.out

@@ -279,3 +279,26 @@ def test_an_interrupted_run_goes_on(
 def test_parts_are_small_enough_to_lose() -> None:
     assert embed.PART_PHOTOS <= 1000
     assert embed.PART_SECONDS <= 15
+
+
+def test_a_restart_that_broke_off_goes_on_without_it(
+    run: Run, embedder: FakeEmbedder, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "vectors.parquet"
+    run("embed", photos, "-o", out)
+    embedded = embed._embedded
+
+    def interrupted(*arguments: Any) -> Iterator[Any]:
+        for number, photo in enumerate(embedded(*arguments), 1):
+            yield photo
+            if number == 2:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(embed, "_embedded", interrupted)
+        ended = run("embed", photos, "-o", out, "--restart")
+    assert ended.code == 130
+    assert "the same command without --restart goes on from there" in ended.err
+    again = run("embed", photos, "-o", out, "--json").json
+    assert (again["skipped"], again["embedded"], again["photos"]) == (2, 3, 5)
+    assert run("embed", photos, "-o", out, "--json").json["skipped"] == 5

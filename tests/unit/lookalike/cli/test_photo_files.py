@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cli.console import CommandError
+from lookalike.cli.console import CommandError, emit
+from lookalike.cli.files import Failure, write_failures
 from lookalike.cli.photo_files import PhotoFolder, find_photos, read_photo
 
 
@@ -43,3 +44,26 @@ def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> No
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(CommandError, match="no photos"):
         find_photos([tmp_path])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.jpg")
+    try:
+        (tmp_path / name).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(CommandError, match=r"udcff\.jpg': the name is not UTF-8") as refused:
+            find_photos([path])
+        str(refused.value).encode()
+
+
+def test_failures_and_json_of_such_a_name_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "failures.csv"
+    write_failures(listed, [Failure("\udcff", "NO_FILE", "\udcff: no such file")])
+    assert "\\udcff,NO_FILE" in listed.read_text(encoding="utf-8")
+    emit({"photo": "\udcff"})
+    assert capsys.readouterr().out == '{"photo": "\\udcff"}\n'
