@@ -276,20 +276,7 @@ class AsyncClient:
         ledger: Ledger[Any, Any],
         call: StreamCall[Any],
     ) -> AsyncGenerator[tuple[Any, Any], None]:
-        rpc = getattr(self._connections.stub(call.service), call.rpc)
-        target = self._options.target(call.service)
-
-        def connect(messages: AsyncIterator[Any]) -> Any:
-            try:
-                return rpc(messages, metadata=self._options.metadata(), wait_for_ready=True)
-            except Exception:
-                self._connections.check_open()  # gRPC has errors of its own for a closed channel
-                raise
-
-        def failed(error: grpc.RpcError) -> LookalikeError:
-            self._connections.check_open()
-            return failure(error, call.service, target)
-
+        connect, failed = runs.opening(self._connections, self._options, call)
         return TaskRun(
             requests,
             ledger,

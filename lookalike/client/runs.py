@@ -6,13 +6,18 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import grpc
+
 from lookalike.channel import addresses
 from lookalike.client import calls
 from lookalike.client.bulk import Ledger
+from lookalike.client.calls import StreamCall
+from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.descriptions import Limits
+from lookalike.client.failures import failure
 from lookalike.client.options import EMBEDDER, ClientOptions
 from lookalike.client.photos import Photo, read_photo
-from lookalike.errors import InvalidArgumentError
+from lookalike.errors import InvalidArgumentError, LookalikeError
 
 FEWEST_STREAMS = 4
 IN_FLIGHT = 64  # where an embedder does not say what it accepts
@@ -67,6 +72,30 @@ def requests(
         except UNUSABLE as error:
             found = unusable(error)
         yield key, found
+
+
+def opening(
+    connections: BlockingConnections | Connections, options: ClientOptions, call: StreamCall[Any]
+) -> tuple[Callable[[Any], Any], Callable[[grpc.RpcError], LookalikeError]]:
+    """Returns what begins a stream of requests, and what users see of an error of gRPC's.
+
+    Both raise RuntimeError once the client is closed.
+    """
+    rpc = getattr(connections.stub(call.service), call.rpc)
+    target = options.target(call.service)
+
+    def connect(messages: Any) -> Any:
+        try:
+            return rpc(messages, metadata=options.metadata(), wait_for_ready=True)
+        except Exception:
+            connections.check_open()  # gRPC has errors of its own for a closed channel
+            raise
+
+    def failed(error: grpc.RpcError) -> LookalikeError:
+        connections.check_open()
+        return failure(error, call.service, target)
+
+    return connect, failed
 
 
 def unusable(error: Exception) -> InvalidArgumentError:

@@ -374,20 +374,7 @@ class Client:
     def _stream(
         self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
     ) -> Iterator[tuple[Any, Any]]:
-        rpc = getattr(self._connections.stub(call.service), call.rpc)
-        target = self._options.target(call.service)
-
-        def connect(messages: Iterator[Any]) -> Any:
-            try:
-                return rpc(messages, metadata=self._options.metadata(), wait_for_ready=True)
-            except Exception:
-                self._connections.check_open()  # gRPC has errors of its own for a closed channel
-                raise
-
-        def failed(error: grpc.RpcError) -> LookalikeError:
-            self._connections.check_open()
-            return failure(error, call.service, target)
-
+        connect, failed = runs.opening(self._connections, self._options, call)
         return ThreadRun(
             requests,
             ledger,
