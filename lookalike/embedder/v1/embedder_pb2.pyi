@@ -59,6 +59,8 @@ class Model(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
+    PRICE_RANGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model bundle, for people."""
     version: _builtins.str
@@ -87,6 +89,14 @@ class Model(_message.Message):
     def limits(self) -> Global___Limits:
         """What the server accepts."""
 
+    @_builtins.property
+    def ranking(self) -> Global___Ranking:
+        """How listings are best ranked by these outputs; absent if nothing was fitted."""
+
+    @_builtins.property
+    def price_range(self) -> Global___PriceRange:
+        """How prices of similar listings become a range; absent if nothing was fitted."""
+
     def __init__(
         self,
         *,
@@ -99,14 +109,130 @@ class Model(_message.Message):
         engine: _builtins.str = ...,
         precision: _builtins.str = ...,
         temperature: _builtins.float = ...,
+        ranking: Global___Ranking | None = ...,
+        price_range: Global___PriceRange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price_range", b"price_range", "ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "price_range", b"price_range", "ranking", b"ranking", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Ranking(_message.Message):
+    """How listings are ranked by two outputs of a model, fitted on validation photos. Where it is
+    present, it is part of what `Model.embedding_space` is the fingerprint of.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    VECTOR_WEIGHT_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    BLEND_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    output: _builtins.str
+    """The output by whose cosine candidates are ranked, for example `features`."""
+    vector_weight: _builtins.float
+    """What a distance by the default output counts beside a cosine distance of 0 to 2: listings are
+    ranked by cosine distance + `vector_weight` x distance.
+    """
+    candidates: _builtins.int
+    """How many of the nearest by the default output are ranked."""
+    @_builtins.property
+    def blend(self) -> Global___Likeness:
+        """How likely two photos show the same item, by the sum above."""
+
+    @_builtins.property
+    def features(self) -> Global___Likeness:
+        """By the cosine distance of `output` alone."""
+
+    @_builtins.property
+    def category(self) -> Global___Likeness:
+        """By the squared L2 distance of the default output alone."""
+
+    def __init__(
+        self,
+        *,
+        output: _builtins.str = ...,
+        vector_weight: _builtins.float = ...,
+        candidates: _builtins.int = ...,
+        blend: Global___Likeness | None = ...,
+        features: Global___Likeness | None = ...,
+        category: Global___Likeness | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "category", b"category", "features", b"features"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "candidates", b"candidates", "category", b"category", "features", b"features", "output", b"output", "vector_weight", b"vector_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ranking: _TypeAlias = Ranking  # noqa: Y015
+
+@_typing.final
+class Likeness(_message.Message):
+    """A distance as a probability that two photos show the same item:
+    1 / (1 + exp(`steepness` x (distance - `midpoint`))).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIDPOINT_FIELD_NUMBER: _builtins.int
+    STEEPNESS_FIELD_NUMBER: _builtins.int
+    midpoint: _builtins.float
+    """The distance at which it is as likely as not."""
+    steepness: _builtins.float
+    """How fast it falls; above 0."""
+    def __init__(
+        self,
+        *,
+        midpoint: _builtins.float = ...,
+        steepness: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["midpoint", b"midpoint", "steepness", b"steepness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Likeness: _TypeAlias = Likeness  # noqa: Y015
+
+@_typing.final
+class PriceRange(_message.Message):
+    """A range that holds a price as often as it says, from the prices of similar listings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    LEAST_SPREAD_FIELD_NUMBER: _builtins.int
+    listings: _builtins.int
+    """How many listings its figures were fitted with."""
+    coverage: _builtins.float
+    """The share of prices that the range is to hold, for example 0.8."""
+    width: _builtins.float
+    """How many spreads of the logarithms of prices the range reaches to each side of their median."""
+    least_spread: _builtins.float
+    """The least spread that is reckoned with."""
+    def __init__(
+        self,
+        *,
+        listings: _builtins.int = ...,
+        coverage: _builtins.float = ...,
+        width: _builtins.float = ...,
+        least_spread: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "least_spread", b"least_spread", "listings", b"listings", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceRange: _TypeAlias = PriceRange  # noqa: Y015
 
 @_typing.final
 class ModelOutput(_message.Message):

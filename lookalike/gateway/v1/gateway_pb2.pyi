@@ -44,6 +44,34 @@ NEAR_DUPLICATE_KIND_SIMILAR: NearDuplicateKind.ValueType  # 2
 """Within LOOKALIKE_GATEWAY_NEAR_DUPLICATE_DISTANCE."""
 Global___NearDuplicateKind: _TypeAlias = NearDuplicateKind  # noqa: Y015
 
+class _RankingMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RankingMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankingMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANKING_METHOD_UNSPECIFIED: _RankingMethod.ValueType  # 0
+    """The best that model and catalogue allow: blend if both have features, else category."""
+    RANKING_METHOD_BLEND: _RankingMethod.ValueType  # 1
+    """By both outputs of the model: what tells two items apart, and what tells categories apart."""
+    RANKING_METHOD_FEATURES: _RankingMethod.ValueType  # 2
+    """By what tells two items apart alone."""
+    RANKING_METHOD_CATEGORY: _RankingMethod.ValueType  # 3
+    """By the distance of the default output, as earlier systems did."""
+
+class RankingMethod(_RankingMethod, metaclass=_RankingMethodEnumTypeWrapper):
+    """By what similar listings are ranked."""
+
+RANKING_METHOD_UNSPECIFIED: RankingMethod.ValueType  # 0
+"""The best that model and catalogue allow: blend if both have features, else category."""
+RANKING_METHOD_BLEND: RankingMethod.ValueType  # 1
+"""By both outputs of the model: what tells two items apart, and what tells categories apart."""
+RANKING_METHOD_FEATURES: RankingMethod.ValueType  # 2
+"""By what tells two items apart alone."""
+RANKING_METHOD_CATEGORY: RankingMethod.ValueType  # 3
+"""By the distance of the default output, as earlier systems did."""
+Global___RankingMethod: _TypeAlias = RankingMethod  # noqa: Y015
+
 @_typing.final
 class Listing(_message.Message):
     """One photo of a listing, as the catalogue knows it."""
@@ -58,6 +86,7 @@ class Listing(_message.Message):
     LOCATION_FIELD_NUMBER: _builtins.int
     NEAR_DUPLICATE_FIELD_NUMBER: _builtins.int
     HAS_THUMBNAIL_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Unique id of the photo, 1 to 128 characters."""
     product_id: _builtins.str
@@ -67,11 +96,13 @@ class Listing(_message.Message):
     title: _builtins.str
     """The seller's title; may be empty; at most 8192 characters."""
     price: _builtins.float
-    """Price in the catalogue's currency, 0 or more."""
+    """Price in `currency`, 0 or more."""
     location: _builtins.str
     """Where it is sold; may be empty; at most 8192 characters."""
     has_thumbnail: _builtins.bool
     """Output only. Whether the gateway has a thumbnail of it: `/v1/thumbnails/{item_id}`."""
+    currency: _builtins.str
+    """Currency of the price, three letters as of ISO 4217, such as GBP; may be empty."""
     @_builtins.property
     def near_duplicate(self) -> Global___NearDuplicate:
         """Output only. The photo of another listing that this one was found to look like when it was
@@ -89,10 +120,11 @@ class Listing(_message.Message):
         location: _builtins.str = ...,
         near_duplicate: Global___NearDuplicate | None = ...,
         has_thumbnail: _builtins.bool = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "near_duplicate", b"near_duplicate", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "has_thumbnail", b"has_thumbnail", "item_id", b"item_id", "location", b"location", "near_duplicate", b"near_duplicate", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "currency", b"currency", "has_thumbnail", b"has_thumbnail", "item_id", b"item_id", "location", b"location", "near_duplicate", b"near_duplicate", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
@@ -265,8 +297,18 @@ class SimilarListing(_message.Message):
 
     LISTING_FIELD_NUMBER: _builtins.int
     DISTANCE_FIELD_NUMBER: _builtins.int
+    LIKENESS_FIELD_NUMBER: _builtins.int
+    RANKED_BY_FIELD_NUMBER: _builtins.int
     distance: _builtins.float
-    """Distance by the collection's metric (squared L2 by default); smaller is nearer."""
+    """Distance of the default output by the collection's metric (squared L2 by default)."""
+    likeness: _builtins.float
+    """How likely both photos show the same item, 0 to 1, as it was calibrated when the model was
+    exported; absent if it was not.
+    """
+    ranked_by: _builtins.float
+    """What it was ranked by: `distance`, or by features a cosine distance, or by both their weighted
+    sum. Smaller is nearer.
+    """
     @_builtins.property
     def listing(self) -> Global___Listing:
         """The listing, with the photo that is nearest."""
@@ -276,14 +318,124 @@ class SimilarListing(_message.Message):
         *,
         listing: Global___Listing | None = ...,
         distance: _builtins.float = ...,
+        likeness: _builtins.float | None = ...,
+        ranked_by: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "likeness", b"likeness", "listing", b"listing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "listing", b"listing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "distance", b"distance", "likeness", b"likeness", "listing", b"listing", "ranked_by", b"ranked_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__likeness: _TypeAlias = _typing.Literal["likeness"]  # noqa: Y015
+    _WhichOneofArgType__likeness: _TypeAlias = _typing.Literal["_likeness", b"_likeness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__likeness) -> _WhichOneofReturnType__likeness | None: ...
+
+Global___SimilarListing: _TypeAlias = SimilarListing  # noqa: Y015
+
+@_typing.final
+class PhotoFailure(_message.Message):
+    """Photos that could not be used, of a call that had several."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTO_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    photo: _builtins.int
+    """Which photo, from 0, in the order of the request."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """What is wrong with it."""
+
+    def __init__(
+        self,
+        *,
+        photo: _builtins.int = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "photo", b"photo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SimilarListing: _TypeAlias = SimilarListing  # noqa: Y015
+Global___PhotoFailure: _TypeAlias = PhotoFailure  # noqa: Y015
+
+@_typing.final
+class PriceEstimate(_message.Message):
+    """What similar listings cost: a fair price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    LISTINGS_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
+    median: _builtins.float
+    """The median of their prices, each weighted by its likeness."""
+    low: _builtins.float
+    """Lower end of the range."""
+    high: _builtins.float
+    """Upper end of the range."""
+    coverage: _builtins.float
+    """The share of prices that such ranges held when they were fitted; 0 if nothing was fitted."""
+    listings: _builtins.int
+    """How many listings' prices count."""
+    currency: _builtins.str
+    """Currency of all of these, three letters; empty if the catalogue names none."""
+    @_builtins.property
+    def outliers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceOutlier]:
+        """Listings whose prices are so far from the others' that they were left out."""
+
+    def __init__(
+        self,
+        *,
+        median: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        coverage: _builtins.float = ...,
+        listings: _builtins.int = ...,
+        currency: _builtins.str = ...,
+        outliers: _abc.Iterable[Global___PriceOutlier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "currency", b"currency", "high", b"high", "listings", b"listings", "low", b"low", "median", b"median", "outliers", b"outliers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceEstimate: _TypeAlias = PriceEstimate  # noqa: Y015
+
+@_typing.final
+class PriceOutlier(_message.Message):
+    """A listing whose price is far from those of listings like it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Id of the photo that was found."""
+    product_id: _builtins.str
+    """Id of its listing."""
+    price: _builtins.float
+    """Its price."""
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        price: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "price", b"price", "product_id", b"product_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceOutlier: _TypeAlias = PriceOutlier  # noqa: Y015
 
 @_typing.final
 class HopTimings(_message.Message):
@@ -335,21 +487,27 @@ class Vector(_message.Message):
 
     VALUES_FIELD_NUMBER: _builtins.int
     EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     embedding_space: _builtins.str
     """The embedding space of the model that made it."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """As many values as the collection has dimensions, all finite."""
 
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The same photo's `features`, to rank by; may be empty."""
+
     def __init__(
         self,
         *,
         values: _abc.Iterable[_builtins.float] | None = ...,
         embedding_space: _builtins.str = ...,
+        features: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "features", b"features", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,6 +608,84 @@ class ClassifyImageResponse(_message.Message):
 Global___ClassifyImageResponse: _TypeAlias = ClassifyImageResponse  # noqa: Y015
 
 @_typing.final
+class ClassifyListingRequest(_message.Message):
+    """Request for `ClassifyListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGES_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    allow_partial: _builtins.bool
+    """Answer by the other photos where some cannot be used, and name those in `failures`."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Its encoded photos, 1 to 16."""
+
+    def __init__(
+        self,
+        *,
+        images: _abc.Iterable[_builtins.bytes] | None = ...,
+        allow_partial: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "images", b"images"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyListingRequest: _TypeAlias = ClassifyListingRequest  # noqa: Y015
+
+@_typing.final
+class ClassifyListingResponse(_message.Message):
+    """Response for `ClassifyListing`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    cached: _builtins.bool
+    """Whether the vectors of all photos were known."""
+    degraded: _builtins.str
+    """What is less than it should be, in words; empty if nothing is."""
+    @_builtins.property
+    def classification(self) -> Global___Classification:
+        """The categories, by the mean of the photos' logarithms of probabilities."""
+
+    @_builtins.property
+    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Classification]:
+        """What each photo says by itself, in the order of the request; empty for one that failed."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotoFailure]:
+        """Photos that could not be used; only with `allow_partial`."""
+
+    @_builtins.property
+    def timings(self) -> Global___HopTimings:
+        """Time per hop."""
+
+    def __init__(
+        self,
+        *,
+        classification: Global___Classification | None = ...,
+        photos: _abc.Iterable[Global___Classification] | None = ...,
+        failures: _abc.Iterable[Global___PhotoFailure] | None = ...,
+        timings: Global___HopTimings | None = ...,
+        cached: _builtins.bool = ...,
+        degraded: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "classification", b"classification", "degraded", b"degraded", "failures", b"failures", "photos", b"photos", "timings", b"timings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyListingResponse: _TypeAlias = ClassifyListingResponse  # noqa: Y015
+
+@_typing.final
 class FindSimilarListingsRequest(_message.Message):
     """Request for `FindSimilarListings`."""
 
@@ -466,6 +702,9 @@ class FindSimilarListingsRequest(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     MIN_SEQ_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
+    MIN_LIKENESS_FIELD_NUMBER: _builtins.int
+    INCLUDE_PRICE_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
     """Listings that look like this encoded photo."""
     item_id: _builtins.str
@@ -475,15 +714,26 @@ class FindSimilarListingsRequest(_message.Message):
     every_photo: _builtins.bool
     """Return each photo that is near, rather than each listing once with its nearest photo."""
     max_distance: _builtins.float
-    """Nothing farther than this."""
+    """Nothing whose `distance` is more than this."""
     exact: _builtins.bool
     """Compare every candidate, however many there are."""
     min_seq: _builtins.int
     """Wait for this write to be visible (`IngestListingResponse.seq`); UNAVAILABLE if it is not yet."""
     allow_partial: _builtins.bool
     """If the index cannot be reached, answer with the classification alone and say so in `degraded`,
-    rather than fail.
+    rather than fail. If some of several photos cannot be used, answer by the others and name those
+    in `failures`.
     """
+    ranking: Global___RankingMethod.ValueType
+    """By what listings are ranked. FAILED_PRECONDITION, reason RANKING_UNAVAILABLE, if model or
+    catalogue lack what it needs.
+    """
+    min_likeness: _builtins.float
+    """Nothing less likely the same item than this, 0 to 1. FAILED_PRECONDITION if no likeness was
+    calibrated.
+    """
+    include_price: _builtins.bool
+    """Also say what such a thing costs."""
     @_builtins.property
     def images(self) -> Global___Images:
         """Listings that look like several photos of one thing."""
@@ -510,17 +760,24 @@ class FindSimilarListingsRequest(_message.Message):
         exact: _builtins.bool = ...,
         min_seq: _builtins.int = ...,
         allow_partial: _builtins.bool = ...,
+        ranking: Global___RankingMethod.ValueType = ...,
+        min_likeness: _builtins.float | None = ...,
+        include_price: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "max_distance", b"max_distance", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "query", b"query", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "allow_partial", b"allow_partial", "every_photo", b"every_photo", "exact", b"exact", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "k", b"k", "max_distance", b"max_distance", "min_seq", b"min_seq", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "allow_partial", b"allow_partial", "every_photo", b"every_photo", "exact", b"exact", "filter", b"filter", "image", b"image", "images", b"images", "include_price", b"include_price", "item_id", b"item_id", "k", b"k", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "min_seq", b"min_seq", "query", b"query", "ranking", b"ranking", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    _WhichOneofReturnType__min_likeness: _TypeAlias = _typing.Literal["min_likeness"]  # noqa: Y015
+    _WhichOneofArgType__min_likeness: _TypeAlias = _typing.Literal["_min_likeness", b"_min_likeness"]  # noqa: Y015
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["image", "item_id", "images", "vector"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_likeness) -> _WhichOneofReturnType__min_likeness | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
@@ -541,10 +798,14 @@ class FindSimilarListingsResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     APPLIED_SEQ_FIELD_NUMBER: _builtins.int
     CANDIDATES_SCANNED_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
+    CANDIDATES_RANKED_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
     shortfall: _builtins.str
     """Why there are fewer than `k` listings; empty if there are `k`."""
     exact: _builtins.bool
-    """Whether every candidate was compared."""
+    """Whether nothing nearer can be missing: every candidate was compared, and by what ranks them."""
     cached: _builtins.bool
     """Whether the vectors of all photos were known."""
     degraded: _builtins.str
@@ -552,18 +813,30 @@ class FindSimilarListingsResponse(_message.Message):
     applied_seq: _builtins.int
     """The newest write that the answer takes into account."""
     candidates_scanned: _builtins.int
-    """How many rows were compared."""
+    """How many rows were compared by the default output."""
+    ranking: Global___RankingMethod.ValueType
+    """By what the listings are ranked; never unspecified."""
+    candidates_ranked: _builtins.int
+    """Of the rows, how many were ranked by features too; 0 for the ranking by category."""
     @_builtins.property
     def listings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimilarListing]:
-        """Nearest first."""
+        """Nearest first, by `SimilarListing.ranked_by`."""
 
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The categories of the queried photo, by the mean vector of several; only if some were sent."""
+        """The categories of the queried photos, as of `ClassifyListing`; only if some were sent."""
 
     @_builtins.property
     def timings(self) -> Global___HopTimings:
         """Time per hop."""
+
+    @_builtins.property
+    def price(self) -> Global___PriceEstimate:
+        """What such a thing costs; only with `include_price`, and absent if no similar listing has a price."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhotoFailure]:
+        """Photos that could not be used; only with `allow_partial`."""
 
     def __init__(
         self,
@@ -577,10 +850,14 @@ class FindSimilarListingsResponse(_message.Message):
         degraded: _builtins.str = ...,
         applied_seq: _builtins.int = ...,
         candidates_scanned: _builtins.int = ...,
+        ranking: Global___RankingMethod.ValueType = ...,
+        candidates_ranked: _builtins.int = ...,
+        price: Global___PriceEstimate | None = ...,
+        failures: _abc.Iterable[Global___PhotoFailure] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "price", b"price", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "cached", b"cached", "candidates_scanned", b"candidates_scanned", "classification", b"classification", "degraded", b"degraded", "exact", b"exact", "listings", b"listings", "shortfall", b"shortfall", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "cached", b"cached", "candidates_ranked", b"candidates_ranked", "candidates_scanned", b"candidates_scanned", "classification", b"classification", "degraded", b"degraded", "exact", b"exact", "failures", b"failures", "listings", b"listings", "price", b"price", "ranking", b"ranking", "shortfall", b"shortfall", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -960,10 +1237,14 @@ class GetStatusResponse(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     MISMATCH_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
+    LACKING_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the gateway's software."""
     mismatch: _builtins.str
     """Why model and catalogue do not belong together; empty if they do, or if that is not known."""
+    ranking: Global___RankingMethod.ValueType
+    """By what listings are ranked where a caller does not say."""
     @_builtins.property
     def embedder(self) -> Global___EmbedderStatus:
         """The embedders."""
@@ -980,6 +1261,10 @@ class GetStatusResponse(_message.Message):
     def timings(self) -> Global___HopTimings:
         """Time per hop."""
 
+    @_builtins.property
+    def lacking(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What model or catalogue lack for the best answers, and which command adds it: a sentence each."""
+
     def __init__(
         self,
         *,
@@ -989,10 +1274,12 @@ class GetStatusResponse(_message.Message):
         cache: Global___CacheStatus | None = ...,
         mismatch: _builtins.str = ...,
         timings: Global___HopTimings | None = ...,
+        ranking: Global___RankingMethod.ValueType = ...,
+        lacking: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "embedder", b"embedder", "index", b"index", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "embedder", b"embedder", "index", b"index", "mismatch", b"mismatch", "timings", b"timings", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "embedder", b"embedder", "index", b"index", "lacking", b"lacking", "mismatch", b"mismatch", "ranking", b"ranking", "timings", b"timings", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,6 +1300,7 @@ class EmbedderStatus(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     DIMENSION_FIELD_NUMBER: _builtins.int
+    FEATURES_DIMENSION_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """Where the gateway calls them."""
     ready: _builtins.bool
@@ -1029,6 +1317,8 @@ class EmbedderStatus(_message.Message):
     """Numeric precision of inference."""
     dimension: _builtins.int
     """Number of floats of the default output."""
+    features_dimension: _builtins.int
+    """Number of floats of the output that listings are ranked by too; 0 if the model has none."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Category labels, in the model's order."""
@@ -1045,10 +1335,11 @@ class EmbedderStatus(_message.Message):
         precision: _builtins.str = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         dimension: _builtins.int = ...,
+        features_dimension: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "model_name", b"model_name", "model_version", b"model_version", "precision", b"precision", "ready", b"ready", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "engine", b"engine", "features_dimension", b"features_dimension", "labels", b"labels", "model_name", b"model_name", "model_version", b"model_version", "precision", b"precision", "ready", b"ready", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1070,6 +1361,7 @@ class IndexStatus(_message.Message):
     EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
     PHOTOS_FIELD_NUMBER: _builtins.int
     LISTINGS_FIELD_NUMBER: _builtins.int
+    PHOTOS_WITH_FEATURES_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """Where the gateway calls it."""
     ready: _builtins.bool
@@ -1090,6 +1382,8 @@ class IndexStatus(_message.Message):
     """Number of photos."""
     listings: _builtins.int
     """Number of listings."""
+    photos_with_features: _builtins.int
+    """Number of photos that have features."""
     def __init__(
         self,
         *,
@@ -1103,10 +1397,11 @@ class IndexStatus(_message.Message):
         embedding_space: _builtins.str = ...,
         photos: _builtins.int = ...,
         listings: _builtins.int = ...,
+        photos_with_features: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collection", b"collection", "embedding_space", b"embedding_space", "listings", b"listings", "photos", b"photos", "read_only", b"read_only", "ready", b"ready", "serving_collection", b"serving_collection", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collection", b"collection", "embedding_space", b"embedding_space", "listings", b"listings", "photos", b"photos", "photos_with_features", b"photos_with_features", "read_only", b"read_only", "ready", b"ready", "serving_collection", b"serving_collection", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

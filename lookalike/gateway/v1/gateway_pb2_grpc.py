@@ -40,6 +40,11 @@ class GatewayServiceStub:
                 request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageRequest.SerializeToString,
                 response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageResponse.FromString,
                 _registered_method=True)
+        self.ClassifyListing = channel.unary_unary(
+                '/lookalike.gateway.v1.GatewayService/ClassifyListing',
+                request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingRequest.SerializeToString,
+                response_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingResponse.FromString,
+                _registered_method=True)
         self.FindSimilarListings = channel.unary_unary(
                 '/lookalike.gateway.v1.GatewayService/FindSimilarListings',
                 request_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.FindSimilarListingsRequest.SerializeToString,
@@ -83,6 +88,13 @@ class GatewayServiceServicer:
 
     def ClassifyImage(self, request, context):
         """Tells the category of a photo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClassifyListing(self, request, context):
+        """Tells the category of a listing by all of its photos together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +163,11 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageRequest.FromString,
                     response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageResponse.SerializeToString,
             ),
+            'ClassifyListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyListing,
+                    request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingRequest.FromString,
+                    response_serializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingResponse.SerializeToString,
+            ),
             'FindSimilarListings': grpc.unary_unary_rpc_method_handler(
                     servicer.FindSimilarListings,
                     request_deserializer=lookalike_dot_gateway_dot_v1_dot_gateway__pb2.FindSimilarListingsRequest.FromString,
@@ -215,6 +232,33 @@ class GatewayService:
             '/lookalike.gateway.v1.GatewayService/ClassifyImage',
             lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageRequest.SerializeToString,
             lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.gateway.v1.GatewayService/ClassifyListing',
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingRequest.SerializeToString,
+            lookalike_dot_gateway_dot_v1_dot_gateway__pb2.ClassifyListingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class GatewayServiceStub:
     def __new__(cls, channel: _aio.Channel) -> GatewayServiceAsyncStub: ...
     ClassifyImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]
     """Tells the category of a photo."""
+    ClassifyListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyListingRequest, _gateway_pb2.ClassifyListingResponse]
+    """Tells the category of a listing by all of its photos together."""
     FindSimilarListings: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]
     """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
     lie near a vector.
@@ -68,6 +70,8 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ClassifyImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]  # type: ignore[assignment]
     """Tells the category of a photo."""
+    ClassifyListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyListingRequest, _gateway_pb2.ClassifyListingResponse]  # type: ignore[assignment]
+    """Tells the category of a listing by all of its photos together."""
     FindSimilarListings: _aio.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]  # type: ignore[assignment]
     """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
     lie near a vector.
@@ -104,6 +108,14 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.ClassifyImageResponse, _abc.Awaitable[_gateway_pb2.ClassifyImageResponse]]:
         """Tells the category of a photo."""
+
+    @_abc_1.abstractmethod
+    def ClassifyListing(
+        self,
+        request: _gateway_pb2.ClassifyListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.ClassifyListingResponse, _abc.Awaitable[_gateway_pb2.ClassifyListingResponse]]:
+        """Tells the category of a listing by all of its photos together."""
 
     @_abc_1.abstractmethod
     def FindSimilarListings(

@@ -408,7 +408,8 @@ class Query(_message.Message):
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The features of what is looked for, for `Rerank`; a query by item or by examples that are all
-        items has those of the items.
+        items has those of the items. A query without any is answered by vector alone where
+        `Rerank.vector_weight` is above 0, and refused where it is 0.
         """
 
     def __init__(
@@ -494,23 +495,37 @@ Global___Example: _TypeAlias = Example  # noqa: Y015
 
 @_typing.final
 class Rerank(_message.Message):
-    """A second stage: the candidates that are nearest by `vector` are ranked again by `features`."""
+    """A second stage: the candidates that are nearest by `vector` are ranked again by
+    cosine distance of `features` + `vector_weight` x distance by `vector`. An item without features
+    is at a cosine distance of 1. More candidates are ranked where these hold fewer than `k` that may
+    be found; with `FindNeighborsRequest.exact`, all are.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    VECTOR_WEIGHT_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     candidates: _builtins.int
-    """How many candidates, from `k` to 1,000; 0 for ten times `k`, or 1,000 if that is less."""
+    """How many candidates, 1 to 10,000; 0 for ten times `k`, or 1,000 if that is less."""
+    vector_weight: _builtins.float
+    """What the distance by `vector` counts, 0 or more; 0 ranks by features alone."""
+    max_distance: _builtins.float
+    """Only items at most this far by the sum that they are ranked by."""
     def __init__(
         self,
         *,
         candidates: _builtins.int = ...,
+        vector_weight: _builtins.float = ...,
+        max_distance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "candidates", b"candidates", "max_distance", b"max_distance", "vector_weight", b"vector_weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
 
 Global___Rerank: _TypeAlias = Rerank  # noqa: Y015
 
@@ -524,7 +539,9 @@ class Neighbor(_message.Message):
     DISTANCE_FIELD_NUMBER: _builtins.int
     FIRST_DISTANCE_FIELD_NUMBER: _builtins.int
     distance: _builtins.float
-    """Its distance by the collection's metric; of `features` where candidates were ranked again."""
+    """Its distance by the collection's metric; where candidates were ranked again, the sum that they
+    were ranked by.
+    """
     first_distance: _builtins.float
     """Its distance by `vector` where candidates were ranked again."""
     @_builtins.property
@@ -558,6 +575,8 @@ class QueryResult(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     CANDIDATES_SCANNED_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
+    CANDIDATES_RANKED_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     method: Global___SearchMethod.ValueType
     """How the answer was found."""
     candidates_scanned: _builtins.int
@@ -566,6 +585,14 @@ class QueryResult(_message.Message):
     """
     shortfall: _builtins.str
     """Why there are fewer than `k` neighbours; empty if there are `k`."""
+    candidates_ranked: _builtins.int
+    """How many candidates were ranked again; 0 if they are in the order of their distance by
+    `vector`.
+    """
+    complete: _builtins.bool
+    """Whether nothing nearer can be missing: all that the request lets through was compared by what
+    the neighbours are ranked by, or what was not cannot be nearer.
+    """
     @_builtins.property
     def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
         """Nearest first; items at the same distance in the order of writing. Fewer than `k` only where
@@ -579,10 +606,12 @@ class QueryResult(_message.Message):
         method: Global___SearchMethod.ValueType = ...,
         candidates_scanned: _builtins.int = ...,
         shortfall: _builtins.str = ...,
+        candidates_ranked: _builtins.int = ...,
+        complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_scanned", b"candidates_scanned", "method", b"method", "neighbors", b"neighbors", "shortfall", b"shortfall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_ranked", b"candidates_ranked", "candidates_scanned", b"candidates_scanned", "complete", b"complete", "method", b"method", "neighbors", b"neighbors", "shortfall", b"shortfall"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1371,9 +1400,11 @@ class FindNeighborsRequest(_message.Message):
     exclude_same_product: _builtins.bool
     """Also leave out the other items of a queried item's product."""
     max_distance: _builtins.float
-    """Only items at most this far; for the inner product the negative of one."""
+    """Only items at most this far by `vector`; for the inner product the negative of one."""
     exact: _builtins.bool
-    """Compare every candidate, also in a large collection."""
+    """Compare every item that may be found, also in a large collection, and by features where they
+    rank.
+    """
     min_seq: _builtins.int
     """Only an answer that includes this write will do: `seq` of a write's response. UNAVAILABLE if
     the service has not got so far, as with a snapshot of before.
@@ -1442,12 +1473,15 @@ class FindNeighborsResponse(_message.Message):
     EMBEDDING_SPACE_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    FEATURES_DIMENSION_FIELD_NUMBER: _builtins.int
     applied_seq: _builtins.int
     """The newest write that the answer takes into account."""
     embedding_space: _builtins.str
     """The collection's embedding space."""
     collection: _builtins.str
     """Name of the collection, where the request named an alias."""
+    features_dimension: _builtins.int
+    """The collection's `features_dimension`."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryResult]:
         """One for each query, in the order of the request."""
@@ -1464,10 +1498,11 @@ class FindNeighborsResponse(_message.Message):
         embedding_space: _builtins.str = ...,
         columns: Global___NeighborColumns | None = ...,
         collection: _builtins.str = ...,
+        features_dimension: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "collection", b"collection", "columns", b"columns", "embedding_space", b"embedding_space", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "collection", b"collection", "columns", b"columns", "embedding_space", b"embedding_space", "features_dimension", b"features_dimension", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1765,6 +1800,9 @@ class CollectionState(_message.Message):
     RECALL_FIELD_NUMBER: _builtins.int
     RECALL_SAMPLES_FIELD_NUMBER: _builtins.int
     SEARCH_EFFORT_FIELD_NUMBER: _builtins.int
+    ITEMS_WITH_FEATURES_FIELD_NUMBER: _builtins.int
+    FEATURE_ROWS_IN_MEMORY_FIELD_NUMBER: _builtins.int
+    MOST_CANDIDATES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the collection."""
     items: _builtins.int
@@ -1783,6 +1821,14 @@ class CollectionState(_message.Message):
     """How many answers were in that sample."""
     search_effort: _builtins.int
     """How far the graph is searched (`efSearch` of HNSW)."""
+    items_with_features: _builtins.int
+    """Of the items, how many have features."""
+    feature_rows_in_memory: _builtins.int
+    """Of the rows, how many have features in memory, a byte a value. Those of the others are read from
+    the disk, and fewer candidates are ranked.
+    """
+    most_candidates: _builtins.int
+    """How many candidates a query may rank, because of that; 0 for as many as it asks for."""
     def __init__(
         self,
         *,
@@ -1794,10 +1840,13 @@ class CollectionState(_message.Message):
         recall: _builtins.float | None = ...,
         recall_samples: _builtins.int = ...,
         search_effort: _builtins.int = ...,
+        items_with_features: _builtins.int = ...,
+        feature_rows_in_memory: _builtins.int = ...,
+        most_candidates: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "deleted_rows", b"deleted_rows", "items", b"items", "items_in_graph", b"items_in_graph", "memory_bytes", b"memory_bytes", "name", b"name", "recall", b"recall", "recall_samples", b"recall_samples", "search_effort", b"search_effort"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "deleted_rows", b"deleted_rows", "feature_rows_in_memory", b"feature_rows_in_memory", "items", b"items", "items_in_graph", b"items_in_graph", "items_with_features", b"items_with_features", "memory_bytes", b"memory_bytes", "most_candidates", b"most_candidates", "name", b"name", "recall", b"recall", "recall_samples", b"recall_samples", "search_effort", b"search_effort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
