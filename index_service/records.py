@@ -121,6 +121,20 @@ class Packed(NamedTuple):
 Queries: TypeAlias = "Sequence[Query] | Packed"
 
 
+class Rerank(NamedTuple):
+    """A second stage: candidates ranked again by cosine distance + `vector_weight` × distance.
+
+    Attributes:
+        candidates: How many of the nearest by vector are ranked; more if they hold fewer than `k`.
+        vector_weight: What the distance by vector counts, 0 or more.
+        max_distance: Most that the sum may be.
+    """
+
+    candidates: int
+    vector_weight: float = 0.0
+    max_distance: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What the queries of one call have in common.
@@ -130,9 +144,9 @@ class Search:
         distinct_products: At most one item a product.
         exclude_same_product: Without the other items of a queried item's product.
         filter: Which items may be found.
-        max_distance: How far they may be.
-        candidates: How many are ranked again by their features; 0 for none.
-        exact: No graph, however many items there are.
+        max_distance: How far they may be, by vector.
+        rerank: How they are ranked again by their features, if they are.
+        exact: Compare all items, by what they are ranked by.
         view: How much of each item; not its vectors.
     """
 
@@ -141,7 +155,7 @@ class Search:
     exclude_same_product: bool = False
     filter: Filter = EVERYTHING
     max_distance: float | None = None
-    candidates: int = 0
+    rerank: Rerank | None = None
     exact: bool = False
     view: View = View.FULL
 
@@ -158,12 +172,19 @@ class Neighbors(NamedTuple):
 
 
 class QueryAnswer(NamedTuple):
-    """The neighbours of one query, and why they may be fewer than `k`."""
+    """The neighbours of one query, and why they may be fewer than `k`.
+
+    Attributes:
+        ranked: How many candidates were ranked again; 0 if they are in the order of vectors.
+        complete: Whether nothing nearer can be missing.
+    """
 
     neighbors: Neighbors
     candidates_scanned: int
     shortfall: str
     method: Method = Method.EXACT
+    ranked: int = 0
+    complete: bool = True
 
 
 class Answer(NamedTuple):
@@ -245,6 +266,9 @@ class CollectionState:
     recall: float | None = None
     recall_samples: int = 0
     search_effort: int = 0
+    items_with_features: int = 0
+    feature_rows_in_memory: int = 0
+    most_candidates: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse
         applied_seq=answer.applied_seq,
         embedding_space=answer.collection.embedding_space,
         collection=answer.collection.name,
+        features_dimension=answer.collection.features_dimension,
     )
 
 
@@ -135,6 +136,9 @@ def state(described: CollectionState) -> pb.CollectionState:
         recall=described.recall,
         recall_samples=described.recall_samples,
         search_effort=described.search_effort,
+        items_with_features=described.items_with_features,
+        feature_rows_in_memory=described.feature_rows_in_memory,
+        most_candidates=described.most_candidates,
     )
 
 
@@ -144,6 +148,8 @@ def _result(answer: QueryAnswer, view: View) -> pb.QueryResult:
         method=_METHODS[answer.method],
         candidates_scanned=answer.candidates_scanned,
         shortfall=answer.shortfall,
+        candidates_ranked=answer.ranked,
+        complete=answer.complete,
     )
 
 

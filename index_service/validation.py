@@ -24,6 +24,7 @@ from index_service.records import (
     Packed,
     Queries,
     Query,
+    Rerank,
     Search,
     Vector,
     View,
@@ -39,7 +40,8 @@ _MAX_PRODUCTS = 1_000
 _MAX_VALUES = 100
 _MAX_CONDITIONS = 16
 _MAX_EXAMPLES = 100
-_MAX_CANDIDATES = 1_000
+_MAX_CANDIDATES = 10_000
+_DEFAULT_MAX_CANDIDATES = 1_000
 _MAX_SPACE = 128
 _MAX_CATEGORY = 256
 _MAX_ATTRIBUTES = 64
@@ -185,7 +187,7 @@ def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
         exclude_same_product=request.exclude_same_product,
         filter=only(request.filter, request.exclude_product_ids),
         max_distance=None if farthest is None else checks.finite(farthest, "max_distance"),
-        candidates=_candidates(request) if request.HasField("rerank") else 0,
+        rerank=_rerank(request) if request.HasField("rerank") else None,
         exact=request.exact,
         view=neighbor_view(request.view),
     )
@@ -278,12 +280,18 @@ def _example(example: pb.Example, path: str) -> Vector | str:
     return example.item_id
 
 
-def _candidates(request: pb.FindNeighborsRequest) -> int:
-    sent = request.rerank.candidates
-    if not sent:
-        return min(_MAX_CANDIDATES, _CANDIDATES_PER_NEIGHBOR * request.k)
-    checks.in_range(sent, request.k, _MAX_CANDIDATES, "rerank.candidates")
-    return sent
+def _rerank(request: pb.FindNeighborsRequest) -> Rerank:
+    sent = request.rerank
+    checks.in_range(sent.candidates, 0, _MAX_CANDIDATES, "rerank.candidates")
+    weight = checks.finite(sent.vector_weight, "rerank.vector_weight")
+    checks.in_range(weight, 0, math.inf, "rerank.vector_weight")
+    farthest = sent.max_distance if sent.HasField("max_distance") else None
+    usual = min(_DEFAULT_MAX_CANDIDATES, _CANDIDATES_PER_NEIGHBOR * request.k)
+    return Rerank(
+        max(sent.candidates or usual, request.k),
+        weight,
+        None if farthest is None else checks.finite(farthest, "rerank.max_distance"),
+    )
 
 
 def _item(item: pb.Item, number: int) -> Item:
