@@ -52,6 +52,12 @@ class IndexSettings(ServerSettings):
         "each takes about 1 KB, and those beyond are read from the disk.",
         minimum=0,
     )
+    max_feature_bytes: int = setting(
+        4 << 30,
+        "Memory for each collection's features, a byte a value, counted by whole segments of 2^20 "
+        "items; those beyond are read from the disk, and at most 200 candidates are ranked again.",
+        minimum=0,
+    )
     max_waiting_writes: int = setting(
         1024,
         "Writes that may wait for the writer; each holds its batch in memory and delays the next.",

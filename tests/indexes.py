@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ from index_service.native.finder import Finder
 from index_service.native.item_cache import ItemCache
 from index_service.native.memory import loading
 from index_service.native.memory.columns import Rows
+from index_service.native.memory.features import quantised
 from index_service.native.memory.segments import Segments
 from index_service.native.memory.state import State
 from index_service.native.reads import Reads
@@ -51,16 +52,20 @@ def rows(
     first_key: int = 1,
     products: Sequence[int] = (),
     prices: Sequence[float] = (),
+    features: npt.NDArray[Any] | None = None,
     codes: Sequence[Sequence[int]] = (),
 ) -> Rows:
     """Rows with keys one after the other; each of a product of its own where none are given."""
     count = len(vectors)
     kinds = 1 + len(collection.indexed_attributes)
+    if features is None:
+        features = np.zeros((count, collection.features_dimension))
     return Rows(
         np.arange(first_key, first_key + count),
         comparable(np.asarray(vectors, np.float32), collection.metric),
         np.array(products if len(products) else range(count), np.int32),
         np.array(prices if len(prices) else [np.nan] * count, np.float64),
+        *quantised(np.asarray(features, np.float32)),
         tuple(np.array(each, np.int32) for each in codes or [[0] * count] * kinds),
     )
 
@@ -105,11 +110,12 @@ class Index:
 
     store: Store
     cache_directory: Path = NOWHERE
+    feature_bytes: int = 1 << 62
     writing: threading.Lock = field(default_factory=threading.Lock)
     state: State = field(init=False)
 
     def __post_init__(self) -> None:
-        self.state = loading.load(self.store, self.cache_directory)
+        self.state = loading.load(self.store, self.cache_directory, self.feature_bytes)
         self.items = ItemCache(1000)
         self.reads = Reads(self.store, self.items, lambda: self.state, self.writing)
         self.catalog = Catalog(self.reads)
@@ -123,7 +129,7 @@ class Index:
             with write.operation():
                 state, answer = operation(write, self.state)
             seq = write.seq
-        self.state = State(seq, state.live, state.aliases)
+        self.state = replace(state, seq=seq)
         return answer
 
     def create(self, collection: Collection = LISTINGS) -> None:

@@ -21,6 +21,7 @@ from index_service.native.maintenance import Maintenance
 from index_service.native.memory import loading
 from index_service.native.memory.state import Live, State
 from index_service.native.reads import Reads
+from index_service.native.search.second_stage import most_candidates
 from index_service.native.store.database import Store
 from index_service.native.writer import R, Writer
 from index_service.records import (
@@ -79,7 +80,8 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
         if read_only:
             snapshot.verify(directory)
         store = stack.enter_context(Store(directory / snapshot.DATABASE, read_only=read_only))
-        published = _Published(loading.load(store, directory / snapshot.CACHE))
+        state = loading.load(store, directory / snapshot.CACHE, settings.max_feature_bytes)
+        published = _Published(state)
         threads = settings.search_threads or available_cores()
         pool = Workers("reads", threads=threads, waiting=settings.max_waiting_reads)
         stack.enter_context(pool)
@@ -255,6 +257,12 @@ class NativeBackend:
             recall=recall.share if recall else None,
             recall_samples=recall.samples if recall else 0,
             search_effort=live.effort if any(part.graph for part in parts) else 0,
+            items_with_features=sum(
+                int(np.count_nonzero(part.rows.scales[: part.size][~part.dead[: part.size]]))
+                for part in parts
+            ),
+            feature_rows_in_memory=sum(part.size for part in parts if part.has_features),
+            most_candidates=most_candidates(live.segments) or 0,
         )
 
     async def _write(self, operation: Operation[R]) -> R:

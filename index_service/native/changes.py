@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from index_service.native.memory import state as states
+from index_service.native.memory.features import Bytes, Scales, quantised
 from index_service.native.memory.rows import rows_of
 from index_service.native.memory.state import Live, State
 from index_service.native.store.transaction import FLOAT, Transaction
@@ -40,7 +41,7 @@ def create_collection(collection: Collection) -> Operation[None]:
     def run(write: Transaction, state: State) -> tuple[State, None]:
         _check_free(collection.name, state)
         key = write.create_collection(collection)
-        return state.with_live(states.empty(key, collection)), None
+        return state.with_live(states.empty(key, collection, state.feature_bytes)), None
 
     return run
 
@@ -95,11 +96,19 @@ def delete_alias(name: str) -> Operation[int]:
 
 
 class Fitted(NamedTuple):
-    """A batch's vectors and features as a collection keeps them; None for an item without."""
+    """A batch's vectors and features as a collection keeps them.
 
-    collection: int  # key
+    Attributes:
+        collection: Its key.
+        vectors: float32 (n, dimension).
+        features: As memory holds them.
+        blobs: As the store does; None for an item without.
+    """
+
+    collection: int
     vectors: Matrix
-    features: list[bytes | None]
+    features: tuple[Bytes, Scales]
+    blobs: list[bytes | None]
 
 
 def fitted(live: Live, batch: Batch) -> Fitted:
@@ -107,13 +116,14 @@ def fitted(live: Live, batch: Batch) -> Fitted:
     collection = live.collection
     fields = [f"items[{i}].vector" for i in range(len(batch.vectors))]
     vectors = matrix(batch.vectors, collection, fields)
-    if not any(len(sent) for sent in batch.features):
-        return Fitted(live.key, vectors, [None] * len(batch.items))
     fields = [f"items[{i}].features" for i in range(len(batch.features))]
-    features = features_matrix(batch.features, collection, fields)
-    blobs = iter(row.astype(FLOAT).tobytes() for row in features)
-    kept = [next(blobs) if len(sent) else None for sent in batch.features]
-    return Fitted(live.key, vectors, kept)
+    sent = features_matrix(batch.features, collection, fields)
+    having = np.array([len(values) > 0 for values in batch.features], bool)
+    features = np.zeros((len(batch.items), collection.features_dimension), np.float32)
+    features[having] = sent
+    rows = iter(sent.astype(FLOAT))
+    blobs = [next(rows).tobytes() if has else None for has in having.tolist()]
+    return Fitted(live.key, vectors, quantised(features), blobs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +164,15 @@ def upsert_together(
     fits = [upsert.fitted_to(live) for upsert in upserts]
     items = [item for upsert in upserts for item in upsert.batch.items]
     vectors = np.concatenate([fit.vectors for fit in fits])
-    features = [blob for fit in fits for blob in fit.features]
+    blobs = [blob for fit in fits for blob in fit.blobs]
+    values, scales = zip(*(fit.features for fit in fits), strict=True)
+    features = np.concatenate(values), np.concatenate(scales)
     first_seq = write.seq
     # Items that are replaced go with the last number: nobody sees a state in between.
     write.further_writes(len(upserts) - 1)
-    written = write.upsert(live.key, items, vectors, features)
+    written = write.upsert(live.key, items, vectors, blobs)
     dead = np.array(sorted(written.dead.values()), np.int64)
-    rows = rows_of(live, written.first_key, items, written.products, vectors)
+    rows = rows_of(live, written.first_key, items, written.products, vectors, features)
     segments = live.segments.without(dead) if len(dead) else live.segments
     answers: list[Upserted] = []
     for seq, upsert in enumerate(upserts, first_seq):

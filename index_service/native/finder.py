@@ -9,19 +9,24 @@ from itertools import chain
 
 import numpy as np
 
-from index_service.distances import distances
 from index_service.native.memory.state import Live, State
 from index_service.native.reads import OvertakenError, Reads
 from index_service.native.search.filters import Condition
 from index_service.native.search.planner import Plan, plan
 from index_service.native.search.probes import Sought, sought_of
-from index_service.native.search.ranking import Hits, Wanted, first_width, search, within
+from index_service.native.search.ranking import (
+    Hits,
+    Probes,
+    Wanted,
+    first_width,
+    search,
+    within,
+)
+from index_service.native.search.second_stage import Ranked, SecondStage
 from index_service.records import (
     EVERYTHING,
     Answer,
-    Item,
     Method,
-    Metric,
     Neighbors,
     Queries,
     Query,
@@ -55,7 +60,7 @@ class Finder:
 
     def is_quick(self, name: str, queries: Sequence[Query], wanted: Search) -> bool:
         """Returns whether memory probably has the answer, and well under a millisecond later."""
-        if wanted.candidates or wanted.filter != EVERYTHING:
+        if wanted.rerank or wanted.filter != EVERYTHING:
             return False
         rows = self._reads.state().find(name).segments.row_count
         plain = all(isinstance(query.target, Vector) for query in queries)
@@ -98,21 +103,50 @@ class Finder:
         reads = self._reads
         sought = sought_of(live, queries, wanted, reads.row_of, reads.store.features)
         rule = _rule(wanted, reads.condition(live, wanted.filter))
-        chosen, hits = _searched(live, sought, rule, wanted.exact, effort or live.effort)
-        if wanted.candidates:
-            found = self._ranked_again(live, sought, hits, wanted)
+        effort = effort or live.effort
+        if wanted.rerank:
+            chosen, hits, ranked = self._ranked_again(live, sought, rule, wanted, effort)
         else:
-            found = self._with_items(live, hits, from_memory=from_memory)
+            chosen, hits = _searched(live, sought.probes, rule, wanted.exact, effort)
+            ranked = [None] * len(hits)
+        found = self._with_items(live, hits, from_memory=from_memory)
         approximate = chosen.source.approximate
         scanned = first_width(chosen, rule) if approximate else chosen.source.size
         method = Method.APPROXIMATE if approximate else Method.EXACT
-        results = [
-            QueryAnswer(
-                own, scanned, _shortfall(len(own.items), i in sought.by_items, wanted), method
-            )
-            for i, own in enumerate(found)
-        ]
+        results: list[QueryAnswer] = []
+        for i, (near, again) in enumerate(zip(found, ranked, strict=True)):
+            complete = again.complete if again else not approximate
+            count = again.ranked if again else 0
+            among = 0 if complete else count
+            why = _shortfall(len(near.items), i in sought.by_items, wanted, among)
+            sums = Neighbors(near.items, again.sums, again.distances) if again else near
+            results.append(QueryAnswer(sums, scanned, why, method, count, complete))
         return Answer(results, state.seq, live.collection)
+
+    def _ranked_again(
+        self, live: Live, sought: Sought, rule: Wanted, wanted: Search, effort: int
+    ) -> tuple[Plan, list[Hits], list[Ranked | None]]:
+        """Ranks each query's candidates again; one without features stays as it is."""
+        assert wanted.rerank is not None
+        chosen = plan(live.segments, rule.condition, exact=wanted.exact, effort=effort)
+        read = self._reads.store.features
+        hits: list[Hits] = []
+        ranked: list[Ranked | None] = []
+        for number, query in enumerate(sought.features):
+            probe = sought.probes.part([number])
+            if query is None:
+                hits += _searched(live, probe, rule, wanted.exact, effort)[1]
+                ranked.append(None)
+                continue
+            stage = SecondStage(live.segments, chosen, rule, wanted.rerank, wanted.exact, read)
+            found = stage.rank(probe, query)
+            if chosen.source.approximate and len(found.rows) < rule.k:
+                # It may miss what a filter left: nobody gets fewer than there are.
+                whole = plan(live.segments, rule.condition, exact=True, effort=effort)
+                found = replace(stage, plan=whole).rank(probe, query)
+            ranked.append(found)
+            hits.append(Hits(found.rows, found.distances))
+        return chosen, hits, ranked
 
     def _with_items(
         self, live: Live, hits: Sequence[Hits], *, from_memory: bool = False
@@ -133,33 +167,6 @@ class Finder:
             start = end
         return found
 
-    def _ranked_again(
-        self, live: Live, sought: Sought, hits: Sequence[Hits], wanted: Search
-    ) -> list[Neighbors]:
-        """Ranks hits by the cosine of their features; those without features are left out."""
-        keys = _keys(live, hits)
-        features, remaining = self._reads.store.features(keys), iter(keys)
-        limit = math.inf if wanted.max_distance is None else wanted.max_distance
-        ranked: list[list[tuple[float, float, int]]] = []
-        for own, target in zip(hits, sought.features, strict=True):
-            candidates = [(next(remaining), distance) for distance in own.distances]
-            known = [(key, first) for key, first in candidates if key in features]
-            again: list[float] = []
-            if known:
-                rows = np.stack([features[key] for key, _ in known])
-                again = distances(rows, target, Metric.COSINE).tolist()
-            ordered = sorted(
-                (distance, first, key)
-                for distance, (key, first) in zip(again, known, strict=True)
-                if distance <= limit
-            )
-            ranked.append(ordered)
-        items = self._reads.items([key for own in ranked for *_, key in own])
-        return [
-            _first([(items[key], again, first) for again, first, key in own], wanted)
-            for own in ranked
-        ]
-
 
 def _keys(live: Live, hits: Sequence[Hits]) -> list[int]:
     rows = list(chain.from_iterable(own.rows for own in hits))
@@ -170,42 +177,33 @@ def _keys(live: Live, hits: Sequence[Hits]) -> list[int]:
 
 
 def _searched(
-    live: Live, sought: Sought, rule: Wanted, exact: bool, effort: int
+    live: Live, probes: Probes, rule: Wanted, exact: bool, effort: int
 ) -> tuple[Plan, list[Hits]]:
     chosen = plan(live.segments, rule.condition, exact=exact, effort=effort)
     if not chosen.source.approximate:
-        return chosen, search(live.segments, chosen, sought.probes, rule)
+        return chosen, search(live.segments, chosen, probes, rule)
     # A graph knows nothing of a distance: what is too far is cut off afterwards.
     near = replace(rule, max_distance=math.inf)
     for share in (chosen.share, chosen.share / _WIDER):
-        hits = search(live.segments, chosen._replace(share=share), sought.probes, near)
+        hits = search(live.segments, chosen._replace(share=share), probes, near)
         if all(len(own.rows) == rule.k for own in hits):
             return chosen, [own.within(rule.max_distance) for own in hits]
     # It may miss what a filter left: nobody gets fewer than there are.
     chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
-    return chosen, search(live.segments, chosen, sought.probes, rule)
+    return chosen, search(live.segments, chosen, probes, rule)
 
 
 def _rule(wanted: Search, condition: Condition) -> Wanted:
-    """Returns what the first stage looks for."""
-    again = bool(wanted.candidates)
-    limit = math.inf if wanted.max_distance is None or again else wanted.max_distance
-    distinct = wanted.distinct_products and not again
-    return Wanted(max(wanted.k, wanted.candidates), condition, distinct, limit)
+    """Returns what the rows found must be."""
+    limit = math.inf if wanted.max_distance is None else wanted.max_distance
+    return Wanted(wanted.k, condition, wanted.distinct_products, limit)
 
 
-def _first(ranked: Sequence[tuple[Item, float, float]], wanted: Search) -> Neighbors:
-    if wanted.distinct_products:
-        products: dict[str, tuple[Item, float, float]] = {}
-        for each in ranked:
-            products.setdefault(each[0].product_id, each)
-        ranked = list(products.values())
-    items, again, first = zip(*ranked[: wanted.k], strict=True) if ranked else ((), (), ())
-    return Neighbors(items, again, first)
+def _shortfall(found: int, by_items: bool, wanted: Search, among: int) -> str:
+    """Says why a query got fewer than `k` neighbours; empty if it got `k`.
 
-
-def _shortfall(found: int, by_items: bool, wanted: Search) -> str:
-    """Says why a query got fewer than `k` neighbours; empty if it got `k`."""
+    `among` is how many candidates were ranked, if others may have been better.
+    """
     if found >= wanted.k:
         return ""
     noun = "product" if wanted.distinct_products else "item"
@@ -213,10 +211,12 @@ def _shortfall(found: int, by_items: bool, wanted: Search) -> str:
     reasons = ""
     if replace(wanted.filter, exclude_product_ids=()) != EVERYTHING:
         reasons += " that the filter lets through"
-    if wanted.candidates:
-        reasons += f" with features among {wanted.candidates} candidates"
     if wanted.max_distance is not None:
         reasons += " within max_distance"
+    if wanted.rerank and wanted.rerank.max_distance is not None:
+        reasons += " within rerank.max_distance"
+    if among:
+        reasons += f" among the {among} candidates ranked"
     if wanted.filter.exclude_product_ids or wanted.exclude_same_product:
         reasons += " besides those left out"
     return f"the collection has {found or 'no'} {other}{noun}{'s' * (found != 1)}{reasons}"

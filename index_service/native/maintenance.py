@@ -22,8 +22,9 @@ from index_service.native.disk import cache
 from index_service.native.finder import Finder
 from index_service.native.memory import compaction
 from index_service.native.memory.graph import LEAST_EFFORT, MOST_EFFORT
-from index_service.native.memory.segments import Segment, Segments
+from index_service.native.memory.segments import Segment
 from index_service.native.memory.state import Live, State
+from index_service.native.search.second_stage import MOST_FROM_GRAPH
 from index_service.native.store.database import Store
 from index_service.records import Answer, Matrix, Method, Packed, Search, View
 from lookalike.errors import LookalikeError
@@ -251,7 +252,7 @@ class Maintenance:
             now = parts[start:end]
             caught_up = compaction.caught_up(made, before, now, collection)
             rest: tuple[Segment, ...] = (*parts[:start], caught_up, *parts[end:])
-            return replace(live, segments=Segments(collection, rest))
+            return replace(live, segments=replace(live.segments, parts=rest))
 
         # Only this thread changes which segments there are, apart from new ones at the end.
         if not self._change(collection.name, exchanged, live.key):
@@ -283,11 +284,10 @@ def _rows(state: State) -> int:
 def _first_stage(asked: Search) -> Search:
     """Returns what a graph is asked for; a second stage ranks without it."""
     wanted = replace(asked, view=View.IDS, exact=False)
-    if not asked.candidates:
+    if asked.rerank is None:
         return wanted
-    return replace(
-        wanted, k=asked.candidates, candidates=0, distinct_products=False, max_distance=None
-    )
+    k = min(asked.rerank.candidates, MOST_FROM_GRAPH)
+    return replace(wanted, k=k, rerank=None, distinct_products=False, max_distance=None)
 
 
 def _share(found: Answer, true: Answer) -> float:

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -118,7 +119,7 @@ class Writer:
                         state, answers = _done(run, write, state)
                         outcomes += answers
                     seq = write.seq
-                self._publish(State(seq, state.live, state.aliases))
+                self._publish(replace(state, seq=seq))
         except Exception as error:
             if len(group) == 1:
                 group[0].future.set_exception(error)

@@ -90,8 +90,8 @@ BAD_SEARCHES: list[tuple[pb.FindNeighborsRequest, str]] = [
     (find(max_distance=NAN), "INVALID_ARGUMENT"),
     (find(view=pb.ITEM_VIEW_VECTORS), "INVALID_ARGUMENT"),
     (find(view=99), "INVALID_ARGUMENT"),
-    (find(k=10, rerank=pb.Rerank(candidates=9)), "INVALID_ARGUMENT"),
-    (find(rerank=pb.Rerank(candidates=1001)), "INVALID_ARGUMENT"),
+    (find(rerank=pb.Rerank(candidates=10_001)), "INVALID_ARGUMENT"),
+    (find(rerank=pb.Rerank(vector_weight=-1)), "INVALID_ARGUMENT"),
     (find(rerank=pb.Rerank(candidates=-1)), "INVALID_ARGUMENT"),
     (
         find(queries=[pb.Query(vector=vector(1, 2), features=[1])], rerank=pb.Rerank()),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from index_service.records import (
     Examples,
+    Matrix,
     Metric,
     Neighbors,
     Query,
@@ -30,6 +30,8 @@ from tests.recovery.model import (
 
 # The mean of examples is taken in float32.
 _EXAMPLES_TOLERANCE = 1e-3
+# Of a query's features, by which the index compares its bytes.
+_BYTES_TOLERANCE = 1e-3
 
 
 class Sought(NamedTuple):
@@ -73,7 +75,7 @@ def allowed(kept: Kept, query: Query, wanted: Search) -> list[Ranked]:
         without=looked_for.items,
         without_products=looked_for.products(kept) if wanted.exclude_same_product else (),
     )
-    if wanted.max_distance is None or wanted.candidates:
+    if wanted.max_distance is None:
         return ranked
     return [hit for hit in ranked if hit.distance <= wanted.max_distance]
 
@@ -126,24 +128,30 @@ def check_range(kept: Kept, query: Query, wanted: Search, answer: RangeAnswer) -
 def check_ranked_again(kept: Kept, query: Query, wanted: Search, answer: QueryAnswer) -> None:
     """Holds an answer in two stages to the model; only where the first stage takes everything."""
     first = {hit.item_id: hit.distance for hit in allowed(kept, query, wanted)}
-    assert len(first) <= wanted.candidates
-    rows = {id_: kept.entries[id_].features for id_ in first}
-    known = {id_: row for id_, row in rows.items() if row is not None}
+    assert wanted.rerank is not None
+    assert len(first) <= wanted.rerank.candidates
     target = np.array(query.features, np.float64)
     every: list[Ranked] = []
-    if known:
-        far = distances(Metric.COSINE, list(known.values()), target)
-        every = sorted(Ranked(float(d), id_) for d, id_ in zip(far, known, strict=True))
-    limit = math.inf if wanted.max_distance is None else wanted.max_distance
-    every = [hit for hit in every if hit.distance <= limit]
+    for id_, distance in first.items():
+        row = kept.entries[id_].features
+        cosine = 1.0 if row is None else float(distances(Metric.COSINE, [in_bytes(row)], target)[0])
+        every.append(Ranked(cosine + wanted.rerank.vector_weight * distance, id_))
+    every.sort()
     expected = (kept.distinct(every) if wanted.distinct_products else every)[: wanted.k]
-    check_neighbors(expected, every, _pairs(answer.neighbors), in_order=False)
+    found = _pairs(answer.neighbors)
+    check_neighbors(expected, every, found, in_order=False, tolerance=_BYTES_TOLERANCE)
+    assert (answer.ranked, answer.complete) == (len(first), True)
     assert answer.neighbors.first_distances is not None
     for item, distance in zip(
         answer.neighbors.items, answer.neighbors.first_distances, strict=True
     ):
         assert abs(distance - first[item.id]) <= TOLERANCE
     _check_items(kept, answer.neighbors, wanted)
+
+
+def in_bytes(features: Matrix) -> Matrix:
+    """Returns features as the index holds them in memory: each a whole number, 127 the greatest."""
+    return np.rint(features / np.abs(features).max() * 127)
 
 
 def _vector_of(kept: Kept, example: Vector | str) -> Doubles:

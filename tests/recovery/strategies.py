@@ -21,6 +21,7 @@ from index_service.records import (
     Metric,
     Packed,
     Query,
+    Rerank,
     Search,
     Vector,
     View,
@@ -132,10 +133,12 @@ def queries(draw: st.DrawFn, kept: Kept) -> Query:
 
 
 @st.composite
-def searches(draw: st.DrawFn, kept: Kept, *, candidates: int = 0, reach: bool = False) -> Search:
+def searches(
+    draw: st.DrawFn, kept: Kept, *, rerank: Rerank | None = None, reach: bool = False
+) -> Search:
     """What queries have in common; `reach` for a search by range."""
     far = st.integers(-40, 160).map(lambda n: n / 4)
-    if kept.collection.metric is Metric.COSINE or candidates:
+    if kept.collection.metric is Metric.COSINE:
         far = st.integers(0, 20).map(lambda n: n / 10 + 0.05)
     return Search(
         k=draw(st.sampled_from([1, 2, 5, 30])),
@@ -143,7 +146,7 @@ def searches(draw: st.DrawFn, kept: Kept, *, candidates: int = 0, reach: bool = 
         exclude_same_product=not reach and draw(st.booleans()),
         filter=draw(filters(kept.collection)),
         max_distance=draw(far if reach else st.one_of(st.none(), far)),
-        candidates=candidates,
+        rerank=rerank,
         exact=draw(st.booleans()),
         view=draw(st.sampled_from([View.IDS, View.FULL])),
     )

@@ -20,6 +20,7 @@ from index_service.records import (
     Filter,
     FullItem,
     Query,
+    Rerank,
     Search,
     Vector,
     View,
@@ -78,7 +79,10 @@ class IndexMachine(WritingMachine):
             return
         vector = data.draw(draws.vectors(kept.collection))
         query = Query(vector, data.draw(draws.values(kept.collection.features_dimension)))
-        wanted = data.draw(draws.searches(kept, candidates=1000))
+        rerank = Rerank(1000, data.draw(st.sampled_from([0.0, 0.01, 1.0])))
+        wanted = data.draw(draws.searches(kept, rerank=rerank))
+        if is_borderline(kept, query, wanted):
+            return
         (result,) = self.run(self.backend.find_neighbors(name, [query], wanted)).results
         check_ranked_again(kept, query, wanted, result)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ __all__ = ["Cached", "Path", "load", "save"]
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,12 @@ def save(directory: Path, state: State) -> None:
                 for name, array in rows.arrays().items():
                     write_file(folder / f"{stem}-{name}.bin", array, files)
                 segments.append(
-                    {"rows": len(rows), "graph": part.in_graph, "longest": part.longest}
+                    {
+                        "rows": len(rows),
+                        "graph": part.in_graph,
+                        "longest": part.longest,
+                        "features": rows.features.shape[1],
+                    }
                 )
                 next_key = max(next_key, int(part.rows.keys[part.size - 1]) + 1 if part.size else 1)
             collections.append(
@@ -86,8 +91,16 @@ def save(directory: Path, state: State) -> None:
         }
 
 
-def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | None:
-    """Returns what the directory holds of these collections; None if there is no good cache."""
+def load(
+    directory: Path, collections: Mapping[int, Collection], feature_bytes: int
+) -> Cached | None:
+    """Returns what the directory holds of these collections; None if there is no good cache.
+
+    Args:
+        directory: The cache's.
+        collections: By key.
+        feature_bytes: How much memory each collection's features may take.
+    """
     if not (directory / MANIFEST).exists():
         return None
     try:
@@ -95,7 +108,7 @@ def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | Non
         if manifest.get("format") != _FORMAT:
             raise DirectoryError(f"{directory / MANIFEST} is of another release")
         live = {
-            entry["key"]: _live(directory, collections[entry["key"]], entry)
+            entry["key"]: _live(directory, collections[entry["key"]], entry, feature_bytes)
             for entry in manifest["collections"]
             if entry["key"] in collections
         }
@@ -107,13 +120,18 @@ def load(directory: Path, collections: Mapping[int, Collection]) -> Cached | Non
         return None
 
 
-def _live(directory: Path, collection: Collection, entry: Mapping[str, Any]) -> Live:
-    parts = [
-        _segment(directory, f"{entry['key']}-{number}", collection, segment)
-        for number, segment in enumerate(entry["segments"])
-    ]
+def _live(
+    directory: Path, collection: Collection, entry: Mapping[str, Any], feature_bytes: int
+) -> Live:
+    none = Segments(collection, feature_bytes=feature_bytes)
+    parts: list[Segment] = []
+    for number, segment in enumerate(entry["segments"]):
+        kept, width = segment["features"] > 0, collection.features_dimension
+        if kept != (width > 0 and none.keeps_features(number)):
+            raise DirectoryError(f"{directory} was written with other memory for features")
+        parts.append(_segment(directory, f"{entry['key']}-{number}", collection, segment))
     codes = tuple(Codes(values) for values in entry["codes"])
-    return Live(entry["key"], Segments(collection, tuple(parts)), codes, entry["effort"])
+    return Live(entry["key"], replace(none, parts=tuple(parts)), codes, entry["effort"])
 
 
 def _segment(
@@ -122,7 +140,7 @@ def _segment(
     count = entry["rows"]
     arrays = {
         name: np.fromfile(directory / f"{stem}-{name}.bin", array.dtype).reshape(array.shape)
-        for name, array in blank(collection, count).arrays().items()
+        for name, array in blank(collection, count, entry["features"]).arrays().items()
     }
     codes = tuple(arrays.pop(f"codes{i}") for i in range(1 + len(collection.indexed_attributes)))
     rows = Rows(**arrays, codes=codes)

@@ -7,12 +7,13 @@ are the writer's. So a row costs its writer no copy, and readers need no lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from index_service.native.memory.features import Bytes, Scales
 from index_service.records import Collection, Matrix
 
 Keys: TypeAlias = npt.NDArray[np.int64]
@@ -53,6 +54,8 @@ class Rows:
         vectors: float32 (n, dimension), as they are compared: for the cosine of length 1.
         products: int32.
         prices: float64, NaN for none.
+        features: int8 (n, features_dimension), or of no width where memory holds none.
+        scales: float32, what makes each row of features one of length 1; 0 for an item without.
         codes: int32 arrays: of the category, and of each indexed attribute.
     """
 
@@ -60,6 +63,8 @@ class Rows:
     vectors: Matrix
     products: Numbers
     prices: npt.NDArray[np.float64]
+    features: Bytes
+    scales: Scales
     codes: tuple[Numbers, ...]
 
     def __len__(self) -> int:
@@ -72,8 +77,14 @@ class Rows:
             self.vectors[rows],
             self.products[rows],
             self.prices[rows],
+            self.features[rows],
+            self.scales[rows],
             tuple(codes[rows] for codes in self.codes),
         )
+
+    def without_features(self) -> Rows:
+        """Returns the rows with no more of their features than which have some."""
+        return replace(self, features=self.features[:, :0])
 
     def column(self, name: str) -> npt.NDArray[np.generic]:
         """Returns a column by its name; `codes0` is that of the category."""
@@ -89,6 +100,8 @@ class Rows:
             "vectors": self.vectors,
             "products": self.products,
             "prices": self.prices,
+            "features": self.features,
+            "scales": self.scales,
         }
         return columns | {f"codes{i}": codes for i, codes in enumerate(self.codes)}
 
@@ -98,13 +111,21 @@ class Rows:
         return sum(array.nbytes for array in self.arrays().values())
 
 
-def blank(collection: Collection, count: int) -> Rows:
-    """Returns rows without content; memory that is not written to is not taken."""
+def blank(collection: Collection, count: int, features: int) -> Rows:
+    """Returns rows without content; memory that is not written to is not taken.
+
+    Args:
+        collection: Whose they are.
+        count: How many.
+        features: The width of their features.
+    """
     return Rows(
         np.empty(count, np.int64),
         np.empty((count, collection.dimension), np.float32),
         np.empty(count, np.int32),
         np.empty(count, np.float64),
+        np.empty((count, features), np.int8),
+        np.empty(count, np.float32),
         tuple(np.empty(count, np.int32) for _ in range(1 + len(collection.indexed_attributes))),
     )
 
@@ -123,7 +144,8 @@ def appended(rows: Rows, size: int, new: Rows, most: int, collection: Collection
     """
     end = size + len(new)
     if end > len(rows):
-        longer = blank(collection, min(most, max(_LEAST_ROWS, 2 * end)))
+        count = min(most, max(_LEAST_ROWS, 2 * end))
+        longer = blank(collection, count, rows.features.shape[1])
         for name, array in longer.arrays().items():
             array[:size] = rows.arrays()[name][:size]
         rows = longer

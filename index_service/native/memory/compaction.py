@@ -52,8 +52,9 @@ def mergeable(segments: Segments) -> tuple[int, int] | None:
 
 def rewritten(parts: tuple[Segment, ...], collection: Collection) -> Segment:
     """Returns one segment of the rows of some neighbours that are not dead."""
-    first = parts[0]
-    whole = Segment(first.rows.part(slice(0)), 0, EMPTY_BITS)
+    # Of several, one that lacks features: what memory does not hold cannot be taken over.
+    like = min(parts, key=lambda part: part.has_features)
+    whole = Segment(like.rows.part(slice(0)), 0, EMPTY_BITS)
     for part in parts:
         if len(rows := part.live()):
             whole = whole.with_rows(rows, collection)

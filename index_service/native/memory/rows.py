@@ -9,13 +9,19 @@ import numpy as np
 
 from index_service.distances import comparable
 from index_service.native.memory.columns import Codes, Rows
+from index_service.native.memory.features import Bytes, Scales, quantised
 from index_service.native.memory.state import Live
 from index_service.native.store.database import Columns
 from index_service.records import Item, Matrix
 
 
-def rows_of(
-    live: Live, first_key: int, items: Sequence[Item], products: Sequence[int], vectors: Matrix
+def rows_of(  # noqa: PLR0917 - in the order of a row
+    live: Live,
+    first_key: int,
+    items: Sequence[Item],
+    products: Sequence[int],
+    vectors: Matrix,
+    features: tuple[Bytes, Scales],
 ) -> Rows:
     """Returns what memory holds of some items."""
     keys = range(first_key, first_key + len(items))
@@ -23,7 +29,7 @@ def rows_of(
     codes = [_codes(live.codes[0], [item.category for item in items])]
     for name, known in zip(live.collection.indexed_attributes, live.codes[1:], strict=True):
         codes.append(_codes(known, [item.attributes.get(name) for item in items]))
-    return _rows(live, keys, vectors, products=products, prices=prices, codes=codes)
+    return _rows(live, keys, vectors, features, products=products, prices=prices, codes=codes)
 
 
 def rows_of_columns(live: Live, columns: Columns) -> Rows:
@@ -34,13 +40,17 @@ def rows_of_columns(live: Live, columns: Columns) -> Rows:
         for name, known in zip(names, live.codes[1:], strict=True):
             codes.append(_codes(known, [each.get(name) for each in parsed]))
     c = columns
-    return _rows(live, c.keys, c.vectors, products=c.products, prices=c.prices, codes=codes)
+    features = quantised(c.features)
+    return _rows(
+        live, c.keys, c.vectors, features, products=c.products, prices=c.prices, codes=codes
+    )
 
 
 def _rows(
     live: Live,
     keys: Sequence[int],
     vectors: Matrix,
+    features: tuple[Bytes, Scales],
     *,
     products: Sequence[int],
     prices: Sequence[float | None],
@@ -51,6 +61,7 @@ def _rows(
         comparable(vectors, live.collection.metric),
         np.array(products, np.int32),
         np.array(prices, np.float64),  # None becomes NaN
+        *features,
         tuple(np.array(each, np.int32) for each in codes),
     )
 

@@ -52,6 +52,11 @@ class Segment:
         return self.size - self.dead_count
 
     @property
+    def has_features(self) -> bool:
+        """Whether memory holds the features of its items, if they have some."""
+        return bool(self.rows.features.shape[1])
+
+    @property
     def room(self) -> int:
         """How many more rows it may have."""
         return MOST_ROWS - self.size
@@ -65,6 +70,8 @@ class Segment:
         """Returns a segment that also has these rows; at most as many as there is room for."""
         size = self.size + len(new)
         dead = self.dead
+        if not self.has_features:
+            new = new.without_features()
         if size > len(dead):
             dead = np.zeros(min(MOST_ROWS, 2 * size), bool)
             dead[: self.size] = self.dead[: self.size]
@@ -100,10 +107,18 @@ EMPTY_BITS = np.zeros(0, bool)
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """All segments of one collection, in the order of their keys."""
+    """All segments of one collection, in the order of their keys.
+
+    Attributes:
+        collection: Whose they are.
+        parts: The segments.
+        feature_bytes: How much memory features may take, a segment more or less; of segments beyond
+            it memory holds none.
+    """
 
     collection: Collection
     parts: tuple[Segment, ...] = ()
+    feature_bytes: int = 0
     starts: tuple[int, ...] = field(init=False)  # of each segment among all rows, and their number
 
     def __post_init__(self) -> None:
@@ -131,15 +146,21 @@ class Segments:
         parts = list(self.parts)
         while len(new):
             if not parts or not parts[-1].room:
-                parts.append(Segment(new.part(slice(0)), 0, EMPTY_BITS))
+                none = new.part(slice(0))
+                keeps = self.keeps_features(len(parts))
+                parts.append(Segment(none if keeps else none.without_features(), 0, EMPTY_BITS))
             fit = slice(parts[-1].room)
             parts[-1] = parts[-1].with_rows(new.part(fit), self.collection)
             new = new.part(slice(fit.stop, None))
-        return Segments(self.collection, tuple(parts))
+        return replace(self, parts=tuple(parts))
+
+    def keeps_features(self, number: int) -> bool:
+        """Returns whether the n-th segment, from 0, is to hold its items' features."""
+        return number * MOST_ROWS * self.collection.features_dimension < self.feature_bytes
 
     def without(self, keys: Keys) -> Segments:
         """Returns segments without these items; keys that they have not are skipped."""
-        return Segments(self.collection, tuple(part.without(keys) for part in self.parts))
+        return replace(self, parts=tuple(part.without(keys) for part in self.parts))
 
     def row_of(self, key: int) -> int | None:
         """Returns an item's row among all, or None if it is dead or was never here."""
@@ -158,7 +179,8 @@ class Segments:
             values: npt.NDArray[np.generic] = self.parts[0].rows.column(column)[rows]
             return values
         flat = rows.ravel()
-        like = blank(self.collection, 0).column(column)
+        first = self.parts[0].rows if self.parts else blank(self.collection, 0, 0)
+        like = first.column(column)
         found: npt.NDArray[np.generic] = np.zeros((len(flat), *like.shape[1:]), like.dtype)
         for part, start in zip(self.parts, self.starts, strict=False):
             inside = (flat >= start) & (flat < start + part.size)

@@ -38,19 +38,20 @@ class Live:
         return self.segments.collection
 
 
-def empty(key: int, collection: Collection) -> Live:
-    """Returns a new collection."""
+def empty(key: int, collection: Collection, feature_bytes: int) -> Live:
+    """Returns a new collection, whose features may take some memory."""
     codes = tuple(Codes() for _ in range(1 + len(collection.indexed_attributes)))
-    return Live(key, Segments(collection), codes)
+    return Live(key, Segments(collection, feature_bytes=feature_bytes), codes)
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything, as it was after write `seq`."""
+    """Everything, as it was after write `seq`; `feature_bytes` is for each new collection."""
 
     seq: int = 0
     live: Mapping[str, Live] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    feature_bytes: int = 0
 
     def find(self, name: str) -> Live:
         """Returns the collection that a name or an alias leads to."""

@@ -22,8 +22,8 @@ from index_service.distances import Distances, comparable, distances
 from index_service.native.memory.segments import Bits, Segments
 from index_service.native.search.filters import EVERY_ROW, Condition
 from index_service.native.search.planner import Plan
-from index_service.native.search.rounding import float32_error
-from index_service.records import Matrix, Metric
+from index_service.native.search.rounding import float32_error, rough_distances
+from index_service.records import Matrix
 
 # Rows ranked at a time, and values compared again at a time: some 30 MB each, however many queries
 # there are and however long vectors are.
@@ -125,14 +125,7 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
     error = float32_error(query, segments.longest, limit, metric)
     near: list[Row] = []
     for part, start in zip(segments.parts, segments.starts, strict=False):
-        vectors = part.rows.vectors[: part.size]
-        with np.errstate(over="ignore", invalid="ignore"):
-            products = vectors @ query
-            if metric is Metric.SQUARED_L2:
-                squares = np.einsum("ij,ij->i", vectors, vectors)
-                rough = squares + (query @ query) - 2 * products
-            else:
-                rough = (1 if metric is Metric.COSINE else 0) - products
+        rough = rough_distances(part.rows.vectors[: part.size], query, metric)
         # Not what is farther, so that nothing is lost where float32 overflows.
         near.append(np.flatnonzero(~(rough > limit + error)) + start)
     rows = np.concatenate(near) if near else np.empty(0, np.int64)
@@ -151,23 +144,30 @@ def _ranked(
     """
     if not rows.shape[1]:
         return [Hits([], []) for _ in rows]
-    # What need not be asked is not: on a small search each step over arrays tells.
-    barred: list[Bits] = []
+    none: list[Bits] = []
     if padded:
-        barred.append(rows < 0)
+        none.append(rows < 0)
         rows = np.where(rows < 0, 0, rows)
-    if any(part.dead_count for part in segments.parts):
-        barred.append(segments.dead(rows))
-    if not wanted.condition.lets_all_through:
-        barred.append(~wanted.condition.at(segments, rows))
-    if probes.own_rows or probes.own_products:
-        barred.append(_own(segments, probes, rows))
+    none += barred(segments, probes, rows, wanted.condition)
     found = _distances(segments, probes, rows)
     if wanted.max_distance < math.inf:
-        barred.append(found > wanted.max_distance)
-    for some in barred:
+        none.append(found > wanted.max_distance)
+    for some in none:
         found[some] = np.inf
     return _best(segments, rows, found, wanted)
+
+
+def barred(segments: Segments, probes: Probes, rows: Row, condition: Condition) -> list[Bits]:
+    """Returns for each reason why rows may not be found, of which it holds; most often none."""
+    # What need not be asked is not: on a small search each step over arrays tells.
+    reasons: list[Bits] = []
+    if any(part.dead_count for part in segments.parts):
+        reasons.append(segments.dead(rows))
+    if not condition.lets_all_through:
+        reasons.append(~condition.at(segments, rows))
+    if probes.own_rows or probes.own_products:
+        reasons.append(_own(segments, probes, rows))
+    return reasons
 
 
 def _distances(segments: Segments, probes: Probes, rows: Row) -> Distances:

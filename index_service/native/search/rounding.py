@@ -1,15 +1,34 @@
-"""How far distances in float32 can be from the exact ones."""
+"""Distances in float32, and how far they can be from the exact ones."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from index_service.records import Matrix, Metric
 
 _FLOAT32 = np.finfo(np.float32)
 _EPSILON, _TINY, _GREATEST = (float(x) for x in (_FLOAT32.eps, _FLOAT32.tiny, _FLOAT32.max))
+
+
+def rough_distances(vectors: Matrix, query: Matrix, metric: Metric) -> npt.NDArray[np.float32]:
+    """Returns distances as matrix products give them; NaN or infinite where float32 overflows.
+
+    Args:
+        vectors: float32 (n, dimension), comparable.
+        query: float32 (dimension,), comparable.
+        metric: Of the distances.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        products: npt.NDArray[np.float32] = vectors @ query
+        if metric is not Metric.SQUARED_L2:
+            return (1 if metric is Metric.COSINE else 0) - products
+        products *= -2
+        products += np.einsum("ij,ij->i", vectors, vectors)
+        products += query @ query
+        return products
 
 
 def float32_error(query: Matrix, longest: float, bound: float, metric: Metric) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,7 @@ class Columns(NamedTuple):
     prices: list[float | None]
     attributes: list[str]  # JSON
     vectors: Matrix  # (n, dimension)
+    features: Matrix  # (n, features_dimension); zeros for an item without
 
 
 class Store:
@@ -114,11 +115,13 @@ class Store:
         with self._reading() as db:
             return dict(db.execute("SELECT name, collection FROM aliases"))
 
-    def columns(self, dimensions: dict[int, int], since: int) -> Iterator[tuple[int, Columns]]:
+    def columns(
+        self, collections: Mapping[int, Collection], since: int
+    ) -> Iterator[tuple[int, Columns]]:
         """Yields items with keys from `since` on, some at a time, with their collection's key.
 
         Args:
-            dimensions: Of each collection's vectors.
+            collections: All of them, by key.
             since: The first key.
 
         Raises:
@@ -136,24 +139,32 @@ class Store:
                         raise self.corrupted(f"item '{row[2]}' is not as it was written")
                 for collection in sorted({row[0] for row in rows}):
                     own = [row for row in rows if row[0] == collection]
-                    _, keys, _, products, categories, prices, attributes, blobs, *_ = zip(
-                        *own, strict=True
+                    if (known := collections.get(collection)) is None:
+                        raise self.corrupted(f"items are of collection {collection}, which is none")
+                    _, keys, _, products, categories, prices, attributes, vectors, features, _ = (
+                        list(column) for column in zip(*own, strict=True)
                     )
-                    values = np.frombuffer(b"".join(blobs), FLOAT)
-                    if len(values) != len(own) * dimensions.get(collection, 0):
-                        raise self.corrupted(f"collection {collection} has vectors of wrong length")
-                    vectors = values.reshape(len(own), -1).astype(np.float32)
+                    none = bytes(known.features_dimension * FLOAT.itemsize)
+                    features = [none if blob is None else blob for blob in features]
                     yield (
                         collection,
                         Columns(
-                            list(keys),
-                            list(products),
-                            list(categories),
-                            list(prices),
-                            list(attributes),
-                            vectors,
+                            keys,
+                            products,
+                            categories,
+                            prices,
+                            attributes,
+                            self._matrix(vectors, known.dimension, collection),
+                            self._matrix(features, known.features_dimension, collection),
                         ),
                     )
+
+    def _matrix(self, blobs: Sequence[bytes], dimension: int, collection: int) -> Matrix:
+        values = np.frombuffer(b"".join(blobs), FLOAT)
+        if len(values) != len(blobs) * dimension:
+            raise self.corrupted(f"collection {collection} has vectors of wrong length")
+        found: Matrix = values.reshape(len(blobs), dimension).astype(np.float32)
+        return found
 
     def deaths(self, since: int) -> list[int]:
         """Returns the keys that went with a write after `since`."""

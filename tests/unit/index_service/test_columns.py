@@ -58,6 +58,8 @@ def test_every_column_has_a_name_and_can_be_taken_by_it() -> None:
         "vectors",
         "products",
         "prices",
+        "features",
+        "scales",
         "codes0",
         "codes1",
         "codes2",
@@ -71,7 +73,7 @@ def test_every_column_has_a_name_and_can_be_taken_by_it() -> None:
 def test_blank_columns_have_the_shapes_that_the_collection_asks_for() -> None:
     described = {
         name: (array.dtype, array.shape)
-        for name, array in blank(TWO_ATTRIBUTES, 3).arrays().items()
+        for name, array in blank(TWO_ATTRIBUTES, 3, 0).arrays().items()
     }
     expected = rows(TWO_ATTRIBUTES, np.ones((3, 2))).arrays()
     assert described == {name: (array.dtype, array.shape) for name, array in expected.items()}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,12 +23,14 @@ from index_service.records import (
     Query,
     QueryAnswer,
     RangeAnswer,
+    Rerank,
     Search,
 )
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
     IndexRecoveringError,
+    InvalidArgumentError,
     ItemNotFoundError,
     UnknownFilterFieldError,
 )
@@ -130,8 +133,13 @@ def test_shortfall_says_what_there_is(index: Index) -> None:
         ),
         (
             Query(ORIGIN, [1, 0]),
-            Search(1, candidates=7),
-            "the collection has no items with features among 7 candidates",
+            Search(1, rerank=Rerank(7, 0.5, max_distance=0.2)),
+            "the collection has no items within rerank.max_distance",
+        ),
+        (
+            Query(ORIGIN, [1, 0]),
+            Search(3, max_distance=2, rerank=Rerank(7)),
+            "the collection has 2 items within max_distance",
         ),
     ]
     for query, search, sentence in expected:
@@ -142,24 +150,85 @@ def ranked(result: QueryAnswer) -> list[tuple[str, float, float | None]]:
     items, distances, first = result.neighbors
     assert first is not None
     names = [item.id for item in items]
-    return list(zip(names, [round(each, 3) for each in distances], first, strict=True))
+    return list(zip(names, [round(each, 2) for each in distances], first, strict=True))
 
 
 def test_candidates_are_ranked_again_by_the_cosine_of_their_features(filled: Index) -> None:
     query = Query(ORIGIN, [0, 5])
-    assert ranked(filled.find(query, Search(2, candidates=10))) == [("b", 0, 1), ("c", 0.9, 4)]
-    assert ranked(filled.find(query, Search(2, candidates=2))) == [("b", 0, 1), ("a", 1, 0)]
-    # Also where the nearest by vector is of the same product.
-    distinct = Search(3, candidates=10, distinct_products=True)
-    assert ranked(filled.find(query, distinct)) == [("b", 0, 1), ("c", 0.9, 4)]
-    limited = Search(3, candidates=10, max_distance=0.95)
+    assert ranked(filled.find(query, Search(2, rerank=Rerank(10)))) == [("b", 0, 1), ("c", 0.9, 4)]
+    assert ranked(filled.find(query, Search(2, rerank=Rerank(2)))) == [("b", 0, 1), ("a", 1, 0)]
+    # Also where the nearest by vector is of the same product; what has no features is at 1.
+    distinct = Search(3, rerank=Rerank(10), distinct_products=True)
+    assert ranked(filled.find(query, distinct)) == [("b", 0, 1), ("c", 0.9, 4), ("d", 1, 9)]
+    limited = Search(3, rerank=Rerank(10, max_distance=0.95))
     assert ranked(filled.find(query, limited)) == [("b", 0, 1), ("c", 0.9, 4)]
-    assert ranked(filled.find(Query("a"), Search(1, candidates=10))) == [("b", 1, 1)]
+    near = Search(3, rerank=Rerank(10), max_distance=1)
+    assert ranked(filled.find(query, near)) == [("b", 0, 1), ("a", 1, 0)]
+    assert ranked(filled.find(Query("a"), Search(1, rerank=Rerank(10)))) == [("b", 1, 1)]
+
+
+def test_distance_by_vector_counts_as_much_as_its_weight(filled: Index) -> None:
+    query = Query(ORIGIN, [0, 5])
+    half = filled.find(query, Search(4, rerank=Rerank(10, 0.5)))
+    assert ranked(half) == [("b", 0.5, 1), ("a", 1, 0), ("c", 2.9, 4), ("d", 5.5, 9)]
+    heavy = filled.find(query, Search(2, rerank=Rerank(10, 100)))
+    assert ranked(heavy) == [("a", 1, 0), ("b", 100, 1)]
+
+
+def test_answer_says_whether_something_nearer_may_be_missing(filled: Index) -> None:
+    query = Query(ORIGIN, [0, 5])
+
+    def told(search: Search) -> tuple[int, bool]:
+        found = filled.find(query, search)
+        return found.ranked, found.complete
+
+    assert told(Search(1, rerank=Rerank(4))) == (4, True)  # there are no more
+    assert told(Search(1, rerank=Rerank(1))) == (1, False)
+    assert told(Search(1, rerank=Rerank(1), exact=True)) == (4, True)
+    # "b" is at 0 + 0.7: what is not ranked is at 4 by vector, and at no less than 2.8 in all.
+    assert told(Search(1, rerank=Rerank(2, 0.7))) == (2, True)
+    assert told(Search(2, rerank=Rerank(2, 0.2))) == (2, False)
+    assert told(Search(1)) == (0, True)
+
+
+def test_more_are_ranked_where_candidates_are_of_too_few_products(index: Index) -> None:
+    index.upsert(*[photo(f"{i}", f"p{i // 40}", i, 0, features=[1, i]) for i in range(120)])
+    query, one_each = Query(ORIGIN, [1, 0]), Search(3, distinct_products=True, rerank=Rerank(3))
+    found = index.find(query, one_each)
+    assert [item.id for item in found.neighbors.items] == ["0", "40", "80"]
+    assert 80 < found.ranked <= 120
+    # It is the limit of the sum, and not the candidates, that leaves too few.
+    cut = replace(one_each, rerank=Rerank(100, max_distance=0.5))
+    assert index.find(query, cut).ranked == 100
+
+
+def test_query_without_features_is_answered_by_vector(filled: Index) -> None:
+    found = filled.find(Query(ORIGIN), Search(3, rerank=Rerank(10, 0.5)))
+    assert [item.id for item in found.neighbors.items] == ["a", "b", "c"]
+    assert (found.neighbors.first_distances, found.ranked, found.complete) == (None, 0, True)
+    with pytest.raises(InvalidArgumentError, match="to rank by features alone"):
+        filled.find(Query(ORIGIN), Search(3, rerank=Rerank(10)))
+
+
+def test_features_that_memory_does_not_hold_come_from_the_store(index: Index) -> None:
+    generator = np.random.default_rng(3)
+    features = generator.normal(size=(300, 2)).tolist()
+    index.upsert(*[photo(f"{i}", f"p{i}", i, 0, features=each) for i, each in enumerate(features)])
+    query, search = Query(ORIGIN, [1, 2]), Search(5, rerank=Rerank(150, 0.001))
+    found = index.find(query, search)
+    live = index.state.find("listings")
+    parts = tuple(replace(p, rows=p.rows.without_features()) for p in live.segments.parts)
+    index.state = index.state.with_live(replace(live, segments=replace(live.segments, parts=parts)))
+    assert index.find(query, search) == found
+    # Reading them takes long: at most so many are.
+    assert index.find(query, Search(5, rerank=Rerank(250, 0.001))).ranked == 200
+    assert index.find(query, replace(search, exact=True)).ranked == 300
+    assert index.find(Query("7"), search).ranked == 150
 
 
 def test_items_at_the_same_distance_by_features_come_by_the_first_distance(index: Index) -> None:
     index.upsert(*[photo(f"{i}", "x", 9 - i, 0, features=[0, 1 + i]) for i in range(4)])
-    found = index.find(Query(ORIGIN, [0, 1]), Search(4, candidates=4))
+    found = index.find(Query(ORIGIN, [0, 1]), Search(4, rerank=Rerank(4)))
     assert [item.id for item in found.neighbors.items] == ["3", "2", "1", "0"]
 
 
@@ -227,7 +296,7 @@ def test_answer_from_memory_is_that_of_the_store(
         ([Query(ORIGIN)] * 50, Search(1), True),
         ([Query(ORIGIN)] * 51, Search(1), False),
         ([Query("a")], Search(1), False),
-        ([Query(ORIGIN)], Search(1, candidates=5), False),
+        ([Query(ORIGIN)], Search(1, rerank=Rerank(5)), False),
         ([Query(ORIGIN)], Search(1, filter=Filter(product_ids=("x",))), False),
     ],
 )

@@ -17,7 +17,6 @@ from index_service.native.memory.state import Live
 from index_service.native.search.candidates import GraphRows
 from index_service.native.search.filters import Condition
 from index_service.native.search.planner import plan
-from index_service.native.search.probes import Sought
 from index_service.native.search.ranking import Hits, Probes, Wanted, search
 from index_service.records import Collection, Metric
 from tests.indexes import SPACE, rows
@@ -120,7 +119,7 @@ def test_graph_that_finds_fewer_than_there_are_is_not_relied_on(
     real = GraphRows.nearest
     monkeypatch.setattr(GraphRows, "nearest", blind)
     wanted = Wanted(K)
-    chosen, hits = _searched(squared.live, Sought(squared.probes), wanted, False, 32)
+    chosen, hits = _searched(squared.live, squared.probes, wanted, False, 32)
     assert not chosen.source.approximate
     assert hits == answers_exactly(squared, wanted)
 
@@ -134,7 +133,7 @@ def test_fewer_than_k_are_returned_only_if_there_are_no_more(squared: Built) -> 
     several = Condition(among=(("products", tuple(range(60))),))
     for condition, count in ((few, 4), (several, 120)):
         wanted = Wanted(1000, condition)
-        _, hits = _searched(squared.live, Sought(squared.probes), wanted, False, 32)
+        _, hits = _searched(squared.live, squared.probes, wanted, False, 32)
         assert [len(own.rows) for own in hits] == [count] * QUERIES
 
 

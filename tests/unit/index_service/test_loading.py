@@ -16,12 +16,21 @@ from index_service.native.disk import cache
 from index_service.native.memory import loading
 from index_service.native.memory import segments as segments_module
 from index_service.native.memory.columns import Rows
-from index_service.native.memory.compaction import with_graph
+from index_service.native.memory.compaction import rewritten, with_graph
 from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.segments import Segments
 from index_service.native.memory.state import Live
 from index_service.native.store.database import Columns, Store
-from index_service.records import Collection, Filter, Method, Metric, Query, Search
+from index_service.records import (
+    Collection,
+    Filter,
+    Method,
+    Metric,
+    Query,
+    QueryAnswer,
+    Rerank,
+    Search,
+)
 from lookalike.errors import StoreCorruptedError
 from tests.indexes import SPACE, Index, Photo, photo, vector
 
@@ -193,7 +202,7 @@ def test_cache_with_a_bad_file_is_left_aside_with_a_warning(
             bad = {"changed": flipped, "truncated": good[:-1], "longer": good + b"\0"}
             path.write_bytes(bad[harm])
         caplog.clear()
-        assert cache.load(directory, index.store.collections()) is None
+        assert cache.load(directory, index.store.collections(), 1 << 62) is None
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         path.write_bytes(good)
     (directory / names[0]).unlink()
@@ -230,7 +239,7 @@ def test_cache_with_a_bad_manifest_is_left_aside(
     if isinstance(change, dict):
         change = json.dumps(json.loads(path.read_text()) | change)
     path.write_text(change)
-    assert cache.load(directory, index.store.collections()) is None
+    assert cache.load(directory, index.store.collections(), 1 << 62) is None
 
 
 def test_store_without_writes_that_the_cache_knows_is_refused(
@@ -267,3 +276,78 @@ def test_collection_without_any_items_ever_is_cached(tmp_path: Path, directory: 
         cache.save(directory, index.state)
         index.upsert(photo("a", "x", 1, 0))
         assert Index(store, directory).found(vector(0, 0), Search(1)) == ["a"]
+
+
+FEATURED = Collection("featured", SPACE, 2, Metric.SQUARED_L2, features_dimension=4)
+
+
+def featured(number: int) -> Photo:
+    angle = number / COUNT * 6
+    features = [np.cos(angle), np.sin(angle), 1, number % 3] if number % 5 else []
+    return photo(f"f{number}", f"p{number // 2}", number, 0, features=features)
+
+
+@pytest.fixture
+def with_features(index: Index) -> Index:
+    """With a third collection of 300 items in three segments of 512 bytes of features each."""
+    index.create(FEATURED)
+    index.upsert(*[featured(i) for i in range(COUNT)], name="featured")
+    return index
+
+
+def ranked(index: Index, candidates: int = COUNT) -> QueryAnswer:
+    query = Query(vector(3, 0), [1, 2, 3, 4])
+    search = Search(7, rerank=Rerank(candidates, 0.01))
+    (result,) = index.finder.find("featured", [query], search).results
+    return result
+
+
+def in_memory(index: Index) -> list[bool]:
+    return [part.has_features for part in index.state.find("featured").segments.parts]
+
+
+@pytest.mark.parametrize(("feature_bytes", "kept"), [(1 << 20, 3), (1024, 2), (1, 1), (0, 0)])
+def test_memory_holds_no_more_features_than_it_may(
+    feature_bytes: int, kept: int, with_features: Index, directory: Path
+) -> None:
+    expected = ranked(with_features)
+    loaded = Index(with_features.store, directory, feature_bytes)
+    assert in_memory(loaded) == [True] * kept + [False] * (3 - kept)
+    if kept == 3:
+        assert ranked(loaded) == expected
+    else:  # what is read from the disk is read of fewer
+        assert ranked(loaded).ranked == 200
+        assert ranked(loaded, 150) == ranked(with_features, 150)
+    again = Index(with_features.store, directory, feature_bytes)
+    again.upsert(*[featured(i) for i in range(COUNT, 2 * COUNT)], name="featured")
+    assert in_memory(again) == ([True] * kept + [kept == 3] * 2 + [False] * 3)[:5]
+
+
+def test_features_come_from_the_cache(
+    with_features: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.save(directory, with_features.state)
+    loaded, read = from_cache(with_features, directory, monkeypatch)
+    assert (read, in_memory(loaded)) == (0, [True] * 3)
+    assert ranked(loaded) == ranked(with_features)
+
+
+def test_cache_is_left_aside_where_features_may_take_other_memory(
+    with_features: Index, directory: Path
+) -> None:
+    cache.save(directory, with_features.state)
+    assert in_memory(Index(with_features.store, directory, 1)) == [True, False, False]
+    collections = with_features.store.collections()
+    assert cache.load(directory, collections, 1) is None
+    assert cache.load(directory, collections, 1 << 20) is not None
+
+
+def test_segments_with_and_without_features_become_one_without(with_features: Index) -> None:
+    with_features.delete(*[f"f{i}" for i in range(COUNT) if i % 10], name="featured")
+    one, other, _ = with_features.state.find("featured").segments.parts
+    without = replace(other, rows=other.rows.without_features())
+    for parts in ((one, without), (without, one)):
+        merged = rewritten(parts, FEATURED)
+        assert not merged.has_features
+        assert merged.size == one.live_count + other.live_count
+    assert rewritten((one, other), FEATURED).has_features

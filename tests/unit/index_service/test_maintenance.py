@@ -20,7 +20,7 @@ from index_service.native.memory.graph import LEAST_EFFORT, MOST_EFFORT
 from index_service.native.memory.segments import Segment
 from index_service.native.search.candidates import GraphRows
 from index_service.native.store.database import Store
-from index_service.records import Collection, Filter, Matrix, Method, Metric, Query, Search
+from index_service.records import Collection, Filter, Matrix, Method, Metric, Query, Rerank, Search
 from tests.indexes import LISTINGS, SPACE, Index, photo, rows, segments_of, vector
 
 DESCRIBED = Collection("listings", SPACE, 2, Metric.SQUARED_L2, exact_up_to=100)
@@ -204,7 +204,7 @@ def test_cache_is_written_at_the_end_and_the_deaths_in_it_forgotten(
         fill(index, 50)
         index.delete("3")
     assert index.store.deaths(0) == []
-    loaded = cache.load(directory, index.store.collections())
+    loaded = cache.load(directory, index.store.collections(), 1 << 62)
     assert loaded is not None
     assert loaded.seq == index.state.seq
 
@@ -284,7 +284,7 @@ def test_recall_is_measured_of_searches_of_all_kinds(
         Search(5, distinct_products=True),
         Search(5, filter=Filter(exclude_product_ids=("p1",))),
         Search(5, max_distance=100),
-        Search(5, candidates=20),
+        Search(5, rerank=Rerank(20)),
     )
     maintenance.check_recall("listings")
     assert maintenance.recall["listings"].samples == 40

@@ -202,9 +202,9 @@ async def test_state_tells_how_collections_are_searched(settings: IndexSettings)
         await backend.delete_items("b", ["3"], [])
         state = await backend.state()
     described, empty = state.collections
-    # Key, vector, product, price and category of a row, and whether it is dead.
+    # Key, vector, product, price, category and scale of a row, and whether it is dead.
     expected = CollectionState(
-        "b", items=49, deleted_rows=1, memory_bytes=50 * (8 + 8 + 4 + 8 + 4 + 1)
+        "b", items=49, deleted_rows=1, memory_bytes=50 * (8 + 8 + 4 + 8 + 4 + 4 + 1)
     )
     assert described == expected
     assert empty == CollectionState("listings", items=0)

@@ -18,6 +18,7 @@ from index_service.records import (
     Packed,
     Queries,
     Query,
+    Rerank,
     Search,
 )
 from lookalike.errors import (
@@ -145,7 +146,7 @@ def test_packed_vectors_are_taken_as_they_are(index: Index) -> None:
         (packed(1, 2, 3, np.inf), Search(1), NonFiniteVectorError, r"packed_vectors\[1\]\[1\]"),
         (packed(*[0] * 2002), Search(1), InvalidArgumentError, "1001 entries"),
         (packed(*[0] * 400), Search(1000), InvalidArgumentError, "200 queries of k = 1000"),
-        (packed(1, 2), Search(1, candidates=5), InvalidArgumentError, "rerank needs features"),
+        (packed(1, 2), Search(1, rerank=Rerank(5)), InvalidArgumentError, "rerank needs features"),
     ],
 )
 def test_packed_vectors_that_do_not_fit_are_refused(
@@ -163,10 +164,12 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
         Query(Examples(("a", "b"))),
         Query(Examples(("a",), ("c",)), [1, 1]),
     ]
-    found = sought(index, *queries, candidates=10)
+    found = sought(index, *queries, rerank=Rerank(10))
     expected: list[list[float]] = [[5, 6], [1, 0], [7, 8], [0.5, 0.5], [1, 1]]
     for features, hand in zip(found.features, expected, strict=True):
-        np.testing.assert_allclose(features, hand, rtol=1e-6)
+        assert features is not None
+        length = np.linalg.norm(hand)
+        np.testing.assert_allclose(features.numbers * features.scale, hand / length, atol=0.005)
 
 
 @pytest.mark.parametrize(
@@ -181,28 +184,31 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
     ],
 )
 def test_query_without_features_cannot_be_ranked_again(index: Index, query: Query) -> None:
-    assert field(index, InvalidArgumentError, query, candidates=10) == "queries[0].features"
+    assert field(index, InvalidArgumentError, query, rerank=Rerank(10)) == "queries[0].features"
 
 
 def test_same_example_twice_counts_twice(index: Index) -> None:
-    found = sought(index, Query(Examples(("a", "a", "b"))), candidates=10)
-    np.testing.assert_allclose(found.features[0], [2 / 3, 1 / 3], rtol=1e-6)
+    found = sought(index, Query(Examples(("a", "a", "b"))), rerank=Rerank(10))
+    assert found.features[0] is not None
+    np.testing.assert_allclose(
+        found.features[0].numbers[1] / found.features[0].numbers[0], 0.5, 0.01
+    )
 
 
 def test_features_that_do_not_fit_or_cancel_out_are_refused(index: Index) -> None:
     asked = Query("a", [1, 2, 3])
-    assert field(index, DimensionMismatchError, asked, candidates=9) == "queries[0].features"
+    assert field(index, DimensionMismatchError, asked, rerank=Rerank(9)) == "queries[0].features"
     asked = Query("a", [0, 0])
-    assert field(index, InvalidArgumentError, asked, candidates=9) == "queries[0].features"
+    assert field(index, InvalidArgumentError, asked, rerank=Rerank(9)) == "queries[0].features"
     index.upsert(photo("d", "z", 0, 4, features=[-8, 0]))
     asked = Query(Examples(("a", "d")))
-    assert field(index, InvalidArgumentError, asked, candidates=9) == "queries[0].features"
+    assert field(index, InvalidArgumentError, asked, rerank=Rerank(9)) == "queries[0].features"
 
 
 def test_collection_without_features_cannot_rank_again(index: Index) -> None:
     index.create(replace(FEATURED, name="plain", features_dimension=0))
     with pytest.raises(InvalidArgumentError, match="'plain' has no features") as caught:
-        sought(index, Query(vector(0, 0)), name="plain", candidates=10)
+        sought(index, Query(vector(0, 0)), name="plain", rerank=Rerank(10))
     assert caught.value.field == "rerank"
 
 

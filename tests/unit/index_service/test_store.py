@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from index_service.native.store.database import Columns, Store
 from index_service.native.store.transaction import Transaction, Written
 from index_service.records import Collection, Item, Matrix, Metric
 from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
+from tests.indexes import LISTINGS
 
 COLLECTION = Collection(
     "listings", "space-1", 2, Metric.COSINE, ("brand", "size"), 3, exact_up_to=7, target_recall=0.5
@@ -59,7 +61,7 @@ def fill(store: Store) -> int:
 
 
 def columns(store: Store, key: int, dimension: int = 2, since: int = 0) -> Columns:
-    ((found, read),) = store.columns({key: dimension}, since)
+    ((found, read),) = store.columns({key: replace(LISTINGS, dimension=dimension)}, since)
     assert found == key
     return read
 
@@ -211,7 +213,7 @@ def test_columns_come_some_rows_at_a_time_and_from_a_key_on(
         upsert(store, key, [LAMP._replace(id=str(i))], np.full((1, 2), i, np.float32))
         upsert(store, other, [LAMP._replace(id=str(i))], np.full((1, 1), i, np.float32))
     keys: dict[int, list[int]] = {key: [], other: []}
-    for found, read in store.columns({key: 2, other: 1}, 3):
+    for found, read in store.columns(store.collections(), 3):
         keys[found] += read.keys
         assert read.vectors[:, 0].tolist() == [(k - 1) // 2 for k in read.keys]
     assert keys == {key: [3, 5, 7, 9], other: [4, 6, 8, 10]}

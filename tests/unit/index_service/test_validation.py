@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from index_service import validation
-from index_service.records import EVERYTHING, Filter, Metric, Packed, Query, Search, View
+from index_service.records import EVERYTHING, Filter, Metric, Packed, Query, Rerank, Search, View
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
@@ -183,8 +184,21 @@ MORE_REFUSED: list[tuple[Callable[[Any], object], Any, str, str]] = [
     (validation.search, find(view=pb.ITEM_VIEW_VECTORS), "view", "without vectors"),
     (validation.search, find(view=9), "view", "is 9"),
     (validation.search, find(max_distance=NAN), "max_distance", "nan"),
-    (validation.search, find(k=5, rerank=pb.Rerank(candidates=4)), "rerank.candidates", "5 and"),
-    (validation.search, find(rerank=pb.Rerank(candidates=1001)), "rerank.candidates", "1001"),
+    (validation.search, find(rerank=pb.Rerank(candidates=-1)), "rerank.candidates", "-1"),
+    (validation.search, find(rerank=pb.Rerank(candidates=10_001)), "rerank.candidates", "10001"),
+    (validation.search, find(rerank=pb.Rerank(vector_weight=-0.1)), "rerank.vector_weight", "0.1"),
+    (
+        validation.search,
+        find(rerank=pb.Rerank(vector_weight=math.nan)),
+        "rerank.vector_weight",
+        "nan",
+    ),
+    (
+        validation.search,
+        find(rerank=pb.Rerank(max_distance=math.inf)),
+        "rerank.max_distance",
+        "inf",
+    ),
     (validation.search, find(queries=[pb.Query(item_id="a", features=[1])]), "rerank", "not set"),
     (validation.search, find(queries=[examples(0)]), "queries[0].examples.positives", "0 entries"),
     (validation.search, find(queries=[examples(101)]), "queries[0].examples.positives", "101"),
@@ -254,7 +268,11 @@ def test_what_is_not_set_has_the_default_that_the_proto_states() -> None:
     query, search = validation.search_range(nearby())
     assert (query, search) == (Query("a", []), Search(1000, max_distance=0))
     for k, candidates in ((1, 10), (100, 1000), (1000, 1000)):
-        assert validation.search(find(k=k, rerank=pb.Rerank()))[1].candidates == candidates
+        rerank = validation.search(find(k=k, rerank=pb.Rerank()))[1].rerank
+        assert rerank == Rerank(candidates, 0.0, None)
+    # Fewer than are wanted would be no use.
+    rerank = validation.search(find(k=5, rerank=pb.Rerank(candidates=4)))[1].rerank
+    assert rerank == Rerank(5)
 
 
 def test_filter_and_products_left_out_come_together() -> None:
