@@ -5,10 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+import numpy as np
+
 from benchmarks.index.photos import BLOCK, Matrix, Photos
 from lookalike.index.v1 import index_pb2 as pb
 
 K = 10
+FEATURES = 128
 RARE = "rare"
 ALWAYS_EXACT = 1 << 40  # `exact_up_to` of more items than there are
 # `exact_up_to` of fewer items than there are.
@@ -30,7 +33,16 @@ def collection(name: str, dimension: int, exact_up_to: int = 0) -> pb.CreateColl
     )
 
 
-def items(photos: Photos, block: int, *, rich: bool = False) -> list[pb.Item]:
+def query_features(number: int) -> list[float]:
+    """Returns what stands for a photo's features: no real ones, as they take time and not sense."""
+    drawn = np.random.default_rng(number).standard_normal(FEATURES, np.float32)
+    unit: list[float] = (drawn / np.linalg.norm(drawn)).tolist()
+    return unit
+
+
+def items(
+    photos: Photos, block: int, *, rich: bool = False, features: bool = False
+) -> list[pb.Item]:
     """Returns a block's photos as items, two of each product, one in a hundred of `RARE`.
 
     Args:
@@ -38,11 +50,17 @@ def items(photos: Photos, block: int, *, rich: bool = False) -> list[pb.Item]:
         block: Its number.
         rich: With long ids and a title, as in a catalogue; otherwise ids are a few letters, which
             leaves memory and time to what is measured.
+        features: Whether they have features.
     """
-    return [
+    made = [
         _item(number, values, rich=rich)
         for number, values in enumerate(photos.block(block).tolist(), start=block * BLOCK)
     ]
+    if features:
+        drawn = np.random.default_rng([7, block]).standard_normal((BLOCK, FEATURES), np.float32)
+        for item, values in zip(made, drawn.tolist(), strict=True):
+            item.features.extend(values)
+    return made
 
 
 def batches(
