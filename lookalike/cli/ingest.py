@@ -16,7 +16,6 @@ from lookalike.cli.catalogue_files import (
     Catalogue,
     CataloguePhoto,
     ProductRow,
-    parse_price,
     read_catalogue,
 )
 from lookalike.cli.console import (
@@ -32,6 +31,7 @@ from lookalike.cli.failing import Failures
 from lookalike.cli.files import Failure, by_reason, write_failures
 from lookalike.cli.journal import Journal, forget
 from lookalike.cli.photo_files import PhotoFolder, read_photo
+from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
     from lookalike.client import Client, Ingested, Listing, Status
@@ -97,7 +97,8 @@ def command(
     title: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     category: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="Like 1250.00.", rich_help_panel=_ONE)
+        str | None,
+        typer.Option(metavar="PRICE", help="Like £1,250.00 or 9.50 EUR.", rich_help_panel=_ONE),
     ] = None,
     location: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     json: options.Json = False,
@@ -120,7 +121,8 @@ def command(
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")
-        row = ProductRow(listing, title, category, _price(price), location)
+        amount, currency = _price(price)
+        row = ProductRow(listing, title, category, amount, location, currency)
         with client:
             return _ingest_one(client, CataloguePhoto(item or photo.stem, row), photo, json=json)
     if images is None or products is None:
@@ -330,6 +332,7 @@ def _listing(photo: CataloguePhoto) -> Listing:
         title=row.title,
         price=row.price,
         location=row.location,
+        currency=row.currency,
     )
 
 
@@ -340,10 +343,10 @@ def _content(photo: CataloguePhoto, path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _price(text: str | None) -> float | None:
+def _price(text: str | None) -> Price | tuple[None, str]:
     if text is None:
-        return None
-    value = parse_price(text)
-    if value is None:
-        raise UsageError(f"--price is '{text}'; it must be a number like 1250.00")
-    return value
+        return None, ""
+    price = parse_price(text)
+    if price is None:
+        raise UsageError(f"--price is '{text}'; it must be like £1,250.00, 9.50 EUR or 5")
+    return price
