@@ -24,6 +24,7 @@ from lookalike.cli.console import (
     UsageError,
     counted,
     emit,
+    per_cent,
     progress_bar,
     say,
 )
@@ -288,7 +289,7 @@ def _ingest_one(client: Client, photo: CataloguePhoto, path: Path, *, json: bool
         )
         return ExitCode.OK
     verb = "replaced" if answer.replaced else "added"
-    say(f"photo {photo.item_id} {verb}: {best.category}, {best.probability:.0%}")
+    say(f"photo {photo.item_id} {verb}: {best.category}, {per_cent(best.probability)}")
     for other in answer.near_duplicates:
         say(
             f"it looks like photo {other.item_id} of listing {other.product_id}: {other.kind}, "

@@ -71,7 +71,7 @@ def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) ->
         currency="GBP",
     )
     again = run("ingest", photos / "a.jpg", "--listing", "lamp", "--item", "a")
-    assert "photo a replaced: Home & Garden, 70%" in again.err
+    assert "photo a replaced: Home & Garden, 70 %" in again.err
     assert not gateway.ingested["a"].listing.HasField("price")
 
 
