@@ -53,7 +53,7 @@ def command(
         typer.Option(
             min=1,
             metavar="N",
-            help="How many categories of each answer to show.  [default: 3, or 1 if it is narrow]",
+            help="Categories of each answer to show.  \\[default: 3, or 1 if it is narrow]",
             show_default=False,
         ),
     ] = None,

@@ -54,7 +54,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Images.csv: which photo is of which listing.  [default: beside --products]",
+            help="Images.csv: which photo is of which listing.  \\[default: beside --products]",
             show_default=False,
             rich_help_panel=_MANY,
         ),
@@ -71,7 +71,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to remember what is done.  [default: Products.ingest.jsonl]",
+            help="Where to remember what is done.  \\[default: Products.ingest.jsonl]",
             show_default=False,
             rich_help_panel=_MANY,
         ),
@@ -90,7 +90,7 @@ def command(
         str | None,
         typer.Option(
             metavar="ID",
-            help="The photo's id.  [default: the file's name without its suffix]",
+            help="The photo's id.  \\[default: the file's name without its suffix]",
             show_default=False,
             rich_help_panel=_ONE,
         ),

@@ -76,7 +76,7 @@ def command(
         str | None,
         typer.Option(
             metavar="|".join(findings.RANKED_BY),
-            help="By what they are ranked.  [default: the best that model and catalogue allow]",
+            help="By what they are ranked.  \\[default: the best that model and catalogue allow]",
             show_default=False,
             autocompletion=lambda: list(findings.RANKED_BY),
             rich_help_panel=_ANSWER,
