@@ -144,15 +144,15 @@ class Ranking(_message.Message):
     """How many of the nearest by the default output are ranked."""
     @_builtins.property
     def blend(self) -> Global___Likeness:
-        """How likely two photos show the same item, by the sum above."""
+        """How likely two photos show the same item, for listings ranked by the sum above."""
 
     @_builtins.property
     def features(self) -> Global___Likeness:
-        """By the cosine distance of `output` alone."""
+        """The same for listings ranked by the cosine distance of `output` alone."""
 
     @_builtins.property
     def category(self) -> Global___Likeness:
-        """By the squared L2 distance of the default output alone."""
+        """The same for listings ranked by the squared L2 distance of the default output alone."""
 
     def __init__(
         self,
@@ -174,27 +174,37 @@ Global___Ranking: _TypeAlias = Ranking  # noqa: Y015
 
 @_typing.final
 class Likeness(_message.Message):
-    """A distance as a probability that two photos show the same item:
-    1 / (1 + exp(`steepness` x (distance - `midpoint`))).
+    """How likely a photo that was found shows the item of the query: the logistic function of
+    `intercept` - `distance` x d / c + `margin` x m / c. d is the photo's distance; c the mean distance
+    of the 11th to the 20th nearest listing, or `crowd` where fewer were found; m by how much the photo
+    is nearer than the nearest of another listing, negative if it is farther.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MIDPOINT_FIELD_NUMBER: _builtins.int
-    STEEPNESS_FIELD_NUMBER: _builtins.int
-    midpoint: _builtins.float
-    """The distance at which it is as likely as not."""
-    steepness: _builtins.float
-    """How fast it falls; above 0."""
+    INTERCEPT_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    CROWD_FIELD_NUMBER: _builtins.int
+    intercept: _builtins.float
+    """See above."""
+    distance: _builtins.float
+    """0 or more: nearer photos are likelier."""
+    margin: _builtins.float
+    """0 or more: a photo that stands out from the others is likelier."""
+    crowd: _builtins.float
+    """A usual mean distance of the 11th to the 20th nearest listing; above 0."""
     def __init__(
         self,
         *,
-        midpoint: _builtins.float = ...,
-        steepness: _builtins.float = ...,
+        intercept: _builtins.float = ...,
+        distance: _builtins.float = ...,
+        margin: _builtins.float = ...,
+        crowd: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["midpoint", b"midpoint", "steepness", b"steepness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crowd", b"crowd", "distance", b"distance", "intercept", b"intercept", "margin", b"margin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
