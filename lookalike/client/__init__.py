@@ -10,7 +10,6 @@ from lookalike.client.descriptions import (
     EmbedderStatus,
     FittedRanking,
     IndexStatus,
-    Likeness,
     Limits,
     Model,
     ModelOutput,
@@ -37,6 +36,7 @@ from lookalike.client.results import (
 )
 from lookalike.client.synchronous import Client
 from lookalike.errors import LookalikeError
+from lookalike.likeness import Likeness
 
 __all__ = [
     "TLS",

@@ -7,7 +7,6 @@ from lookalike.client.descriptions import (
     EmbedderStatus,
     FittedRanking,
     IndexStatus,
-    Likeness,
     Limits,
     Model,
     ModelOutput,
@@ -17,6 +16,7 @@ from lookalike.client.descriptions import (
 from lookalike.client.messages import ranking, timings
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.likeness import Likeness
 
 
 def status(message: pb.GetStatusResponse) -> Status:
@@ -102,7 +102,7 @@ def _fitted_ranking(message: embedder_pb2.Ranking) -> FittedRanking:
 
 
 def _curve(message: embedder_pb2.Likeness) -> Likeness:
-    return Likeness(message.midpoint, message.steepness)
+    return Likeness(message.intercept, message.distance, message.margin, message.crowd)
 
 
 def _price_range(message: embedder_pb2.PriceRange) -> PriceRange:

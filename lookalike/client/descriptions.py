@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lookalike.client.results import NO_TIMINGS, Ranking, Timings
+from lookalike.likeness import Likeness
 
 
 @dataclass(frozen=True)
@@ -142,17 +143,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """A distance as a probability that two photos show the same item.
-
-    It is 1 / (1 + exp(`steepness` x (distance - `midpoint`))).
-    """
-
-    midpoint: float
-    steepness: float
-
-
-@dataclass(frozen=True)
 class FittedRanking:
     """How listings are best ranked by two outputs of a model, fitted on validation photos.
 
@@ -160,9 +150,10 @@ class FittedRanking:
         output: By whose cosine distance candidates are ranked, for example `features`.
         vector_weight: What a distance by the default output counts beside it.
         candidates: How many of the nearest by the default output are ranked.
-        blend: Likeness by the sum of both; None if it was not fitted.
-        features: Likeness by the cosine distance of `output` alone; None likewise.
-        category: Likeness by the distance of the default output alone; None likewise.
+        blend: How likely a photo shows the same item, of listings ranked by the sum of both; None
+            if it was not fitted.
+        features: The same of listings ranked by the cosine distance of `output` alone.
+        category: The same of listings ranked by the distance of the default output alone.
     """
 
     output: str

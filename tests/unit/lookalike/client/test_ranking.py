@@ -184,8 +184,8 @@ class Fitted(FakeEmbedder):
                 output="features",
                 vector_weight=0.25,
                 candidates=200,
-                blend=embedder_pb2.Likeness(midpoint=0.5, steepness=8),
-                category=embedder_pb2.Likeness(midpoint=9, steepness=1),
+                blend=embedder_pb2.Likeness(intercept=4, distance=8, margin=2, crowd=0.5),
+                category=embedder_pb2.Likeness(intercept=-1, distance=3, crowd=20),
             )
         )
         answer.model.price_range.CopyFrom(
@@ -196,9 +196,8 @@ class Fitted(FakeEmbedder):
 
 def test_a_model_tells_what_was_fitted(client: Any, connect: Any, serve: Any) -> None:
     fitted = connect(embedder=serve(Fitted()).address).model()
-    assert fitted.ranking == FittedRanking(
-        "features", 0.25, 200, Likeness(0.5, 8), None, Likeness(9, 1)
-    )
+    blend, category = Likeness(4, 8, 2, 0.5), Likeness(-1, 3, 0, 20)
+    assert fitted.ranking == FittedRanking("features", 0.25, 200, blend, None, category)
     assert fitted.price_range == PriceRange(50, 0.75, 2, 0.5)
     plain = client.model()
     assert (plain.ranking, plain.price_range) == (None, None)
