@@ -25,8 +25,9 @@ def main() -> None:
         print(f"looks like {found.classification.category}")
     for hit in found:
         listing = hit.listing
-        price = "" if listing.price is None else f"{listing.price:.2f}"
-        print(f"{hit.distance:10.4f}  {listing.item_id:20}  {price:>10}  {listing.title}")
+        price = "" if listing.price is None else f"{listing.price:.2f} {listing.currency}"
+        alike = hit.likeness_words or f"distance {hit.distance:.4f}"
+        print(f"{listing.item_id:20}  {price:>14}  {listing.title}: {alike}")
     if found.shortfall:
         print(f"no more: {found.shortfall}")
 

@@ -1,7 +1,7 @@
 """Adds listings to the catalogue: `python examples/ingest_catalogue.py LISTINGS.csv`
 
-The file has a header and the columns item_id, product_id, category, title, price, location, photo;
-the last is a path, relative to the file.
+The file has a header and the columns item_id, product_id, category, title, price, currency (such as
+GBP), location, photo; the last is a path, relative to the file.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def listings(file: Path) -> Iterator[tuple[Listing, Path]]:
                 category=row["category"],
                 title=row["title"],
                 price=float(row["price"]) if row["price"] else None,
+                currency=row["currency"],
                 location=row["location"],
             )
             yield listing, file.parent / row["photo"]

@@ -1,6 +1,6 @@
 """What Lookalike's services share and its users import.
 
-    from lookalike import Client, Listing, ListingFilter, LookalikeError
+    from lookalike import Client, Listing, ListingFilter, LookalikeError, Ranking
 
 Knows no service; pulls in neither torch, faiss nor pandas, and the client only when it is named.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ListingFilter,
         LookalikeError,
         Photo,
+        Ranking,
     )
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "ListingFilter",
     "LookalikeError",
     "Photo",
+    "Ranking",
     "__version__",
 ]
 

@@ -141,6 +141,9 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
     def ClassifyImage(self, request: Any, context: Any) -> Any:
         return self._answer("ClassifyImage", request, context)
 
+    def ClassifyListing(self, request: Any, context: Any) -> Any:
+        return self._answer("ClassifyListing", request, context)
+
     def FindSimilarListings(self, request: Any, context: Any) -> Any:
         return self._answer("FindSimilarListings", request, context)
 

@@ -21,18 +21,25 @@ class NewModel(FakeEmbedder):
 
     Attributes:
         at: Called with each photo before its answer.
+        features: Whether it has that output.
+        output: Its name.
+        ranking: How it is told that listings are ranked by both outputs, if it is.
     """
 
     def __init__(self) -> None:
         super().__init__(NEW_SPACE)
         self.at: Callable[[bytes], None] = lambda _: None
         self.features = False
+        self.output = "features"
+        self.ranking: embedder_pb2.Ranking | None = None
 
     def GetModel(self, request: Any, context: Any) -> embedder_pb2.GetModelResponse:
         answer = super().GetModel(request, context)
         answer.model.outputs[0].dimension = 3
         if self.features:
-            answer.model.outputs.add(name="features", dimension=4, kind="embedding")
+            answer.model.outputs.add(name=self.output, dimension=4, kind="embedding")
+        if self.ranking:
+            answer.model.ranking.CopyFrom(self.ranking)
         return answer
 
     def _response(self, request: Any) -> embedder_pb2.EmbedImageResponse:

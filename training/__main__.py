@@ -176,6 +176,7 @@ def _index(options: argparse.Namespace) -> None:
         f"{options.collection} at {options.target}: {indexed.inserted} inserted, "
         f"{indexed.replaced} replaced; {indexed.items} items"
     )
+    print(indexed.lacking, end="\n" if indexed.lacking else "")
 
 
 STEPS = {

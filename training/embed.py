@@ -1,8 +1,8 @@
 """A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
 
-One row a photo: image_id, product_id, category, title, price, location, and `vector:NAME`, a column
-of float32 lists, for each output NAME. The file's metadata names the embedding space. As JSON, one
-output's vectors by image id are written beside it.
+One row a photo: image_id, product_id, category, title, price, location, currency, and
+`vector:NAME`, a column of float32 lists, for each output NAME. The file's metadata names the
+embedding space. As JSON, one output's vectors by image id are written beside it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH = 16
 CHUNK = 1024
 EMBEDDING_SPACE = b"embedding_space"
 _KEY = b"made_from"
-_LAYOUT = 2  # raise it when the columns change, so that no part of the old layout is taken up
+_LAYOUT = 3  # raise it when the columns change, so that no part of the old layout is taken up
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def embed(
 def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
     """Returns one row a photo of a catalogue's clean listings, with what a hit should show."""
     listings = read_listings(data / "Products.csv", categories).table
-    columns = ["product_id", "root", "title", "price", "location"]
+    columns = ["product_id", "root", "title", "price", "location", "currency"]
     photos = read_images(data / "Images.csv").merge(listings[columns])
     return photos.rename(columns={"root": "category"})
 

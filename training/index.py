@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pyarrow as pa
@@ -23,6 +24,7 @@ BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)
 FEATURES = vector_column("features")
 LOCATION = "location"
+CURRENCY = "currency"
 # What the gateway filters by, and how it calls the collection that an alias leads to.
 INDEXED = (LOCATION, "near_duplicate")
 _SPACE_DIGITS = 12
@@ -31,11 +33,19 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class IndexedCatalogue:
-    """What `index` wrote."""
+    """What `index` wrote.
+
+    Attributes:
+        inserted: Items that were new.
+        replaced: Items that took another's place.
+        items: How many the collection has now.
+        lacking: What the collection does not keep of them, and what to do; empty for nothing.
+    """
 
     inserted: int
     replaced: int
     items: int
+    lacking: str = ""
 
 
 def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
@@ -68,7 +78,8 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
                 indexed_attributes=INDEXED,
             )
             # One that was there before may keep no features; its vectors are worth having alone.
-            kept = _ensure_collection(stub, wanted, collection).features_dimension
+            there = _ensure_collection(stub, wanted, collection)
+            kept = there.features_dimension
             counts = [0, 0]
             rows = file.metadata.num_rows
             columns = [name for name in schema.names if kept or name != FEATURES]
@@ -82,7 +93,8 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
         except grpc.RpcError as error:
             message = from_rpc_error(error).message
             raise TrainingError(f"the index at {target}: {message}") from None
-    return IndexedCatalogue(counts[0], counts[1], items)
+    lacking = _lacking(there, collection) if has_features and not kept else ""
+    return IndexedCatalogue(counts[0], counts[1], items, lacking)
 
 
 def _ensure_collection(stub: IndexServiceStub, wanted: pb.Collection, name: str) -> pb.Collection:
@@ -101,6 +113,20 @@ def _ensure_collection(stub: IndexServiceStub, wanted: pb.Collection, name: str)
     return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
 
 
+def _lacking(there: pb.Collection, name: str) -> str:
+    if there.name == name:
+        remedy = "choose a --collection that is free, for LOOKALIKE_GATEWAY_COLLECTION too"
+    else:
+        remedy = f"`lookalike reindex --images DIR --collection {name}` makes one that does"
+    what = f"{there.name} was there and keeps no features"
+    return f"{what}, so searches rank by category alone; {remedy}"
+
+
+def _attributes(row: dict[str, Any]) -> dict[str, str]:
+    texts = {"title": row["title"], LOCATION: row["location"], CURRENCY: row.get(CURRENCY, "")}
+    return {name: text for name, text in texts.items() if text}
+
+
 def _upserted(
     stub: IndexServiceStub,
     batches: Iterable[pa.RecordBatch],
@@ -115,7 +141,7 @@ def _upserted(
                 product_id=row["product_id"],
                 category=row["category"],
                 price=row["price"],
-                attributes={"title": row["title"], LOCATION: row["location"]},
+                attributes=_attributes(row),
                 vector=pb.Vector(values=row[VECTOR], embedding_space=space),
                 features=row.get(FEATURES),
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lookalike.prices import parse_price
 from training.errors import TrainingError
 
 PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
@@ -18,8 +19,6 @@ MISSING = ("", "NaN", "nan", "N/A", "null", "None")
 
 # Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
 _TITLE_SUFFIX = r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$"
-# At most 15 digits before the point: all are exact in a float, and none is infinite.
-_PRICE = r"^\s*£?\s*((?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d+)?)\s*$"
 # A quote opens a quoted field only where a field begins; elsewhere it stands for itself (19" TV).
 _QUOTED_FIELD = re.compile(r'(?:^|(?<=[,\n]))"[^"]*(?:""[^"]*)*"')
 
@@ -29,7 +28,8 @@ class Listings:
     """Cleaned listings.
 
     Attributes:
-        table: Columns product_id, title, category, root, label, description, price, location.
+        table: Columns product_id, title, category, root, label, description, price, location,
+            currency; the last is empty where the price has no sign or code of one.
         dropped: Rows that were left out, counted by reason.
     """
 
@@ -58,7 +58,7 @@ def read_listings(file: Path, categories: Sequence[str]) -> Listings:
 
     for column in PRODUCT_COLUMNS:
         raw = keep(raw, ~raw[column].str.strip().isin(MISSING), f"missing {column}")
-    prices = raw["price"].str.extract(_PRICE, expand=False)
+    prices = raw["price"].map(parse_price)
     raw = keep(raw, prices.notna(), "unreadable price")
     raw = keep(raw, ~raw["id"].duplicated(), "repeated id")
     roots = raw["category"].str.split(" / ").str[0].str.strip()
@@ -71,8 +71,9 @@ def read_listings(file: Path, categories: Sequence[str]) -> Listings:
             "root": roots,
             "label": roots.map({category: i for i, category in enumerate(categories)}),
             "description": raw["product_description"].str.replace("\r", "\n"),
-            "price": prices[raw.index].str.replace(",", "").astype(float),
+            "price": prices[raw.index].map(lambda price: price.amount).astype(float),
             "location": raw["location"],
+            "currency": prices[raw.index].map(lambda price: price.currency).astype(str),
         }
     )
     return Listings(table.reset_index(drop=True), dropped)

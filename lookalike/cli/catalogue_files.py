@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.cli.console import CommandError
+from lookalike.prices import parse_price
 
 PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
 IMAGE_COLUMNS = ("id", "product_id")
@@ -22,21 +23,20 @@ MISSING = frozenset(("", "NaN", "nan", "N/A", "null", "None"))
 
 # Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
 _TITLE_SUFFIX = re.compile(r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$")
-# At most 15 digits before the point: all are exact in a float, and none is infinite.
-_PRICE = re.compile(r"^\s*£?\s*((?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d+)?)\s*$")
 # A quote opens a quoted field only where a field begins; elsewhere it stands for itself (19" TV).
 _QUOTED_FIELD = re.compile(r'(?:^|(?<=[,\n]))"[^"]*(?:""[^"]*)*"')
 
 
 @dataclass(frozen=True)
 class ProductRow:
-    """A listing as the seller wrote it: the root of its category, and its price as a number."""
+    """A listing as the seller wrote it: the root of its category, its price and the currency."""
 
     product_id: str
     title: str
     category: str
     price: float | None
     location: str
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,6 @@ def read_catalogue(products: Path, images: Path | None) -> Catalogue:
     return Catalogue(photos, len(rows), dropped, len(owners) - len(photos))
 
 
-def parse_price(text: str) -> float | None:
-    """Returns the number in a price like `£1,250.00`; None if there is none."""
-    match = _PRICE.match(text)
-    return float(match[1].replace(",", "")) if match else None
-
-
 def _read_products(file: Path) -> tuple[dict[str, ProductRow], dict[str, int]]:
     # Counted check by check, each over what the last let through: the order is `training`'s.
     checks = [f"missing {column}" for column in PRODUCT_COLUMNS]
@@ -108,8 +102,9 @@ def _read_products(file: Path) -> tuple[dict[str, ProductRow], dict[str, int]]:
                 product_id=record["id"],
                 title=_TITLE_SUFFIX.sub("", record["product_name"]),
                 category=record["category"].split(" / ")[0].strip(),
-                price=price,
+                price=price.amount,
                 location=record["location"],
+                currency=price.currency,
             )
     order = [*checks, "unreadable price", "repeated id"]
     return rows, {reason: dropped[reason] for reason in order if dropped[reason]}

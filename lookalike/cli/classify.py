@@ -15,20 +15,24 @@ from lookalike.cli import options
 from lookalike.cli.console import (
     CommandError,
     ExitCode,
+    UsageError,
     counted,
     emit,
     has_room,
+    per_cent,
     progress_bar,
     say,
     show_table,
 )
-from lookalike.cli.failing import Failures
+from lookalike.cli.failing import Failures, failure_of
+from lookalike.cli.files import Failure
 from lookalike.cli.photo_files import PhotoFile, find_photos, read_photo
 from lookalike.errors import LookalikeError
 
 if TYPE_CHECKING:
-    from lookalike.client import Classified, Client
+    from lookalike.client import Classification, Classified, Client
 
+MOST_OF_A_LISTING = 16
 _IN_FLIGHT = 16
 
 
@@ -37,12 +41,19 @@ def command(
     photos: Annotated[
         list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")
     ],
+    listing: Annotated[
+        bool,
+        typer.Option(
+            "--listing",
+            help=f"All photos, at most {MOST_OF_A_LISTING}, are of one listing: one answer.",
+        ),
+    ] = False,
     top: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="How many categories of each photo to show.  [default: 3, or 1 if it is narrow]",
+            help="Categories of each answer to show.  \\[default: 3, or 1 if it is narrow]",
             show_default=False,
         ),
     ] = None,
@@ -53,16 +64,23 @@ def command(
     ca: options.Ca = None,
     token: options.Token = None,
 ) -> int:
-    """Tell the category of photos.
+    """Tell the category of photos, or of the listing that they are of.
 
-    With --json, one line a photo.
+    With --json, one line a photo; with --listing one line.
     """
     files = find_photos(photos)
     top = top or (3 if json or has_room(110) else 1)
+    client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
+    if listing:
+        with client:
+            return _classify_listing(client, files, top, json=json)
+    return _classify_each(client, files, top, json=json)
+
+
+def _classify_each(client: Client, files: Sequence[PhotoFile], top: int, *, json: bool) -> ExitCode:
     failures = Failures()
     rows: list[tuple[str, ...]] = []
     bars = progress_bar("Classifying", total=len(files))
-    client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
     try:
         with client, bars as bar:
             for file, outcome in _classified(client, files):
@@ -73,25 +91,76 @@ def command(
                     failures.add(file.id, outcome)
                     failure = failures.items[-1]
                     if json:
-                        error = {"reason": failure.reason, "message": failure.message}
-                        emit({"photo": file.id, "error": error})
-                    say(f"lookalike: {file.id}: {failure.message} ({failure.reason})")
+                        emit(_photo_as_json(file.id, failure))
+                    _tell(failure)
                     continue
                 failures.succeeded()
                 if json:
                     emit({"photo": file.id, **_as_json(outcome, top)})
-                first, *others = outcome.scores[:top]
-                also = ", ".join(f"{score.category} {score.probability:.0%}" for score in others)
-                rows.append((file.id, first.category, f"{first.probability:.0%}", also))
+                rows.append(_row(file.id, outcome, top))
     finally:
         if rows and not json:  # also where a later photo ended it
-            shown = ("photo", "category", "confidence", "then")[: 3 + (top > 1)]
-            show_table(shown, [row[: len(shown)] for row in rows], right=(2,))
+            _show("photo", rows, top)
     if not failures.items:
         return ExitCode.OK
     if len(files) > 1:
         say(f"{counted(len(failures.items), 'photo')} of {len(files):,} failed")
     return ExitCode.SOME_FAILED if rows else ExitCode.FAILED
+
+
+def _classify_listing(
+    client: Client, files: Sequence[PhotoFile], top: int, *, json: bool
+) -> ExitCode:
+    if len(files) > MOST_OF_A_LISTING:
+        raise UsageError(
+            f"--listing takes {MOST_OF_A_LISTING} photos at most, and there are {len(files):,}"
+        )
+    failed: dict[str, Failure] = {}
+
+    def fail(name: str, error: Exception) -> None:
+        failed[name] = failure_of(name, error)
+        _tell(failed[name])
+
+    images: dict[str, bytes] = {}
+    for file in files:
+        try:
+            images[file.id] = read_photo(file.path)
+        except CommandError as error:
+            fail(file.id, error)
+    if not images:
+        return ExitCode.FAILED
+    answer = client.classify(list(images.values()), allow_partial=True)
+    names = list(images)
+    for failure in answer.failures:
+        fail(names[failure.photo], failure.error)
+    if json:
+        seen = dict(zip(names, answer.photos or (), strict=False))
+        photos = [_photo_as_json(f.id, failed.get(f.id), seen.get(f.id)) for f in files]
+        emit({**_as_json(answer, top), "photos": photos})
+    else:
+        used = counted(len(files) - len(failed), "photo")
+        _show("listing", [_row(used, answer, top)], top)
+    if answer.degraded:
+        say(answer.degraded)
+    if not failed:
+        return ExitCode.OK
+    say(f"{counted(len(failed), 'photo')} of {len(files):,} failed")
+    return ExitCode.SOME_FAILED
+
+
+def _tell(failure: Failure) -> None:
+    say(f"lookalike: {failure.id}: {failure.message} ({failure.reason})")
+
+
+def _row(name: str, answer: Classified, top: int) -> tuple[str, ...]:
+    first, *others = answer.scores[:top]
+    also = ", ".join(f"{score.category} {per_cent(score.probability)}" for score in others)
+    return name, first.category, per_cent(first.probability), also
+
+
+def _show(what: str, rows: Sequence[Sequence[str]], top: int) -> None:
+    shown = (what, "category", "confidence", "then")[: 3 + (top > 1)]
+    show_table(shown, [row[: len(shown)] for row in rows], right=(2,))
 
 
 def _classified(
@@ -117,6 +186,16 @@ def _classified(
         finally:
             for _, future in pending:
                 future.cancel()
+
+
+def _photo_as_json(
+    name: str, failure: Failure | None, seen: Classification | None = None
+) -> dict[str, Any]:
+    """Returns what became of one photo: why it failed, or what it says by itself."""
+    if failure:
+        return {"photo": name, "error": {"reason": failure.reason, "message": failure.message}}
+    best = {"category": seen.category, "probability": seen.probability} if seen else {}
+    return {"photo": name, **best}
 
 
 def _as_json(answer: Classified, top: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from lookalike.prices import price_text
+
 
 class ExitCode(IntEnum):
     """What a script can tell from a command's end; docs/cli.md lists them."""
@@ -146,9 +148,16 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
 
 
-def price(value: float | None) -> str:
-    """Returns a price as people write it; nothing for none."""
-    return "" if value is None else f"£{value:,.2f}"
+def price(value: float | None, currency: str = "") -> str:
+    """Returns a price with its currency, as people write it; nothing for none."""
+    return "" if value is None else price_text(value, currency)
+
+
+def per_cent(share: float) -> str:
+    """Returns a probability as people say it: never that something is impossible, or certain."""
+    if share < 0.01:
+        return "<1 %"
+    return ">99 %" if share > 0.99 else f"{share * 100:.0f} %"
 
 
 def printable(text: str) -> str:

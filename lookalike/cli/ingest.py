@@ -16,7 +16,6 @@ from lookalike.cli.catalogue_files import (
     Catalogue,
     CataloguePhoto,
     ProductRow,
-    parse_price,
     read_catalogue,
 )
 from lookalike.cli.console import (
@@ -25,6 +24,7 @@ from lookalike.cli.console import (
     UsageError,
     counted,
     emit,
+    per_cent,
     progress_bar,
     say,
 )
@@ -32,6 +32,7 @@ from lookalike.cli.failing import Failures
 from lookalike.cli.files import Failure, by_reason, write_failures
 from lookalike.cli.journal import Journal, forget
 from lookalike.cli.photo_files import PhotoFolder, read_photo
+from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
     from lookalike.client import Client, Ingested, Listing, Status
@@ -53,7 +54,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Images.csv: which photo is of which listing.  [default: beside --products]",
+            help="Images.csv: which photo is of which listing.  \\[default: beside --products]",
             show_default=False,
             rich_help_panel=_MANY,
         ),
@@ -70,7 +71,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to remember what is done.  [default: Products.ingest.jsonl]",
+            help="Where to remember what is done.  \\[default: Products.ingest.jsonl]",
             show_default=False,
             rich_help_panel=_MANY,
         ),
@@ -89,7 +90,7 @@ def command(
         str | None,
         typer.Option(
             metavar="ID",
-            help="The photo's id.  [default: the file's name without its suffix]",
+            help="The photo's id.  \\[default: the file's name without its suffix]",
             show_default=False,
             rich_help_panel=_ONE,
         ),
@@ -97,7 +98,8 @@ def command(
     title: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     category: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="Like 1250.00.", rich_help_panel=_ONE)
+        str | None,
+        typer.Option(metavar="PRICE", help="Like £1,250.00 or 9.50 EUR.", rich_help_panel=_ONE),
     ] = None,
     location: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     json: options.Json = False,
@@ -120,7 +122,8 @@ def command(
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")
-        row = ProductRow(listing, title, category, _price(price), location)
+        amount, currency = _price(price)
+        row = ProductRow(listing, title, category, amount, location, currency)
         with client:
             return _ingest_one(client, CataloguePhoto(item or photo.stem, row), photo, json=json)
     if images is None or products is None:
@@ -286,7 +289,7 @@ def _ingest_one(client: Client, photo: CataloguePhoto, path: Path, *, json: bool
         )
         return ExitCode.OK
     verb = "replaced" if answer.replaced else "added"
-    say(f"photo {photo.item_id} {verb}: {best.category}, {best.probability:.0%}")
+    say(f"photo {photo.item_id} {verb}: {best.category}, {per_cent(best.probability)}")
     for other in answer.near_duplicates:
         say(
             f"it looks like photo {other.item_id} of listing {other.product_id}: {other.kind}, "
@@ -330,6 +333,7 @@ def _listing(photo: CataloguePhoto) -> Listing:
         title=row.title,
         price=row.price,
         location=row.location,
+        currency=row.currency,
     )
 
 
@@ -340,10 +344,10 @@ def _content(photo: CataloguePhoto, path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _price(text: str | None) -> float | None:
+def _price(text: str | None) -> Price | tuple[None, str]:
     if text is None:
-        return None
-    value = parse_price(text)
-    if value is None:
-        raise UsageError(f"--price is '{text}'; it must be a number like 1250.00")
-    return value
+        return None, ""
+    price = parse_price(text)
+    if price is None:
+        raise UsageError(f"--price is '{text}'; it must be like £1,250.00, 9.50 EUR or 5")
+    return price

@@ -50,7 +50,7 @@ Timeout: TypeAlias = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
-        help="Longest for one call, or for silence while many are sent.  [default: 10, or 60]",
+        help="Longest for one call, or for silence while many are sent.  \\[default: 10, or 60]",
         show_default=False,
         rich_help_panel=_CONNECTION,
     ),

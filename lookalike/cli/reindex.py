@@ -1,4 +1,4 @@
-"""`lookalike reindex`: the catalogue in another embedding space, compared, then switched to."""
+"""`lookalike reindex`: the catalogue anew, by another model or with features, then switched to."""
 
 from __future__ import annotations
 
@@ -92,8 +92,9 @@ def command(
 ) -> int:
     """Embed the catalogue with a new model into a new collection, compare, and switch to it.
 
-    --embedder is one that serves the new model, beside those that the gateway uses. What is served
-    does not change before the switch, which is atomic; --rollback undoes it. An interrupted run
+    --embedder is one that serves the new model, beside those that the gateway uses; or the model
+    that is served, where the catalogue lacks the features by which it ranks. What is served does
+    not change before the switch, which is atomic; --rollback undoes it. An interrupted run
     goes on when it is started again. TLS and token are for the embedder.
     """
     from lookalike.cli.reindexing import aliases
@@ -104,8 +105,10 @@ def command(
     if rollback:
         with Index(index, timeout) as service:
             now = aliases.served(service, collection)
+            spaces = {name: each.embedding_space for name, each in service.collections().items()}
             aliases.roll_back(service, now)
-            return _rolled_back(now, reload, timeout, json=json)
+            same_model = spaces[now.collection] == spaces[now.previous]
+            return _rolled_back(now, reload, timeout, same_model=same_model, json=json)
     if images is None:
         raise UsageError("--images is missing: the folder of the photos")
     if dry_run and yes:
@@ -119,13 +122,15 @@ def command(
         return run.go_on(json=json) if run.is_served else run.go(json=json)
 
 
-def _rolled_back(now: Served, reload: str | None, timeout: float | None, *, json: bool) -> ExitCode:
+def _rolled_back(
+    now: Served, reload: str | None, timeout: float | None, *, same_model: bool, json: bool
+) -> ExitCode:
     from lookalike.cli.reindexing.index import reload_model
 
     say(f"'{now.alias}' leads to {now.previous} again, not to {now.collection}")
     if reload:
         say(f"the embedder at {reload} serves {reload_model(reload, timeout)}")
-    else:
+    elif not same_model:
         say(
             "serve the earlier model to the gateway now: until then it refuses searches "
             "(EMBEDDING_SPACE_MISMATCH)"

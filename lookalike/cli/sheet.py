@@ -23,9 +23,10 @@ MARGIN = 32
 GAP = 24
 QUERY_SIDE = 340
 CARD_SIDE = 220
-CARD_CAPTION = 122
+CARD_CAPTION = 146
 COLUMNS = 5
 TITLE = 36
+SMALLEST = 12  # of letters; a line that is still too long is cut
 FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 INK, FADED, PAPER, FRAME, BLANK = "#1c1e21", "#6a6f76", "#ffffff", "#e4e6ea", "#f4f5f7"
 GOOD = "#177a3c"
@@ -34,7 +35,7 @@ GOOD = "#177a3c"
 # keeps fonts.
 _FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "NotoSans-Regular.ttf", "Arial.ttf")
 # What Pillow's own font has instead.
-_PLAIN = str.maketrans({"£": "GBP ", "€": "EUR ", "–": "-", "—": "-", "×": "x"})
+_PLAIN = str.maketrans({"£": "GBP ", "€": "EUR ", "¥": "JPY ", "–": "-", "—": "-", "×": "x"})
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _draw_card(
     _label(draw, (x, y), _fitted(card.heading, size, side), GOOD if card.agrees else INK, size)
     for line in card.lines:
         y += size + 7
-        _label(draw, (x, y), _fitted(line, size - 2, side), FADED, size - 2)
+        smaller = _size_for(line, size - 2, side)
+        _label(draw, (x, y), _fitted(line, smaller, side), FADED, smaller)
 
 
 def _places(photos: int, side: int) -> list[tuple[int, int, int, int]]:
@@ -163,15 +165,26 @@ def _label(
     draw.text(corner, _drawable(text), colour, _font(size))
 
 
+def _size_for(text: str, size: int, width: int) -> int:
+    """Returns the size in which a line fits, if one not too small does: words are worth more."""
+    line = _one_line(text)
+    sizes = range(size, SMALLEST - 1, -1)
+    return next((each for each in sizes if _font(each).getlength(line) <= width), size)
+
+
 def _fitted(text: str, size: int, width: int) -> str:
     """Returns the text in one line, cut with an ellipsis if it is wider than `width` pixels."""
-    text = " ".join(_drawable(text).split())  # a title may hold line breaks
+    text = _one_line(text)
     font = _font(size)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_drawable(text).split())  # a title may hold line breaks
 
 
 def _drawable(text: str) -> str:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.cli import options
+from lookalike.cli import findings, options
 from lookalike.cli.console import (
     CommandError,
     ExitCode,
     UsageError,
     emit,
-    has_room,
+    per_cent,
     price,
     say,
-    show_line,
-    show_table,
 )
 from lookalike.cli.photo_files import PhotoFolder, read_photo
 from lookalike.cli.sheet import Card, check_writable, draw_contact_sheet
 from lookalike.cli.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from lookalike.client import SearchResult, SimilarListing
+    from lookalike.client import CategoryScore, SearchResult, SimilarListing
 
 _NARROWER = "Which listings count"
+_ANSWER = "What is told of them"
 
 
 def command(
@@ -65,6 +64,28 @@ def command(
     max_distance: Annotated[
         float | None, typer.Option(help="Not farther.", rich_help_panel=_NARROWER)
     ] = None,
+    min_likeness: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Not less likely the same item: 0.8 or 80%.",
+            rich_help_panel=_NARROWER,
+        ),
+    ] = None,
+    ranking: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(findings.RANKED_BY),
+            help="By what they are ranked.  \\[default: the best that model and catalogue allow]",
+            show_default=False,
+            autocompletion=lambda: list(findings.RANKED_BY),
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
+    fair_price: Annotated[
+        bool,
+        typer.Option("--price", help="Also say what such a thing costs.", rich_help_panel=_ANSWER),
+    ] = False,
     sheet: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw a contact sheet of what was found.")
     ] = None,
@@ -87,12 +108,16 @@ def command(
     ca: options.Ca = None,
     token: options.Token = None,
 ) -> int:
-    """Find listings that look like a photo."""
+    """Find listings that look like a photo, and say how likely they show the same item."""
     from lookalike.client import ListingFilter
 
     if bool(photos) == (item is not None):
         raise UsageError("give a PHOTO or --item, and not both")
     options.check_finite(min_price=min_price, max_price=max_price, max_distance=max_distance)
+    least = _share(min_likeness)
+    if ranking is not None and ranking not in findings.RANKED_BY:
+        known = ", ".join(findings.RANKED_BY)
+        raise UsageError(f"--ranking is '{ranking}'; it must be one of {known}")
     folder = PhotoFolder(images) if images else None
     thumbnails = Thumbnails(http, token) if http and sheet else None
     if sheet:
@@ -103,7 +128,14 @@ def command(
         gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token
     ) as client:
         answer = client.similar(
-            query or None, item_id=item, k=k, where=where, max_distance=max_distance
+            query or None,
+            item_id=item,
+            k=k,
+            where=where,
+            max_distance=max_distance,
+            ranking=ranking,
+            min_likeness=least,
+            include_price=fair_price,
         )
 
     def picture(item_id: str) -> Path | bytes | None:
@@ -115,37 +147,26 @@ def command(
         _draw(answer, asked, query or [picture(item or "")], picture, sheet)
     if json:
         extra = {"sheet": str(sheet)} if sheet else {}
-        emit({"query": asked, **_as_json(answer), **extra})
+        emit({"query": asked, **findings.as_json(answer), **extra})
         return ExitCode.OK
-    _show(answer)
+    findings.show(answer, priced=fair_price)
     if sheet:
         say(f"contact sheet: {sheet}")
     return ExitCode.OK
 
 
-def _show(answer: SearchResult) -> None:
-    if answer.classification:
-        best = answer.classification.scores[0]
-        show_line(f"category {best.category}, confidence {best.probability:.0%}")
-    wide = has_room(120)  # an id would crowd out the title on a narrow terminal
-    header = ("", "similar listing", "category", "price", "distance", "photo id")
-    rows = [
-        (
-            str(rank),
-            hit.listing.title or hit.listing.product_id,
-            hit.listing.category,
-            price(hit.listing.price),
-            f"{hit.distance:.3f}",
-            hit.listing.item_id,
-        )
-        for rank, hit in enumerate(answer.hits, 1)
-    ]
-    columns = len(header) if wide else len(header) - 1
-    if rows:
-        show_table(header[:columns], [row[:columns] for row in rows], right=(0, 3, 4))
-    for word in (answer.shortfall, answer.degraded):
-        if word:
-            say(word)
+def _share(text: str | None) -> float | None:
+    """Reads `0.8` or `80%`."""
+    if text is None:
+        return None
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = math.nan
+    if rest or not 0 <= share <= 1:
+        raise UsageError(f"--min-likeness is '{text}'; it must be 0 to 1, or 0% to 100%")
+    return share
 
 
 def _draw(
@@ -160,7 +181,8 @@ def _draw(
 
     def card(hit: SimilarListing) -> Card:
         listing = hit.listing
-        lines = [listing.category, price(listing.price), f"distance {hit.distance:.3f}"]
+        cost = price(listing.price, listing.currency)
+        lines = [listing.category, cost, *findings.likeness_lines(hit)]
         return Card(
             [picture(listing.item_id)],
             listing.title or listing.product_id,
@@ -168,7 +190,7 @@ def _draw(
             agrees=bool(category) and listing.category == category,
         )
 
-    about = Card(query, category or asked, [f"{best.probability:.0%} confidence"] if best else [])
+    about = Card(query, category or asked, _confidence(best))
     note = "Nearest listings first" + ("; green: of the category found" if category else "")
     try:
         draw_contact_sheet(about, [card(hit) for hit in answer.hits], out, note=note)
@@ -177,16 +199,5 @@ def _draw(
         raise CommandError(f"{out}: cannot be written: {reason}") from None
 
 
-def _as_json(answer: SearchResult) -> dict[str, Any]:
-    seen = answer.classification
-    return {
-        "category": seen.category if seen else None,
-        "probability": seen.probability if seen else None,
-        "listings": [
-            {**dataclasses.asdict(hit.listing), "distance": hit.distance} for hit in answer.hits
-        ],
-        "shortfall": answer.shortfall,
-        "exact": answer.exact,
-        "cached": answer.cached,
-        "degraded": answer.degraded,
-    }
+def _confidence(best: CategoryScore | None) -> list[str]:
+    return [f"{per_cent(best.probability)} confidence"] if best else []

@@ -21,7 +21,7 @@ def command(
     ca: options.Ca = None,
     token: options.Token = None,
 ) -> int:
-    """Show gateway, embedder and index.
+    """Show gateway, embedder and index, and what is lacking for the best answers.
 
     Exit status 1 if one of them is not ready, or model and catalogue do not belong together.
     """
@@ -37,27 +37,34 @@ def command(
         show_table(("service", "address", "state", "details"), _rows(gateway, status))
     if status.mismatch:
         say(f"lookalike: {status.mismatch}")
+    if not json:
+        for sentence in status.lacking:
+            say(f"for better answers: {sentence}")
     return ExitCode.OK if status.ready else ExitCode.FAILED
 
 
 def _rows(gateway: str, status: Status) -> list[tuple[str, str, str, str]]:
     embedder, index, cache = status.embedder, status.index, status.cache
     asked = cache.hits + cache.misses + cache.coalesced
+    features = embedder.features_dimension or index.photos_with_features
     model = [
         f"{embedder.model_name} {embedder.model_version}".strip(),
         f"{embedder.engine} {embedder.precision}".strip(),
         f"space {embedder.embedding_space}" if embedder.embedding_space else "",
+        f"features of {embedder.features_dimension} floats" if embedder.features_dimension else "",
     ]
     catalogue = [
         index.collection + (_arrow(index.serving_collection, index.collection)),
         f"{index.photos:,} photos of {index.listings:,} listings",
+        f"{index.photos_with_features:,} photos with features" if features else "",
         f"space {index.embedding_space}" if index.embedding_space else "no catalogue yet",
         f"{index.backend}{', read only' if index.read_only else ''}",
     ]
     kept = [
         f"version {status.version}",
+        f"ranks by {status.ranking}" if status.ranking else "",
         f"cache: {cache.entries:,} photos, {cache.bytes / 2**20:.1f} MiB",
-        f"found in it: {cache.hits / asked:.0%} of {asked:,}" if asked else "",
+        f"found in it: {100 * cache.hits / asked:.0f} % of {asked:,}" if asked else "",
     ]
     return [
         ("gateway", gateway, "ready", _lines(kept)),

@@ -8,12 +8,15 @@ from lookalike.client.asynchronous import AsyncClient
 from lookalike.client.descriptions import (
     CacheStatus,
     EmbedderStatus,
+    FittedRanking,
     IndexStatus,
     Limits,
     Model,
     ModelOutput,
+    PriceRange,
     Status,
 )
+from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
 from lookalike.client.photos import Photo
 from lookalike.client.results import (
     CategoryScore,
@@ -22,17 +25,18 @@ from lookalike.client.results import (
     Deleted,
     Embedding,
     Ingested,
-    Listing,
-    ListingFilter,
-    NearDuplicate,
-    NearDuplicateKind,
     Page,
+    PhotoFailure,
+    PriceEstimate,
+    PriceOutlier,
+    Ranking,
     SearchResult,
     SimilarListing,
     Timings,
 )
 from lookalike.client.synchronous import Client
 from lookalike.errors import LookalikeError
+from lookalike.likeness import Likeness
 
 __all__ = [
     "TLS",
@@ -45,8 +49,10 @@ __all__ = [
     "Deleted",
     "EmbedderStatus",
     "Embedding",
+    "FittedRanking",
     "IndexStatus",
     "Ingested",
+    "Likeness",
     "Limits",
     "Listing",
     "ListingFilter",
@@ -57,6 +63,11 @@ __all__ = [
     "NearDuplicateKind",
     "Page",
     "Photo",
+    "PhotoFailure",
+    "PriceEstimate",
+    "PriceOutlier",
+    "PriceRange",
+    "Ranking",
     "SearchResult",
     "SimilarListing",
     "Status",

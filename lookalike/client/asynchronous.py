@@ -14,32 +14,26 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
-import grpc
 from numpy.typing import ArrayLike
 
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
-from lookalike.client.bulk import Ledger
-from lookalike.client.calls import Call, StreamCall
-from lookalike.client.connections import Connections
+from lookalike.client.calling import Caller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.failures import failure
+from lookalike.client.listings import Listing, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
-from lookalike.client.photos import Photo, PhotoS, is_in_memory, read_photo, read_photos
+from lookalike.client.photos import Photo, PhotoS, is_in_memory, is_several, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
     Deleted,
     Embedding,
     Ingested,
-    Listing,
-    ListingFilter,
     Page,
+    Ranking,
     SearchResult,
 )
-from lookalike.client.tasks import TaskRun
 from lookalike.errors import LookalikeError
 
 T = TypeVar("T")
@@ -48,7 +42,7 @@ Key = TypeVar("Key")
 Pairs: TypeAlias = "AsyncIterable[tuple[Key, Photo]] | Iterable[tuple[Key, Photo]]"
 
 
-class AsyncClient:
+class AsyncClient(Caller):
     """A client of the gateway, and of embedders, for asyncio; may be shared by tasks of one loop.
 
     `Client` says what the arguments mean. Connects at the first call, in the loop that makes it.
@@ -68,7 +62,7 @@ class AsyncClient:
         insecure_token: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        self._options = ClientOptions(
+        options = ClientOptions(
             gateway=gateway,
             embedder=embedder,
             timeout=timeout,
@@ -79,13 +73,23 @@ class AsyncClient:
             insecure_token=insecure_token,
             max_message_bytes=max_message_bytes,
         )
-        self._connections = Connections(self._options)
+        super().__init__(options)
 
     async def classify(
-        self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
+        self,
+        photo: PhotoS,
+        *,
+        include_vector: bool = False,
+        allow_partial: bool = False,
+        timeout: float | None = None,
     ) -> Classified:
         """See `Client.classify`."""
-        call = calls.classify(await _read(photo), include_vector=include_vector)
+        call = calls.classify(
+            await _read_all(photo),
+            several=is_several(photo),
+            include_vector=include_vector,
+            allow_partial=allow_partial,
+        )
         return await self._call(call, timeout)
 
     async def similar(
@@ -102,10 +106,13 @@ class AsyncClient:
         exact: bool = False,
         min_seq: int = 0,
         allow_partial: bool = False,
+        ranking: Ranking | str | None = None,
+        min_likeness: float | None = None,
+        include_price: bool = False,
         timeout: float | None = None,
     ) -> SearchResult:
         """See `Client.similar`."""
-        images = await asyncio.to_thread(read_photos, photo) if photo is not None else ()
+        images = await _read_all(photo) if photo is not None else ()
         call = calls.similar(
             images,
             item_id,
@@ -118,6 +125,9 @@ class AsyncClient:
             exact=exact,
             min_seq=min_seq,
             allow_partial=allow_partial,
+            ranking=ranking,
+            min_likeness=min_likeness,
+            include_price=include_price,
         )
         return await self._call(call, timeout)
 
@@ -215,25 +225,6 @@ class AsyncClient:
         self._options.target(EMBEDDER)  # raises here rather than at the first outcome
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
-    async def aclose(self) -> None:
-        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
-        await self._connections.close()
-
-    async def _call(self, call: Call[T], timeout: float | None) -> T:
-        seconds = self._options.seconds(timeout)
-        rpc = getattr(self._connections.stub(call.service), call.rpc)
-        try:
-            answer = await rpc(call.request, timeout=seconds, metadata=self._options.metadata())
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not (task and task.cancelling()):
-                self._connections.check_open()  # the call was cancelled, and not this task
-            raise
-        except grpc.RpcError as error:
-            target = self._options.target(call.service)
-            raise failure(error, call.service, target, seconds) from None
-        return call.read(answer)
-
     async def _ingest_many(
         self, photos: Pairs[Listing], in_flight: int
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
@@ -270,35 +261,15 @@ class AsyncClient:
             async for found in outcomes:
                 yield found
 
-    def _stream(
-        self,
-        requests: AsyncIterator[tuple[Any, Any]],
-        ledger: Ledger[Any, Any],
-        call: StreamCall[Any],
-    ) -> AsyncGenerator[tuple[Any, Any], None]:
-        connect, failed = runs.opening(self._connections, self._options, call)
-        return TaskRun(
-            requests,
-            ledger,
-            call,
-            connect=connect,
-            failure=failed,
-        ).outcomes()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
 
 async def _read(photo: Photo) -> bytes:
     return read_photo(photo) if is_in_memory(photo) else await asyncio.to_thread(read_photo, photo)
+
+
+async def _read_all(photo: PhotoS) -> list[bytes]:
+    if is_several(photo):
+        return await asyncio.to_thread(read_photos, photo)
+    return [await _read(cast("Photo", photo))]
 
 
 async def _requests(

@@ -13,17 +13,17 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike.client import messages
+from lookalike.client import accounts, messages
 from lookalike.client.descriptions import Model, Status
+from lookalike.client.listings import Listing, ListingFilter
 from lookalike.client.options import EMBEDDER, GATEWAY
 from lookalike.client.results import (
     Classified,
     Deleted,
     Embedding,
     Ingested,
-    Listing,
-    ListingFilter,
     Page,
+    Ranking,
     SearchResult,
 )
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
@@ -91,12 +91,27 @@ INGEST_STREAM = StreamCall(
 )
 # What a request has beside the photo's bytes on a stream: tags, lengths and the id.
 _FRAME_BYTES = 128
+# The output of a model that tells two items apart, as it is called.
+FEATURES = "features"
 
 
-def classify(image: bytes, *, include_vector: bool) -> Call[Classified]:
-    """Which category is it?"""
-    request = pb.ClassifyImageRequest(image=image, include_vector=include_vector)
-    return Call(GATEWAY, "ClassifyImage", request, messages.classified)
+def classify(
+    images: Sequence[bytes], *, several: bool, include_vector: bool, allow_partial: bool
+) -> Call[Classified]:
+    """Which category is it? Of several photos: which category is the listing that they are of?"""
+    if not several:
+        one = pb.ClassifyImageRequest(image=images[0], include_vector=include_vector)
+        return Call(GATEWAY, "ClassifyImage", one, messages.classified)
+    if not images:
+        raise InvalidArgumentError("the list has no photo; give 1 to 16 of one listing")
+    if include_vector:
+        raise InvalidArgumentError(
+            "include_vector is for one photo, not for a list: each photo of a listing has a vector "
+            "of its own, which embed_many returns",
+            field="include_vector",
+        )
+    request = pb.ClassifyListingRequest(images=images, allow_partial=allow_partial)
+    return Call(GATEWAY, "ClassifyListing", request, messages.listing_classified)
 
 
 def similar(
@@ -112,6 +127,9 @@ def similar(
     exact: bool,
     min_seq: int,
     allow_partial: bool,
+    ranking: Ranking | str | None,
+    min_likeness: float | None,
+    include_price: bool,
 ) -> Call[SearchResult]:
     """Which listings look like it? Checks that it is one thing that is looked for."""
     request = pb.FindSimilarListingsRequest(
@@ -122,6 +140,9 @@ def similar(
         exact=exact,
         min_seq=min_seq,
         allow_partial=allow_partial,
+        ranking=messages.ranking_method(ranking),
+        min_likeness=min_likeness,
+        include_price=include_price,
     )
     if (len(images) > 0) + (item_id is not None) + (vector is not None) != 1:
         raise InvalidArgumentError("give a photo, item_id= or vector=, and one alone")
@@ -134,6 +155,8 @@ def similar(
     elif isinstance(vector, Embedding):
         request.vector.values.extend(vector.vector.tolist())
         request.vector.embedding_space = vector.embedding_space
+        if FEATURES in vector.outputs:
+            request.vector.features.extend(vector.outputs[FEATURES].tolist())
     else:
         values = np.asarray(vector, dtype=np.float32)
         if values.ndim != 1:
@@ -187,12 +210,12 @@ def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[P
 
 def status() -> Call[Status]:
     """How are gateway and upstreams?"""
-    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), messages.status)
+    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), accounts.status)
 
 
 def model() -> Call[Model]:
     """What does the embedder serve?"""
-    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), messages.model)
+    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), accounts.model)
 
 
 def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:

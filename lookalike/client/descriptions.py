@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lookalike.client.results import NO_TIMINGS, Timings
+from lookalike.client.results import NO_TIMINGS, Ranking, Timings
+from lookalike.likeness import Likeness
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class EmbedderStatus:
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         labels: Category labels, in the model's order.
         dimension: Floats of the default output.
+        features_dimension: Floats of the output that listings are ranked by too; 0 for none.
     """
 
     target: str
@@ -32,6 +34,7 @@ class EmbedderStatus:
     precision: str = ""
     labels: tuple[str, ...] = ()
     dimension: int = 0
+    features_dimension: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class IndexStatus:
         embedding_space: Of that collection.
         photos: How many it holds.
         listings: Of how many listings.
+        photos_with_features: How many of the photos have features to be ranked by.
     """
 
     target: str
@@ -61,6 +65,7 @@ class IndexStatus:
     embedding_space: str = ""
     photos: int = 0
     listings: int = 0
+    photos_with_features: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,9 @@ class Status:
         mismatch: Why model and catalogue do not belong together; empty if they do, or if that is
             not known.
         timings: Where the time went.
+        ranking: By what listings are ranked where a caller does not say; None if the gateway is too
+            old to tell.
+        lacking: What model or catalogue lack for the best answers, and which command adds it.
     """
 
     version: str
@@ -95,6 +103,8 @@ class Status:
     cache: CacheStatus = CacheStatus()
     mismatch: str = ""
     timings: Timings = NO_TIMINGS
+    ranking: Ranking | None = None
+    lacking: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -133,6 +143,45 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class FittedRanking:
+    """How listings are best ranked by two outputs of a model, fitted on validation photos.
+
+    Attributes:
+        output: By whose cosine distance candidates are ranked, for example `features`.
+        vector_weight: What a distance by the default output counts beside it.
+        candidates: How many of the nearest by the default output are ranked.
+        blend: How likely a photo shows the same item, of listings ranked by the sum of both; None
+            if it was not fitted.
+        features: The same of listings ranked by the cosine distance of `output` alone.
+        category: The same of listings ranked by the distance of the default output alone.
+    """
+
+    output: str
+    vector_weight: float
+    candidates: int
+    blend: Likeness | None = None
+    features: Likeness | None = None
+    category: Likeness | None = None
+
+
+@dataclass(frozen=True)
+class PriceRange:
+    """How prices of similar listings become a range.
+
+    Attributes:
+        listings: How many listings its figures were fitted with.
+        coverage: The share of prices that the range is to hold.
+        width: How many spreads of the logarithms of prices it reaches to each side of the median.
+        least_spread: The least spread that is reckoned with.
+    """
+
+    listings: int
+    coverage: float
+    width: float
+    least_spread: float
+
+
+@dataclass(frozen=True)
 class Model:
     """The answer of `model`: what an embedder serves.
 
@@ -146,6 +195,8 @@ class Model:
         engine: `openvino` or `torch`.
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         temperature: What logits are divided by before the softmax; 0 if nothing was fitted.
+        ranking: How listings are best ranked by its outputs; None if nothing was fitted.
+        price_range: How prices of similar listings become a range; None likewise.
     """
 
     name: str
@@ -157,3 +208,5 @@ class Model:
     engine: str = ""
     precision: str = ""
     temperature: float = 0.0
+    ranking: FittedRanking | None = None
+    price_range: PriceRange | None = None

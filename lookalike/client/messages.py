@@ -1,20 +1,16 @@
-"""Protos ↔ what users see. The only part of the client that reads fields of messages."""
+"""Protos ↔ what users see, of photos and listings.
+
+With `accounts.py`, which has what services say of themselves, all of the client that reads fields
+of messages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lookalike.client.descriptions import (
-    CacheStatus,
-    EmbedderStatus,
-    IndexStatus,
-    Limits,
-    Model,
-    ModelOutput,
-    Status,
-)
+from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
 from lookalike.client.results import (
     CategoryScore,
     Classification,
@@ -23,23 +19,30 @@ from lookalike.client.results import (
     Embedding,
     FloatVector,
     Ingested,
-    Listing,
-    ListingFilter,
-    NearDuplicate,
-    NearDuplicateKind,
     Page,
+    PhotoFailure,
+    PriceEstimate,
+    PriceOutlier,
+    Ranking,
     SearchResult,
     SimilarListing,
     Timings,
 )
 from lookalike.embedder.v1 import embedder_pb2
-from lookalike.errors import InternalError
+from lookalike.errors import InternalError, InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.status import from_status
 
 _KINDS = {
     pb.NEAR_DUPLICATE_KIND_IDENTICAL: NearDuplicateKind.IDENTICAL,
     pb.NEAR_DUPLICATE_KIND_SIMILAR: NearDuplicateKind.SIMILAR,
 }
+_METHODS = {
+    Ranking.BLEND: pb.RANKING_METHOD_BLEND,
+    Ranking.FEATURES: pb.RANKING_METHOD_FEATURES,
+    Ranking.CATEGORY: pb.RANKING_METHOD_CATEGORY,
+}
+_RANKINGS = {method: ranking for ranking, method in _METHODS.items()}
 
 
 def listing_message(listing: Listing) -> pb.Listing:
@@ -51,7 +54,31 @@ def listing_message(listing: Listing) -> pb.Listing:
         title=listing.title,
         price=listing.price,
         location=listing.location,
+        currency=listing.currency,
     )
+
+
+def ranking_method(wanted: Ranking | str | None) -> pb.RankingMethod.ValueType:
+    """Returns the value of the enum; None leaves it to the gateway.
+
+    Raises:
+        InvalidArgumentError: It is none of the three words.
+    """
+    if wanted is None:
+        return pb.RANKING_METHOD_UNSPECIFIED
+    try:
+        return _METHODS[Ranking(wanted)]
+    except ValueError:
+        known = ", ".join(Ranking)
+        raise InvalidArgumentError(
+            f"ranking is {wanted!r}; it must be one of {known}, or None for the best that there is",
+            field="ranking",
+        ) from None
+
+
+def ranking(method: pb.RankingMethod.ValueType) -> Ranking | None:
+    """Reads the enum; None for what an older gateway does not say, or a newer one calls anew."""
+    return _RANKINGS.get(method)
 
 
 def filter_message(where: ListingFilter) -> pb.ListingFilter:
@@ -78,14 +105,30 @@ def classified(message: pb.ClassifyImageResponse) -> Classified:
         else None,
         cached=message.cached,
         degraded=message.degraded,
-        timings=_timings(message.timings),
+        timings=timings(message.timings),
+    )
+
+
+def listing_classified(message: pb.ClassifyListingResponse) -> Classified:
+    """Reads the answer of ClassifyListing."""
+    found = _classification(message.classification)
+    return Classified(
+        scores=found.scores,
+        embedding_space=found.embedding_space,
+        cached=message.cached,
+        degraded=message.degraded,
+        timings=timings(message.timings),
+        photos=tuple(_classification(one) if one.scores else None for one in message.photos),
+        failures=_failures(message.failures),
     )
 
 
 def search_result(message: pb.FindSimilarListingsResponse) -> SearchResult:
     """Reads the answer of FindSimilarListings."""
+    # An older gateway does not say, and ranks by the distance.
+    by_distance = message.ranking == pb.RANKING_METHOD_UNSPECIFIED
     return SearchResult(
-        hits=tuple(SimilarListing(_listing(hit.listing), hit.distance) for hit in message.listings),
+        hits=tuple(_similar(hit, by_distance=by_distance) for hit in message.listings),
         classification=_classification(message.classification)
         if message.HasField("classification")
         else None,
@@ -95,7 +138,11 @@ def search_result(message: pb.FindSimilarListingsResponse) -> SearchResult:
         degraded=message.degraded,
         applied_seq=message.applied_seq,
         candidates_scanned=message.candidates_scanned,
-        timings=_timings(message.timings),
+        timings=timings(message.timings),
+        ranking=ranking(message.ranking),
+        candidates_ranked=message.candidates_ranked,
+        price=_price(message.price) if message.HasField("price") else None,
+        failures=_failures(message.failures),
     )
 
 
@@ -108,13 +155,13 @@ def ingested(message: pb.IngestListingResponse) -> Ingested:
         near_duplicates=tuple(map(_near_duplicate, message.near_duplicates)),
         cached=message.cached,
         degraded=message.degraded,
-        timings=_timings(message.timings),
+        timings=timings(message.timings),
     )
 
 
 def deleted(message: pb.DeleteListingResponse) -> Deleted:
     """Reads the answer of DeleteListing."""
-    return Deleted(message.deleted, message.seq, message.degraded, _timings(message.timings))
+    return Deleted(message.deleted, message.seq, message.degraded, timings(message.timings))
 
 
 def photos(message: pb.GetListingResponse) -> tuple[Listing, ...]:
@@ -125,72 +172,7 @@ def photos(message: pb.GetListingResponse) -> tuple[Listing, ...]:
 def page(message: pb.ListListingsResponse) -> Page:
     """Reads the answer of ListListings."""
     return Page(
-        tuple(map(_listing, message.photos)), message.next_page_token, _timings(message.timings)
-    )
-
-
-def status(message: pb.GetStatusResponse) -> Status:
-    """Reads the answer of GetStatus."""
-    embedder, index, cache = message.embedder, message.index, message.cache
-    return Status(
-        version=message.version,
-        embedder=EmbedderStatus(
-            target=embedder.target,
-            ready=embedder.ready,
-            model_name=embedder.model_name,
-            model_version=embedder.model_version,
-            embedding_space=embedder.embedding_space,
-            engine=embedder.engine,
-            precision=embedder.precision,
-            labels=tuple(embedder.labels),
-            dimension=embedder.dimension,
-        ),
-        index=IndexStatus(
-            target=index.target,
-            ready=index.ready,
-            backend=index.backend,
-            read_only=index.read_only,
-            applied_seq=index.applied_seq,
-            collection=index.collection,
-            serving_collection=index.serving_collection,
-            embedding_space=index.embedding_space,
-            photos=index.photos,
-            listings=index.listings,
-        ),
-        cache=CacheStatus(
-            entries=cache.entries,
-            bytes=cache.bytes,
-            max_bytes=cache.max_bytes,
-            hits=cache.hits,
-            misses=cache.misses,
-            coalesced=cache.coalesced,
-        ),
-        mismatch=message.mismatch,
-        timings=_timings(message.timings),
-    )
-
-
-def model(message: embedder_pb2.GetModelResponse) -> Model:
-    """Reads the answer of GetModel."""
-    found = message.model
-    limits = found.limits
-    return Model(
-        name=found.name,
-        version=found.version,
-        embedding_space=found.embedding_space,
-        labels=tuple(found.labels),
-        outputs=tuple(ModelOutput(o.name, o.dimension, o.kind) for o in found.outputs),
-        limits=Limits(
-            max_image_bytes=limits.max_image_bytes,
-            max_image_pixels=limits.max_image_pixels,
-            max_message_bytes=limits.max_message_bytes,
-            max_stream_in_flight=limits.max_stream_in_flight,
-            max_batch_items=limits.max_batch_items,
-            max_outputs=limits.max_outputs,
-        ),
-        engine=found.engine,
-        precision=found.precision,
-        temperature=found.temperature,
+        tuple(map(_listing, message.photos)), message.next_page_token, timings(message.timings)
     )
 
 
@@ -225,7 +207,33 @@ def _listing(message: pb.Listing) -> Listing:
         if message.HasField("near_duplicate")
         else None,
         has_thumbnail=message.has_thumbnail,
+        currency=message.currency,
     )
+
+
+def _similar(message: pb.SimilarListing, *, by_distance: bool) -> SimilarListing:
+    return SimilarListing(
+        listing=_listing(message.listing),
+        distance=message.distance,
+        likeness=message.likeness if message.HasField("likeness") else None,
+        ranked_by=message.distance if by_distance else message.ranked_by,
+    )
+
+
+def _price(message: pb.PriceEstimate) -> PriceEstimate:
+    return PriceEstimate(
+        median=message.median,
+        low=message.low,
+        high=message.high,
+        coverage=message.coverage,
+        listings=message.listings,
+        currency=message.currency,
+        outliers=tuple(PriceOutlier(o.item_id, o.product_id, o.price) for o in message.outliers),
+    )
+
+
+def _failures(messages: Iterable[pb.PhotoFailure]) -> tuple[PhotoFailure, ...]:
+    return tuple(PhotoFailure(failed.photo, from_status(failed.error)) for failed in messages)
 
 
 def _near_duplicate(message: pb.NearDuplicate) -> NearDuplicate:
@@ -250,7 +258,7 @@ def _vector(values: Sequence[float]) -> FloatVector:
     return vector
 
 
-def _timings(message: pb.HopTimings) -> Timings:
+def timings(message: pb.HopTimings) -> Timings:
     return Timings(
         total_ns=message.total_ns,
         embed_ns=message.embed_ns,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,14 @@ def read_photo(photo: Photo) -> bytes:
     )
 
 
+def is_several(photo: PhotoS) -> TypeGuard[Sequence[Photo]]:
+    """Says whether it is a list or tuple of photos, of however many, and not a photo."""
+    return isinstance(photo, list | tuple)
+
+
 def read_photos(photo: PhotoS) -> list[bytes]:
     """Returns the encoded bytes of one photo or of a list or tuple of them."""
-    if isinstance(photo, list | tuple):
+    if is_several(photo):
         return [read_photo(one) for one in photo]
     return [read_photo(cast("Photo", photo))]
 

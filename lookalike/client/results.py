@@ -5,7 +5,7 @@ Vectors are NumPy arrays of float32 that cannot be written to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -13,82 +13,22 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.client.listings import Listing, NearDuplicate
+from lookalike.errors import LookalikeError
+from lookalike.likeness import likeness_words
+
 FloatVector: TypeAlias = NDArray[np.float32]
 
 
-class NearDuplicateKind(StrEnum):
-    """How much the photos of two listings are the same."""
+class Ranking(StrEnum):
+    """By what similar listings are ranked."""
 
-    IDENTICAL = "identical"
-    SIMILAR = "similar"
-
-
-@dataclass(frozen=True)
-class NearDuplicate:
-    """A photo of another listing that looks the same.
-
-    Attributes:
-        item_id: That photo.
-        product_id: Its listing.
-        kind: The same bytes, or merely near.
-        distance: By the collection's metric.
-        linked: Whether the two listings were linked, or one flagged for review.
-    """
-
-    item_id: str
-    product_id: str
-    kind: NearDuplicateKind
-    distance: float
-    linked: bool = False
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One photo of a listing, as the catalogue knows it.
-
-    Attributes:
-        item_id: Unique id of the photo, 1 to 128 characters.
-        product_id: Id of the listing that it belongs to, 1 to 128 characters.
-        category: The seller's category; may be empty.
-        title: The seller's title; may be empty.
-        price: In the catalogue's currency, 0 or more.
-        location: Where it is sold; may be empty.
-        near_duplicate: Only in answers: the photo of another listing that this one looked like
-            when it was ingested.
-        has_thumbnail: Only in answers: whether the gateway has a thumbnail of it.
-    """
-
-    item_id: str
-    product_id: str
-    category: str = ""
-    title: str = ""
-    price: float | None = None
-    location: str = ""
-    near_duplicate: NearDuplicate | None = None
-    has_thumbnail: bool = False
-
-
-@dataclass(frozen=True)
-class ListingFilter:
-    """Which listings count: all that is set must hold.
-
-    Attributes:
-        categories: One of these; at most 1,000, as of every list here.
-        min_price: At least this price; a listing without a price is left out.
-        max_price: At most this price; a listing without a price is left out.
-        locations: One of these, exactly as written.
-        product_ids: Of these listings.
-        exclude_product_ids: Not of these listings.
-        near_duplicates: Only photos that were flagged or linked as another listing's.
-    """
-
-    categories: Sequence[str] = ()
-    min_price: float | None = None
-    max_price: float | None = None
-    locations: Sequence[str] = ()
-    product_ids: Sequence[str] = ()
-    exclude_product_ids: Sequence[str] = ()
-    near_duplicates: bool = False
+    BLEND = "blend"
+    """By both outputs of the model: what tells two items apart, and what tells categories apart."""
+    FEATURES = "features"
+    """By what tells two items apart alone."""
+    CATEGORY = "category"
+    """By the distance of the default output alone, as earlier systems did."""
 
 
 @dataclass(frozen=True)
@@ -174,29 +114,94 @@ class Classification:
         return self.scores[0].probability
 
 
+@dataclass(frozen=True, eq=False)
+class PhotoFailure:
+    """A photo that could not be used, of several.
+
+    Attributes:
+        photo: Which, from 0, in the order sent.
+        error: What is wrong with it.
+    """
+
+    photo: int
+    error: LookalikeError
+
+
 @dataclass(frozen=True)
 class Classified(Classification):
     """The answer of `classify`.
 
     Attributes:
         embedding: The photo's vector, if it was asked for.
-        cached: Whether the vector was known to the gateway.
+        cached: Whether the vectors of all photos were known to the gateway.
         degraded: What is less than it should be, in words; empty if nothing is.
         timings: Where the time went.
+        photos: What each of several photos says by itself, in the order sent; None in place of one
+            that failed, and None instead of all where a photo alone was sent, not a sequence.
+        failures: Photos that could not be used; only with `allow_partial`.
     """
 
     embedding: Embedding | None = None
     cached: bool = False
     degraded: str = ""
     timings: Timings = NO_TIMINGS
+    photos: tuple[Classification | None, ...] | None = None
+    failures: tuple[PhotoFailure, ...] = ()
 
 
 @dataclass(frozen=True)
 class SimilarListing:
-    """A listing near the query, and its distance; smaller is nearer."""
+    """A listing near the query.
+
+    Attributes:
+        listing: With the photo that is nearest.
+        distance: By the default output and the collection's metric; smaller is nearer.
+        likeness: How likely both photos show the same item, 0 to 1; None if the model was exported
+            without such a calibration.
+        ranked_by: What it was ranked by, see `SearchResult.ranking`; smaller is nearer.
+    """
 
     listing: Listing
     distance: float
+    likeness: float | None = None
+    ranked_by: float = 0.0
+
+    @property
+    def likeness_words(self) -> str:
+        """The likeness as people say it, such as `probably the same item`; empty for none."""
+        return likeness_words(self.likeness)
+
+
+@dataclass(frozen=True)
+class PriceOutlier:
+    """A listing whose price is far from those of listings like it: its photo, its id, its price."""
+
+    item_id: str
+    product_id: str
+    price: float
+
+
+@dataclass(frozen=True)
+class PriceEstimate:
+    """What similar listings cost.
+
+    Attributes:
+        median: Of their prices, each weighted by its likeness.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        coverage: The share of prices that such ranges held when they were fitted; 0 if none were.
+        listings: How many listings' prices count.
+        currency: Of all of these, three letters; empty if the catalogue names none.
+        outliers: Listings that were left out, as their prices are far from the others'.
+    """
+
+    median: float
+    low: float
+    high: float
+    coverage: float = 0.0
+    listings: int = 0
+    currency: str = ""
+    outliers: tuple[PriceOutlier, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,12 +212,17 @@ class SearchResult:
         hits: Nearest first.
         classification: Of the queried photos; None if none were sent.
         shortfall: Why there are fewer than `k` hits; empty if there are `k`.
-        exact: Whether every candidate was compared.
+        exact: Whether nothing nearer can be missing: every candidate was compared, by what ranks.
         cached: Whether the vectors of all photos were known to the gateway.
         degraded: What is less than it should be, in words; empty if nothing is.
         applied_seq: The newest write that the answer takes into account.
-        candidates_scanned: How many rows were compared.
+        candidates_scanned: How many rows were compared by the default output.
         timings: Where the time went.
+        ranking: By what the hits are ranked; None if the gateway is too old to say, and ranks by
+            category.
+        candidates_ranked: Of the rows, how many were ranked by features too.
+        price: What such a thing costs, if it was asked for and a similar listing has a price.
+        failures: Photos that could not be used; only with `allow_partial`.
     """
 
     hits: tuple[SimilarListing, ...]
@@ -224,6 +234,10 @@ class SearchResult:
     applied_seq: int = 0
     candidates_scanned: int = 0
     timings: Timings = NO_TIMINGS
+    ranking: Ranking | None = None
+    candidates_ranked: int = 0
+    price: PriceEstimate | None = None
+    failures: tuple[PhotoFailure, ...] = ()
 
     def __iter__(self) -> Iterator[SimilarListing]:
         """Yields the hits, nearest first."""

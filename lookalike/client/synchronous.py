@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TypeVar
 
-import grpc
 from numpy.typing import ArrayLike
 
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
-from lookalike.client.bulk import Ledger
-from lookalike.client.calls import Call, StreamCall
-from lookalike.client.connections import BlockingConnections
+from lookalike.client.calling import BlockingCaller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.failures import failure
+from lookalike.client.listings import Listing, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
-from lookalike.client.photos import Photo, PhotoS, read_photo, read_photos
+from lookalike.client.photos import Photo, PhotoS, is_several, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
     Deleted,
     Embedding,
     Ingested,
-    Listing,
-    ListingFilter,
     Page,
+    Ranking,
     SearchResult,
 )
-from lookalike.client.threads import ThreadRun
 from lookalike.errors import LookalikeError
 
 T = TypeVar("T")
 Id = TypeVar("Id", bound=Hashable)
 
 
-class Client:
+class Client(BlockingCaller):
     """A client of the gateway, and of embedders; may be shared by threads.
 
     Connects at the first call. Use it as a context manager, or `close` it; what is pickled for
@@ -79,7 +73,7 @@ class Client:
         insecure_token: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        self._options = ClientOptions(
+        options = ClientOptions(
             gateway=gateway,
             embedder=embedder,
             timeout=timeout,
@@ -90,28 +84,31 @@ class Client:
             insecure_token=insecure_token,
             max_message_bytes=max_message_bytes,
         )
-        self._connections = BlockingConnections(self._options)
-
-    def __getstate__(self) -> ClientOptions:
-        """Returns what makes the same client in another process."""
-        return self._options
-
-    def __setstate__(self, options: ClientOptions) -> None:
-        """Makes this the same client, not yet connected."""
-        self._options = options
-        self._connections = BlockingConnections(options)
+        super().__init__(options)
 
     def classify(
-        self, photo: Photo, *, include_vector: bool = False, timeout: float | None = None
+        self,
+        photo: PhotoS,
+        *,
+        include_vector: bool = False,
+        allow_partial: bool = False,
+        timeout: float | None = None,
     ) -> Classified:
-        """Tells the category of a photo.
+        """Tells the category of a photo, or of a listing by all of its photos together.
 
         Args:
-            photo: The photo, in any form that `Photo` lists.
-            include_vector: Return its vector too, as `Classified.embedding`.
+            photo: The photo, in any form that `Photo` lists; or a list of up to 16 of one listing.
+            include_vector: Return its vector too, as `Classified.embedding`; not of a list.
+            allow_partial: Answer by the other photos of a list where some cannot be used, and name
+                those in `Classified.failures`.
             timeout: Seconds for this call; None for the client's.
         """
-        call = calls.classify(read_photo(photo), include_vector=include_vector)
+        call = calls.classify(
+            read_photos(photo),
+            several=is_several(photo),
+            include_vector=include_vector,
+            allow_partial=allow_partial,
+        )
         return self._call(call, timeout)
 
     def similar(
@@ -128,6 +125,9 @@ class Client:
         exact: bool = False,
         min_seq: int = 0,
         allow_partial: bool = False,
+        ranking: Ranking | str | None = None,
+        min_likeness: float | None = None,
+        include_price: bool = False,
         timeout: float | None = None,
     ) -> SearchResult:
         """Finds listings that look like a photo, a photo of the catalogue, or a vector.
@@ -135,16 +135,22 @@ class Client:
         Args:
             photo: A photo; or up to 16 of one thing, whose mean is looked for.
             item_id: Id of a photo of the catalogue; its own listing is left out.
-            vector: An `Embedding`, or numbers with `embedding_space`.
+            vector: An `Embedding`, with its `features` if it has such an output; or numbers with
+                `embedding_space`.
             embedding_space: Of the model that made the numbers.
             k: How many listings, 1 to 1,000.
             where: Which listings count.
             every_photo: Return each photo that is near, not each listing once with its nearest.
-            max_distance: Nothing farther than this.
+            max_distance: Nothing whose `distance` is more than this.
             exact: Compare every candidate, however many there are.
             min_seq: Take this write into account (`Ingested.seq`).
             allow_partial: If the index cannot be reached, return the classification alone and say
-                so in `degraded`, rather than raise.
+                so in `degraded`, rather than raise. If some of several photos cannot be used,
+                answer by the others and name those in `failures`.
+            ranking: By what: a `Ranking`, or its word; None for the best that model and catalogue
+                allow.
+            min_likeness: Nothing less likely the same item than this, 0 to 1.
+            include_price: Also say what such a thing costs, as `SearchResult.price`.
             timeout: Seconds for this call; None for the client's.
         """
         images = read_photos(photo) if photo is not None else ()
@@ -160,6 +166,9 @@ class Client:
             exact=exact,
             min_seq=min_seq,
             allow_partial=allow_partial,
+            ranking=ranking,
+            min_likeness=min_likeness,
+            include_price=include_price,
         )
         return self._call(call, timeout)
 
@@ -329,20 +338,6 @@ class Client:
         self._options.target(EMBEDDER)  # raises here rather than at the first outcome
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
-    def close(self) -> None:
-        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
-        self._connections.close()
-
-    def _call(self, call: Call[T], timeout: float | None) -> T:
-        seconds = self._options.seconds(timeout)
-        rpc = getattr(self._connections.stub(call.service), call.rpc)
-        try:
-            answer = rpc(call.request, timeout=seconds, metadata=self._options.metadata())
-        except grpc.RpcError as error:
-            target = self._options.target(call.service)
-            raise failure(error, call.service, target, seconds) from None
-        return call.read(answer)
-
     def _ingest_many(
         self, photos: Iterable[tuple[Listing, Photo]], in_flight: int
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
@@ -370,26 +365,3 @@ class Client:
             runs.largest_message(self._options, limits),
         )
         yield from self._stream(requests, ledger, calls.EMBED_STREAM)
-
-    def _stream(
-        self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
-    ) -> Iterator[tuple[Any, Any]]:
-        connect, failed = runs.opening(self._connections, self._options, call)
-        return ThreadRun(
-            requests,
-            ledger,
-            call,
-            connect=connect,
-            failure=failed,
-        ).outcomes()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -54,15 +54,15 @@ def run(stack: LocalStack) -> Run:
 @pytest.fixture
 def folder(tmp_path: Path, draw_photo: DrawPhoto) -> Path:
     """Four photos, of which one is none, and a table of them."""
-    rows = ["item_id,product_id,category,title,price,location,photo"]
+    rows = ["item_id,product_id,category,title,price,currency,location,photo"]
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(draw_photo(9000 + number))
         rows.append(
-            f"example-{number},example-{number},c,Lamp {number},1{number},here,{number}.jpg"
+            f"example-{number},example-{number},c,Lamp {number},1{number},GBP,here,{number}.jpg"
         )
     (tmp_path / "bad.jpg").write_bytes(b"not a photo")
     (tmp_path / "listings.csv").write_text("\n".join(rows) + "\n")
-    rows.append("example-bad,example-bad,c,Bad,,here,bad.jpg")
+    rows.append("example-bad,example-bad,c,Bad,,,here,bad.jpg")
     (tmp_path / "flawed.csv").write_text("\n".join(rows) + "\n")
     return tmp_path
 
@@ -90,6 +90,10 @@ def test_catalogue_is_ingested_and_found_again(run: Run, folder: Path) -> None:
     assert "example-2" not in found
     several = run("find_similar.py", folder / "0.jpg", folder / "1.jpg", "--k", 2).stdout
     assert len(several.splitlines()) == 3
+
+    priced = run("fair_price.py", folder / "1.jpg").stdout.splitlines()
+    assert priced[0].startswith("about ")
+    assert any(line.startswith("ranked by ") for line in priced)
 
     out = run("async_search.py", folder / "0.jpg", folder / "2.jpg", folder / "bad.jpg").stdout
     lines = dict(line.split(": ", 1) for line in out.splitlines())

@@ -192,7 +192,7 @@ def test_every_command_of_the_document_does_what_it_says(
         if "classify README.md" in line:
             assert done.stderr.startswith("lookalike: README.md: image is not one of JPEG")
             assert done.stderr.endswith("(INVALID_IMAGE)\n")
-    assert len(ran) >= 16
+    assert len(ran) >= 19
     for made in ("sheet.png", "vectors.parquet", "two.parquet"):
         assert (workplace.folder / "var" / made).stat().st_size > 1000
     assert len(pq.read_table(workplace.folder / "var/vectors.parquet")) == 2 * LISTINGS + 1

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from embedder_service.bundle import Bundle
-from lookalike import AsyncClient, Client, Embedding, Listing, ListingFilter
+from lookalike import AsyncClient, Client, Embedding, Listing, ListingFilter, Ranking
 from lookalike.client import Ingested
 from lookalike.errors import InvalidImageError, ItemNotFoundError
 from lookalike.local_stack import LocalStack, ServiceProcess
@@ -58,6 +58,46 @@ def test_listing_from_ingest_to_delete(client: Client, draw_photo: DrawPhoto) ->
         client.get(product_id="client")
 
 
+def test_prices_of_similar_listings_make_a_fair_one(client: Client, draw_photo: DrawPhoto) -> None:
+    for number, price in enumerate((10.0, 12.0, 14.0, 0.0)):
+        listing = Listing(f"fair-{number}", f"fair-{number}", "fair", price=price, currency="CHF")
+        client.ingest(listing, draw_photo(8050 + number))
+    try:
+        assert client.get(item_id="fair-1")[0].currency == "CHF"
+        found = client.similar(
+            draw_photo(8051), where=ListingFilter(["fair"]), include_price=True, ranking="category"
+        )
+        assert found.ranking is Ranking.CATEGORY
+        assert found.hits[0].listing.item_id == "fair-1"
+        assert [hit.ranked_by for hit in found] == [hit.distance for hit in found]
+        price = found.price
+        assert price is not None
+        assert (price.listings, price.currency) == (3, "CHF"), "a gift is no price"
+        assert 10 <= price.low <= price.median <= price.high <= 14
+    finally:
+        for number in range(4):
+            client.delete(item_id=f"fair-{number}")
+
+
+def test_a_listing_is_classified_by_all_photos_that_can_be_used(
+    client: Client, draw_photo: DrawPhoto
+) -> None:
+    photos = [draw_photo(8060), draw_photo(8061)]
+    alone = [client.classify(photo) for photo in photos]
+    whole = client.classify(photos)
+    assert whole.photos is not None
+    assert [one and one.category for one in whole.photos] == [one.category for one in alone]
+    with pytest.raises(InvalidImageError):
+        client.classify([photos[0], b"not a photo"])
+    partial = client.classify([photos[0], b"not a photo"], allow_partial=True)
+    assert partial.photos is not None
+    assert partial.photos[1] is None
+    assert partial.scores == alone[0].scores
+    (failure,) = partial.failures
+    assert failure.photo == 1
+    assert isinstance(failure.error, InvalidImageError)
+
+
 def test_gateways_vector_is_the_embedders(client: Client, draw_photo: DrawPhoto) -> None:
     photo = draw_photo(8002)
     through = client.classify(photo, include_vector=True).embedding
@@ -86,6 +126,7 @@ def test_status_tells_of_both_upstreams(client: Client) -> None:
     model = client.model()
     assert status.embedder.embedding_space == model.embedding_space
     assert status.embedder.labels == model.labels
+    assert status.ranking is not None
 
 
 async def test_async_client_answers_alike(stack: LocalStack, draw_photo: DrawPhoto) -> None:

@@ -9,6 +9,7 @@ from lookalike.cli.console import CommandError
 from lookalike.cli.reindexing.index import Index
 
 _PREVIOUS = "-previous"
+_WITH_FEATURES = "-features"
 _MOST_CHARACTERS = 64
 
 
@@ -36,6 +37,11 @@ def collection_name(alias: str, embedding_space: str) -> str:
     """Returns the name of an alias's collection for an embedding space; as the gateway makes it."""
     space = re.sub(r"[^a-z0-9]", "", embedding_space.lower())[:12]
     return f"{alias}-{space}"[:_MOST_CHARACTERS]
+
+
+def with_features(collection: str) -> str:
+    """Returns the name of a collection with features, beside one of the same space without."""
+    return collection[: _MOST_CHARACTERS - len(_WITH_FEATURES)] + _WITH_FEATURES
 
 
 def served(index: Index, alias: str) -> Served:

@@ -13,6 +13,7 @@ from lookalike.index.v1 import index_pb2 as pb
 K = 10
 _BATCH = 100
 _MOST_DRAWS = 4
+_SEED = 0  # the same photos each time
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,25 @@ class _Answers:
     nearest: Sequence[str]
 
 
-def compare(index: Index, old: str, new: str, sample: int, seed: int = 0) -> Comparison | None:
+def compare(
+    index: Index,
+    old: str,
+    new: str,
+    sample: int,
+    rerank: pb.Rerank | None = None,
+) -> Comparison | None:
     """Asks both collections about the same photos; None if they have none in common.
 
     Args:
         index: Where both are.
         old: Name of the old collection.
         new: Name of the new one.
-        sample: How many photos, drawn at random.
-        seed: The same one draws the same photos.
+        sample: How many photos, drawn at random, but the same ones each time.
+        rerank: How the new one ranks candidates again, if it does.
     """
     for draw in range(1, _MOST_DRAWS + 1):
         try:
-            return _compare(index, old, new, sample, seed)
+            return _compare(index, old, new, sample, rerank)
         except ItemNotFoundError:
             # One that was drawn has been deleted since; what is there now is drawn from again.
             if draw == _MOST_DRAWS:
@@ -76,19 +83,21 @@ def compare(index: Index, old: str, new: str, sample: int, seed: int = 0) -> Com
     return None
 
 
-def _compare(index: Index, old: str, new: str, sample: int, seed: int) -> Comparison | None:
+def _compare(
+    index: Index, old: str, new: str, sample: int, rerank: pb.Rerank | None
+) -> Comparison | None:
     owners = _owners(index, new)
     common = {i: o for i, o in _owners(index, old).items() if i in owners}
     if not common:
         return None
-    ids = random.Random(seed).sample(sorted(common), min(sample, len(common)))
+    ids = random.Random(_SEED).sample(sorted(common), min(sample, len(common)))
     photos: dict[str, int] = {}
     for product, _ in common.values():
         photos[product] = photos.get(product, 0) + 1
     products = [common[item_id][0] for item_id in ids]
     categories = [common[item_id][1] for item_id in ids]
     several = [photos[product] > 1 for product in products]
-    before, after = (_ask(index, name, ids) for name in (old, new))
+    before, after = _ask(index, old, ids, None), _ask(index, new, ids, rerank)
     overlaps = [
         len(a & b) / max(len(a), len(b), 1) if a or b else 1.0
         for a, b in zip(before.listings, after.listings, strict=True)
@@ -121,16 +130,16 @@ def _owners(index: Index, collection: str) -> dict[str, tuple[str, str]]:
     return {item.id: (item.product_id, item.category) for item in items}
 
 
-def _ask(index: Index, collection: str, ids: Sequence[str]) -> _Answers:
+def _ask(index: Index, collection: str, ids: Sequence[str], rerank: pb.Rerank | None) -> _Answers:
     listings: list[set[str]] = []
     categories: list[Sequence[str]] = []
     nearest: list[str] = []
     for start in range(0, len(ids), _BATCH):
         some = ids[start : start + _BATCH]
-        for result in index.neighbors(collection, some, K, of_listings=True):
+        for result in index.neighbors(collection, some, K, of_listings=True, rerank=rerank):
             listings.append({near.item.product_id for near in result.neighbors})
             categories.append([near.item.category for near in result.neighbors])
-        firsts = index.neighbors(collection, some, 1, of_listings=False)
+        firsts = index.neighbors(collection, some, 1, of_listings=False, rerank=rerank)
         nearest += [r.neighbors[0].item.product_id if r.neighbors else "" for r in firsts]
     return _Answers(listings, categories, nearest)
 

@@ -81,7 +81,7 @@ class Copied:
 
 
 class Copy:
-    """From one collection into another.
+    """From one collection into another, `new`.
 
     Args:
         index: Where both are.
@@ -108,7 +108,7 @@ class Copy:
         self._client = client
         self._folder = folder
         self._old = old
-        self._new = new
+        self.new = new
         self._outputs = outputs
         self._discard = discard
 
@@ -139,7 +139,7 @@ class Copy:
             result.failures = _each_once(failures.items)
             # Copies of what the photo, or the listing, no longer is.
             stale = sorted(item_id for item_id in result.lacking if done.get(item_id))
-            self._index.delete(self._new.name, gone + stale)
+            self._index.delete(self.new.name, gone + stale)
             result.written += written
             result.deleted += len(gone)
             if first:
@@ -180,7 +180,7 @@ class Copy:
         result.written = self._write(late.values(), failures, lambda _: None, first=False)
         gone = sorted(item_id for item_id in before.keys() - now.keys() if done.get(item_id))
         result.failures = failures.items
-        self._index.delete(self._new.name, gone + sorted(result.lacking & done.keys()))
+        self._index.delete(self.new.name, gone + sorted(result.lacking & done.keys()))
         result.deleted = len(gone)
         return result
 
@@ -191,12 +191,12 @@ class Copy:
         own -= {item.id for item in self._index.items(self._old, pb.ITEM_VIEW_IDS)}
         if own:
             raise CommandError(
-                f"{self._new.name} was served before, and alone has {counted(len(own), 'photo')} "
+                f"{self.new.name} was served before, and alone has {counted(len(own), 'photo')} "
                 f"that came then, such as {min(own)}: ingest them again, or --discard deletes them"
             )
 
     def _copied(self) -> dict[str, str]:
-        items = self._index.items(self._new.name, pb.ITEM_VIEW_FULL)
+        items = self._index.items(self.new.name, pb.ITEM_VIEW_FULL)
         return {item.id: item.attributes.get(MADE_FROM, "") for item in items}
 
     def _changed(self, done: Catalogue, result: Copied) -> Iterator[_Source]:
@@ -222,7 +222,7 @@ class Copy:
         def flush() -> None:
             nonlocal written
             if batch:
-                self._index.upsert(self._new.name, list(batch.values()))
+                self._index.upsert(self.new.name, list(batch.values()))
                 written += len(batch)
                 batch.clear()
 
@@ -264,7 +264,7 @@ class Copy:
                 yield source.item, outcome
 
     def _item(self, item: pb.Item, embedding: Embedding) -> pb.Item:
-        if embedding.embedding_space != self._new.embedding_space:
+        if embedding.embedding_space != self.new.embedding_space:
             raise CommandError(
                 f"the embedder changed its model to {embedding.embedding_space} meanwhile; "
                 "start again"

@@ -114,7 +114,13 @@ class Index:
                 self._stub.BatchDeleteItems(request, timeout=self._timeout_s)
 
     def neighbors(
-        self, collection: str, item_ids: Sequence[str], k: int, *, of_listings: bool
+        self,
+        collection: str,
+        item_ids: Sequence[str],
+        k: int,
+        *,
+        of_listings: bool,
+        rerank: pb.Rerank | None = None,
     ) -> list[pb.QueryResult]:
         """Returns the neighbours of items.
 
@@ -123,6 +129,7 @@ class Index:
             item_ids: The queries.
             k: How many.
             of_listings: Each other listing once; else every photo, those of its own listing too.
+            rerank: How candidates are ranked again; None for by vector alone.
         """
         request = pb.FindNeighborsRequest(
             collection=collection,
@@ -130,6 +137,7 @@ class Index:
             k=k,
             distinct_products=of_listings,
             exclude_same_product=of_listings,
+            rerank=rerank,
         )
         with self._calling():
             return list(self._stub.FindNeighbors(request, timeout=self._timeout_s).results)

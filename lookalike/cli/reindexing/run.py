@@ -14,10 +14,16 @@ from lookalike.cli.files import write_failures
 from lookalike.cli.photo_files import PhotoFolder
 from lookalike.cli.reindexing import aliases, showing
 from lookalike.cli.reindexing.aliases import Served
-from lookalike.cli.reindexing.comparing import Comparison, compare
+from lookalike.cli.reindexing.comparing import Comparison, K, compare
 from lookalike.cli.reindexing.copying import Copied, Copy
 from lookalike.cli.reindexing.index import Index, reload_model
-from lookalike.cli.reindexing.target import ensure_new, outputs_of
+from lookalike.cli.reindexing.target import (
+    ensure_new,
+    is_up_to_date,
+    name_for,
+    outputs_of,
+    rerank_of,
+)
 from lookalike.cli.reindexing.unfinished import Unfinished
 
 if TYPE_CHECKING:
@@ -56,29 +62,38 @@ class Run:
         self._folder = folder
         self._model = client.model()
         self._wishes = wishes
-        self._served = index.collections()[now.collection]
+        collections = index.collections()
+        self._served = collections[now.collection]
         self._name = (
-            now.collection
-            if self.is_served
-            else aliases.collection_name(now.alias, self._model.embedding_space)
+            now.collection if self.is_served else name_for(collections, now.alias, self._model)
         )
         self._listed = Path(f"{self._name}.failures.csv")
         self._unfinished = Unfinished(Path(f"{self._name}.unfinished.json"))
 
     @property
     def is_served(self) -> bool:
-        """Whether the alias leads to this model's vectors already."""
+        """Whether the alias leads to this model's vectors already, and to its features if any."""
+        return is_up_to_date(self._served, self._model)
+
+    @property
+    def is_same_model(self) -> bool:
+        """Whether the model is the one of what is served, and its features are what lacked."""
         return bool(self._served.embedding_space == self._model.embedding_space)
 
     def go(self, *, json: bool) -> ExitCode:
         """Copies, compares, asks, switches; returns the exit code."""
         copy, old = self._copy(self.now.collection), self._served
         say(f"{self.now.collection} → {self._name}: {counted(old.item_count, 'photo')}")
+        if self.is_same_model:
+            say(f"the model is the same; {self.now.collection} lacks its features")
         with progress_bar("Embedding", total=old.item_count) as bar:
             copied = copy.until_same(bar.advance)
         self._tell(copied)
-        say("comparing …")
-        comparison = compare(self._index, self.now.collection, self._name, self._wishes.sample)
+        rerank = rerank_of(old, copy.new, self._model, K)
+        say("comparing …" + (" the new one ranks by features too" if rerank else ""))
+        comparison = compare(
+            self._index, self.now.collection, self._name, self._wishes.sample, rerank
+        )
         if comparison and not json:
             showing.show_comparison(comparison)
         obstacle = self._obstacle(copied, comparison)
@@ -133,7 +148,7 @@ class Run:
         try:
             if self._wishes.reload:
                 self._reload(self._wishes.reload)
-            else:
+            elif not self.is_same_model:
                 say(
                     "serve the new model to the gateway now: until then it refuses searches "
                     "(EMBEDDING_SPACE_MISMATCH)"

@@ -1,18 +1,52 @@
-"""The collection that a re-indexing fills."""
+"""The collection that a re-indexing fills: its name, and what it keeps of each photo."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lookalike.cli.console import CommandError, say
+from lookalike.cli.reindexing import aliases
 from lookalike.cli.reindexing.index import Index
 from lookalike.index.v1 import index_pb2 as pb
 
 if TYPE_CHECKING:
-    from lookalike.client import Model
+    from lookalike.client import Model, ModelOutput
 
 _FEATURES = "features"
+
+
+def features_of(model: Model) -> ModelOutput | None:
+    """Returns the output that listings are ranked by too; None if the model has none."""
+    name = model.ranking.output if model.ranking else _FEATURES
+    return next((output for output in model.outputs if output.name == name), None)
+
+
+def is_up_to_date(served: pb.Collection, model: Model) -> bool:
+    """Says whether a collection is of a model's space, and has the model's features if any."""
+    features = features_of(model)
+    return bool(
+        served.embedding_space == model.embedding_space
+        and (features is None or served.features_dimension == features.dimension)
+    )
+
+
+def name_for(collections: Mapping[str, pb.Collection], alias: str, model: Model) -> str:
+    """Returns the name of an alias's collection for a model.
+
+    It is the name that the gateway would give; where that is taken by a collection of the same
+    space that lacks the model's features, another beside it.
+
+    Args:
+        collections: Those that there are, by name.
+        alias: What is to lead to the new one.
+        model: The new model.
+    """
+    name = aliases.collection_name(alias, model.embedding_space)
+    there = collections.get(name)
+    if there is None or there.embedding_space != model.embedding_space:
+        return name
+    return name if is_up_to_date(there, model) else aliases.with_features(name)
 
 
 def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.Collection:
@@ -27,16 +61,15 @@ def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.
     Raises:
         CommandError: One of that name is there, and is for another model.
     """
-    outputs = {output.name: output.dimension for output in model.outputs}
-    features = outputs.get(_FEATURES, 0) if old.features_dimension else 0
+    features = features_of(model)
     if old.features_dimension and not features:
-        say("the new model has no output 'features': there will be no second stage")
+        say("the new model has no output 'features': searches will rank by category alone")
     wanted = pb.Collection()
     wanted.CopyFrom(old)
     wanted.name = name
     wanted.embedding_space = model.embedding_space
-    wanted.dimension = next(iter(outputs.values()))
-    wanted.features_dimension = features
+    wanted.dimension = model.outputs[0].dimension
+    wanted.features_dimension = features.dimension if features else 0
     wanted.item_count = 0
     there = index.ensure(wanted)
     for field in ("embedding_space", "dimension", "metric", "features_dimension"):
@@ -50,4 +83,25 @@ def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.
 
 def outputs_of(collection: pb.Collection, model: Model) -> Sequence[str]:
     """Returns the model's outputs that a collection's items have: vectors, and features if any."""
-    return [model.outputs[0].name, *([_FEATURES] if collection.features_dimension else [])]
+    features = features_of(model)
+    kept = [features.name] if features and collection.features_dimension else []
+    return [model.outputs[0].name, *kept]
+
+
+def rerank_of(old: pb.Collection, new: pb.Collection, model: Model, k: int) -> pb.Rerank | None:
+    """Returns how the gateway will rank what it finds in the new collection, to compare by that.
+
+    None where that is by vector alone, and where the old collection has features too: by what model
+    it is ranked is not known here, so the two are compared by their vectors.
+
+    Args:
+        old: What is served now.
+        new: What is filled.
+        model: The new model.
+        k: How many neighbours are looked for.
+    """
+    if model.ranking is None or old.features_dimension or not new.features_dimension:
+        return None
+    return pb.Rerank(
+        candidates=max(k, model.ranking.candidates), vector_weight=model.ranking.vector_weight
+    )

@@ -60,7 +60,7 @@ def space(vectors: Path) -> str:
     return str(pq.read_schema(vectors).metadata[EMBEDDING_SPACE].decode())
 
 
-def create(stub: IndexServiceStub, name: str, space: str, dimension: int) -> None:
+def create(stub: IndexServiceStub, name: str, space: str, dimension: int = 13) -> None:
     wanted = pb.Collection(name=name, embedding_space=space, dimension=dimension)
     stub.CreateCollection(pb.CreateCollectionRequest(collection=wanted), timeout=10)
 
@@ -92,7 +92,9 @@ def test_every_row_becomes_an_item_of_a_new_collection(
         item = stub.GetItem(request, timeout=10).item
         assert (item.product_id, item.category) == (row["product_id"], row["category"])
         assert item.price == row["price"]
-        assert item.attributes == {"title": row["title"], "location": row["location"]}
+        texts = {name: row[name] for name in ("title", "location", "currency")}
+        assert item.attributes == texts
+        assert texts["currency"] == "GBP"
         assert list(item.vector.values) == row["vector:category"]
 
 
@@ -117,6 +119,50 @@ def test_what_takes_several_calls_is_all_there(
     indexed = index(vectors, target, collection)
 
     assert (indexed.inserted, indexed.items) == (len(rows), len(rows))
+
+
+def test_an_alias_of_a_collection_without_features_is_filled_and_it_is_said_what_adds_them(
+    vectors: Path, space: str, target: str, stub: IndexServiceStub, collection: str
+) -> None:
+    create(stub, f"{collection}-old", space)
+    stub.SetAlias(pb.SetAliasRequest(name=collection, collection=f"{collection}-old"), timeout=10)
+    indexed = index(vectors, target, collection)
+
+    assert indexed.items == indexed.inserted > 0
+    assert indexed.lacking == (
+        f"{collection}-old was there and keeps no features, so searches rank by category alone; "
+        f"`lookalike reindex --images DIR --collection {collection}` makes one that does"
+    )
+
+
+def test_a_collection_without_features_needs_another_name(
+    vectors: Path, space: str, target: str, stub: IndexServiceStub, collection: str
+) -> None:
+    create(stub, collection, space)
+
+    assert "choose a --collection that is free" in index(vectors, target, collection).lacking
+
+
+def test_a_collection_with_features_lacks_nothing(
+    vectors: Path, target: str, stub: IndexServiceStub, collection: str
+) -> None:
+    assert index(vectors, target, collection).lacking == ""
+    assert index(vectors, target, collection).lacking == "", "also where it was there"
+    assert describe(stub, collection).features_dimension == 128
+
+
+def test_a_file_without_currencies_or_features_is_indexed_without(
+    vectors: Path, tmp_path: Path, target: str, stub: IndexServiceStub, collection: str
+) -> None:
+    table = pq.read_table(vectors)
+    older = tmp_path / "older.parquet"
+    pq.write_table(table.drop_columns(["currency", "vector:features"]), older)
+    indexed = index(older, target, collection)
+
+    assert (indexed.items, indexed.lacking) == (len(table), "")
+    item_id = table["image_id"][0].as_py()
+    request = pb.GetItemRequest(collection=collection, item_id=item_id)
+    assert set(stub.GetItem(request, timeout=10).item.attributes) == {"title", "location"}
 
 
 def test_a_collection_of_another_embedding_space_is_refused_and_left_alone(

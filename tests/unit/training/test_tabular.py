@@ -62,6 +62,7 @@ def test_a_row_becomes_a_clean_listing(tmp_path: Path) -> None:
             "description": "A lamp.",
             "price": 5.0,
             "location": "Leeds",
+            "currency": "GBP",
         }
     ]
 
@@ -137,22 +138,33 @@ def test_windows_line_ends_and_a_byte_order_mark_are_understood(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "price"),
+    ("text", "price", "currency"),
     [
-        ("£1,250.00", 1250.0),
-        ("£5", 5.0),
-        (" £ 0.99 ", 0.99),
-        ("1,234,567", 1234567.0),
-        ("12000.5", 12000.5),
+        ("£1,250.00", 1250.0, "GBP"),
+        (" € 0.99 ", 0.99, "EUR"),
+        ("US$5", 5.0, "USD"),
+        ("5 CHF", 5.0, "CHF"),
+        ("1,234,567", 1234567.0, ""),
     ],
 )
-def test_prices_are_pounds(tmp_path: Path, text: str, price: float) -> None:
-    assert read(tmp_path, record(price=text)).table["price"].tolist() == [price]
+def test_a_price_is_a_number_and_the_currency_that_it_names(
+    tmp_path: Path, text: str, price: float, currency: str
+) -> None:
+    table = read(tmp_path, record(price=text)).table
+
+    assert table[["price", "currency"]].to_numpy().tolist() == [[price, currency]]
+
+
+def test_a_table_whose_rows_are_all_dropped_keeps_its_columns(tmp_path: Path) -> None:
+    table = read(tmp_path, record(price="free")).table
+
+    assert table.empty
+    assert table["price"].dtype == float
 
 
 @pytest.mark.parametrize(
     "junk",
-    ["free", "£", "£12,50.00", "£1.2.3", "-£5", "£-5", "$5", "5 ono", "£1e9", "£" + "9" * 400],
+    ["free", "£", "£12,50.00", "£1.2.3", "-£5", "£-5", "A$5", "5 ONO", "£1e9", "£" + "9" * 400],
 )
 def test_junk_for_a_price_drops_the_row_and_is_counted(tmp_path: Path, junk: str) -> None:
     listings = read(tmp_path, record(id="a", price=junk), record(id="b"))

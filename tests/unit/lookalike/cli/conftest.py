@@ -28,6 +28,7 @@ class Gateway(FakeGateway):
         ingested: What was written, by photo id.
         refused: The error of each photo id that has one.
         mismatch: What the status says of model and catalogue.
+        lacking: What it says that is lacking for the best answers.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Gateway(FakeGateway):
         self.sent: list[str] = []
         self.refused: dict[str, LookalikeError] = {}
         self.mismatch = ""
+        self.lacking: list[str] = []
         self.index_ready = True
         self.seq = 10
 
@@ -56,6 +58,8 @@ class Gateway(FakeGateway):
                 return self._judged(request.image) or pb.ClassifyImageResponse(
                     classification=classification()
                 )
+            case "ClassifyListing":
+                return self._classify_listing(request)
             case "IngestListing":
                 return self._ingest(request)
             case "FindSimilarListings":
@@ -63,6 +67,20 @@ class Gateway(FakeGateway):
                     return ItemNotFoundError("collection 'listings' has no item 'nope'")
                 return self._judged(request.image) or similar(min(request.k or 10, 7), request)
         raise NotImplementedError(method)
+
+    def _classify_listing(self, request: pb.ClassifyListingRequest) -> Any:
+        errors = [self._judged(image) for image in request.images]
+        if all(errors):
+            return errors[0]
+        return pb.ClassifyListingResponse(
+            classification=classification(),
+            photos=[pb.Classification() if error else classification() for error in errors],
+            failures=[
+                pb.PhotoFailure(photo=number, error=to_status(error))
+                for number, error in enumerate(errors)
+                if error
+            ],
+        )
 
     def StreamIngestListings(self, requests: Any, context: Any) -> Iterator[Any]:
         for message in requests:
@@ -103,6 +121,7 @@ class Gateway(FakeGateway):
                 precision="bf16",
                 labels=LABELS,
                 dimension=3,
+                features_dimension=128,
             ),
             index=pb.IndexStatus(
                 target="index:1",
@@ -114,9 +133,12 @@ class Gateway(FakeGateway):
                 embedding_space=SPACE,
                 photos=1200,
                 listings=700,
+                photos_with_features=1100,
             ),
             cache=pb.CacheStatus(entries=2, bytes=1 << 20, hits=3, misses=1),
             mismatch=self.mismatch,
+            ranking=pb.RANKING_METHOD_BLEND,
+            lacking=self.lacking,
         )
 
 
@@ -137,8 +159,11 @@ def similar(count: int, request: Any) -> pb.FindSimilarListingsResponse:
                 category=LABELS[number % 2],
                 title=f"Lamp {number} [bold]\x1b[31mof\x07 brass",
                 price=1250.0 * number if number else None,
+                currency=("", "GBP", "CHF")[number % 3],
             ),
             distance=number / 3,
+            likeness=(0.97, 0.6, 0.2, 0.05)[min(number, 3)],
+            ranked_by=number / 7,
         )
         for number in range(count)
     ]
@@ -147,6 +172,9 @@ def similar(count: int, request: Any) -> pb.FindSimilarListingsResponse:
         classification=classification() if not request.item_id else None,
         shortfall="" if count == request.k else f"there are only {count}",
         exact=True,
+        ranking=request.ranking or pb.RANKING_METHOD_BLEND,
+        candidates_scanned=1000,
+        candidates_ranked=200,
     )
 
 

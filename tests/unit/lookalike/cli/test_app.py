@@ -40,6 +40,13 @@ def test_every_command_has_help(run: Run, command: str) -> None:
     assert f"lookalike {command} [OPTIONS]" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("command", "default"), [("classify", "[default: 3, or"), ("status", "[default: 10, or")]
+)
+def test_help_says_defaults_that_are_no_one_value(run: Run, command: str, default: str) -> None:
+    assert default in " ".join(run(command, "--help").out.replace("│", " ").split())
+
+
 def test_without_a_command_help_is_shown_and_the_status_is_usage(run: Run) -> None:
     ended = run()
     assert ended.code == 2

@@ -29,8 +29,12 @@ HOSTILE = [
     "13,short,T,Appliances",
     "",
     "14,l,é – ’,Appliances,text,£5,z",
+    "15,m,T,Appliances,text,€ 5,z",
+    "16,n,T,Appliances,text,5 CHF,z",
+    "17,o,T,Appliances,text,5 ONO,z",
+    "18,p,T,Appliances,text,12.5,z",
 ]
-IMAGES = "id,product_id\n1,a\n2,a\n1,b\n3,c\n4,nobody\n5,\n,b\n6,l\n7,b\n"
+IMAGES = "id,product_id\n1,a\n2,a\n1,b\n3,c\n8,m\n9,n\n10,k\n11,p\n4,nobody\n5,\n,b\n6,l\n7,b\n"
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -47,14 +51,15 @@ def test_the_same_photos_listings_and_drops_as_training(
     theirs = catalogue_photos(tmp_path, CATEGORIES).to_dict("records")
     assert ours.dropped == read_listings(products, CATEGORIES).dropped
     assert [
-        (p.item_id, p.product.product_id, p.product.category, p.product.price, p.product.location)
+        (p.item_id, p.product.product_id, p.product.category, p.product.price, p.product.currency)
         for p in ours.photos
     ] == [
-        (row["image_id"], row["product_id"], row["category"], row["price"], row["location"])
+        (row["image_id"], row["product_id"], row["category"], row["price"], row["currency"])
         for row in theirs
     ]
-    assert [p.product.title for p in ours.photos] == [row["title"] for row in theirs]
-    assert ours.photos
+    for column in ("title", "location"):
+        assert [getattr(p.product, column) for p in ours.photos] == [row[column] for row in theirs]
+    assert {p.product.currency for p in ours.photos} == {"", "GBP", "EUR", "CHF"}
 
 
 def test_a_title_with_a_bare_return_stays_one_record(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_photo_is_a_row_of_the_table(run: Run, gateway: Gateway, photos: Path)
     assert (ended.code, ended.err) == (0, "")
     row = next(line for line in ended.out.splitlines() if "a.jpg" in line)
     cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert cells[1:] == ["Home & Garden", "70%", "Appliances 20%, Other Goods 10%"]
+    assert cells[1:] == ["Home & Garden", "70 %", "Appliances 20 %, Other Goods 10 %"]
 
 
 def test_a_folder_is_all_its_photos_in_order(run: Run, gateway: Gateway, photos: Path) -> None:
@@ -83,3 +83,58 @@ def test_what_was_done_is_shown_though_a_later_photo_ends_it(
     assert ended.code == 130
     assert "a.jpg" in ended.out
     assert "b.JPG" in ended.out
+
+
+def test_the_photos_of_a_listing_have_one_answer(run: Run, gateway: Gateway, photos: Path) -> None:
+    (photos / "d.png").unlink()
+    ended = run("classify", photos, "--listing")
+    assert (ended.code, ended.err) == (0, "")
+    row = next(line for line in ended.out.splitlines() if "4 photos" in line)
+    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    assert cells[1:3] == ["Home & Garden", "70 %"]
+    (request,) = gateway.requests["ClassifyListing"]
+    assert len(request.images) == 4
+    assert request.allow_partial
+    assert "ClassifyImage" not in gateway.requests
+
+
+def test_photos_of_a_listing_that_cannot_be_used_are_named_and_the_others_answer(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    (photos / "a.jpg").write_bytes(b"")
+    ended = run("classify", photos, "--listing", "--json")
+    assert ended.code == 3
+    assert ended.err.splitlines() == [
+        f"lookalike: a.jpg: {photos / 'a.jpg'}: is empty (UNREADABLE_FILE)",
+        "lookalike: d.png: image is not one of JPEG (INVALID_IMAGE)",
+        "2 photos of 5 failed",
+    ]
+    answer = ended.json
+    assert answer["category"] == "Home & Garden"
+    told = {photo["photo"]: photo for photo in answer["photos"]}
+    assert list(told) == ["a.jpg", "b.JPG", "c.jpeg", "d.png", "more/e.jpg"]
+    assert told["b.JPG"]["category"] == "Home & Garden"
+    assert told["a.jpg"]["error"]["reason"] == "UNREADABLE_FILE"
+    assert told["d.png"]["error"]["reason"] == "INVALID_IMAGE"
+
+
+def test_a_listing_without_a_photo_that_can_be_used_is_status_1(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    (photos / "a.jpg").write_bytes(b"")
+    assert run("classify", photos / "a.jpg", "--listing").code == 1
+    assert "ClassifyListing" not in gateway.requests
+    ended = run("classify", photos / "d.png", "--listing")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "lookalike: image is not one of JPEG (INVALID_IMAGE)\n"
+
+
+def test_a_listing_of_too_many_photos_is_refused_with_how_many_it_may_have(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    for number in range(20):
+        (photos / f"{number}.jpg").write_bytes(b"\xff\xd8")
+    ended = run("classify", photos, "--listing")
+    assert ended.code == 2
+    assert "--listing takes 16 photos at most, and there are 25" in ended.err
+    assert gateway.requests == {}

@@ -26,18 +26,29 @@ class Ranked:
 
     Args:
         rankings: By collection and photo, all photos, nearest first.
+
+    Attributes:
+        reranks: Of each question, its collection and how candidates are ranked again.
     """
 
     def __init__(self, rankings: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self._rankings = rankings
+        self.reranks: list[tuple[str, pb.Rerank | None]] = []
 
     def items(self, collection: str, view: Any) -> Iterator[pb.Item]:
         for key in self._rankings[collection]:
             yield self._item(key)
 
     def neighbors(
-        self, collection: str, item_ids: Sequence[str], k: int, *, of_listings: bool
+        self,
+        collection: str,
+        item_ids: Sequence[str],
+        k: int,
+        *,
+        of_listings: bool,
+        rerank: pb.Rerank | None = None,
     ) -> list[pb.QueryResult]:
+        self.reranks.append((collection, rerank))
         results = []
         for item_id in item_ids:
             ranked = [self._item(key) for key in self._rankings[collection][item_id]]
@@ -91,3 +102,10 @@ def test_the_sample_is_the_same_each_time() -> None:
     assert first == second
     assert first is not None
     assert first.queries == 2
+
+
+def test_the_new_collection_alone_is_asked_to_rank_again() -> None:
+    index = Ranked({"old": {"a1": ["a2"]}, "new": {"a1": ["a2"]}})
+    rerank = pb.Rerank(candidates=50, vector_weight=0.25)
+    assert compare(cast("Index", index), "old", "new", 10, rerank) is not None
+    assert index.reranks == [("old", None)] * 2 + [("new", rerank)] * 2

@@ -68,10 +68,28 @@ def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) ->
         category="Home",
         price=1250,
         location="Leeds",
+        currency="GBP",
     )
     again = run("ingest", photos / "a.jpg", "--listing", "lamp", "--item", "a")
-    assert "photo a replaced: Home & Garden, 70%" in again.err
+    assert "photo a replaced: Home & Garden, 70 %" in again.err
     assert not gateway.ingested["a"].listing.HasField("price")
+
+
+@pytest.mark.parametrize(("text", "currency"), [("9.50 EUR", "EUR"), ("9.50", "")])
+def test_a_price_has_the_currency_that_it_names(
+    run: Run, gateway: Gateway, photos: Path, text: str, currency: str
+) -> None:
+    assert run("ingest", photos / "a.jpg", "--listing", "lamp", "--price", text).code == 0
+    listing = gateway.ingested["a"].listing
+    assert (listing.price, listing.currency) == (9.5, currency)
+
+
+def test_what_is_no_price_is_refused_with_what_one_is_like(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    ended = run("ingest", photos / "a.jpg", "--listing", "lamp", "--price", "5 ONO")
+    assert ended.code == 2
+    assert "--price is '5 ONO'; it must be like £1,250.00, 9.50 EUR or 5" in ended.err
 
 
 def test_a_near_duplicate_is_told(run: Run, gateway: Gateway, photos: Path) -> None:
@@ -99,6 +117,7 @@ def test_a_catalogue_is_sent_with_what_its_tables_say(
         title="Fine lamp",
         price=1250,
         location="Leeds, West Yorkshire",
+        currency="GBP",
     )
     assert gateway.ingested["p4"].image == draw_photo(3)
     assert not journal(catalogue).exists(), "nothing is left to go on with"

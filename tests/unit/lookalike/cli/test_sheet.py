@@ -97,6 +97,25 @@ def test_a_heading_is_green_where_the_hit_agrees(tmp_path: Path) -> None:
     assert not ink
 
 
+def test_a_line_that_is_a_little_too_long_is_written_smaller_and_not_cut() -> None:
+    line = "almost certainly the same item"
+    width = int(drawing._font(15).getlength(line)) - 3
+    smaller = drawing._size_for(line, 15, width)
+    assert drawing.SMALLEST <= smaller < 15
+    assert drawing._fitted(line, smaller, width) == line
+    assert drawing._size_for("item", 15, width) == 15
+    assert drawing._size_for(LONG, 15, width) == 15, "it is cut, and need not be small as well"
+
+
+def test_a_caption_of_four_lines_stays_within_its_card(tmp_path: Path) -> None:
+    many = card(tmp_path, BLUE, "Lamp", "Appliances", "£5", "97 %", "almost certainly so")
+    image = sheet(tmp_path, card(tmp_path, RED), [many] * 6)
+
+    bottom = TOP + CARD_SIDE + drawing.CARD_CAPTION
+    left = LEFT + 2
+    assert colours(image, (left, bottom - 8, left + CARD_SIDE, bottom)) == {PAPER}
+
+
 @pytest.mark.parametrize("title", ["Wardrobe with a mirror and a rail", LONG])
 def test_a_long_title_is_cut_within_its_card(tmp_path: Path, title: str) -> None:
     long, blank = card(tmp_path, BLUE, title, title), card(tmp_path, BLUE, "")

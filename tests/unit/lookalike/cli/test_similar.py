@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from lookalike.cli import findings, similar
+from lookalike.gateway.v1 import gateway_pb2 as pb
 from tests.command_line import Run
 from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway
 
@@ -40,16 +43,132 @@ def thumbnails(draw_photo: DrawPhoto) -> Iterator[str]:
     server.server_close()
 
 
-def test_the_table_has_category_listing_price_and_distance(
+def rows(out: str) -> list[list[str]]:
+    """The cells of the table's header and rows."""
+    lines = [line.replace("┃", "│") for line in out.splitlines() if line[:1] in "│┃"]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_the_table_has_category_listing_price_and_likeness(
     run: Run, gateway: Gateway, photos: Path
 ) -> None:
-    ended = run("similar", photos / "a.jpg", "-k", "3")
+    ended = run("similar", photos / "a.jpg", "-k", "4")
     assert ended.code == 0
-    assert ended.out.startswith("category Home & Garden, confidence 70%\n")
-    row = next(line for line in ended.out.splitlines() if "photo-2" in line)
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert cells[0] == "3"
-    assert cells[2:] == ["Home & Garden", "£2,500.00", "0.667", "photo-2"]
+    assert ended.out.startswith(
+        "category Home & Garden, confidence 70 %\n"
+        "ranked by blend: what tells items apart and what tells categories apart\n"
+    )
+    header, *cells = rows(ended.out)
+    assert header[3:] == ["price", "same item", "distance", "photo id"]
+    assert [row[3:] for row in cells] == [
+        ["", "97 %  almost certainly the same item", "0.000", "photo-0"],
+        ["£1,250.00", "60 %  probably the same item", "0.333", "photo-1"],
+        ["CHF 2,500.00", "20 %  possibly the same item", "0.667", "photo-2"],
+        ["3,750.00", "5 %  another item", "1.000", "photo-3"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "header", "likeness"),
+    [
+        (80, "price, same item", "60 %"),
+        (120, "price, same item, photo id", "60 %  probably the same item"),
+        (140, "price, same item, distance, photo id", "60 %  probably the same item"),
+    ],
+)
+@pytest.mark.usefixtures("gateway")
+def test_a_narrow_terminal_gets_per_cent_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int, header: str, likeness: str
+) -> None:
+    monkeypatch.setattr(findings, "has_room", lambda wanted: width >= wanted)
+    first, _, third = rows(run("similar", "--item", "x", "-k", "2").out)
+    assert ", ".join(first[3:]) == header
+    assert third[4] == likeness
+
+
+def test_without_a_calibration_the_distance_is_shown_instead(
+    run: Run, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "has_room", lambda _: False)
+    gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(
+        listings=[pb.SimilarListing(listing=pb.Listing(item_id="x"), distance=0.25)],
+        ranking=pb.RANKING_METHOD_CATEGORY,
+    )
+    ended = run("similar", "--item", "x")
+    assert ended.out.startswith("ranked by category: what tells categories apart\n")
+    assert [row[3:] for row in rows(ended.out)] == [["price", "distance"], ["", "0.250"]]
+
+
+@pytest.mark.parametrize("ranking", ["blend", "features", "category"])
+def test_the_ranking_is_sent_and_said(run: Run, gateway: Gateway, ranking: str) -> None:
+    ended = run("similar", "--item", "x", "--ranking", ranking)
+    assert ended.out.startswith(f"ranked by {ranking}: ")
+    (request,) = gateway.requests["FindSimilarListings"]
+    assert request.ranking == pb.RankingMethod.Value(f"RANKING_METHOD_{ranking.upper()}")
+
+
+def test_an_unknown_ranking_is_refused_with_those_there_are(run: Run, gateway: Gateway) -> None:
+    ended = run("similar", "--item", "x", "--ranking", "best")
+    assert ended.code == 2
+    assert "--ranking is 'best'; it must be one of blend, features, category" in ended.err
+
+
+@pytest.mark.parametrize("text", ["0.8", "80%", " 80 % "])
+def test_a_least_likeness_is_a_share_or_per_cent(run: Run, gateway: Gateway, text: str) -> None:
+    assert run("similar", "--item", "x", "--min-likeness", text).code == 0
+    (request,) = gateway.requests["FindSimilarListings"]
+    assert request.min_likeness == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("text", ["80", "-1%", "101%", "much", "8%0", "nan", ""])
+def test_what_is_no_likeness_is_refused(run: Run, gateway: Gateway, text: str) -> None:
+    ended = run("similar", "--item", "x", "--min-likeness", text)
+    assert ended.code == 2
+    assert f"--min-likeness is '{text}'; it must be 0 to 1, or 0% to 100%" in ended.err
+
+
+PRICE = pb.PriceEstimate(
+    median=119.6,
+    low=60.2,
+    high=240,
+    coverage=0.8,
+    listings=7,
+    currency="GBP",
+    outliers=[
+        pb.PriceOutlier(item_id="x", product_id="p", price=9999),
+        pb.PriceOutlier(item_id="y", product_id="q", price=0.5),
+    ],
+)
+
+
+def priced(run: Run, gateway: Gateway, estimate: pb.PriceEstimate | None) -> str:
+    gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(price=estimate)
+    return run("similar", "--item", "x", "--price").out
+
+
+def test_a_fair_price_is_said_with_its_range_and_what_was_left_out(
+    run: Run, gateway: Gateway
+) -> None:
+    assert priced(run, gateway, PRICE).splitlines() == [
+        "such things cost £120 (£60 to £240, 8 in 10), by 7 listings",
+        "left out, as it is far from the others: £9,999.00 (photo x), £0.50 (photo y)",
+    ]
+    assert gateway.requests["FindSimilarListings"][0].include_price
+
+
+def test_a_range_that_was_not_fitted_promises_nothing(run: Run, gateway: Gateway) -> None:
+    estimate = pb.PriceEstimate(median=9.5, low=5, high=20, listings=1)
+    assert priced(run, gateway, estimate) == "such things cost 9.50 (5.00 to 20 among 1 listing)\n"
+    estimate = pb.PriceEstimate(median=9.5, low=5, high=20, listings=3, coverage=0.85)
+    assert "85 in 100" in priced(run, gateway, estimate)
+
+
+def test_no_price_among_what_is_similar_is_said_where_one_was_asked_for(
+    run: Run, gateway: Gateway
+) -> None:
+    assert priced(run, gateway, None) == "no similar listing has a price\n"
+    gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse()
+    assert run("similar", "--item", "x").out == ""
 
 
 def test_a_title_cannot_colour_or_ring_the_terminal(
@@ -85,7 +204,30 @@ def test_json_holds_the_listings(run: Run, gateway: Gateway) -> None:
     assert answer["category"] is None
     assert [hit["item_id"] for hit in answer["listings"]] == ["photo-0", "photo-1"]
     assert answer["listings"][0]["price"] is None
-    assert answer["listings"][1]["distance"] == pytest.approx(1 / 3)
+    second = answer["listings"][1]
+    assert second["distance"] == pytest.approx(1 / 3)
+    assert second["ranked_by"] == pytest.approx(1 / 7)
+    assert (second["likeness"], second["currency"]) == (0.6, "GBP")
+    assert second["likeness_words"] == "probably the same item"
+    assert (answer["ranking"], answer["price"]) == ("blend", None)
+    assert (answer["candidates_scanned"], answer["candidates_ranked"]) == (1000, 200)
+
+
+def test_json_holds_the_fair_price(run: Run, gateway: Gateway) -> None:
+    gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(price=PRICE)
+    price = run("similar", "--item", "x", "--price", "--json").json["price"]
+    assert (price["median"], price["coverage"], price["currency"]) == (119.6, 0.8, "GBP")
+    assert price["outliers"][0] == {"item_id": "x", "product_id": "p", "price": 9999}
+
+
+def test_a_card_of_the_sheet_says_how_alike_it_is(
+    run: Run, gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(similar, "draw_contact_sheet", lambda *cards, **_: drawn.append(cards))
+    run("similar", "--item", "x", "-k", "2", "--sheet", tmp_path / "sheet.png")
+    (_, (_, second), _), *_ = drawn
+    assert second.lines == ["Appliances", "£1,250.00", "60 %", "probably the same item"]
 
 
 def test_an_unknown_item_is_one_line(run: Run, gateway: Gateway) -> None:

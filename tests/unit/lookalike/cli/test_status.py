@@ -18,7 +18,10 @@ def test_every_service_is_shown(run: Run, gateway: Gateway) -> None:
         "openvino bf16",
         "listings → listings-0123456789ab",
         "1,200 photos of 700 listings",
-        "found in it: 75% of 4",
+        "1,100 photos with features",
+        "features of 128 floats",
+        "ranks by blend",
+        "found in it: 75 % of 4",
     ):
         assert words in ended.out
 
@@ -28,6 +31,8 @@ def test_json_says_whether_all_is_ready(run: Run, gateway: Gateway) -> None:
     assert answer["ready"] is True
     assert answer["embedder"]["embedding_space"] == SPACE
     assert answer["index"]["photos"] == 1200
+    assert answer["index"]["photos_with_features"] == 1100
+    assert (answer["ranking"], answer["lacking"]) == ("blend", [])
 
 
 @pytest.mark.parametrize("trouble", ["index", "mismatch"])
@@ -40,3 +45,17 @@ def test_what_is_not_ready_is_status_1(run: Run, gateway: Gateway, trouble: str)
     assert ended.code == 1
     assert ("not ready" in ended.out) == (trouble == "index")
     assert ("model and catalogue differ" in ended.err) == (trouble == "mismatch")
+
+
+def test_what_lacks_for_better_answers_is_said_and_is_no_failure(
+    run: Run, gateway: Gateway
+) -> None:
+    gateway.lacking = ["no features: lookalike reindex", "nothing fitted: training export"]
+    ended = run("status")
+    assert ended.code == 0
+    assert ended.err.splitlines() == [
+        "for better answers: no features: lookalike reindex",
+        "for better answers: nothing fitted: training export",
+    ]
+    answer = run("status", "--json")
+    assert (answer.json["lacking"], answer.err) == (gateway.lacking, "")

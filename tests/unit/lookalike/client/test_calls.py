@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import Embedding, Listing, ListingFilter
+from lookalike import Embedding, Listing, ListingFilter, Ranking
 from lookalike.client import (
     CategoryScore,
     Classification,
@@ -53,6 +53,7 @@ LISTING_MESSAGE = pb.Listing(
     location="l",
     near_duplicate=TWIN,
     has_thumbnail=True,
+    currency="CHF",
 )
 LISTING = Listing(
     "x",
@@ -63,6 +64,7 @@ LISTING = Listing(
     "l",
     NearDuplicate("y", "q", NearDuplicateKind.IDENTICAL, 0.5, linked=True),
     has_thumbnail=True,
+    currency="CHF",
 )
 
 
@@ -138,7 +140,7 @@ def test_similar_says_all_that_it_is_told(client: Any, gateway: FakeGateway) -> 
             allow_partial=True,
         )
     ]
-    assert list(found) == list(found.hits) == [SimilarListing(LISTING, 1.25)]
+    assert list(found) == list(found.hits) == [SimilarListing(LISTING, 1.25, None, 1.25)]
     assert len(found) == 1
     assert found.classification == CLASSIFICATION
     assert (found.shortfall, found.exact, found.cached, found.degraded) == (
@@ -201,7 +203,8 @@ def test_ingest(client: Any, gateway: FakeGateway) -> None:
     )
     found = client.ingest(LISTING, PHOTO, request_id="r")
     (request,) = gateway.requests["IngestListing"]
-    sent = pb.Listing(item_id="x", product_id="p", category="c", title="t", price=0, location="l")
+    words = {"category": "c", "title": "t", "location": "l", "currency": "CHF"}
+    sent = pb.Listing(item_id="x", product_id="p", price=0, **words)
     assert request == pb.IngestListingRequest(listing=sent, image=PHOTO, request_id="r")
     assert found.classification == CLASSIFICATION
     assert (found.seq, found.replaced, found.cached) == (5, True, True)
@@ -294,6 +297,7 @@ def test_status_has_every_field(client: Any, gateway: FakeGateway) -> None:
             precision="fp32",
             labels=["a"],
             dimension=13,
+            features_dimension=128,
         ),
         index=pb.IndexStatus(
             target="i:1",
@@ -306,14 +310,18 @@ def test_status_has_every_field(client: Any, gateway: FakeGateway) -> None:
             embedding_space="s",
             photos=4,
             listings=5,
+            photos_with_features=3,
         ),
         cache=pb.CacheStatus(entries=1, bytes=2, max_bytes=3, hits=4, misses=5, coalesced=6),
         mismatch="",
         timings=TIMINGS,
+        ranking=pb.RANKING_METHOD_CATEGORY,
+        lacking=["no features"],
     )
     gateway.answers["GetStatus"] = message
     found = client.status()
     assert found.ready
+    assert (found.ranking, found.lacking) == (Ranking.CATEGORY, ("no features",))
     assert found.timings == TIMES
     for part in ("embedder", "index", "cache"):
         sent = {field.name: value for field, value in getattr(message, part).ListFields()}

@@ -1,0 +1,84 @@
+"""A listing's photo as the catalogue knows it, and filters: what goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NearDuplicateKind(StrEnum):
+    """How much the photos of two listings are the same."""
+
+    IDENTICAL = "identical"
+    SIMILAR = "similar"
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """A photo of another listing that looks the same.
+
+    Attributes:
+        item_id: That photo.
+        product_id: Its listing.
+        kind: The same bytes, or merely near.
+        distance: By the collection's metric.
+        linked: Whether the two listings were linked, or one flagged for review.
+    """
+
+    item_id: str
+    product_id: str
+    kind: NearDuplicateKind
+    distance: float
+    linked: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One photo of a listing, as the catalogue knows it.
+
+    Attributes:
+        item_id: Unique id of the photo, 1 to 128 characters.
+        product_id: Id of the listing that it belongs to, 1 to 128 characters.
+        category: The seller's category; may be empty.
+        title: The seller's title; may be empty.
+        price: In `currency`, 0 or more.
+        location: Where it is sold; may be empty.
+        near_duplicate: Only in answers: the photo of another listing that this one looked like
+            when it was ingested.
+        has_thumbnail: Only in answers: whether the gateway has a thumbnail of it.
+        currency: Of the price, three letters as of ISO 4217, such as GBP; may be empty.
+    """
+
+    item_id: str
+    product_id: str
+    category: str = ""
+    title: str = ""
+    price: float | None = None
+    location: str = ""
+    near_duplicate: NearDuplicate | None = None
+    has_thumbnail: bool = False
+    currency: str = ""
+
+
+@dataclass(frozen=True)
+class ListingFilter:
+    """Which listings count: all that is set must hold.
+
+    Attributes:
+        categories: One of these; at most 100.
+        min_price: At least this price; a listing without a price is left out.
+        max_price: At most this price; a listing without a price is left out.
+        locations: One of these, exactly as written; at most 100.
+        product_ids: Of these listings; at most 1,000, as of the next.
+        exclude_product_ids: Not of these listings.
+        near_duplicates: Only photos that were flagged or linked as another listing's.
+    """
+
+    categories: Sequence[str] = ()
+    min_price: float | None = None
+    max_price: float | None = None
+    locations: Sequence[str] = ()
+    product_ids: Sequence[str] = ()
+    exclude_product_ids: Sequence[str] = ()
+    near_duplicates: bool = False
