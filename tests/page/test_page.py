@@ -382,4 +382,4 @@ def test_description_of_the_api_is_read_by_people(open_page: Callable[..., Page]
     operation.locator("summary").click()
     expect(operation).to_contain_text("max_distance")
     expect(operation).to_contain_text("curl -s")
-    assert page.locator("details").count() == 16
+    assert page.locator("details").count() == 17
