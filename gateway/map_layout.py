@@ -162,7 +162,8 @@ def _weights(distances: Double) -> Double:
         low, high = np.where(blunt, sharpness, low), np.where(blunt, high, sharpness)
         sharpness = np.where(np.isinf(high), 2 * sharpness, (low + high) / 2)
     weights = np.exp(-apart * sharpness[:, None])
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: Double = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _in_square(places: Double) -> Double:

@@ -29,7 +29,7 @@ function described(status) {
   const asked = cache.hits + cache.misses;
   const parts = [];
   if (status.mismatch) parts.push(notice("warn", "Model and catalogue do not belong together.", status.mismatch));
-  if (status.lacking?.length) parts.push(notice("warn", "Answers could be better.", ...status.lacking));
+  if (status.lacking?.length) parts.push(notice("warn", "Answers could be better.", ...status.lacking.map(sentence)));
   parts.push(el("div.panels", {},
     panel("Embedder", state(embedder.ready, "ready", "not reachable"), {
       Address: embedder.target,
@@ -61,6 +61,8 @@ function described(status) {
   ));
   return parts;
 }
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 
 const state = (good, yes, no) => el(`span.state.${good ? "good" : "bad"}`, {}, good ? yes : no);
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.page.stub import Stub, serving
 
@@ -71,3 +72,22 @@ def stub(draw_photo: Callable[..., bytes]) -> Iterator[Stub]:
 def open_stub(stub: Stub, open_at: Callable[..., Page]) -> OpenPage:
     """Opens the page of the gateway that is made up, as the British see it."""
     return lambda path="/", **options: open_at(stub.origin, path, locale="en-GB", **options)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, draw_photo: Callable[..., bytes]) -> Callable[..., list[Path]]:
+    """Writes that many photos of a thing."""
+
+    def write(count: int) -> list[Path]:
+        files = [tmp_path / f"side {number}.jpg" for number in range(count)]
+        for number, file in enumerate(files):
+            file.write_bytes(draw_photo(number))
+        return files
+
+    return write
+
+
+def search(page: Page, files: list[Path]) -> None:
+    """Searches by photos, and waits for the answer."""
+    page.set_input_files("#pick", files)
+    expect(page.locator("#summary")).to_contain_text("listing")

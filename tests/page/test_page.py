@@ -1,6 +1,6 @@
 """The web page in a real browser, on real services: what a person does with it, and how it looks.
 
-What no real service here answers is in test_answers.py.
+The other files of this folder have answers that these services do not give.
 """
 
 from __future__ import annotations
