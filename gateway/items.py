@@ -79,7 +79,9 @@ def photo(found: index_pb2.Item) -> Photo:
     values = tuple(found.vector.values)
     return Photo(
         listing(found),
-        PhotoVector(values, found.vector.embedding_space) if values else None,
+        PhotoVector(values, found.vector.embedding_space, tuple(found.features))
+        if values
+        else None,
         attributes.get(_PHOTO_SHA256, ""),
         attributes.get(_REQUEST_ID, ""),
         attributes.get(_REQUEST_SHA256, ""),

@@ -66,10 +66,11 @@ EVERY_LISTING = ListingFilter()
 
 @dataclass(frozen=True)
 class PhotoVector:
-    """A photo's default embedding and the embedding space that it belongs to."""
+    """A photo's default embedding, its embedding space, and the same photo's features, if known."""
 
     values: Sequence[float]
     embedding_space: str
+    features: Sequence[float] = ()
 
 
 @dataclass(frozen=True)

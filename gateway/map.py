@@ -1,8 +1,7 @@
-"""A map of the catalogue: a sample of its photos, laid out on a plane by their vectors.
+"""A map of the catalogue: a sample of its photos, laid out on a plane.
 
-Knows nothing of HTTP. The layout is the first two principal components: what tells photos apart
-most, and the same for the same sample. Vectors of logits are centred photo by photo first, since
-their common level says nothing of the category.
+Photos whose features are kept stand beside those that look like them; those of a catalogue without
+features are laid out by the principal components of their vectors. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from gateway.budget import Budget
 from gateway.catalogue import Catalogue
-from gateway.listings import Listing
-from lookalike.errors import CollectionNotFoundError
+from gateway.listings import Listing, PhotoVector
+from gateway.map_layout import MIN_NEIGHBORS, place_neighbors, project
+from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, LookalikeError
 
 SAMPLE = 2000
 KEPT_S = 60.0
@@ -35,10 +35,24 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class MapOfCatalogue:
-    """The places of a sample, and how much of what tells its vectors apart they show, 0 to 1."""
+    """The places of a sample of photos.
+
+    Attributes:
+        points: The photos.
+        explained: How much of what tells their vectors apart the plane shows, 0 to 1; None if it
+            was laid out by features.
+        neighbors_kept: Of each photo's 10 nearest, the share that is among its 10 nearest on the
+            plane; None if it was laid out by vectors.
+        left_out: Photos of the sample that have no features, when the others have.
+    """
 
     points: Sequence[MapPoint]
-    explained: float
+    explained: float | None = None
+    neighbors_kept: float | None = None
+    left_out: int = 0
+
+
+EMPTY = MapOfCatalogue((), explained=0.0)
 
 
 class Cartographer:
@@ -46,59 +60,80 @@ class Cartographer:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._lock = asyncio.Lock()  # those who ask at the same time wait for one drawing
-        self._map = MapOfCatalogue((), 0.0)
+        self._drawing: asyncio.Task[MapOfCatalogue] | None = None
+        self._map = EMPTY
         self._drawn_at = float("-inf")
 
     async def draw(self, budget: Budget) -> MapOfCatalogue:
-        """Returns the map; without points while the catalogue has none."""
-        async with self._lock:
-            if time.monotonic() - self._drawn_at > KEPT_S:
-                self._map = await self._draw(budget)
-                # An empty catalogue is being filled, and an empty map is drawn at once.
-                self._drawn_at = time.monotonic() if self._map.points else float("-inf")
+        """Returns the map; without points while the catalogue has none.
+
+        Those who ask at the same time wait for one drawing. It goes on when they leave, since the
+        next to come would have to begin it anew.
+
+        Raises:
+            DeadlineExceededError: It takes longer than this request may.
+        """
+        try:
+            async with asyncio.timeout(budget.remaining_s):
+                return await self._shared(budget)
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "the map could not be drawn in the time of the request; it is being drawn on, "
+                "so ask again"
+            ) from None
+
+    async def _shared(self, budget: Budget) -> MapOfCatalogue:
+        while time.monotonic() - self._drawn_at > KEPT_S:
+            drawing, mine = self._drawing, self._drawing is None
+            if drawing is None:
+                drawing = self._drawing = asyncio.create_task(self._draw(budget))
+                drawing.add_done_callback(self._finish)
+            try:
+                return await asyncio.shield(drawing)
+            except LookalikeError:
+                if mine:  # else another's time was up, or what was away may be back
+                    raise
         return self._map
+
+    def _finish(self, drawing: asyncio.Task[MapOfCatalogue]) -> None:
+        self._drawing = None
+        if drawing.cancelled() or drawing.exception():
+            return
+        self._map = drawing.result()
+        # An empty catalogue is being filled, and an empty map is drawn at once.
+        self._drawn_at = time.monotonic() if self._map.points else float("-inf")
 
     async def _draw(self, budget: Budget) -> MapOfCatalogue:
         try:
             sample = await self._catalogue.vectors(SAMPLE, budget)
         except CollectionNotFoundError:
-            return MapOfCatalogue((), 0.0)
-        if not sample:
-            return MapOfCatalogue((), 0.0)
-        vectors = np.array([vector.values for _, vector in sample], dtype=np.float64)
-        places, explained = await asyncio.to_thread(project, vectors)
-        return MapOfCatalogue(
-            [
-                MapPoint(listing, float(x), float(y))
-                for (listing, _), (x, y) in zip(sample, places, strict=True)
-            ],
-            explained,
-        )
+            return EMPTY
+        return await asyncio.to_thread(lay_out, sample) if sample else EMPTY
 
 
-def project(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Lays vectors out on a plane by principal component analysis.
+def lay_out(sample: Sequence[tuple[Listing, PhotoVector]]) -> MapOfCatalogue:
+    """Lays a sample out; takes seconds of a core where photos have features.
 
-    Args:
-        vectors: Shape (photos, dimensions), at least one of each.
-
-    Returns:
-        Places of shape (photos, 2), each coordinate 0 to 1, and the share of the variance that
-        they show. The directions' signs are fixed, so that one sample has one map.
+    By features if most photos have them, those without left out; otherwise by vectors.
     """
-    levelled = vectors - vectors.mean(axis=1, keepdims=True)
-    centred = levelled - levelled.mean(axis=0)
-    # float64 and at most 2,000 × 13: an SVD of a millisecond or two.
-    _, strengths, directions = np.linalg.svd(centred, full_matrices=False)
-    axes = np.zeros((2, vectors.shape[1]))
-    axes[: min(2, len(directions))] = directions[:2]
-    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])
-    places = centred @ (axes * np.where(signs == 0, 1, signs)[:, None]).T
-    low = places.min(axis=0)
-    # One scale for both, so that distances mean the same in every direction.
-    span = float((places.max(axis=0) - low).max())
-    middle = (places.max(axis=0) + low) / 2
-    scaled = (places - middle) / (span or 1.0) + 0.5
-    total = float((strengths**2).sum())
-    return scaled, float((strengths[:2] ** 2).sum()) / total if total else 0.0
+    with_features = [one for one in sample if len(one[1].features)]
+    by_features = len(with_features) >= max(MIN_NEIGHBORS, len(sample) / 2)
+    shown = with_features if by_features else sample
+    vectors = np.array([vector.values for _, vector in shown], dtype=np.float64)
+    if not by_features:
+        places, explained = project(vectors)
+        return MapOfCatalogue(_points(shown, places), explained=explained)
+    features = np.array([vector.features for _, vector in shown], dtype=np.float64)
+    places, kept = place_neighbors(features, vectors)
+    return MapOfCatalogue(
+        _points(shown, places), neighbors_kept=kept, left_out=len(sample) - len(shown)
+    )
+
+
+def _points(
+    shown: Sequence[tuple[Listing, PhotoVector]], places: NDArray[np.float64]
+) -> list[MapPoint]:
+    return [
+        MapPoint(listing, float(x), float(y))
+        for (listing, _), (x, y) in zip(shown, places, strict=True)
+    ]

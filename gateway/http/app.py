@@ -15,6 +15,7 @@ from gateway.http.around import AroundRequests
 from gateway.http.bodies import RequestReader
 from gateway.http.description import describe_errors
 from gateway.http.earlier import earlier_routes
+from gateway.http.items import item_routes
 from gateway.http.listings import listing_routes, overview_routes
 from gateway.http.page import STATIC, PageFiles, page_routes
 from gateway.http.photos import photo_routes
@@ -50,6 +51,7 @@ def create_app(
     reader = RequestReader(settings.default_timeout_s, settings.max_image_bytes)
     app.include_router(photo_routes(use_cases, reader))
     app.include_router(listing_routes(use_cases, reader))
+    app.include_router(item_routes(use_cases, reader))
     app.include_router(overview_routes(use_cases, thumbnails, reader, settings.max_message_bytes))
     app.include_router(earlier_routes(use_cases, reader))
     app.include_router(page_routes())

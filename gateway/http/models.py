@@ -252,20 +252,30 @@ class MapPoint(Listing):
 
 
 class MapReply(BaseModel):
-    """A sample of the catalogue on a plane: the first two principal components of its vectors."""
+    """A sample of the catalogue on a plane, photos that look alike beside each other."""
 
     points: list[MapPoint]
-    explained: float = Field(description="Share of the vectors' variance that the plane shows.")
+    explained: float | None = Field(
+        description="Share of the vectors' variance that the plane shows, if it is laid out by "
+        "their principal components: the catalogue has no features."
+    )
+    neighbors_kept: float | None = Field(
+        description="Of each photo's 10 nearest, the share that is among its 10 nearest on the "
+        "plane, if it is laid out by features."
+    )
+    left_out: int = Field(description="Photos of the sample that have no features.")
 
     @classmethod
     def of(cls, drawn: MapOfCatalogue) -> MapReply:
-        """In JSON's terms; places to three digits, a pixel of a thousand."""
+        """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
         return cls(
             points=[
                 MapPoint(**_facts(p.listing), x=round(p.x, 4), y=round(p.y, 4))
                 for p in drawn.points
             ],
             explained=drawn.explained,
+            neighbors_kept=drawn.neighbors_kept,
+            left_out=drawn.left_out,
         )
 
 

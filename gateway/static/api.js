@@ -33,13 +33,15 @@ async function call(path, options = {}) {
 export const getStatus = (signal) => call("/v1/status", { signal });
 export const getMap = (signal) => call("/v1/map", { signal });
 export const getListing = (id, signal) => call(`/v1/listings/${encodeURIComponent(id)}`, { signal });
+export const getItem = (id, signal) => call(`/v1/items/${encodeURIComponent(id)}`, { signal });
 
-// `query` is {photo: File} or {item: id}; `filters` has category, min_price, max_price, k.
+// `query` is {photos: [File]}, all of one thing, or {item: id}; `filters` are fields of the form.
 export function findSimilar(query, filters, signal) {
   const form = new FormData();
-  if (query.photo) form.append("image", query.photo, query.photo.name || "photo");
-  else form.append("item_id", query.item);
+  for (const photo of query.photos ?? []) form.append("image", photo, photo.name || "photo");
+  if (query.item) form.append("item_id", query.item);
   for (const [name, value] of Object.entries(filters)) if (value) form.append(name, value);
   form.append("allow_partial", "true");
+  form.append("include_price", "true");
   return call("/v1/similar", { method: "POST", body: form, signal });
 }

@@ -1,31 +1,44 @@
 // What a listing and a classification look like.
 
 import { el, number, percent } from "./dom.js";
+import { money } from "./money.js";
 
 export function href(listing, keep = {}) {
   const query = new URLSearchParams({ item: listing.item_id, listing: listing.product_id, ...keep });
   return `#/similar?${query}`;
 }
 
+export const noPicture = (words = "no picture") => el("span.none", {}, words);
+
 export function thumbnail(listing) {
-  const none = () => el("span.none", {}, el("span.sr", {}, "no thumbnail"));
-  if (!listing.thumbnail) return none();
+  if (!listing.thumbnail) return noPicture();
   const image = el("img", {
     src: listing.thumbnail, alt: "", loading: "lazy", decoding: "async", width: 256, height: 256,
   });
-  image.addEventListener("error", () => image.replaceWith(none()), { once: true });
+  image.addEventListener("error", () => image.replaceWith(noPicture()), { once: true });
   return image;
 }
 
 export const title = (listing) => listing.title || listing.item_id;
 
-export const price = (listing) => (listing.price === null ? "no price" : number(listing.price, 2));
+export const price = (listing) => (listing.price === null ? "no price" : money(listing.price, listing.currency));
+
+// How likely a listing is the same item; never 0 or 100, since nobody knows that from photos.
+function chance(likeness) {
+  if (likeness >= 0.995) return "> 99 %";
+  if (likeness < 0.01) return "< 1 %";
+  return `${number(100 * likeness)} %`;
+}
 
 export function card(listing, keep) {
+  const calibrated = listing.likeness !== null && listing.likeness !== undefined;
+  const strong = calibrated && listing.likeness >= 0.5 ? ".strong" : "";
   const link = el(
     "a.card",
     { href: href(listing, keep), title: title(listing) },
-    el("span.picture", {}, thumbnail(listing), el("span.distance", {}, `distance ${number(listing.distance, 2)}`)),
+    el("span.picture", {}, thumbnail(listing),
+      calibrated ? el(`span.chance${strong}`, {}, chance(listing.likeness)) : null),
+    calibrated && listing.likeness_words ? el(`span.words${strong}`, {}, listing.likeness_words) : null,
     el("span.name", {}, title(listing)),
     el("b", {}, price(listing)),
     el("span.faint", {}, listing.category || "no category"),

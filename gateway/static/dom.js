@@ -15,10 +15,25 @@ export function el(kind, properties = {}, ...children) {
   return element;
 }
 
-export function notice(kind, title, detail = "") {
+// A style sheet that only some views need; resolves when it is there.
+export function sheet(name) {
+  const href = `/static/${name}`;
+  if ($(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((resolve) => {
+    const link = el("link", { rel: "stylesheet", href });
+    // Without it the view is plain, and still better than none.
+    link.onload = link.onerror = resolve;
+    document.head.append(link);
+  });
+}
+
+// `details` are sentences: one goes on in the line, several are a list.
+export function notice(kind, title, ...details) {
   const box = el(`div.notice.${kind}`, { role: kind === "bad" ? "alert" : "status" });
   box.append(el("strong", {}, title));
-  if (detail) box.append(" ", el("span", {}, detail));
+  const said = details.filter(Boolean);
+  if (said.length > 1) box.append(el("ul", {}, ...said.map((detail) => el("li", {}, detail))));
+  else if (said.length) box.append(" ", el("span", {}, said[0]));
   return box;
 }
 
@@ -30,10 +45,11 @@ export function showNotices(...notices) {
 const TITLES = {
   INVALID_IMAGE: "That is no photo we can read",
   IMAGE_TOO_LARGE: "That photo is too large",
-  REQUEST_TOO_LARGE: "That photo is too large",
+  REQUEST_TOO_LARGE: "That is too much at once",
   ITEM_NOT_FOUND: "That photo is not in the catalogue",
   COLLECTION_NOT_FOUND: "The catalogue is empty",
   EMBEDDING_SPACE_MISMATCH: "Model and catalogue do not belong together",
+  RANKING_UNAVAILABLE: "Listings cannot be ranked that way here",
   UPSTREAM_UNAVAILABLE: "A service is away",
   QUEUE_FULL: "Too much is going on",
   INVALID_ARGUMENT: "That cannot be searched for",

@@ -1,16 +1,20 @@
-// Which view is shown: by the address after #. Photos may be dropped or pasted anywhere.
+// Which view is shown: by the address after #. Photos may be dropped, pasted and chosen anywhere.
 
 import { getStatus } from "./api.js";
-import { $, showNotices, showProblem } from "./dom.js";
-import * as search from "./search.js";
+import { $, notice, sheet, showNotices, showProblem } from "./dom.js";
+import { learnLimits, photosOf, take } from "./photos.js";
 
 const VIEWS = ["search", "map", "status"];
 let leave = () => {};
 let looks = 0;
 
-function route() {
+function address() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const view = VIEWS.includes(path) ? path : "search";
+  return [VIEWS.includes(path) ? path : "search", new URLSearchParams(query)];
+}
+
+function route() {
+  const [view, params] = address();
   leave();
   leave = () => {};
   const look = ++looks;
@@ -21,29 +25,54 @@ function route() {
     else link.removeAttribute("aria-current");
   }
   document.title = view === "search" ? "Lookalike" : `${view[0].toUpperCase()}${view.slice(1)} · Lookalike`;
-  if (view === "search") {
-    search.show(new URLSearchParams(query));
+  showNotices();
+  if (view === "search" && !photosOf(params.get("photo")) && !params.get("item")) {
+    showStart(params.has("photo"));
     return;
   }
-  showNotices();
   // Loaded when first looked at: the first view should be small.
-  import(`./${view}.js`).then((module) => {
+  Promise.all([import(`./${view}.js`), sheet(`${view}.css`)]).then(([module]) => {
     // Whoever went on meanwhile would have nothing to stop it with.
-    if (look === looks) leave = module.show($(`#${view}`));
+    if (look === looks) leave = module.show($(`#${view}`), params, status);
   }).catch((error) => { if (look === looks) showProblem(error); });
+}
+
+function showStart(lostPhoto) {
+  if (lostPhoto) {
+    showNotices(notice("info", "That photo is gone.", "Photos are kept only while the page is open; show it again."));
+  }
+  $("#query-title").textContent = "Search by a photo";
+  $("#query-title").className = "sr";
+  for (const id of ["#shown", "#bars", "#price", "#filters"]) $(id).hidden = true;
+  $("#intro").hidden = false;
+  $(".split").classList.add("start");
+  $("#drop").classList.remove("small");
+  $("#results").replaceChildren();
+  $("#summary").textContent = "";
+}
+
+function searchBy(files) {
+  const id = take([...files]);
+  if (!id) return;
+  // What was narrowed down to stays, as when a result is followed.
+  const [, params] = address();
+  for (const name of ["photo", "item", "listing"]) params.delete(name);
+  location.hash = `#/similar?${new URLSearchParams([["photo", id], ...params])}`;
 }
 
 async function learnStatus() {
   const dot = $("#health");
   try {
-    const status = await getStatus();
-    search.learn(status);
-    const good = status.embedder.ready && status.index.ready && !status.mismatch;
+    const known = await getStatus();
+    learnLimits(known.limits);
+    const good = known.embedder.ready && known.index.ready && !known.mismatch;
     dot.className = `dot ${good ? "good" : "warn"}`;
     dot.setAttribute("aria-label", good ? "all is well" : "something is wrong");
+    return known;
   } catch {
     dot.className = "dot bad";
     dot.setAttribute("aria-label", "the server does not answer");
+    return null;
   }
 }
 
@@ -61,18 +90,23 @@ function takeDroppedAndPasted() {
   addEventListener("drop", (event) => {
     depth = 0;
     veil.hidden = true;
-    const file = event.dataTransfer?.files[0];
-    if (file) { event.preventDefault(); search.searchByFile(file); }
+    const files = event.dataTransfer?.files;
+    if (files?.length) { event.preventDefault(); searchBy(files); }
   });
   addEventListener("paste", (event) => {
-    const file = event.clipboardData?.files[0];
-    if (file) { event.preventDefault(); search.searchByFile(file); }
+    const files = event.clipboardData?.files;
+    if (files?.length) { event.preventDefault(); searchBy(files); }
   });
 }
 
+for (const input of [$("#pick"), $("#camera")]) {
+  input.addEventListener("change", () => {
+    if (input.files.length) searchBy(input.files);
+    input.value = ""; // so that the same file can be chosen again
+  });
+}
 $(".skip").addEventListener("click", (event) => { event.preventDefault(); $("#main").focus(); });
 addEventListener("hashchange", route);
 takeDroppedAndPasted();
-search.start();
+const status = learnStatus();
 route();
-learnStatus();

@@ -29,9 +29,18 @@ export function show(section) {
 function frame() {
   return [
     el("h1", { id: "map-title" }, "Map of the catalogue"),
-    el("p.faint", {}, "Photos that the model finds alike lie close together. Point at one to see it, choose it to search by it. With the keyboard: arrow keys go from photo to photo, Enter searches, + and − zoom."),
+    el("p.faint", {}, "Photos that look alike to the model stand together. Point at one to see it, choose it to search by it. With the keyboard: arrow keys go from photo to photo, Enter searches, + and − zoom."),
     el("div", { className: "body" }),
   ];
+}
+
+// No plane shows all: what it keeps of how near photos really are.
+function howGood({ points, explained, neighbors_kept: kept, left_out: leftOut }) {
+  const kind = kept === null || kept === undefined
+    ? `by category: this plane shows ${percent(explained)} of what tells their vectors apart`
+    : `by what is on them: of the 10 most like a photo, ${number(10 * kept, 1)} are among the 10 beside it`;
+  const left = leftOut ? ` ${plural(leftOut, "photo")} without features ${leftOut === 1 ? "is" : "are"} left out.` : "";
+  return `${plural(points.length, "photo")}, laid out ${kind}.${left}`;
 }
 
 class Chart {
@@ -49,7 +58,7 @@ class Chart {
       el("div.chart", {}, this.canvas, this.tip, this.zoomButtons()),
       this.spoken,
       this.legend(),
-      el("p.faint", {}, `${plural(map.points.length, "photo")}; this plane shows ${percent(map.explained)} of what tells their vectors apart.`),
+      el("p.faint", {}, howGood(map)),
     ];
     this.listen(signal);
   }
@@ -120,7 +129,8 @@ class Chart {
     canvas.style.touchAction = this.view.zoom > 1 ? "none" : "pan-y";
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const radius = Math.min(7, 3 + Math.sqrt(this.view.zoom) + (this.points.length < 400 ? 1 : 0));
+    const crowded = this.points.length > 800 && width < 600;
+    const radius = Math.min(7, (crowded ? 1.5 : 3) + Math.sqrt(this.view.zoom) + (this.points.length < 400 ? 1 : 0));
     pen.globalAlpha = 0.8;
     for (const point of this.points) {
       if (!this.shown(point)) continue;

@@ -4,6 +4,7 @@ import { getStatus } from "./api.js";
 import { el, notice, number, percent, problem, size } from "./dom.js";
 
 const EVERY_MS = 5000;
+const RANKINGS = { blend: "item and category", features: "item", category: "category" };
 
 export function show(section) {
   if (!section.firstChild) {
@@ -28,18 +29,21 @@ function described(status) {
   const asked = cache.hits + cache.misses;
   const parts = [];
   if (status.mismatch) parts.push(notice("warn", "Model and catalogue do not belong together.", status.mismatch));
+  if (status.lacking?.length) parts.push(notice("warn", "Answers could be better.", ...status.lacking.map(sentence)));
   parts.push(el("div.panels", {},
     panel("Embedder", state(embedder.ready, "ready", "not reachable"), {
       Address: embedder.target,
       Model: [embedder.model_name, embedder.model_version].filter(Boolean).join(" "),
       Engine: [embedder.engine, embedder.precision].filter(Boolean).join(", "),
       Categories: embedder.labels.length || "",
+      Features: embedder.features_dimension || "",
       "Embedding space": code(embedder.embedding_space),
     }),
     panel("Index", state(index.ready, index.read_only ? "ready, read-only" : "ready", "not reachable"), {
       Address: index.target,
       Photos: number(index.photos),
       Listings: number(index.listings),
+      "Photos with features": index.photos_with_features === undefined ? "" : number(index.photos_with_features),
       Collection: collection(index),
       Backend: index.backend,
       "Newest write": number(index.applied_seq),
@@ -47,6 +51,7 @@ function described(status) {
     }),
     panel("Gateway", state(true, "ready"), {
       Version: status.version,
+      "Ranks by": RANKINGS[status.ranking] ?? "",
       Thumbnails: status.thumbnails ? "kept" : "not kept",
       "Largest photo": size(status.limits.max_image_bytes),
       "Vectors kept": `${number(cache.entries)} (${size(cache.bytes)} of ${size(cache.max_bytes)})`,
@@ -56,6 +61,8 @@ function described(status) {
   ));
   return parts;
 }
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 
 const state = (good, yes, no) => el(`span.state.${good ? "good" : "bad"}`, {}, good ? yes : no);
 

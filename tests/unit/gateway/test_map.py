@@ -1,62 +1,32 @@
-"""The map of the catalogue: places, their scale, and how often it is drawn."""
+"""The map of the catalogue: by what it is laid out, how often, and for whom."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gateway import map as module
 from gateway.budget import Budget
+from gateway.catalogue import Catalogue
 from gateway.listings import Listing, PhotoVector
-from gateway.map import Cartographer, project
-from lookalike.errors import CollectionNotFoundError, UpstreamUnavailableError
+from gateway.map import Cartographer, lay_out
+from lookalike.errors import (
+    CollectionNotFoundError,
+    DeadlineExceededError,
+    UpstreamUnavailableError,
+)
 from tests.http_face import Asked, use_cases
 
 
-def vectors(count: int, dimensions: int = 13) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    return np.random.default_rng(1).normal(size=(count, dimensions))
-
-
-@pytest.mark.parametrize(("count", "dimensions"), [(1, 13), (2, 13), (3, 1), (2000, 13), (5, 2)])
-def test_places_are_on_the_plane(count: int, dimensions: int) -> None:
-    places, explained = project(vectors(count, dimensions))
-    assert places.shape == (count, 2)
-    assert np.isfinite(places).all()
-    assert places.min() >= -1e-9
-    assert places.max() <= 1 + 1e-9
-    assert 0 <= explained <= 1 + 1e-9
-
-
-def test_what_is_the_same_is_in_the_middle() -> None:
-    places, explained = project(np.ones((4, 13)))
-    assert (places == 0.5).all()
-    assert explained == 0
-
-
-def test_distances_of_a_plane_are_kept_up_to_scale() -> None:
-    rng = np.random.default_rng(2)
-    # Two directions of logits whose sum is 0: levelling changes nothing.
-    axes = np.linalg.qr(np.vstack([np.ones(13), rng.normal(size=(2, 13))]).T)[0].T[1:]
-    flat = rng.normal(size=(50, 2)) * (3, 1)
-    places, explained = project(flat @ axes + 7)
-    assert explained == pytest.approx(1)
-    before = np.linalg.norm(flat[:, None] - flat, axis=2)
-    after = np.linalg.norm(places[:, None] - places, axis=2)
-    shares = after[before > 0] / before[before > 0]
-    assert shares.std() < 1e-9
-
-
-def test_one_sample_has_one_map_whatever_the_signs() -> None:
-    sample = vectors(100)
-    assert np.allclose(project(sample)[0], project(sample.copy())[0])
-
-
-def catalogue(count: int) -> list[tuple[Listing, PhotoVector]]:
+def catalogue(count: int, features: int = 0) -> list[tuple[Listing, PhotoVector]]:
+    rng = np.random.default_rng(1)
+    rows = zip(rng.normal(size=(count, 13)), rng.normal(size=(count, features)), strict=True)
     return [
-        (Listing(f"i{n}", f"p{n}"), PhotoVector(tuple(row), "space"))
-        for n, row in enumerate(vectors(count))
+        (Listing(f"i{n}", f"p{n}"), PhotoVector(tuple(row), "space", tuple(more)))
+        for n, (row, more) in enumerate(rows)
     ]
 
 
@@ -74,6 +44,7 @@ async def test_map_is_drawn_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
     cartographer = Cartographer(use_cases(asked).catalogue)
     await cartographer.draw(Budget(5))
     asked.catalogue = catalogue(4)
+    assert len((await cartographer.draw(Budget(5))).points) == 3
     monkeypatch.setattr(module, "KEPT_S", -1.0)
     assert len((await cartographer.draw(Budget(5))).points) == 4
 
@@ -87,3 +58,82 @@ async def test_empty_catalogue_is_an_empty_map_and_a_lost_index_is_an_error() ->
         await cartographer.draw(Budget(5))
     asked.error, asked.catalogue = None, catalogue(2)
     assert len((await cartographer.draw(Budget(5))).points) == 2
+
+
+async def test_drawing_goes_on_for_the_next_when_who_asked_for_it_leaves() -> None:
+    asked = Asked(catalogue=catalogue(3), wait_for=asyncio.Event())
+    cartographer = Cartographer(use_cases(asked).catalogue)
+    first = asyncio.create_task(cartographer.draw(Budget(5)))
+    await asked.started.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(cartographer.draw(Budget(5)))
+    assert asked.wait_for
+    asked.wait_for.set()
+    assert len((await second).points) == 3
+    assert asked.sampled == 1
+
+
+async def test_who_has_no_time_for_the_drawing_is_told_so() -> None:
+    asked = Asked(catalogue=catalogue(3), wait_for=asyncio.Event())
+    cartographer = Cartographer(use_cases(asked).catalogue)
+    with pytest.raises(DeadlineExceededError, match="ask again"):
+        await cartographer.draw(Budget(0.01))
+    assert asked.wait_for
+    asked.wait_for.set()
+    assert len((await cartographer.draw(Budget(5))).points) == 3
+
+
+class _FailsOnce(Catalogue):
+    """Fails at the first question, when it is let, and answers the next."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_fail = asyncio.Event(), asyncio.Event()
+
+    async def vectors(self, count: int, budget: Budget) -> list[tuple[Listing, PhotoVector]]:
+        if self.asked.is_set():
+            return catalogue(3)
+        self.asked.set()
+        await self.may_fail.wait()
+        raise UpstreamUnavailableError("out of the first one's time")
+
+
+async def test_failure_of_anothers_drawing_is_not_ones_own() -> None:
+    fails = _FailsOnce()
+    cartographer = Cartographer(fails)
+    first = asyncio.create_task(cartographer.draw(Budget(5)))
+    await fails.asked.wait()
+    second = asyncio.create_task(cartographer.draw(Budget(5)))
+    await asyncio.sleep(0)  # it waits for the first one's drawing
+    fails.may_fail.set()
+    with pytest.raises(UpstreamUnavailableError):
+        await first
+    assert len((await second).points) == 3
+
+
+def test_photos_with_features_are_laid_out_by_them_and_others_by_their_vectors() -> None:
+    by_features = lay_out(catalogue(20, features=128))
+    assert len(by_features.points) == 20
+    assert by_features.explained is None
+    assert by_features.neighbors_kept is not None
+    by_vectors = lay_out(catalogue(20))
+    assert by_vectors.neighbors_kept is None
+    assert by_vectors.explained is not None
+    assert 0 < by_vectors.explained < 1
+
+
+def test_few_photos_without_features_are_left_out_and_counted() -> None:
+    sample = catalogue(20, features=128)
+    bare = [(listing, replace(vector, features=())) for listing, vector in sample]
+    mostly = lay_out([*bare[:3], *sample[3:]])
+    assert [point.listing.item_id for point in mostly.points][:1] == ["i3"]
+    assert (len(mostly.points), mostly.left_out) == (17, 3)
+    hardly = lay_out([*bare[:15], *sample[15:]])
+    assert (len(hardly.points), hardly.left_out, hardly.neighbors_kept) == (20, 0, None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_a_handful_of_photos_is_laid_out_by_their_vectors(count: int) -> None:
+    drawn = lay_out(catalogue(count, features=128))
+    assert (len(drawn.points), drawn.neighbors_kept) == (count, None)
