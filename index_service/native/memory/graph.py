@@ -20,7 +20,7 @@ FAISS_METRICS = {
     Metric.INNER_PRODUCT: faiss.METRIC_INNER_PRODUCT,
 }
 # Neighbours of a node: at 13 dimensions more of them cost memory and find nothing more.
-_LINKS = 16
+_LINKS = 12
 _BUILD_EFFORT = 40
 _ADDED_AT_A_TIME = 10_000
 LEAST_EFFORT = 48
