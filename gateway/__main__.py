@@ -17,6 +17,7 @@ from gateway.http.serving import HttpServer
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
 from gateway.lineage import Lineage
+from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
 from gateway.servicer import SERVICE_NAME, GatewayServicer
 from gateway.status import StatusReporter
@@ -80,14 +81,20 @@ def compose(
     """Returns what the gateway can do with its upstreams."""
     vectors = VectorCache(settings.cache_bytes)
     classifier = Classifier(embedder, vectors)
-    policy = NearDuplicatePolicy(settings.near_duplicate_policy)
-    duplicates = DuplicateFinder(index, policy, settings.near_duplicate_distance)
+    ranker = Ranker(embedder, index)
+    duplicates = DuplicateFinder(
+        index,
+        NearDuplicatePolicy(settings.near_duplicate_policy),
+        settings.near_duplicate_distance,
+        ranker,
+        settings.near_duplicate_likeness,
+    )
     return UseCases(
         classifier=classifier,
-        finder=SimilarListingFinder(classifier, index, lineage),
+        finder=SimilarListingFinder(classifier, index, lineage, ranker),
         ingester=Ingester(classifier, index, lineage, duplicates, thumbnails),
         catalogue=Catalogue(index, thumbnails),
-        status=StatusReporter(embedder, index, lineage, vectors),
+        status=StatusReporter(embedder, index, lineage, vectors, ranker),
     )
 
 

@@ -15,6 +15,9 @@ Key = tuple[str, bytes]
 _OVERHEAD_BYTES = 400
 # Python's float, and the reference to it.
 _BYTES_A_FLOAT = 32
+# An array of float32.
+_BYTES_AN_ARRAY = 80
+_BYTES_A_FEATURE = 4
 
 
 @dataclass(frozen=True)
@@ -77,4 +80,9 @@ class VectorCache:
 
 
 def _size(vector: PhotoVector) -> int:
-    return _OVERHEAD_BYTES + _BYTES_A_FLOAT * len(vector.values)
+    features = len(vector.features)
+    return (
+        _OVERHEAD_BYTES
+        + _BYTES_A_FLOAT * len(vector.values)
+        + (_BYTES_AN_ARRAY + _BYTES_A_FEATURE * features if features else 0)
+    )

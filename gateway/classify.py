@@ -1,4 +1,4 @@
-"""Which category is this photo?"""
+"""Which category is this photo, or this listing?"""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway import cache
+from gateway import cache, validation
 from gateway.budget import Budget, RecentTimes
 from gateway.cache import VectorCache
 from gateway.coalescing import Coalescer
 from gateway.embedder import Embedded, EmbedderUpstream
 from gateway.listings import CategoryScore, Classification, PhotoVector
+from gateway.photos import EmbeddedPhoto, EmbeddedPhotos, PhotoFailure, embed_all
 from gateway.upstreams import is_out_of_time
+from gateway.vectors import mean
 from lookalike.errors import LookalikeError
-
-
-@dataclass(frozen=True)
-class EmbeddedPhoto:
-    """A photo's vector, and whether it was known from the same bytes."""
-
-    vector: PhotoVector
-    cached: bool
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,27 @@ class ClassifiedPhoto:
     vector: PhotoVector
     classification: Classification
     cached: bool = False
+
+
+@dataclass(frozen=True)
+class ClassifiedListing:
+    """What all photos of a listing say of its category.
+
+    Attributes:
+        vector: The mean of their vectors.
+        classification: By that.
+        photos: What each says by itself, in the order of the request; None for one that failed.
+        failures: Photos that could not be used.
+        cached: Whether the vectors of all others were known.
+        degraded: What is less than it should be, in words.
+    """
+
+    vector: PhotoVector
+    classification: Classification
+    photos: Sequence[Classification | None]
+    failures: Sequence[PhotoFailure] = ()
+    cached: bool = False
+    degraded: str = ""
 
 
 class Classifier:
@@ -108,6 +123,49 @@ class Classifier:
         classification = await self.classification(photo.vector, budget)
         return ClassifiedPhoto(photo.vector, classification, photo.cached)
 
+    async def embed_all(
+        self,
+        images: Sequence[bytes],
+        budget: Budget,
+        *,
+        partial: bool,
+        field: str,
+        later: RecentTimes | None = None,
+    ) -> EmbeddedPhotos:
+        """Returns the vectors of photos of one thing; see `photos.embed_all` and `embed`."""
+
+        async def embed(image: bytes) -> EmbeddedPhoto:
+            return await self.embed(image, budget, later=later)
+
+        return await embed_all(embed, images, partial=partial, field=field)
+
+    async def classify_listing(
+        self, images: Sequence[bytes], budget: Budget, *, partial: bool = False
+    ) -> ClassifiedListing:
+        """Tells the category of a listing by all of its photos.
+
+        It is that of their mean vector: since logits are logarithms of probabilities but for a
+        term that is the same for all categories, that is the mean of the photos' logarithms of
+        probabilities, made to add up to 1.
+
+        Args:
+            images: Encoded photos, 1 to 16.
+            budget: The request's time.
+            partial: Whether photos that are at fault may be left out.
+
+        Raises:
+            InvalidArgumentError: There are too many, or a photo is at fault.
+        """
+        validation.images(images, "images")
+        sent = await self.embed_all(images, budget, partial=partial, field="images")
+        vector = mean(sent.vectors)
+        by_all = await self.classification(vector, budget)
+        photos = [
+            await self.classification(photo.vector, budget) if photo else None
+            for photo in sent.photos
+        ]
+        return ClassifiedListing(vector, by_all, photos, sent.failures, sent.cached, sent.degraded)
+
     async def classification(self, vector: PhotoVector, budget: Budget) -> Classification:
         """Returns the calibrated softmax over a photo's logits."""
         model = await self._embedder.model_of(vector.embedding_space, budget)
@@ -123,7 +181,8 @@ class Classifier:
 
     async def _embed(self, image: bytes, photo: bytes, timeout_s: float, bulk: bool) -> Embedded:
         embedded = await self._embedder.embed(image, timeout_s, bulk=bulk)
-        self._vectors.keep(photo, embedded.vector)
+        if embedded.whole:
+            self._vectors.keep(photo, embedded.vector)
         return embedded
 
 

@@ -6,14 +6,21 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.budget import Budget
+from gateway.calibration import Likeness
 from gateway.index import IndexUpstream
-from gateway.items import Photo
-from gateway.listings import Listing, NearDuplicate, NearDuplicateKind
-from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, NearDuplicateError
+from gateway.items import Near, Photo
+from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, Rerank
+from gateway.ranking import Ranker
+from lookalike.errors import (
+    CollectionNotFoundError,
+    DeadlineExceededError,
+    NearDuplicateError,
+    RankingUnavailableError,
+)
 
 MAX_REPORTED = 10
 # Photos looked at: of those that are nearest some may be merely near, and one listing's.
@@ -21,6 +28,8 @@ _MOST_CANDIDATES = 100
 # The same photo does not give quite the same vector in batches of different sizes, or in int8. Its
 # hash decides; this only says how far to look, relative to the vector's squared length.
 _TOLERANCE = 1e-3
+# A photo without features is at a cosine distance of 1, and no other one is so exactly.
+_UNKNOWN, _ROUNDING = 1.0, 1e-6
 
 
 class NearDuplicatePolicy(StrEnum):
@@ -40,14 +49,24 @@ class DuplicateFinder:
         policy: What is done with one.
         max_distance: Up to which distance another photo is nearly the same; 0 for the same bytes
             alone.
+        ranker: Knows how likely two photos show the same item; None leaves it to the distance.
+        min_likeness: How likely that must be at least, where both photos have features; 0 leaves
+            it to the distance.
     """
 
     def __init__(
-        self, index: IndexUpstream, policy: NearDuplicatePolicy, max_distance: float
+        self,
+        index: IndexUpstream,
+        policy: NearDuplicatePolicy,
+        max_distance: float,
+        ranker: Ranker | None = None,
+        min_likeness: float = 0.0,
     ) -> None:
         self._index = index
         self._policy = policy
         self._max_distance = max_distance
+        self._ranker = ranker
+        self._min_likeness = min_likeness
         self._turns: dict[str, _Turn] = {}
 
     @asynccontextmanager
@@ -98,37 +117,89 @@ class DuplicateFinder:
         return replace(listing, near_duplicate=found[0]), found
 
     async def _find(self, photo: Photo, budget: Budget) -> list[NearDuplicate]:
-        assert photo.vector is not None
-        tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in photo.vector.values))
+        likely = await self._likely(photo, budget)
         try:
-            candidates = await self._index.near(
-                photo.vector,
-                max(tolerance, self._max_distance),
-                _MOST_CANDIDATES,
-                photo.listing.product_id,
-                budget,
-            )
+            candidates = await self._near(photo, likely, budget)
         except CollectionNotFoundError:
             return []  # this is the first photo of all
         nearest: dict[str, NearDuplicate] = {}
-        for other, distance in candidates:
-            near = self._compared(photo, other, distance)
+        for other in candidates:
+            near = self._compared(photo, other, likely)
             # Of each listing the nearest, but the same bytes before what is merely near.
-            known = nearest.get(other.listing.product_id)
+            product_id = other.photo.listing.product_id
+            known = nearest.get(product_id)
             if near and (known is None or _order(near) < _order(known)):
-                nearest[other.listing.product_id] = near
+                nearest[product_id] = near
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
-    def _compared(self, photo: Photo, other: Photo, distance: float) -> NearDuplicate | None:
-        if other.listing.item_id == photo.listing.item_id:
+    async def _likely(self, photo: Photo, budget: Budget) -> _Likely | None:
+        """Returns how photos that are merely near are judged by features too, if they can be."""
+        if self._ranker is None or not self._max_distance or not self._min_likeness:
+            return None
+        assert photo.vector is not None
+        await self._ranker.learn(budget)
+        way = self._ranker.blend(photo.vector)
+        if way is None or way.rerank is None or way.curve is None:
+            return None
+        return _Likely(way.rerank, way.curve, self._min_likeness)
+
+    async def _near(self, photo: Photo, likely: _Likely | None, budget: Budget) -> list[Near]:
+        vector = photo.vector
+        assert vector is not None
+        tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in vector.values))
+        farthest = max(tolerance, self._max_distance)
+
+        async def near(max_distance: float, rerank: Rerank | None = None) -> list[Near]:
+            return await self._index.near(
+                vector,
+                budget,
+                max_distance=max_distance,
+                limit=_MOST_CANDIDATES,
+                other_than=photo.listing.product_id,
+                rerank=rerank,
+            )
+
+        if likely is None:
+            return await near(farthest)
+        try:
+            found = await near(farthest, likely.rerank)
+        except RankingUnavailableError:
+            return await near(farthest)
+        if len(found) == _MOST_CANDIDATES:
+            # The same bytes, written without features, may be ranked behind so many.
+            found += await near(tolerance)
+        return found
+
+    def _compared(self, photo: Photo, other: Near, likely: _Likely | None) -> NearDuplicate | None:
+        listing, distance = other.photo.listing, other.distance
+        if listing.item_id == photo.listing.item_id:
             return None  # it is replaced, and moves to another listing
-        if other.sha256 == photo.sha256:
+        if other.photo.sha256 == photo.sha256:
             kind = NearDuplicateKind.IDENTICAL
         elif self._max_distance and distance <= self._max_distance:
+            if likely and not likely.may_be_same(other):
+                return None
             kind = NearDuplicateKind.SIMILAR
         else:
             return None
-        return NearDuplicate(other.listing.item_id, other.listing.product_id, kind, distance)
+        return NearDuplicate(listing.item_id, listing.product_id, kind, distance)
+
+
+@dataclass(frozen=True)
+class _Likely:
+    """Judges photos that are near by vector, which says little: by both outputs of the model."""
+
+    rerank: Rerank
+    curve: Likeness
+    min_likeness: float
+
+    def may_be_same(self, other: Near) -> bool:
+        """Whether it is likely enough the same item, or has no features to tell by."""
+        if other.ranked_by is None:
+            return True
+        by_features = other.ranked_by - self.rerank.vector_weight * other.distance
+        unknown = math.isclose(by_features, _UNKNOWN, abs_tol=_ROUNDING)
+        return unknown or self.curve.at(other.ranked_by) >= self.min_likeness
 
 
 class _Turn:

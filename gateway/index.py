@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gateway import items
+from gateway import items, queries
 from gateway.budget import Budget, RecentTimes
-from gateway.items import Photo
+from gateway.items import Near, Photo
 from gateway.listings import (
-    Hit,
     ItemId,
     ListingFilter,
     Neighbors,
     PhotoVector,
     ProductId,
+    Rerank,
     Target,
     Wanted,
     Written,
 )
 from gateway.upstreams import Upstream
-from lookalike.errors import CollectionExistsError, CollectionNotFoundError
+from lookalike.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    InvalidArgumentError,
+    RankingUnavailableError,
+)
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 
 _SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _SPACE_DIGITS = 12
 _KEPT_SHARE = 0.1
 
+_FEATURES_FIELD = "items[0].features"
+
 # Fields of the index's requests, and where they come from in the gateway's.
 _FIELDS = {
     "queries[0].item_id": "item_id",
     "queries[0].vector.embedding_space": "image",
     "queries[0].vector.values": "vector.values",
+    "queries[0].features": "vector.features",
     "queries[0].examples.positives[0].vector.embedding_space": "image",
     "items[0].vector.embedding_space": "image",
     "items[0].vector.values": "image",
@@ -45,19 +53,38 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Serving:
-    """The collection that answers, and its embedding space."""
+    """The collection that answers, its embedding space, and how long its features are; 0: none."""
 
     collection: str
     embedding_space: str
+    features_dimension: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the index holds of a collection.
+
+    Attributes:
+        photos: How many.
+        photos_with_features: Of them.
+        rows_with_features_in_memory: The others' are read from the disk.
+        most_candidates: How many may be ranked because of that; 0 for any number.
+    """
+
+    photos: int = 0
+    photos_with_features: int = 0
+    rows_with_features_in_memory: int = 0
+    most_candidates: int = 0
 
 
 @dataclass(frozen=True)
 class IndexState:
-    """What the index says of itself."""
+    """What the index says of itself, and of its collections by name."""
 
     backend: str
     read_only: bool
     applied_seq: int
+    held: Mapping[str, Held] = field(default_factory=dict)
 
 
 class IndexUpstream(Upstream):
@@ -75,49 +102,66 @@ class IndexUpstream(Upstream):
         self.collection = name
         self.serving: Serving | None = None
         self.serving_changed: Callable[[], None] = lambda: None
+        # Whether it ranks by features, until an answer tells that it is of before it could.
+        self.ranks = True
         self.reads, self._writes = RecentTimes(), RecentTimes()
 
     async def find(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
+        self,
+        query: ItemId | Sequence[PhotoVector],
+        wanted: Wanted,
+        budget: Budget,
+        rerank: Rerank | None = None,
     ) -> Neighbors:
-        """Returns what is nearest to an item or to the mean of vectors."""
-        request = index_pb2.FindNeighborsRequest(
-            collection=self.collection,
-            queries=[_query(query)],
-            k=wanted.k,
-            distinct_products=not wanted.every_photo,
-            exclude_same_product=True,
-            filter=items.only(wanted.filter),
-            max_distance=wanted.max_distance,
-            exact=wanted.exact,
-            min_seq=wanted.min_seq,
-        )
+        """Returns what is nearest to an item or to the mean of vectors.
+
+        Args:
+            query: What to look for.
+            wanted: What of it.
+            budget: The request's time.
+            rerank: How to rank by features; None ranks by vector.
+
+        Raises:
+            RankingUnavailableError: It cannot rank so: the collection, the item or the index itself
+                lacks what that needs.
+        """
+        request = queries.find(self.collection, query, wanted, rerank)
         # Who takes an answer without listings needs some time to get it.
         kept_s = _KEPT_SHARE * budget.remaining_s if wanted.allow_partial else 0.0
         response = await self._find(request, budget, kept_s)
-        result = response.results[0]
-        return Neighbors(
-            hits=[Hit(items.listing(n.item), n.distance) for n in result.neighbors],
-            shortfall=result.shortfall,
-            exact=result.method == index_pb2.SEARCH_METHOD_EXACT,
-            applied_seq=response.applied_seq,
-            candidates_scanned=result.candidates_scanned,
-        )
+        return queries.found(response)
 
     async def near(
-        self, vector: PhotoVector, max_distance: float, limit: int, product_id: str, budget: Budget
-    ) -> list[tuple[Photo, float]]:
-        """Returns photos of other products within a distance, nearest first; misses none."""
-        request = index_pb2.FindNeighborsRequest(
-            collection=self.collection,
-            queries=[_query([vector])],
-            k=limit,
-            exclude_product_ids=[product_id],
-            max_distance=max_distance,
-            exact=True,
+        self,
+        vector: PhotoVector,
+        budget: Budget,
+        *,
+        max_distance: float,
+        limit: int,
+        other_than: str,
+        rerank: Rerank | None = None,
+    ) -> list[Near]:
+        """Returns photos near a vector, nearest first; misses none but those beyond `limit`.
+
+        Args:
+            vector: A photo's.
+            budget: The request's time.
+            max_distance: How far they are at most, by vector.
+            limit: How many.
+            other_than: The product whose photos are left out.
+            rerank: How to rank by features, and to say so; None ranks by vector.
+
+        Raises:
+            RankingUnavailableError: It cannot rank so.
+        """
+        request = queries.find(
+            self.collection,
+            [vector],
+            Wanted(limit, every_photo=True, max_distance=max_distance, exact=True),
+            rerank,
         )
-        response = await self._find(request, budget)
-        return [(items.photo(n.item), n.distance) for n in response.results[0].neighbors]
+        request.exclude_product_ids.append(other_than)
+        return queries.near(await self._find(request, budget))
 
     async def get(self, item_id: str, budget: Budget) -> Photo:
         """Returns a photo with its vector; raises ItemNotFoundError."""
@@ -148,16 +192,22 @@ class IndexUpstream(Upstream):
         return [items.photo(item) for item in response.items], response.next_page_token
 
     async def upsert(self, photo: Photo, budget: Budget, request_id: str = "") -> Written:
-        """Writes a photo durably; makes the collection and its alias if it is the first."""
-        request = index_pb2.BatchUpsertItemsRequest(
-            collection=self.collection, items=[items.item(photo)], request_id=request_id
-        )
+        """Writes a photo durably; makes the collection and its alias if it is the first.
+
+        Its features go with it where the collection keeps features of that length.
+        """
+        assert photo.vector is not None
         try:
-            response = await self._upsert(request, budget)
+            response = await self._upsert(photo, request_id, budget)
         except CollectionNotFoundError:
-            assert photo.vector is not None
             await self._create(photo.vector, budget)
-            response = await self._upsert(request, budget)
+            response = await self._upsert(photo, request_id, budget)
+        except InvalidArgumentError as error:
+            # The name leads by now to a collection that keeps other features, or none.
+            if error.field != _FEATURES_FIELD:
+                raise
+            await self.look(budget.remaining_s)
+            response = await self._upsert(photo, request_id, budget)
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
     async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
@@ -183,14 +233,23 @@ class IndexUpstream(Upstream):
             self._saw(None)
             return None
         found = response.collection
-        self._saw(Serving(found.name, found.embedding_space))
+        self._saw(Serving(found.name, found.embedding_space, found.features_dimension))
         return self.serving
 
     async def state(self, timeout_s: float) -> IndexState:
         """Asks what the index is."""
         async with self.calling():
             response = await self._stub.GetIndex(index_pb2.GetIndexRequest(), timeout=timeout_s)
-        return IndexState(response.backend, response.read_only, response.applied_seq)
+        held = {
+            state.name: Held(
+                state.items,
+                state.items_with_features,
+                state.feature_rows_in_memory,
+                state.most_candidates,
+            )
+            for state in response.collections
+        }
+        return IndexState(response.backend, response.read_only, response.applied_seq, held)
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
         """Returns how many photos there are, of how many listings."""
@@ -206,14 +265,43 @@ class IndexUpstream(Upstream):
     async def _find(
         self, request: index_pb2.FindNeighborsRequest, budget: Budget, kept_s: float = 0.0
     ) -> index_pb2.FindNeighborsResponse:
-        async with self.in_hop("search", self.reads, budget, kept_s) as allowed_s:
-            response = await self._stub.FindNeighbors(request, timeout=allowed_s)
-        self._saw(Serving(response.collection, response.embedding_space))
+        try:
+            async with self.in_hop("search", self.reads, budget, kept_s) as allowed_s:
+                response = await self._stub.FindNeighbors(request, timeout=allowed_s)
+        except InvalidArgumentError as error:
+            if why := queries.why_not_ranked(error, request):
+                raise RankingUnavailableError(why, field="ranking") from None
+            raise
+        self._learn(response)
+        # An index of before knows another way to rank, by which nobody asked.
+        if request.HasField("rerank") and not self.ranks:
+            raise RankingUnavailableError(queries.INDEX_OF_BEFORE, field="ranking")
         return response
 
+    def _learn(self, response: index_pb2.FindNeighborsResponse) -> None:
+        dimension, known = response.features_dimension, self.serving
+        if dimension:
+            self.ranks = True
+        elif known and known.collection == response.collection and known.features_dimension:
+            # It does not say so, which an index does that ranks.
+            self.ranks = False
+            dimension = known.features_dimension
+        self._saw(Serving(response.collection, response.embedding_space, dimension))
+
     async def _upsert(
-        self, request: index_pb2.BatchUpsertItemsRequest, budget: Budget
+        self, photo: Photo, request_id: str, budget: Budget
     ) -> index_pb2.BatchUpsertItemsResponse:
+        assert photo.vector is not None
+        if self.serving is None and photo.vector.features:
+            async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
+                await self.look(allowed_s)
+        kept = self.serving.features_dimension if self.serving else 0
+        features = photo.vector.features if len(photo.vector.features) == kept else ()
+        request = index_pb2.BatchUpsertItemsRequest(
+            collection=self.collection,
+            items=[items.item(photo, features)],
+            request_id=request_id,
+        )
         async with self.in_hop("search", self._writes, budget) as allowed_s:
             return await self._stub.BatchUpsertItems(request, timeout=allowed_s)
 
@@ -228,6 +316,7 @@ class IndexUpstream(Upstream):
             embedding_space=vector.embedding_space,
             dimension=len(vector.values),
             indexed_attributes=items.INDEXED,
+            features_dimension=len(vector.features),
         )
         async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
             with contextlib.suppress(CollectionExistsError):
@@ -245,7 +334,7 @@ class IndexUpstream(Upstream):
                         index_pb2.SetAliasRequest(name=self.collection, collection=name),
                         timeout=budget.remaining_s,
                     )
-        self._saw(Serving(name, vector.embedding_space))
+            await self.look(budget.remaining_s)
 
     def _saw(self, serving: Serving | None) -> None:
         if serving != self.serving:
@@ -256,13 +345,3 @@ class IndexUpstream(Upstream):
 def collection_name(alias: str, embedding_space: str) -> str:
     """Returns the name of the collection of a space that an alias leads to."""
     return f"{alias}-{re.sub(r'[^a-z0-9_-]', '-', embedding_space.lower())[:_SPACE_DIGITS]}"
-
-
-def _query(query: ItemId | Sequence[PhotoVector]) -> index_pb2.Query:
-    if isinstance(query, ItemId):
-        return index_pb2.Query(item_id=query.item_id)
-    vectors = [items.vector(each) for each in query]
-    if len(vectors) == 1:
-        return index_pb2.Query(vector=vectors[0])
-    examples = [index_pb2.Example(vector=each) for each in vectors]
-    return index_pb2.Query(examples=index_pb2.Examples(positives=examples))

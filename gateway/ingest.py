@@ -200,5 +200,8 @@ class Ingester:
 
 def _digest(listing: Listing, photo: bytes) -> str:
     """Returns a digest of all that an ingest says; of the photo its own digest is enough."""
-    fields = json.dumps(asdict(listing), sort_keys=True).encode()
+    said = asdict(listing)
+    if not listing.currency:
+        del said["currency"]  # as before there was any: a retry may come after an update
+    fields = json.dumps(said, sort_keys=True).encode()
     return hashlib.sha256(photo + fields).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.listings import (
@@ -12,11 +12,13 @@ from gateway.listings import (
     NearDuplicateKind,
     PhotoVector,
 )
+from gateway.vectors import compact
 from lookalike.index.v1 import index_pb2
 
 LOCATION = "location"
 NEAR_DUPLICATE = "near_duplicate"
 _TITLE = "title"
+_CURRENCY = "currency"
 _THUMBNAIL = "thumbnail"
 _PHOTO_SHA256 = "photo_sha256"
 _REQUEST_ID = "ingest_request_id"
@@ -32,7 +34,7 @@ class Photo:
 
     Attributes:
         listing: What callers see.
-        vector: Its vector; None where the index did not send it.
+        vector: Its vectors; None where the index did not send them.
         sha256: Of the encoded photo, in hexadecimal; empty if another program wrote the item.
         request_id: The caller's key for retries, if it sent one.
         request_sha256: Of all that the caller said with that key.
@@ -45,17 +47,38 @@ class Photo:
     request_sha256: str = ""
 
 
+@dataclass(frozen=True)
+class Near:
+    """A photo near another.
+
+    Attributes:
+        photo: Without its vectors.
+        distance: By vector.
+        ranked_by: By features too, where the index was asked to rank.
+    """
+
+    photo: Photo
+    distance: float
+    ranked_by: float | None = None
+
+
 def vector(sent: PhotoVector) -> index_pb2.Vector:
     """Returns a vector for the index."""
     return index_pb2.Vector(values=sent.values, embedding_space=sent.embedding_space)
 
 
-def item(photo: Photo) -> index_pb2.Item:
-    """Returns a photo for the index; it must have its vector."""
+def item(photo: Photo, features: Sequence[float] = ()) -> index_pb2.Item:
+    """Returns a photo for the index; it must have its vector.
+
+    Args:
+        photo: The photo.
+        features: Those of its vector that the collection takes.
+    """
     assert photo.vector is not None
     listing = photo.listing
     texts = {
         _TITLE: listing.title,
+        _CURRENCY: listing.currency,
         LOCATION: listing.location,
         _THUMBNAIL: "1" if listing.has_thumbnail else "",
         _PHOTO_SHA256: photo.sha256,
@@ -70,18 +93,16 @@ def item(photo: Photo) -> index_pb2.Item:
         price=listing.price,
         attributes={name: text for name, text in texts.items() if text},
         vector=vector(photo.vector),
+        features=features,
     )
 
 
 def photo(found: index_pb2.Item) -> Photo:
     """Returns an item of the index with what is kept beside it."""
     attributes: Mapping[str, str] = found.attributes
-    values = tuple(found.vector.values)
     return Photo(
         listing(found),
-        PhotoVector(values, found.vector.embedding_space, tuple(found.features))
-        if values
-        else None,
+        _vectors(found) if found.vector.values else None,
         attributes.get(_PHOTO_SHA256, ""),
         attributes.get(_REQUEST_ID, ""),
         attributes.get(_REQUEST_SHA256, ""),
@@ -100,7 +121,13 @@ def listing(found: index_pb2.Item) -> Listing:
         location=attributes.get(LOCATION, ""),
         near_duplicate=_near_duplicate(attributes),
         has_thumbnail=_THUMBNAIL in attributes,
+        currency=attributes.get(_CURRENCY, ""),
     )
+
+
+def _vectors(found: index_pb2.Item) -> PhotoVector:
+    sent = found.vector
+    return PhotoVector(tuple(sent.values), sent.embedding_space, compact(found.features))
 
 
 def only(wanted: ListingFilter) -> index_pb2.Filter:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+
+class RankingMethod(StrEnum):
+    """By what similar listings are ranked."""
+
+    BLEND = "blend"
+    FEATURES = "features"
+    CATEGORY = "category"
 
 
 class NearDuplicateKind(StrEnum):
@@ -46,6 +54,7 @@ class Listing:
     location: str = ""
     near_duplicate: NearDuplicate | None = None
     has_thumbnail: bool = False
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,16 @@ class ListingFilter:
 EVERY_LISTING = ListingFilter()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PhotoVector:
-    """A photo's default embedding, its embedding space, and the same photo's features, if known."""
+    """A photo's vectors and the embedding space that they belong to.
+
+    Attributes:
+        values: The model's default output.
+        embedding_space: Of the model.
+        features: What listings are ranked by too, float32 (`array("f")`) where there are many of
+            them; empty where the model has none, or nobody asked.
+    """
 
     values: Sequence[float]
     embedding_space: str
@@ -104,7 +120,7 @@ PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a search; `k` of 0 means 10."""
+    """What is wanted of a search; `k` of 0 means 10, no ranking the best that there is."""
 
     k: int = 0
     filter: ListingFilter = EVERY_LISTING
@@ -113,6 +129,9 @@ class Wanted:
     exact: bool = False
     min_seq: int = 0
     allow_partial: bool = False
+    ranking: RankingMethod | None = None
+    min_likeness: float | None = None
+    include_price: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,22 +152,51 @@ class Classification:
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A listing near a query, and its distance; smaller is nearer."""
+class Rerank:
+    """How the index ranks candidates again: cosine distance of features + weight x distance.
+
+    Attributes:
+        candidates: How many of the nearest by vector; 0 leaves that to the index.
+        vector_weight: What a distance by vector counts.
+        max_distance: Only those at most this far by the sum.
+    """
+
+    candidates: int
+    vector_weight: float
+    max_distance: float | None = None
+
+
+class Hit(NamedTuple):
+    """A listing near a query; smaller distances are nearer. Made by the thousand, so a tuple.
+
+    Attributes:
+        listing: With the photo that is nearest.
+        distance: By vector.
+        ranked_by: What it was ranked by.
+        likeness: How likely both photos show the same item; None if that was not calibrated.
+    """
 
     listing: Listing
     distance: float
+    ranked_by: float
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The index's answer: hits, nearest first, and why there are fewer than asked, if so."""
+    """The index's answer: hits, nearest first, and why there are fewer than asked, if so.
+
+    Attributes:
+        exact: Whether nothing nearer can be missing.
+        candidates_ranked: How many were ranked by features too.
+    """
 
     hits: Sequence[Hit]
     shortfall: str
     exact: bool
     applied_seq: int = 0
     candidates_scanned: int = 0
+    candidates_ranked: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,29 @@ from collections.abc import Sequence
 
 from gateway.budget import Budget
 from gateway.catalogue import Deleted
-from gateway.classify import ClassifiedPhoto
+from gateway.classify import ClassifiedListing, ClassifiedPhoto
 from gateway.ingest import IngestedListing
-from gateway.listings import Classification, Listing, NearDuplicate, NearDuplicateKind, Page
+from gateway.listings import (
+    Classification,
+    Hit,
+    Listing,
+    NearDuplicate,
+    NearDuplicateKind,
+    Page,
+)
+from gateway.photos import PhotoFailure
+from gateway.price import PriceEstimate
+from gateway.requests import METHODS
 from gateway.search import SimilarListings
 from gateway.status import Status
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.interceptors import in_band_status
 
 _KINDS = {
     NearDuplicateKind.IDENTICAL: pb.NEAR_DUPLICATE_KIND_IDENTICAL,
     NearDuplicateKind.SIMILAR: pb.NEAR_DUPLICATE_KIND_SIMILAR,
 }
+_METHODS = {method: number for number, method in METHODS.items()}
 
 
 def classified(
@@ -31,14 +43,25 @@ def classified(
     )
 
 
+def classified_listing(listing: ClassifiedListing, budget: Budget) -> pb.ClassifyListingResponse:
+    """Returns what the model makes of several photos."""
+    return pb.ClassifyListingResponse(
+        classification=_classification(listing.classification),
+        photos=[
+            _classification(photo) if photo else pb.Classification() for photo in listing.photos
+        ],
+        failures=_failures(listing.failures),
+        timings=_timings(budget),
+        cached=listing.cached,
+        degraded=listing.degraded,
+    )
+
+
 def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsResponse:
     """Returns the listings found."""
     neighbors, categories = similar.neighbors, similar.classification
     return pb.FindSimilarListingsResponse(
-        listings=[
-            pb.SimilarListing(listing=_listing(hit.listing), distance=hit.distance)
-            for hit in neighbors.hits
-        ],
+        listings=[_similar(hit) for hit in neighbors.hits],
         classification=_classification(categories) if categories else None,
         shortfall=neighbors.shortfall,
         exact=neighbors.exact,
@@ -47,6 +70,10 @@ def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsRes
         degraded=similar.degraded,
         applied_seq=neighbors.applied_seq,
         candidates_scanned=neighbors.candidates_scanned,
+        ranking=_METHODS[similar.ranking],
+        candidates_ranked=neighbors.candidates_ranked,
+        price=_price(similar.price) if similar.price else None,
+        failures=_failures(similar.failures),
     )
 
 
@@ -95,7 +122,37 @@ def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
         cache=pb.CacheStatus(**vars(told.cache)),
         mismatch=told.mismatch,
         timings=_timings(budget),
+        ranking=_METHODS[told.ranking],
+        lacking=told.lacking,
     )
+
+
+def _similar(hit: Hit) -> pb.SimilarListing:
+    return pb.SimilarListing(
+        listing=_listing(hit.listing),
+        distance=hit.distance,
+        likeness=hit.likeness,
+        ranked_by=hit.ranked_by,
+    )
+
+
+def _price(cost: PriceEstimate) -> pb.PriceEstimate:
+    return pb.PriceEstimate(
+        median=cost.median,
+        low=cost.low,
+        high=cost.high,
+        coverage=cost.coverage,
+        listings=cost.listings,
+        currency=cost.currency,
+        outliers=[
+            pb.PriceOutlier(item_id=far.item_id, product_id=far.product_id, price=far.price)
+            for far in cost.outliers
+        ],
+    )
+
+
+def _failures(failed: Sequence[PhotoFailure]) -> list[pb.PhotoFailure]:
+    return [pb.PhotoFailure(photo=each.photo, error=in_band_status(each.error)) for each in failed]
 
 
 def _listing(listing: Listing) -> pb.Listing:
@@ -109,6 +166,7 @@ def _listing(listing: Listing) -> pb.Listing:
         location=listing.location,
         near_duplicate=_near_duplicate(near) if near else None,
         has_thumbnail=listing.has_thumbnail,
+        currency=listing.currency,
     )
 
 

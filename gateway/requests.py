@@ -11,11 +11,19 @@ from gateway.listings import (
     Photos,
     PhotoVector,
     ProductId,
+    RankingMethod,
     Target,
     Wanted,
 )
+from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2 as pb
+
+METHODS = {
+    pb.RANKING_METHOD_BLEND: RankingMethod.BLEND,
+    pb.RANKING_METHOD_FEATURES: RankingMethod.FEATURES,
+    pb.RANKING_METHOD_CATEGORY: RankingMethod.CATEGORY,
+}
 
 
 def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
@@ -30,7 +38,9 @@ def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
         case "vector":
             # Before millions of them become objects.
             values = validation.vector_values(request.vector.values)
-            return PhotoVector(tuple(values), request.vector.embedding_space)
+            features = validation.vector_features(request.vector.features)
+            space = request.vector.embedding_space
+            return PhotoVector(tuple(values), space, compact(features))
         case _:
             raise InvalidArgumentError("set image, images, item_id or vector", field="query")
 
@@ -45,7 +55,21 @@ def wanted(request: pb.FindSimilarListingsRequest) -> Wanted:
         exact=request.exact,
         min_seq=request.min_seq,
         allow_partial=request.allow_partial,
+        ranking=ranking(request.ranking),
+        min_likeness=request.min_likeness if request.HasField("min_likeness") else None,
+        include_price=request.include_price,
     )
+
+
+def ranking(sent: int) -> RankingMethod | None:
+    """Returns by what listings are to be ranked; None for the best that there is."""
+    if sent == pb.RANKING_METHOD_UNSPECIFIED:
+        return None
+    for number, method in METHODS.items():
+        if number == sent:
+            return method
+    known = ", ".join(map(pb.RankingMethod.Name, METHODS))
+    raise InvalidArgumentError(f"ranking is {sent}; it must be one of {known}", field="ranking")
 
 
 def listing_filter(sent: pb.ListingFilter) -> ListingFilter:
@@ -70,6 +94,7 @@ def listing(sent: pb.Listing) -> Listing:
         title=sent.title,
         price=sent.price if sent.HasField("price") else None,
         location=sent.location,
+        currency=sent.currency,
     )
 
 

@@ -43,6 +43,16 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         photo = await self._use_cases.classifier.classify(request.image, budget)
         return replies.classified(photo, budget, with_vector=request.include_vector)
 
+    async def ClassifyListing(
+        self, request: pb.ClassifyListingRequest, context: Context
+    ) -> pb.ClassifyListingResponse:
+        """Tells the category of a listing by all of its photos."""
+        budget = self._budget(context)
+        listing = await self._use_cases.classifier.classify_listing(
+            request.images, budget, partial=request.allow_partial
+        )
+        return replies.classified_listing(listing, budget)
+
     async def FindSimilarListings(
         self, request: pb.FindSimilarListingsRequest, context: Context
     ) -> pb.FindSimilarListingsResponse:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import lookalike
+from gateway import lacking
 from gateway.budget import Budget
 from gateway.cache import CacheStatus, VectorCache
 from gateway.embedder import EmbedderUpstream
-from gateway.index import IndexUpstream
+from gateway.index import Held, IndexUpstream
 from gateway.lineage import Lineage
+from gateway.listings import RankingMethod
+from gateway.models import Model
+from gateway.queries import INDEX_OF_BEFORE
+from gateway.ranking import Ranker
 from lookalike.errors import CollectionNotFoundError, LookalikeError
 
 # An upstream that hangs must not keep people from seeing that it does.
@@ -31,6 +37,7 @@ class EmbedderStatus:
     precision: str = ""
     labels: Sequence[str] = ()
     dimension: int = 0
+    features_dimension: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,26 @@ class IndexStatus:
     embedding_space: str = ""
     photos: int = 0
     listings: int = 0
+    photos_with_features: int = 0
 
 
 @dataclass(frozen=True)
 class Status:
-    """All of it, and why model and catalogue do not belong together, if so."""
+    """All of it.
+
+    Attributes:
+        mismatch: Why model and catalogue do not belong together; empty if they do.
+        ranking: By what listings are ranked where a caller does not say.
+        lacking: What model or catalogue lack for the best answers, a sentence each.
+    """
 
     version: str
     embedder: EmbedderStatus
     index: IndexStatus
     cache: CacheStatus
     mismatch: str = ""
+    ranking: RankingMethod = RankingMethod.CATEGORY
+    lacking: Sequence[str] = ()
 
 
 class StatusReporter:
@@ -68,6 +84,7 @@ class StatusReporter:
         index: The other.
         lineage: Says whether they belong together.
         vectors: The gateway's cache.
+        ranker: Says by what listings are ranked.
     """
 
     def __init__(
@@ -76,59 +93,65 @@ class StatusReporter:
         index: IndexUpstream,
         lineage: Lineage,
         vectors: VectorCache,
+        ranker: Ranker,
     ) -> None:
         self._embedder = embedder
         self._index = index
         self._lineage = lineage
         self._vectors = vectors
+        self._ranker = ranker
 
     async def status(self, budget: Budget) -> Status:
         """Returns the status; never fails for an upstream's sake."""
         timeout_s = min(_TIMEOUT_S, budget.remaining_s / 2)
 
-        async def embedders() -> EmbedderStatus:
-            with budget.hop("embed"):
-                return await self._embedder_status(timeout_s)
+        async def embedders() -> Model | None:
+            with budget.hop("embed"), contextlib.suppress(LookalikeError):
+                return await self._embedder.model(timeout_s)
+            return None
 
-        async def index() -> IndexStatus:
+        async def index() -> tuple[IndexStatus, Held | None]:
             with budget.hop("search"):
                 return await self._index_status(timeout_s)
 
-        embedder_status, index_status = await asyncio.gather(embedders(), index())
+        model, (index_status, held) = await asyncio.gather(embedders(), index())
         return Status(
             lookalike.__version__,
-            embedder_status,
+            _embedder_status(self._embedder.target, model),
             index_status,
             self._vectors.status,
             self._lineage.mismatch,
+            self._ranker.default,
+            [sentence for sentence in self._lacking(model, held) if sentence],
         )
 
-    async def _embedder_status(self, timeout_s: float) -> EmbedderStatus:
-        status = EmbedderStatus(self._embedder.target)
-        try:
-            model = await self._embedder.model(timeout_s)
-        except LookalikeError:
-            return status
-        return replace(
-            status,
-            ready=True,
-            model_name=model.name,
-            model_version=model.version,
-            embedding_space=model.embedding_space,
-            engine=model.engine,
-            precision=model.precision,
-            labels=model.labels,
-            dimension=model.dimension,
-        )
+    def _lacking(self, model: Model | None, held: Held | None) -> Iterator[str]:
+        if model:
+            yield lacking.features_of_model(model)
+            yield lacking.ranking_of_model(model)
+        serving = self._index.serving
+        if held is None or serving is None:
+            return
+        model = model or self._embedder.seen(serving.embedding_space)
+        # Features that no model gives are of no use to keep.
+        if model and model.features:
+            yield lacking.features_of_collection(serving, model.features.dimension)
+        if not self._index.ranks:
+            yield INDEX_OF_BEFORE
+        else:
+            yield lacking.features_of_photos(serving, held)
+            yield lacking.memory_of_index(serving, held)
 
-    async def _index_status(self, timeout_s: float) -> IndexStatus:
+    async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, Held | None]:
+        """Returns what is known of the index, and of the collection if it answers."""
         status = IndexStatus(self._index.target, self._index.collection)
         try:
             state, serving, (photos, listings) = await asyncio.gather(
                 self._index.state(timeout_s), self._index.look(timeout_s), self._count(timeout_s)
             )
         except LookalikeError:
-            return status
+            return status, None
+        held = state.held.get(serving.collection) if serving else None
         return replace(
             status,
             ready=True,
@@ -139,10 +162,28 @@ class StatusReporter:
             embedding_space=serving.embedding_space if serving else "",
             photos=photos,
             listings=listings,
-        )
+            photos_with_features=held.photos_with_features if held else 0,
+        ), held or Held()
 
     async def _count(self, timeout_s: float) -> tuple[int, int]:
         try:
             return await self._index.count(timeout_s)
         except CollectionNotFoundError:
             return 0, 0
+
+
+def _embedder_status(target: str, model: Model | None) -> EmbedderStatus:
+    if model is None:
+        return EmbedderStatus(target)
+    return EmbedderStatus(
+        target,
+        ready=True,
+        model_name=model.name,
+        model_version=model.version,
+        embedding_space=model.embedding_space,
+        engine=model.engine,
+        precision=model.precision,
+        labels=model.labels,
+        dimension=model.dimension,
+        features_dimension=model.features.dimension if model.features else 0,
+    )

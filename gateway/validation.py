@@ -6,6 +6,7 @@ What only an upstream can know (is it a photo? is there such an item?) is for it
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ MAX_DIMENSION = 4096
 MAX_SEQ = (1 << 63) - 1
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def listing(sent: Listing) -> Listing:
@@ -44,6 +46,12 @@ def listing(sent: Listing) -> Listing:
     _text(sent.location, MAX_TEXT_LENGTH, "location")
     if sent.price is not None:
         _price(sent.price, "price", "listing.price")
+    if sent.currency and not _CURRENCY.fullmatch(sent.currency):
+        raise InvalidArgumentError(
+            f"currency is '{sent.currency[:20]}'; it must be empty or three letters A to Z as of "
+            "ISO 4217, such as GBP",
+            field="listing.currency",
+        )
     return replace(sent, near_duplicate=None, has_thumbnail=False)
 
 
@@ -52,16 +60,18 @@ def query(sent: PhotoQuery) -> PhotoQuery:
     match sent:
         case ItemId(item_id):
             _id(item_id, "item_id")
-        case Photos(images):
-            _count(images, 1, MAX_IMAGES, "images.images")
-        case PhotoVector(values, embedding_space):
-            for i, value in enumerate(vector_values(values)):
-                if not math.isfinite(value):
-                    raise NonFiniteVectorError(
-                        f"vector.values[{i}] is {value}; it must be finite", field="vector.values"
-                    )
+        case Photos(sent_images):
+            images(sent_images, "images.images")
+        case PhotoVector(values, embedding_space, features):
+            _finite(vector_values(values), "vector.values")
+            _finite(vector_features(features), "vector.features")
             _id(embedding_space, "vector.embedding_space")
     return sent
+
+
+def images(sent: Sequence[bytes], field: str) -> None:
+    """Checks how many photos of one thing there are."""
+    _count(sent, 1, MAX_IMAGES, field)
 
 
 def vector_values(sent: Sequence[float]) -> Sequence[float]:
@@ -75,6 +85,12 @@ def vector_values(sent: Sequence[float]) -> Sequence[float]:
     return sent
 
 
+def vector_features(sent: Sequence[float]) -> Sequence[float]:
+    """Checks how many features a vector has, which may be none; looks at none of them."""
+    _count(sent, 0, MAX_DIMENSION, "vector.features")
+    return sent
+
+
 def wanted(sent: Wanted) -> Wanted:
     """Checks what is wanted of a search, and says how many listings that is."""
     if not 0 <= sent.k <= MAX_K:
@@ -84,6 +100,10 @@ def wanted(sent: Wanted) -> Wanted:
     if sent.max_distance is not None and not math.isfinite(sent.max_distance):
         raise InvalidArgumentError(
             f"max_distance is {sent.max_distance}; it must be finite", field="max_distance"
+        )
+    if sent.min_likeness is not None and not 0 <= sent.min_likeness <= 1:
+        raise InvalidArgumentError(
+            f"min_likeness is {sent.min_likeness}; it must be 0 to 1", field="min_likeness"
         )
     if not 0 <= sent.min_seq <= MAX_SEQ:
         raise InvalidArgumentError(
@@ -153,6 +173,12 @@ def _text(value: str, limit: int, name: str) -> None:
         raise InvalidArgumentError(
             f"{name} has {len(value)} characters; the limit is {limit}", field=f"listing.{name}"
         )
+
+
+def _finite(values: Sequence[float], field: str) -> None:
+    for i, value in enumerate(values):
+        if not math.isfinite(value):
+            raise NonFiniteVectorError(f"{field}[{i}] is {value}; it must be finite", field=field)
 
 
 def _price(value: float, name: str, field: str) -> None:

@@ -17,6 +17,7 @@ LookalikeError
 ├── CollectionInUseError                COLLECTION_IN_USE
 ├── NearDuplicateError                  NEAR_DUPLICATE
 ├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
+├── RankingUnavailableError             RANKING_UNAVAILABLE
 ├── ModelNotFoundError                  MODEL_NOT_FOUND
 ├── ModelRefusedError                   MODEL_REFUSED
 ├── QueueFullError                      QUEUE_FULL
@@ -177,6 +178,13 @@ class EmbeddingSpaceMismatchError(LookalikeError):
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "EMBEDDING_SPACE_MISMATCH"
+
+
+class RankingUnavailableError(LookalikeError):
+    """Model or catalogue lack what listings are to be ranked by, or a likeness is reckoned with."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "RANKING_UNAVAILABLE"
 
 
 class ModelNotFoundError(LookalikeError):

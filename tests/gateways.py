@@ -11,9 +11,9 @@ from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
 from gateway.budget import Budget, RecentTimes
-from gateway.embedder import Embedded, EmbedderUpstream, Model
-from gateway.index import IndexState, IndexUpstream, Serving
-from gateway.items import Photo
+from gateway.embedder import Embedded, EmbedderUpstream
+from gateway.index import Held, IndexState, IndexUpstream, Serving
+from gateway.items import Near, Photo
 from gateway.listings import (
     Hit,
     ItemId,
@@ -21,15 +21,18 @@ from gateway.listings import (
     ListingFilter,
     Neighbors,
     PhotoVector,
+    Rerank,
     Target,
     Wanted,
     Written,
 )
+from gateway.models import Model
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
-from lookalike.errors import ItemNotFoundError, LookalikeError
+from lookalike.errors import ItemNotFoundError, LookalikeError, UnknownOutputError
 from lookalike.health import HealthServicer
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 from lookalike.interceptors import RequestInterceptor
+from tests.gateway_models import FEATURES, model
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -40,22 +43,24 @@ VECTOR = PhotoVector((0.5, -2.0), SPACE)
 LISTING = Listing("photo", "listing", "tools", "A hammer", 0.0, "Basel")
 
 
-def model(embedding_space: str = "space", temperature: float = 1.0) -> Model:
-    """A model of three categories."""
-    labels = ("books", "clothes", "tools")
-    return Model("tiny", "1", embedding_space, labels, 3, "openvino", "fp32", temperature)
-
-
 class FakeEmbedder(EmbedderUpstream):
-    """Gives every photo the same logits; `error` is raised instead, `gate` is waited for."""
+    """Gives every photo the same logits, and features if the model that is served has some.
+
+    `error` is raised instead, and those of single photos by their bytes; `gate` is waited for.
+    """
 
     def __init__(self) -> None:
         self.target = "embedder:1"
         self.logits: Sequence[float] = (1.0, 3.0, 2.0)
+        self.features: Sequence[float] = FEATURES
+        self.whole = True
         self.served = model()
+        self.asked_for_model = 0
+        self._models = {}
         self.embedding_space = ""
         self.space_changed = lambda: None
         self.error: Exception | None = None
+        self.errors: dict[bytes, Exception] = {}
         self.gate: asyncio.Event | None = None
         self.embedded: list[bytes] = []
         self.timeouts: list[float] = []
@@ -73,24 +78,36 @@ class FakeEmbedder(EmbedderUpstream):
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-        if self.error:
-            raise self.error
+        if error := self.errors.get(image) or self.error:
+            raise error
         self.embedding_space = self.served.embedding_space
-        return Embedded(PhotoVector(self.logits, self.served.embedding_space), 1, 2, 3)
+        features = self.features if self.served.features else ()
+        vector = PhotoVector(self.logits, self.served.embedding_space, features)
+        return Embedded(vector, 1, 2, 3, self.whole)
+
+    @property
+    def ready(self) -> bool:
+        return self.error is None
 
     async def model(self, timeout_s: float) -> Model:
+        self.asked_for_model += 1
         if self.error:
             raise self.error
+        self._models[self.served.embedding_space] = self.served
         self._saw(self.served.embedding_space)
         return self.served
 
     async def model_of(self, embedding_space: str, budget: Budget) -> Model:
         assert embedding_space == self.served.embedding_space
+        self._models[embedding_space] = self.served
         return self.served
 
 
 class FakeIndex(IndexUpstream):
-    """Keeps photos in a dictionary and finds one listing; `error` is raised instead."""
+    """Keeps photos in a dictionary and finds one listing; `error` is raised instead.
+
+    Searches with `rerank` are answered with `ranked` if there is any, or fail with `rank_error`.
+    """
 
     def __init__(self) -> None:
         self.target = "index:1"
@@ -99,7 +116,12 @@ class FakeIndex(IndexUpstream):
         self.serving = None
         self.serving_changed = lambda: None
         self.reads = RecentTimes()
-        self.neighbors = Neighbors([Hit(Listing("photo", "listing"), 0.5)], "", exact=True)
+        self.ranks = True
+        self.looks = 0
+        self.neighbors = Neighbors([Hit(Listing("photo", "listing"), 0.5, 0.5)], "", exact=True)
+        self.ranked: Neighbors | None = None
+        self.rank_error: LookalikeError | None = None
+        self.reranks: list[Rerank | None] = []
         self.error: Exception | None = None
         self.write_error: Exception | None = None
         self.searched: list[tuple[ItemId | Sequence[PhotoVector], Wanted]] = []
@@ -107,32 +129,63 @@ class FakeIndex(IndexUpstream):
         self.request_ids: list[str] = []
         self.kept: dict[str, Photo] = {}
         self.close_by: list[tuple[Photo, float]] = []
+        self.close_by_features: dict[str, float] = {}
         self.looked_within: list[float] = []
         self.deleted: list[Target] = []
         self.read_only = False
+        self.held: dict[str, Held] = {}
 
     def _check(self) -> None:
         if self.error:
             raise self.error
 
     async def find(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
+        self,
+        query: ItemId | Sequence[PhotoVector],
+        wanted: Wanted,
+        budget: Budget,
+        rerank: Rerank | None = None,
     ) -> Neighbors:
         self.searched.append((query, wanted))
+        self.reranks.append(rerank)
         self._check()
-        return self.neighbors
+        if rerank and self.rank_error:
+            raise self.rank_error
+        return self.ranked if rerank and self.ranked else self.neighbors
 
     async def near(
-        self, vector: PhotoVector, max_distance: float, limit: int, product_id: str, budget: Budget
-    ) -> list[tuple[Photo, float]]:
+        self,
+        vector: PhotoVector,
+        budget: Budget,
+        *,
+        max_distance: float,
+        limit: int,
+        other_than: str,
+        rerank: Rerank | None = None,
+    ) -> list[Near]:
         self._check()
         self.looked_within.append(max_distance)
+        self.reranks.append(rerank)
+        if rerank and self.rank_error:
+            raise self.rank_error
         written = [(photo, 0.0) for photo in self.kept.values()]
-        return [
-            (photo, distance)
+        near = [
+            Near(photo, distance, self._sum(photo, distance, rerank))
             for photo, distance in [*self.close_by, *written]
-            if photo.listing.product_id != product_id and distance <= max_distance
-        ][:limit]
+            if photo.listing.product_id != other_than and distance <= max_distance
+        ]
+        return sorted(near, key=lambda each: each.ranked_by or 0.0)[:limit]
+
+    def _sum(self, photo: Photo, distance: float, rerank: Rerank | None) -> float | None:
+        if rerank is None:
+            return None
+        # As the index does it: without features, at 1.
+        by_features = self.close_by_features.get(photo.listing.item_id, 1.0)
+        return by_features + rerank.vector_weight * distance
+
+    @property
+    def ready(self) -> bool:
+        return self.error is None
 
     async def get(self, item_id: str, budget: Budget) -> Photo:
         self._check()
@@ -173,13 +226,14 @@ class FakeIndex(IndexUpstream):
         return 1, 7
 
     async def look(self, timeout_s: float) -> Serving | None:
+        self.looks += 1
         self._check()
         self._saw(self.leads_to)
         return self.leads_to
 
     async def state(self, timeout_s: float) -> IndexState:
         self._check()
-        return IndexState("native", self.read_only, 7)
+        return IndexState("native", self.read_only, 7, self.held)
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
         self._check()
@@ -187,14 +241,19 @@ class FakeIndex(IndexUpstream):
 
 
 class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.IndexServiceServicer):
-    """Both services in one: remembers requests, and raises the errors lined up for a method."""
+    """Both services in one: remembers requests, and raises the errors lined up for a method.
+
+    None in a line of errors lets that call through.
+    """
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.errors: dict[str, list[LookalikeError]] = {}
+        self.errors: dict[str, list[Any]] = {}
         self.model = embedder_pb2.Model(embedding_space=SPACE, labels=["books", "tools"])
+        self.features_dimension = 0  # as the index tells it with every answer
         self.found = index_pb2.QueryResult(method=index_pb2.SEARCH_METHOD_EXACT)
         self.leads_to = index_pb2.Collection(name="listings-space-1", embedding_space=SPACE)
+        self.state = index_pb2.GetIndexResponse(backend="native", applied_seq=7)
         self.remaining_s: float | None = None
         self.hang = False
         self.hanging_method = ""  # the only one that hangs; empty for all
@@ -210,8 +269,8 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
                 await asyncio.Event().wait()
             finally:
                 self.left.set()
-        if errors := self.errors.get(name):
-            raise errors.pop(0)
+        if (errors := self.errors.get(name)) and (error := errors.pop(0)):
+            raise error
 
     def count(self, kind: type) -> int:
         """How many requests of a kind came."""
@@ -227,11 +286,18 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
         self, request: embedder_pb2.EmbedImageRequest, context: Context
     ) -> embedder_pb2.EmbedImageResponse:
         await self._take("EmbedImage", request, context)
-        embedding = embedder_pb2.Embedding(
-            output="category", values=VECTOR.values, embedding_space=self.model.embedding_space
-        )
+        values = {"category": VECTOR.values, "features": FEATURES}
+        known = [output.name for output in self.model.outputs] or ["category"]
+        if unknown := set(request.outputs) - set(known):
+            raise UnknownOutputError(f"no output {unknown}", field="outputs")
+        embeddings = [
+            embedder_pb2.Embedding(
+                output=name, values=values[name], embedding_space=self.model.embedding_space
+            )
+            for name in request.outputs or known[:1]
+        ]
         timings = embedder_pb2.Timings(decode_ns=1, queue_ns=2, inference_ns=3)
-        return embedder_pb2.EmbedImageResponse(embeddings=[embedding], timings=timings)
+        return embedder_pb2.EmbedImageResponse(embeddings=embeddings, timings=timings)
 
     async def CreateCollection(
         self, request: index_pb2.CreateCollectionRequest, context: Context
@@ -244,6 +310,12 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
     ) -> index_pb2.GetCollectionResponse:
         await self._take("GetCollection", request, context)
         return index_pb2.GetCollectionResponse(collection=self.leads_to)
+
+    async def GetIndex(
+        self, request: index_pb2.GetIndexRequest, context: Context
+    ) -> index_pb2.GetIndexResponse:
+        await self._take("GetIndex", request, context)
+        return self.state
 
     async def SetAlias(
         self, request: index_pb2.SetAliasRequest, context: Context
@@ -266,7 +338,18 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
             applied_seq=9,
             embedding_space=SPACE,
             collection="listings-space-1",
+            features_dimension=self.features_dimension,
         )
+
+
+def outputs(*names: str) -> list[embedder_pb2.ModelOutput]:
+    """The outputs of a model, as its embedder tells them."""
+    sizes = {"category": len(VECTOR.values), "features": len(FEATURES)}
+    kinds = {"category": "logits", "features": "embedding"}
+    return [
+        embedder_pb2.ModelOutput(name=name, dimension=sizes[name], kind=kinds[name])
+        for name in names
+    ]
 
 
 def fake_services() -> FakeServices:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
+from gateway import validation
 from gateway.budget import Budget
 from gateway.catalogue import Catalogue, Deleted
-from gateway.classify import ClassifiedPhoto, Classifier, EmbeddedPhoto
+from gateway.classify import ClassifiedListing, ClassifiedPhoto, Classifier
 from gateway.config import GatewaySettings
 from gateway.http.app import create_app
 from gateway.ingest import IngestedListing, Ingester
@@ -28,17 +30,20 @@ from gateway.listings import (
     Photos,
     PhotoVector,
     ProductId,
+    RankingMethod,
     Target,
     Wanted,
     Written,
 )
+from gateway.photos import EmbeddedPhoto, PhotoFailure
+from gateway.price import PriceEstimate
 from gateway.search import SimilarListingFinder, SimilarListings
 from gateway.status import CacheStatus, EmbedderStatus, IndexStatus, Status, StatusReporter
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.errors import ItemNotFoundError
 
-VECTOR = PhotoVector((1.0, 3.0, 2.0), "space")
+VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", array("f", [0.5, 0.25]))
 CLASSIFICATION = Classification(
     [
         CategoryScore("clothes", 1, 0.7),
@@ -68,7 +73,13 @@ class Asked:
     budgets: list[Budget] = field(default_factory=list)
     sampled: int = 0
     catalogue: Sequence[tuple[Listing, PhotoVector]] = ()
-    found: Neighbors = field(default_factory=lambda: Neighbors([Hit(LAMP, 0.5)], "", exact=True))
+    found: Neighbors = field(
+        default_factory=lambda: Neighbors([Hit(LAMP, 0.5, 0.5)], "", exact=True)
+    )
+    ranking: RankingMethod = RankingMethod.CATEGORY
+    price: PriceEstimate | None = None
+    failures: Sequence[PhotoFailure] = ()
+    partial: list[bool] = field(default_factory=list)
     error: Exception | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     wait_for: asyncio.Event | None = None
@@ -102,6 +113,17 @@ class _Classifier(Classifier):
         await self._asked.take(budget)
         return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
 
+    async def classify_listing(
+        self, images: Sequence[bytes], budget: Budget, *, partial: bool = False
+    ) -> ClassifiedListing:
+        validation.images(images, "images")
+        self._asked.photos += images
+        self._asked.partial.append(partial)
+        await self._asked.take(budget)
+        failed = {failure.photo for failure in self._asked.failures}
+        photos = [None if i in failed else CLASSIFICATION for i in range(len(images))]
+        return ClassifiedListing(VECTOR, CLASSIFICATION, photos, self._asked.failures)
+
 
 class _Finder(SimilarListingFinder):
     def __init__(self, asked: Asked) -> None:
@@ -111,7 +133,13 @@ class _Finder(SimilarListingFinder):
         self._asked.queries.append((query, wanted))
         await self._asked.take(budget)
         sent = isinstance(query, Photos)
-        return SimilarListings(self._asked.found, CLASSIFICATION if sent else None)
+        return SimilarListings(
+            self._asked.found,
+            CLASSIFICATION if sent else None,
+            ranking=self._asked.ranking,
+            price=self._asked.price,
+            failures=self._asked.failures,
+        )
 
 
 class _Ingester(Ingester):

@@ -19,12 +19,15 @@ _PROBLEM = {
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
 
 
-def takes_photo(fields: type[BaseModel], *, several: bool = False) -> dict[str, Any]:
+def takes_photo(
+    fields: type[BaseModel], *, several: bool = False, required: bool = True
+) -> dict[str, Any]:
     """Returns the description of an operation that takes a photo and fields.
 
     Args:
         fields: What may be sent beside it, in the query or in the form.
-        several: Whether several photos may come, or JSON without any.
+        several: Whether several photos of one thing may come.
+        required: Whether one must; else JSON without any may come.
     """
     properties = _properties(fields)
     photo: dict[str, Any] = {**_PHOTO, "description": "The photo; `file` is the same."}
@@ -35,22 +38,22 @@ def takes_photo(fields: type[BaseModel], *, several: bool = False) -> dict[str, 
             "maxItems": MAX_PHOTOS,
             "description": "The photo, or several of one thing; `file` is the same.",
         }
-    required = [PHOTO_PARTS[0]] if not several else []
+    needed = [PHOTO_PARTS[0]] if required else []
     content = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
                 "properties": {PHOTO_PARTS[0]: photo, **properties},
-                "required": required + fields.model_json_schema().get("required", []),
+                "required": needed + fields.model_json_schema().get("required", []),
             }
         },
         "image/*": {"schema": _PHOTO},
     }
-    if several:
+    if not required:
         content["application/json"] = {"schema": {"type": "object", "properties": properties}}
     return {
         "parameters": [*_parameters(properties, " In the query or in the body."), _TIMEOUT],
-        "requestBody": {"required": not several, "content": content},
+        "requestBody": {"required": required, "content": content},
     }
 
 

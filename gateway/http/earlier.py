@@ -16,7 +16,7 @@ from gateway.budget import Budget
 from gateway.http.bodies import RequestReader
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import NoFields
-from gateway.listings import Hit, Photos, Wanted
+from gateway.listings import Hit, Photos, RankingMethod, Wanted
 from gateway.search import SimilarListings
 from gateway.use_cases import UseCases
 
@@ -79,8 +79,9 @@ def earlier_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     router = APIRouter(tags=["Earlier systems"], responses=ERRORS)
 
     async def find(photo: bytes, k: int, budget: Budget) -> SimilarListings:
-        # They knew photos alone: two of one listing are two answers.
-        return await use_cases.finder.find(Photos((photo,)), Wanted(k, every_photo=True), budget)
+        # They knew photos alone, two of one listing are two answers, and one order of them.
+        wanted = Wanted(k, every_photo=True, ranking=RankingMethod.CATEGORY)
+        return await use_cases.finder.find(Photos((photo,)), wanted, budget)
 
     @router.get("/healthcheck", summary="Is it up?")
     async def healthcheck() -> EarlierMessage:

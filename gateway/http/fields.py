@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
@@ -31,8 +33,21 @@ class SearchFields(BaseModel):
     exact: bool = Field(False, description="Compare every candidate, however many there are.")
     min_seq: int = Field(0, description="Wait for this write (`seq` of an ingest) to be visible.")
     allow_partial: bool = Field(
-        False, description="If the index is gone, answer with the category alone."
+        False,
+        description="If the index is gone, answer with the category alone; if some of several "
+        "photos cannot be used, answer by the others and name those in `failures`.",
     )
+    # Spelled out, so that its description stands by itself in /openapi.json.
+    ranking: Literal["blend", "features", "category"] | None = Field(
+        None,
+        description="By what listings are ranked: `blend` by both outputs of the model, "
+        "`features` by what tells two items apart alone, `category` by distance; the best that "
+        "model and catalogue allow if it is not given.",
+    )
+    min_likeness: float | None = Field(
+        None, description="Nothing less likely the same item than this, 0 to 1."
+    )
+    include_price: bool = Field(False, description="Also say what such a thing costs.")
     item_id: str | None = Field(
         None, description="Look for listings like this photo of the catalogue, instead of a photo."
     )
@@ -40,6 +55,9 @@ class SearchFields(BaseModel):
         None, description="Look near this vector, instead of a photo; with `embedding_space`."
     )
     embedding_space: str = Field("", description="Embedding space of `vector`.")
+    features: tuple[float, ...] | None = Field(
+        None, description="The same photo's `features`, beside `vector`, to rank by."
+    )
 
     def wanted(self) -> domain.Wanted:
         """As the finder takes it."""
@@ -59,6 +77,9 @@ class SearchFields(BaseModel):
             exact=self.exact,
             min_seq=self.min_seq,
             allow_partial=self.allow_partial,
+            ranking=domain.RankingMethod(self.ranking) if self.ranking else None,
+            min_likeness=self.min_likeness,
+            include_price=self.include_price,
         )
 
 
@@ -95,7 +116,14 @@ class ClassifyFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    include_vector: bool = Field(False, description="Also return the raw vector.")
+    include_vector: bool = Field(
+        False, description="Also return the raw vector; of several photos, their mean."
+    )
+    allow_partial: bool = Field(
+        False,
+        description="If some of several photos cannot be used, answer by the others and name "
+        "those in `failures`.",
+    )
 
 
 class NoFields(BaseModel):
@@ -114,6 +142,9 @@ class ListingFields(BaseModel):
     category: str = Field("", description="The seller's category.")
     title: str = Field("", description="The seller's title.")
     price: float | None = Field(None, description="Price, 0 or more.")
+    currency: str = Field(
+        "", description="Currency of the price, three letters as of ISO 4217, such as GBP."
+    )
     location: str = Field("", description="Where it is sold.")
     request_id: str = Field(
         "", description="Key for retries: the same again is answered as before."
@@ -128,4 +159,5 @@ class ListingFields(BaseModel):
             title=self.title,
             price=self.price,
             location=self.location,
+            currency=self.currency,
         )

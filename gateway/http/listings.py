@@ -152,6 +152,8 @@ def overview_routes(
             index=known.index,
             cache=known.cache,
             mismatch=known.mismatch,
+            ranking=known.ranking,
+            lacking=list(known.lacking),
             thumbnails=thumbnails is not None,
             limits=Limits(
                 max_image_bytes=reader.max_image_bytes, max_request_bytes=max_request_bytes

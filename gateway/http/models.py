@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway import listings as domain
 from gateway.budget import Budget
 from gateway.cache import CacheStatus
-from gateway.classify import ClassifiedPhoto
+from gateway.classify import ClassifiedListing, ClassifiedPhoto
 from gateway.ingest import IngestedListing
 from gateway.map import MapOfCatalogue
-from gateway.search import SimilarListings
+from gateway.photos import PhotoFailure as FailedPhoto
 from gateway.status import EmbedderStatus, IndexStatus
 
 
@@ -78,6 +78,19 @@ class Classification(BaseModel):
         )
 
 
+class PhotoFailure(BaseModel):
+    """A photo that could not be used, of a request that had several."""
+
+    photo: int = Field(description="Which photo, from 0, in the order of the request.")
+    reason: str = Field(description="As of a problem; `INVALID_IMAGE`.")
+    detail: str = Field(description="What is wrong with it.")
+
+    @classmethod
+    def all_of(cls, failed: Sequence[FailedPhoto]) -> list[PhotoFailure]:
+        """In JSON's terms."""
+        return [cls(photo=f.photo, reason=f.error.reason, detail=f.error.message) for f in failed]
+
+
 class NearDuplicate(BaseModel):
     """A photo of another listing that looks the same."""
 
@@ -98,6 +111,7 @@ class Listing(BaseModel):
     category: str
     title: str
     price: float | None
+    currency: str = Field(description="Of the price, three letters; may be empty.")
     location: str
     thumbnail: str | None = Field(description="Path of its thumbnail on this server, if any.")
     near_duplicate: NearDuplicate | None
@@ -105,29 +119,49 @@ class Listing(BaseModel):
     @classmethod
     def of(cls, listing: domain.Listing) -> Listing:
         """In JSON's terms."""
-        return cls(**_facts(listing))
-
-
-class SimilarListing(Listing):
-    """A listing near the query, with the photo that is nearest."""
-
-    distance: float = Field(description="Squared L2 by default; smaller is nearer.")
+        return cls(**facts(listing))
 
 
 class ClassifyReply(Classification):
     """Answer of `/v1/classify`."""
 
-    vector: list[float] | None = Field(description="The 13 logits; only with `include_vector`.")
+    vector: list[float] | None = Field(
+        description="The 13 logits, of several photos their mean; only with `include_vector`."
+    )
     cached: bool = Field(description="Whether the same bytes were known.")
+    photos: list[Classification | None] | None = Field(
+        None,
+        description="What each of several photos says by itself, in the order of the request; "
+        "null for one that could not be used, and where one was sent.",
+    )
+    failures: list[PhotoFailure] = Field(
+        [], description="Photos that could not be used; only with `allow_partial`."
+    )
+    degraded: str = Field("", description="What is less than it should be; empty if nothing is.")
     timings_ms: Timings
 
     @classmethod
     def reply(cls, photo: ClassifiedPhoto, *, vector: bool, budget: Budget) -> ClassifyReply:
-        """The answer."""
+        """The answer for one photo."""
         return cls(
             **Classification.of(photo.classification).model_dump(),
             vector=list(photo.vector.values) if vector else None,
             cached=photo.cached,
+            timings_ms=Timings.of(budget),
+        )
+
+    @classmethod
+    def of_listing(
+        cls, listing: ClassifiedListing, *, vector: bool, budget: Budget
+    ) -> ClassifyReply:
+        """The answer for several."""
+        return cls(
+            **Classification.of(listing.classification).model_dump(),
+            vector=list(listing.vector.values) if vector else None,
+            cached=listing.cached,
+            photos=[Classification.of(photo) if photo else None for photo in listing.photos],
+            failures=PhotoFailure.all_of(listing.failures),
+            degraded=listing.degraded,
             timings_ms=Timings.of(budget),
         )
 
@@ -136,43 +170,12 @@ class EmbedReply(BaseModel):
     """Answer of `/v1/embed`."""
 
     vector: list[float] = Field(description="The photo's vector: the model's 13 logits.")
-    embedding_space: str = Field(description="Which vectors it may be compared with.")
+    features: list[float] | None = Field(
+        description="What tells it from other items of its category; null if the model has none."
+    )
+    embedding_space: str = Field(description="Which vectors they may be compared with.")
     cached: bool = Field(description="Whether the same bytes were known.")
     timings_ms: Timings
-
-
-class SimilarReply(BaseModel):
-    """Answer of `/v1/similar`."""
-
-    listings: list[SimilarListing] = Field(description="Nearest first.")
-    classification: Classification | None = Field(description="Only if photos were sent.")
-    shortfall: str = Field(description="Why there are fewer than `k`; empty if there are not.")
-    exact: bool = Field(description="Whether every candidate was compared.")
-    cached: bool = Field(description="Whether the vectors of all photos were known.")
-    degraded: str = Field(description="What is less than it should be; empty if nothing is.")
-    applied_seq: int = Field(description="The newest write that is taken into account.")
-    candidates_scanned: int = Field(description="How many rows were compared.")
-    timings_ms: Timings
-
-    @classmethod
-    def reply(cls, found: SimilarListings, budget: Budget) -> SimilarReply:
-        """The answer."""
-        near = found.neighbors
-        return cls(
-            listings=[
-                SimilarListing(**_facts(hit.listing), distance=hit.distance) for hit in near.hits
-            ],
-            classification=(
-                Classification.of(found.classification) if found.classification else None
-            ),
-            shortfall=near.shortfall,
-            exact=near.exact,
-            cached=found.cached,
-            degraded=found.degraded,
-            applied_seq=near.applied_seq,
-            candidates_scanned=near.candidates_scanned,
-            timings_ms=Timings.of(budget),
-        )
 
 
 class IngestReply(BaseModel):
@@ -239,6 +242,12 @@ class StatusReply(BaseModel):
     index: IndexStatus
     cache: CacheStatus
     mismatch: str = Field(description="Why model and catalogue do not belong together, if so.")
+    ranking: domain.RankingMethod = Field(
+        description="By what listings are ranked where a search does not say."
+    )
+    lacking: list[str] = Field(
+        description="What model or catalogue lack for the best answers, and what adds it."
+    )
     thumbnails: bool = Field(description="Whether thumbnails are kept.")
     limits: Limits
     timings_ms: Timings
@@ -270,8 +279,7 @@ class MapReply(BaseModel):
         """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
         return cls(
             points=[
-                MapPoint(**_facts(p.listing), x=round(p.x, 4), y=round(p.y, 4))
-                for p in drawn.points
+                MapPoint(**facts(p.listing), x=round(p.x, 4), y=round(p.y, 4)) for p in drawn.points
             ],
             explained=drawn.explained,
             neighbors_kept=drawn.neighbors_kept,
@@ -284,7 +292,8 @@ def photos_of(listings: Sequence[domain.Listing]) -> list[Listing]:
     return [Listing.of(listing) for listing in listings]
 
 
-def _facts(listing: domain.Listing) -> dict[str, Any]:
+def facts(listing: domain.Listing) -> dict[str, Any]:
+    """What JSON says of a listing."""
     duplicate = listing.near_duplicate
     return {
         "item_id": listing.item_id,
@@ -292,6 +301,7 @@ def _facts(listing: domain.Listing) -> dict[str, Any]:
         "category": listing.category,
         "title": listing.title,
         "price": listing.price,
+        "currency": listing.currency,
         "location": listing.location,
         "thumbnail": (
             f"/v1/thumbnails/{quote(listing.item_id, safe='')}" if listing.has_thumbnail else None

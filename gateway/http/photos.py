@@ -7,14 +7,11 @@ from fastapi import APIRouter, Request
 from gateway.http.bodies import MAX_PHOTOS, RequestReader, Sent
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import ClassifyFields, NoFields, SearchFields
-from gateway.http.models import (
-    ClassifyReply,
-    EmbedReply,
-    SimilarReply,
-    Timings,
-)
+from gateway.http.models import ClassifyReply, EmbedReply, Timings
+from gateway.http.similar import SimilarReply
 from gateway.listings import ItemId, PhotoQuery, Photos, PhotoVector
 from gateway.use_cases import UseCases
+from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
 
 
@@ -22,24 +19,35 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     """Returns the routes."""
     router = APIRouter(prefix="/v1", tags=["Photos"], responses=ERRORS)
 
-    @router.post("/classify", summary="Which category?", openapi_extra=takes_photo(ClassifyFields))
+    @router.post(
+        "/classify",
+        summary="Which category?",
+        openapi_extra=takes_photo(ClassifyFields, several=True),
+    )
     async def classify(request: Request) -> ClassifyReply:
-        """Tells the category of a photo, with the probability of each."""
+        """Tells the category of a photo, or of several photos of one thing."""
         budget = reader.budget(request)
         sent = await reader.read(request)
         wanted = sent.parse(ClassifyFields)
-        photo = await use_cases.classifier.classify(sent.photo, budget)
-        return ClassifyReply.reply(photo, vector=wanted.include_vector, budget=budget)
+        vector, classifier = wanted.include_vector, use_cases.classifier
+        if len(sent.photos) > 1:
+            listing = await classifier.classify_listing(
+                sent.photos, budget, partial=wanted.allow_partial
+            )
+            return ClassifyReply.of_listing(listing, vector=vector, budget=budget)
+        photo = await classifier.classify(sent.photo, budget)
+        return ClassifyReply.reply(photo, vector=vector, budget=budget)
 
     @router.post("/embed", summary="Which vector?", openapi_extra=takes_photo(NoFields))
     async def embed(request: Request) -> EmbedReply:
-        """Returns a photo's vector, and the embedding space that it belongs to."""
+        """Returns a photo's vectors, and the embedding space that they belong to."""
         budget = reader.budget(request)
         sent = await reader.read(request)
         sent.parse(NoFields)
         photo = await use_cases.classifier.embed(sent.photo, budget)
         return EmbedReply(
             vector=list(photo.vector.values),
+            features=list(photo.vector.features) or None,
             embedding_space=photo.vector.embedding_space,
             cached=photo.cached,
             timings_ms=Timings.of(budget),
@@ -48,7 +56,7 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     @router.post(
         "/similar",
         summary="Which listings look like it?",
-        openapi_extra=takes_photo(SearchFields, several=True),
+        openapi_extra=takes_photo(SearchFields, several=True, required=False),
     )
     async def similar(request: Request) -> SimilarReply:
         """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`."""
@@ -69,7 +77,13 @@ def query_of(sent: Sent, fields: SearchFields) -> PhotoQuery:
     if fields.item_id is not None:
         queries.append(ItemId(fields.item_id))
     if fields.vector is not None:
-        queries.append(PhotoVector(fields.vector, fields.embedding_space))
+        features = compact(fields.features or ())
+        queries.append(PhotoVector(fields.vector, fields.embedding_space, features))
+    elif fields.features is not None:
+        raise InvalidArgumentError(
+            "features were sent without a vector; send the vector of the same photo, too",
+            field="features",
+        )
     if len(queries) != 1:
         raise InvalidArgumentError(
             f"{len(queries)} things to look for were sent; send photos (1 to {MAX_PHOTOS} parts "

@@ -41,7 +41,9 @@ _STATUS_OF_REASON = {"IMAGE_TOO_LARGE": 413, "STORAGE_FULL": 507}
 # Where use cases name a field of the proto, and callers over HTTP know it by another name.
 _FIELDS = {
     "images.images": "image",
+    "images": "image",
     "vector.values": "vector",
+    "vector.features": "features",
     "vector.embedding_space": "embedding_space",
     "categories": "category",
     "locations": "location",

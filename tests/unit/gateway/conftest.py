@@ -12,6 +12,7 @@ from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.index import IndexUpstream
 from gateway.lineage import Lineage
+from gateway.ranking import Ranker
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.health import HealthServicer
 from tests.gateways import (
@@ -48,6 +49,11 @@ def classifier(embedder: FakeEmbedder, vectors: VectorCache) -> Classifier:
 @pytest.fixture
 def lineage(embedder: FakeEmbedder, index: FakeIndex) -> Lineage:
     return Lineage(embedder, index, 60)
+
+
+@pytest.fixture
+def ranker(embedder: FakeEmbedder, index: FakeIndex) -> Ranker:
+    return Ranker(embedder, index)
 
 
 @pytest.fixture

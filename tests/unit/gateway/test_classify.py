@@ -19,7 +19,8 @@ from lookalike.errors import (
     InvalidImageError,
     UpstreamUnavailableError,
 )
-from tests.gateways import FakeEmbedder, model
+from tests.gateway_models import model
+from tests.gateways import FakeEmbedder
 
 
 @given(st.lists(st.floats(-1e4, 1e4, width=16), min_size=1, max_size=20))

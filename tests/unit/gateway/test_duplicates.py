@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.budget import Budget
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
+from gateway.index import Serving
 from gateway.items import Photo
 from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, PhotoVector
-from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, NearDuplicateError
-from tests.gateways import FakeIndex
+from gateway.ranking import Ranker
+from lookalike.errors import (
+    CollectionNotFoundError,
+    DeadlineExceededError,
+    NearDuplicateError,
+    RankingUnavailableError,
+)
+from tests.gateway_models import FEATURES, model, model_with_features
+from tests.gateways import FakeEmbedder, FakeIndex
 
 VECTOR = PhotoVector((3.0, 4.0), "space")
 PHOTO = Photo(Listing("photo", "listing"), VECTOR, "hash")
+WITH_FEATURES = replace(PHOTO, vector=replace(VECTOR, features=FEATURES))
 IDENTICAL, SIMILAR = NearDuplicateKind.IDENTICAL, NearDuplicateKind.SIMILAR
 
 
@@ -22,8 +32,10 @@ def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> Pho
     return Photo(Listing(item_id, product_id or f"listing of {item_id}"), None, sha256)
 
 
-async def found(finder: DuplicateFinder) -> list[tuple[str, NearDuplicateKind, float]]:
-    _, near = await finder.judge(PHOTO, Budget(60))
+async def found(
+    finder: DuplicateFinder, photo: Photo = PHOTO
+) -> list[tuple[str, NearDuplicateKind, float]]:
+    _, near = await finder.judge(photo, Budget(60))
     return [(each.item_id, each.kind, each.distance) for each in near]
 
 
@@ -46,6 +58,74 @@ async def test_same_bytes_whose_vector_differs_in_a_last_digit_are_looked_for(
     assert index.looked_within == [pytest.approx(0.025)]
     await found(finder(index, 2))
     assert index.looked_within[1] == 2
+
+
+@pytest.fixture
+async def likely(embedder: FakeEmbedder, index: FakeIndex, ranker: Ranker) -> DuplicateFinder:
+    """Looks within a distance of 9, for photos that are the same item at 0.9 or more."""
+    embedder.served = model_with_features()
+    index.leads_to = Serving("listings-space", "space", 4)
+    index.close_by = [(other("a"), 1.0), (other("b"), 2.0), (other("c"), 0.5)]
+    return DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0.9)
+
+
+async def test_photo_within_the_distance_counts_only_if_it_is_likely_the_same_item(
+    likely: DuplicateFinder, index: FakeIndex
+) -> None:
+    # Likeness is 0.9 at a sum of 0.725.
+    index.close_by_features = {"a": 0.3, "b": 0.3, "c": 0.0}
+    assert await found(likely, WITH_FEATURES) == [("c", SIMILAR, 0.5), ("a", SIMILAR, 1.0)]
+    (rerank,) = index.reranks
+    assert rerank is not None
+    assert rerank.max_distance is None
+    assert index.looked_within == [9]
+
+
+async def test_photo_without_features_is_judged_by_the_distance_alone(
+    likely: DuplicateFinder, index: FakeIndex
+) -> None:
+    index.close_by_features = {"a": 0.9, "b": 1.4}
+    assert await found(likely, WITH_FEATURES) == [("c", SIMILAR, 0.5)]
+    near = await found(likely, PHOTO)
+    assert near == [("c", SIMILAR, 0.5), ("a", SIMILAR, 1.0), ("b", SIMILAR, 2.0)]
+
+
+async def test_same_bytes_are_the_same_however_unlikely(
+    likely: DuplicateFinder, index: FakeIndex
+) -> None:
+    index.close_by = [(other("a", sha256="hash"), 0.001)]
+    index.close_by_features = {"a": 1.5}
+    assert await found(likely, WITH_FEATURES) == [("a", IDENTICAL, 0.001)]
+
+
+async def test_same_bytes_without_features_are_found_behind_many_that_have_some(
+    likely: DuplicateFinder, index: FakeIndex
+) -> None:
+    index.close_by = [(other(f"{n}"), 1.0) for n in range(100)]
+    index.close_by_features = {f"{n}": 0.7 for n in range(100)}
+    index.close_by.append((other("same", sha256="hash"), 0.001))
+    assert await found(likely, WITH_FEATURES) == [("same", IDENTICAL, 0.001)]
+    assert index.looked_within == [9, pytest.approx(0.025)]
+
+
+async def test_distance_decides_alone_where_likeness_is_not_known_or_not_wanted(
+    embedder: FakeEmbedder, index: FakeIndex, ranker: Ranker, likely: DuplicateFinder
+) -> None:
+    index.close_by_features = {"a": 0.9, "b": 0.9, "c": 0.9}
+    for reranked, judge in (
+        (0, DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0)),
+        (0, DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9)),
+        (1, likely),
+    ):
+        index.rank_error = RankingUnavailableError("the index is of an earlier version")
+        index.reranks.clear()
+        assert len(await found(judge, WITH_FEATURES)) == 3
+        assert sum(rerank is not None for rerank in index.reranks) == reranked
+    embedder.served = model()
+    await embedder.model(1)
+    index.reranks.clear()
+    assert len(await found(likely, WITH_FEATURES)) == 3
+    assert index.reranks == [None]
 
 
 async def test_each_listing_counts_once_and_the_nearest_are_told(index: FakeIndex) -> None:

@@ -72,7 +72,7 @@ async def test_similar_answers_with_listings_and_their_thumbnails(
     client: httpx.AsyncClient, asked: Asked
 ) -> None:
     odd = Listing("a/b ü", "p", has_thumbnail=True)
-    asked.found = type(asked.found)([*asked.found.hits, Hit(odd, 1.5)], "few", exact=True)
+    asked.found = type(asked.found)([*asked.found.hits, Hit(odd, 1.5, 1.5)], "few", exact=True)
     body = (await client.post("/v1/similar", files={"image": PHOTO})).json()
     assert body["listings"][0] == {
         "item_id": "lamp-1",
@@ -80,10 +80,14 @@ async def test_similar_answers_with_listings_and_their_thumbnails(
         "category": "tools",
         "title": "Brass lamp",
         "price": 12.5,
+        "currency": "",
         "location": "Leeds",
         "thumbnail": "/v1/thumbnails/lamp-1",
         "near_duplicate": None,
+        "likeness": None,
+        "likeness_words": "",
         "distance": 0.5,
+        "ranked_by": 0.5,
     }
     assert body["listings"][1]["thumbnail"] == "/v1/thumbnails/a%2Fb%20%C3%BC"
     assert (body["shortfall"], body["classification"]["category"]) == ("few", "clothes")

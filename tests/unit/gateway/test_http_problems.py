@@ -96,7 +96,7 @@ JSON = {"Content-Type": "application/json"}
     [
         ("/v1/classify", {}, 400, "INVALID_ARGUMENT", "image", "0 photos were sent; send one"),
         (
-            "/v1/classify",
+            "/v1/embed",
             {"files": [("image", PHOTO), ("file", PHOTO)]},
             400,
             "INVALID_ARGUMENT",

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.budget import Budget
 from gateway.index import IndexUpstream, Serving, collection_name
-from gateway.items import Photo
+from gateway.items import Near, Photo
 from gateway.listings import (
     Hit,
     ItemId,
@@ -47,6 +47,7 @@ def vector(values: tuple[float, ...] = (0.5, -2.0)) -> index_pb2.Vector:
         Listing("photo", "listing"),
         replace(LISTING, near_duplicate=NEAR, has_thumbnail=True),
         replace(LISTING, near_duplicate=replace(NEAR, linked=False)),
+        replace(LISTING, price=12.5, currency="GBP"),
     ],
 )
 async def test_listing_comes_back_as_it_was_written(
@@ -61,9 +62,11 @@ async def test_listing_comes_back_as_it_was_written(
     item.ClearField("vector")
     services.found.neighbors.add(item=item, distance=0.25)
     found = await called_index.find([VECTOR], Wanted(1), Budget(30))
-    assert found == Neighbors([Hit(listing, 0.25)], "", exact=True, applied_seq=9)
-    ((other, distance),) = await called_index.near(VECTOR, 0.5, 10, "own", Budget(30))
-    assert (other, distance) == (replace(photo, vector=None), 0.25)
+    assert found == Neighbors([Hit(listing, 0.25, 0.25)], "", exact=True, applied_seq=9)
+    (near,) = await called_index.near(
+        VECTOR, Budget(30), max_distance=0.5, limit=10, other_than="own"
+    )
+    assert near == Near(replace(photo, vector=None), 0.25)
 
 
 async def test_item_of_another_program_is_a_listing_too(
@@ -134,7 +137,7 @@ async def test_first_write_makes_the_collection_of_its_space_and_the_alias(
 ) -> None:
     services.errors = {"BatchUpsertItems": [MISSING], "GetCollection": [MISSING]}
     assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
-    first, created, _, alias, second = services.asked
+    first, created, _, alias, _, second = services.asked
     assert created.collection == index_pb2.Collection(
         name="listings-space-1",
         embedding_space=SPACE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
 from gateway.ingest import Ingester
 from gateway.lineage import Lineage
 from gateway.listings import Listing, NearDuplicateKind, Written
+from gateway.vectors import compact
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     InvalidArgumentError,
@@ -25,6 +27,7 @@ from lookalike.errors import (
     RequestIdReusedError,
     UpstreamUnavailableError,
 )
+from tests.gateway_models import FEATURES, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
 LISTING = Listing("photo", "listing", category="tools", title="A hammer", price=0.0)
@@ -84,6 +87,50 @@ async def test_listing_is_written_with_its_photos_vector_and_hash(
     assert ingested.written == Written(seq=1, replaced=False)
     assert ingested.classification.scores[0].category == "clothes"
     assert (ingested.cached, ingested.degraded, list(ingested.near_duplicates)) == (False, "", [])
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_listing_is_written_with_its_photos_features(
+    ingest: Ingest, embedder: FakeEmbedder, index: FakeIndex, *, bulk: bool
+) -> None:
+    embedder.served = model_with_features()
+    for _ in range(2):
+        await ingest().ingest(LISTING, b"photo", Budget(60), bulk=bulk)
+    assert [photo.vector and photo.vector.features for photo in index.written] == [FEATURES] * 2
+    assert embedder.embedded == [b"photo"]
+
+
+async def test_retry_sends_the_features_that_were_written(
+    ingest: Ingest, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = model_with_features()
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    embedder.features = compact([1.0, 0.0, 0.0, 0.0])
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    assert index.written[1] == index.written[0]
+    assert index.written[1].vector is not None
+    assert index.written[1].vector.features == FEATURES
+
+
+async def test_retry_of_a_listing_without_a_currency_is_what_it_was_before_there_were_any(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    await ingest().ingest(LISTING, b"photo", Budget(60), "key")
+    said = {
+        "category": "tools",
+        "has_thumbnail": False,
+        "item_id": "photo",
+        "location": "",
+        "near_duplicate": None,
+        "price": 0.0,
+        "product_id": "listing",
+        "title": "A hammer",
+    }
+    fields = json.dumps(said, sort_keys=True).encode()
+    digest = hashlib.sha256(cache.digest(b"photo") + fields).hexdigest()
+    assert index.written[0].request_sha256 == digest
+    with pytest.raises(RequestIdReusedError):
+        await ingest().ingest(replace(LISTING, currency="GBP"), b"photo", Budget(60), "key")
 
 
 async def test_category_of_the_seller_is_kept_whatever_the_model_says(

@@ -10,7 +10,8 @@ import pytest
 from gateway.index import Serving
 from gateway.lineage import Lineage
 from lookalike.errors import EmbeddingSpaceMismatchError, UpstreamUnavailableError
-from tests.gateways import FakeEmbedder, FakeIndex, model
+from tests.gateway_models import model
+from tests.gateways import FakeEmbedder, FakeIndex
 
 AWAY = UpstreamUnavailableError("away")
 

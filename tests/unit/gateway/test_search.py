@@ -10,6 +10,7 @@ from gateway.budget import Budget
 from gateway.classify import Classifier
 from gateway.lineage import Lineage
 from gateway.listings import ItemId, ListingFilter, Photos, PhotoVector, Wanted
+from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -27,8 +28,10 @@ AWAY = UpstreamUnavailableError("the index cannot be reached")
 
 
 @pytest.fixture
-def finder(classifier: Classifier, index: FakeIndex, lineage: Lineage) -> SimilarListingFinder:
-    return SimilarListingFinder(classifier, index, lineage)
+def finder(
+    classifier: Classifier, index: FakeIndex, lineage: Lineage, ranker: Ranker
+) -> SimilarListingFinder:
+    return SimilarListingFinder(classifier, index, lineage, ranker)
 
 
 async def test_photo_is_embedded_classified_and_searched_for(

@@ -18,7 +18,7 @@ from gateway.listings import (
     ProductId,
     Wanted,
 )
-from lookalike.errors import InvalidArgumentError
+from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 
 LONG = "x" * 129
@@ -37,6 +37,11 @@ LONG = "x" * 129
         ({"price": -0.01}, "listing.price"),
         ({"price": math.nan}, "listing.price"),
         ({"price": math.inf}, "listing.price"),
+        ({"currency": "gbp"}, "listing.currency"),
+        ({"currency": "£"}, "listing.currency"),
+        ({"currency": "EURO"}, "listing.currency"),
+        ({"currency": "GBP\n"}, "listing.currency"),
+        ({"currency": "ＧＢＰ"}, "listing.currency"),
     ],
 )
 def test_listing_beyond_a_limit_is_refused(fields: dict[str, Any], field: str) -> None:
@@ -54,6 +59,7 @@ def test_listing_at_its_limits_is_taken_without_what_the_gateway_says() -> None:
         "title": "x" * 8192,
         "price": 0.0,
         "location": "x" * 8192,
+        "currency": "GBP",
     }
     sent = Listing(**fields, near_duplicate=near, has_thumbnail=True)
     assert validation.listing(sent) == Listing(**fields)
@@ -98,6 +104,33 @@ def test_vector_has_at_most_4096_values_whichever_way_it_comes() -> None:
         with pytest.raises(InvalidArgumentError, match="4097 entries") as caught:
             check()
         assert caught.value.field == "vector.values"
+
+
+def test_vector_has_at_most_4096_features_all_finite() -> None:
+    vector = PhotoVector((0.0,), "space", (0.5,) * 4096)
+    assert validation.query(vector) is vector
+    long = pb.Vector(values=[0.0], embedding_space="space", features=[0.0] * 4097)
+    for check in (
+        lambda: validation.query(PhotoVector((0.0,), "space", (0.0,) * 4097)),
+        lambda: requests.query(pb.FindSimilarListingsRequest(vector=long)),
+    ):
+        with pytest.raises(InvalidArgumentError, match="4097 entries; it must have 0 to 4096"):
+            check()
+    for odd in (math.nan, math.inf, -math.inf):
+        with pytest.raises(NonFiniteVectorError) as caught:
+            validation.query(PhotoVector((0.0,), "space", (0.0, odd)))
+        assert caught.value.field == "vector.features"
+        assert caught.value.message == f"vector.features[1] is {odd}; it must be finite"
+
+
+@pytest.mark.parametrize("likeness", [-0.01, 1.01, 2, math.nan, math.inf])
+def test_least_likeness_is_0_to_1(likeness: float) -> None:
+    for good in (0, 0.5, 1, None):
+        assert validation.wanted(Wanted(min_likeness=good)).min_likeness == good
+    with pytest.raises(InvalidArgumentError) as caught:
+        validation.wanted(Wanted(min_likeness=likeness))
+    assert caught.value.field == "min_likeness"
+    assert caught.value.message == f"min_likeness is {likeness}; it must be 0 to 1"
 
 
 def test_write_to_wait_for_is_a_number_that_the_index_can_be_asked_for() -> None:

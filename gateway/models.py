@@ -1,0 +1,106 @@
+"""What the embedder says of a model that it serves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.calibration import Likeness, PriceRange, Ranking
+from lookalike.embedder.v1 import embedder_pb2 as pb
+
+# What listings are ranked by where the bundle does not say.
+_FEATURES, _EMBEDDING = "features", "embedding"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One named vector that a model returns; `kind` is `logits` or `embedding`."""
+
+    name: str
+    dimension: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model.
+
+    Attributes:
+        outputs: What it returns; the first is the default.
+        temperature: Calibrates its logits.
+        ranking: How listings are best ranked by it; None if that was not fitted.
+        price_range: How prices become a range; None if that was not fitted.
+        features: The output that listings are ranked by too; None if it has none.
+        sought: Names of the outputs to ask for; none for the default alone.
+    """
+
+    name: str
+    version: str
+    embedding_space: str
+    labels: Sequence[str]
+    engine: str
+    precision: str
+    temperature: float = 1.0
+    outputs: Sequence[Output] = ()
+    ranking: Ranking | None = None
+    price_range: PriceRange | None = None
+    features: Output | None = None
+    sought: tuple[str, ...] = ()
+
+    @property
+    def dimension(self) -> int:
+        """Number of floats of the default output."""
+        return self.outputs[0].dimension if self.outputs else 0
+
+
+def model_of(sent: pb.Model) -> Model:
+    """Returns what is said of a model; what no embedder of ours says is left out."""
+    outputs = tuple(Output(o.name, o.dimension, o.kind) for o in sent.outputs)
+    ranking = _ranking(sent.ranking) if sent.HasField("ranking") else None
+    features = _features(outputs, ranking)
+    if ranking and (features is None or ranking.output != features.name):
+        ranking = None
+    return Model(
+        name=sent.name,
+        version=sent.version,
+        embedding_space=sent.embedding_space,
+        labels=tuple(sent.labels),
+        engine=sent.engine,
+        precision=sent.precision,
+        temperature=sent.temperature or 1.0,
+        outputs=outputs,
+        ranking=ranking,
+        price_range=_price_range(sent.price_range) if sent.HasField("price_range") else None,
+        features=features,
+        sought=(outputs[0].name, features.name) if features else (),
+    )
+
+
+def _features(outputs: Sequence[Output], ranking: Ranking | None) -> Output | None:
+    # The default output is what everything is searched by already.
+    more = outputs[1:]
+    if ranking and (named := [output for output in more if output.name == ranking.output]):
+        return named[0]
+    usual = [output for output in more if (output.name, output.kind) == (_FEATURES, _EMBEDDING)]
+    return usual[0] if usual else None
+
+
+def _ranking(sent: pb.Ranking) -> Ranking | None:
+    if not 0 <= sent.vector_weight < math.inf:
+        return None
+    curves = {
+        name: _likeness(getattr(sent, name)) if sent.HasField(name) else None
+        for name in ("blend", "features", "category")
+    }
+    return Ranking(sent.output, sent.vector_weight, sent.candidates, **curves)
+
+
+def _likeness(sent: pb.Likeness) -> Likeness | None:
+    fits = math.isfinite(sent.midpoint) and 0 < sent.steepness < math.inf
+    return Likeness(sent.midpoint, sent.steepness) if fits else None
+
+
+def _price_range(sent: pb.PriceRange) -> PriceRange | None:
+    fits = sent.listings > 0 and all(0 <= x < math.inf for x in (sent.width, sent.least_spread))
+    return PriceRange(sent.listings, sent.coverage, sent.width, sent.least_spread) if fits else None

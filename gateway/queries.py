@@ -1,0 +1,94 @@
+"""Turns searches into the index's requests, and its answers into hits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway import items, vectors
+from gateway.items import Near
+from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, Rerank, Wanted
+from lookalike.errors import InvalidArgumentError
+from lookalike.index.v1 import index_pb2 as pb
+
+INDEX_OF_BEFORE = "the index is of an earlier version, which cannot rank by two vectors: update it"
+
+
+def find(
+    collection: str, query: ItemId | Sequence[PhotoVector], wanted: Wanted, rerank: Rerank | None
+) -> pb.FindNeighborsRequest:
+    """Returns the request for what is nearest to an item or to the mean of vectors."""
+    return pb.FindNeighborsRequest(
+        collection=collection,
+        queries=[_query(query, with_features=rerank is not None)],
+        k=wanted.k,
+        distinct_products=not wanted.every_photo,
+        exclude_same_product=True,
+        filter=items.only(wanted.filter),
+        max_distance=wanted.max_distance,
+        rerank=_rerank(rerank),
+        exact=wanted.exact,
+        min_seq=wanted.min_seq,
+    )
+
+
+def found(response: pb.FindNeighborsResponse) -> Neighbors:
+    """Returns the answer to such a request."""
+    result = response.results[0]
+    ranked, listing = result.candidates_ranked, items.listing
+    hits = []
+    for near in result.neighbors:
+        distance = near.distance
+        first = near.first_distance if ranked else distance
+        hits.append(Hit(listing(near.item), first, distance))
+    return Neighbors(
+        hits=hits,
+        shortfall=result.shortfall,
+        exact=result.complete if ranked else result.method == pb.SEARCH_METHOD_EXACT,
+        applied_seq=response.applied_seq,
+        candidates_scanned=result.candidates_scanned,
+        candidates_ranked=ranked,
+    )
+
+
+def near(response: pb.FindNeighborsResponse) -> list[Near]:
+    """Returns the same answer as photos with what is kept beside them."""
+    result = response.results[0]
+    if not result.candidates_ranked:
+        return [Near(items.photo(n.item), n.distance) for n in result.neighbors]
+    return [Near(items.photo(n.item), n.first_distance, n.distance) for n in result.neighbors]
+
+
+def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest) -> str:
+    """Returns why the collection or the item cannot be ranked so; empty if it is another error."""
+    if not request.HasField("rerank"):
+        return ""
+    query = request.queries[0]
+    if query.WhichOneof("target") == "item_id" and error.field == "vector.features":
+        return without_features(query.item_id)
+    return error.message if error.field.startswith("rerank") else ""
+
+
+def without_features(item_id: str) -> str:
+    """Says that an item has no features to rank by."""
+    return f"photo '{item_id}' has no features to rank by: embed it anew (lookalike reindex)"
+
+
+def _query(query: ItemId | Sequence[PhotoVector], *, with_features: bool) -> pb.Query:
+    if isinstance(query, ItemId):
+        return pb.Query(item_id=query.item_id)
+    features = vectors.mean_features(query) if with_features else ()
+    sent = [items.vector(each) for each in query]
+    if len(sent) == 1:
+        return pb.Query(vector=sent[0], features=features)
+    positives = pb.Examples(positives=[pb.Example(vector=each) for each in sent])
+    return pb.Query(examples=positives, features=features)
+
+
+def _rerank(wanted: Rerank | None) -> pb.Rerank | None:
+    if wanted is None:
+        return None
+    return pb.Rerank(
+        candidates=wanted.candidates,
+        vector_weight=wanted.vector_weight,
+        max_distance=wanted.max_distance,
+    )

@@ -1,0 +1,50 @@
+"""Vectors of photos: kept small, and the means of several photos of one thing."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gateway.listings import PhotoVector
+from lookalike.errors import UpstreamUnavailableError
+
+
+def compact(features: Iterable[float]) -> Sequence[float]:
+    """Returns features as float32, four bytes each; an empty tuple for none."""
+    return array("f", features) or ()
+
+
+def mean(vectors: Sequence[PhotoVector]) -> PhotoVector:
+    """Returns the mean of vectors of one model; without features, which `mean_features` gives.
+
+    One vector is its own mean.
+
+    Raises:
+        UpstreamUnavailableError: They are of several models.
+    """
+    if len(vectors) == 1:
+        return vectors[0]
+    if len({vector.embedding_space for vector in vectors}) > 1:
+        raise UpstreamUnavailableError(
+            "the embedders changed their model during the request; retry", retry_after_ms=100
+        )
+    columns = zip(*(vector.values for vector in vectors), strict=True)
+    values = [math.fsum(column) / len(vectors) for column in columns]
+    return PhotoVector(values, vectors[0].embedding_space)
+
+
+def mean_features(vectors: Sequence[PhotoVector]) -> Sequence[float]:
+    """Returns the mean of their features, each scaled to length 1 first; zeros count as they are.
+
+    Those of one vector are returned as they are. Empty unless all have some.
+    """
+    rows = [vector.features for vector in vectors]
+    if len(rows) == 1 or not all(rows):
+        return rows[0] if all(rows) else ()
+    matrix = np.array(rows, np.float64)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    directions = matrix / np.where(lengths > 0, lengths, 1)
+    return array("f", directions.mean(axis=0).astype(np.float32).tobytes())

@@ -1,0 +1,212 @@
+"""Features on their way into the index, and what it ranks by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.budget import Budget
+from gateway.index import Held, IndexUpstream, Serving
+from gateway.items import Photo
+from gateway.listings import ItemId, PhotoVector, Rerank, Wanted
+from gateway.vectors import compact
+from lookalike.errors import (
+    CollectionExistsError,
+    CollectionNotFoundError,
+    DimensionMismatchError,
+    InvalidArgumentError,
+    RankingUnavailableError,
+)
+from lookalike.index.v1 import index_pb2 as pb
+from tests.gateway_models import FEATURES
+from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
+
+WITH = replace(VECTOR, features=FEATURES)
+PHOTO = Photo(LISTING, WITH, "hash")
+RERANK = Rerank(candidates=200, vector_weight=0.25, max_distance=1.5)
+MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
+BEFORE = Serving("listings-space-1", SPACE)
+
+
+def written(services: FakeServices) -> list[list[float]]:
+    """The features of each item that was sent to be written."""
+    requests = [each for each in services.asked if isinstance(each, pb.BatchUpsertItemsRequest)]
+    return [list(request.items[0].features) for request in requests]
+
+
+async def test_search_ranks_candidates_by_the_features_of_what_is_looked_for(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.features_dimension = 4
+    services.found = pb.QueryResult(candidates_ranked=7, candidates_scanned=9, complete=True)
+    item = pb.Item(id="a", product_id="b")
+    services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
+    found = await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
+    (request,) = services.asked
+    assert request.rerank == pb.Rerank(candidates=200, vector_weight=0.25, max_distance=1.5)
+    assert list(request.queries[0].features) == pytest.approx(list(FEATURES))
+    (hit,) = found.hits
+    assert (hit.distance, hit.ranked_by, hit.likeness) == (2, 0.75, None)
+    assert (found.candidates_ranked, found.candidates_scanned, found.exact) == (7, 9, True)
+
+
+async def test_ranked_answer_is_exact_only_if_nothing_nearer_can_be_missing(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.features_dimension = 4
+    services.found = pb.QueryResult(method=pb.SEARCH_METHOD_EXACT, candidates_ranked=7)
+    assert not (await called_index.find([WITH], Wanted(3), Budget(30), RERANK)).exact
+    services.found = pb.QueryResult(method=pb.SEARCH_METHOD_EXACT)
+    assert (await called_index.find([WITH], Wanted(3), Budget(30))).exact
+
+
+async def test_search_by_vector_alone_sends_no_features(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    await called_index.find([WITH], Wanted(3), Budget(30))
+    (request,) = services.asked
+    assert not request.HasField("rerank")
+    assert not request.queries[0].features
+
+
+async def test_several_photos_are_ranked_by_the_mean_direction_of_their_features(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.features_dimension = 2
+    photos = [PhotoVector((1.0, 2.0), SPACE, compact(f)) for f in ((9.0, 0.0), (0.0, 2.0))]
+    await called_index.find(photos, Wanted(3), Budget(30), RERANK)
+    (query,) = services.asked[0].queries
+    assert list(query.features) == [0.5, 0.5]
+    assert len(query.examples.positives) == 2
+
+
+async def test_item_is_ranked_by_its_own_features(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.features_dimension = 4
+    await called_index.find(ItemId("photo"), Wanted(3), Budget(30), RERANK)
+    assert services.asked[0].queries == [pb.Query(item_id="photo")]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [([WITH], "rerank"), (ItemId("a"), "queries[0].features")]
+)
+async def test_what_the_index_cannot_rank_is_told_apart_from_what_a_caller_sent_wrong(
+    called_index: IndexUpstream,
+    services: FakeServices,
+    query: ItemId | list[PhotoVector],
+    field: str,
+) -> None:
+    services.errors["FindNeighbors"] = [InvalidArgumentError("it keeps none", field=field)]
+    with pytest.raises(RankingUnavailableError) as caught:
+        await called_index.find(query, Wanted(3), Budget(30), RERANK)
+    assert caught.value.field == "ranking"
+    for error in (
+        DimensionMismatchError("short", field="queries[0].features"),
+        InvalidArgumentError("no", field="filter.attributes[0].key"),
+    ):
+        services.errors["FindNeighbors"] = [error]
+        with pytest.raises(type(error)) as refused:
+            await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
+        assert refused.value.field in {"vector.features", "filter"}
+
+
+async def test_index_of_before_is_noticed_and_a_newer_one_too(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.leads_to.features_dimension = 4
+    await called_index.look(30)
+    with pytest.raises(RankingUnavailableError, match="earlier version"):
+        await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
+    assert not called_index.ranks
+    assert called_index.serving == replace(BEFORE, features_dimension=4), "it keeps them"
+    services.features_dimension = 4
+    await called_index.find([WITH], Wanted(3), Budget(30))
+    assert called_index.ranks
+
+
+async def test_photos_near_another_are_told_with_both_distances(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.features_dimension = 4
+    item = pb.Item(id="a", product_id="b", attributes={"photo_sha256": "hash"})
+    services.found.candidates_ranked = 1
+    services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
+    limits = {"max_distance": 3.0, "limit": 10, "other_than": "own"}
+    (near,) = await called_index.near(WITH, Budget(30), rerank=RERANK, **limits)  # type: ignore[arg-type]
+    assert (near.photo.sha256, near.distance, near.ranked_by) == ("hash", 2, 0.75)
+    (request,) = services.asked
+    assert (request.max_distance, request.exact, request.k) == (3, True, 10)
+    assert list(request.exclude_product_ids) == ["own"]
+    assert request.rerank.candidates == 200
+
+
+async def test_first_write_makes_a_collection_that_keeps_features(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.errors = {
+        "BatchUpsertItems": [MISSING],
+        "GetCollection": [MISSING, MISSING],
+    }
+    services.leads_to.features_dimension = 4
+    await called_index.upsert(PHOTO, Budget(30))
+    (created,) = [each for each in services.asked if isinstance(each, pb.CreateCollectionRequest)]
+    assert created.collection.features_dimension == 4
+    assert written(services) == [[], pytest.approx(list(FEATURES))]
+    assert called_index.serving == replace(BEFORE, features_dimension=4)
+
+
+async def test_collection_that_somebody_made_without_features_gets_none(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    taken = CollectionExistsError("there is one", resource=("collection", "listings"))
+    services.errors = {
+        "BatchUpsertItems": [MISSING],
+        "GetCollection": [MISSING, MISSING],
+        "CreateCollection": [taken],
+    }
+    await called_index.upsert(PHOTO, Budget(30))
+    assert written(services) == [[], []]
+
+
+@pytest.mark.parametrize(("kept", "sent"), [(4, list(FEATURES)), (0, []), (64, [])])
+async def test_features_go_where_features_of_that_length_are_kept(
+    called_index: IndexUpstream, services: FakeServices, kept: int, sent: list[float]
+) -> None:
+    services.leads_to.features_dimension = kept
+    for _ in range(2):
+        await called_index.upsert(PHOTO, Budget(30))
+    assert written(services) == [pytest.approx(sent)] * 2
+    assert services.count(pb.GetCollectionRequest) == 1
+
+
+async def test_catalogue_that_takes_the_place_of_another_is_looked_at(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.leads_to.features_dimension = 4
+    await called_index.look(30)
+    services.leads_to.features_dimension = 0
+    error = DimensionMismatchError("it keeps none", field="items[0].features")
+    services.errors["BatchUpsertItems"] = [error]
+    assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+    assert written(services) == [pytest.approx(list(FEATURES)), []]
+    services.errors["BatchUpsertItems"] = [InvalidArgumentError("no", field="items[0].price")]
+    with pytest.raises(InvalidArgumentError):
+        await called_index.upsert(PHOTO, Budget(30))
+
+
+async def test_what_the_index_holds_is_told_by_collection(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    state = pb.CollectionState(
+        name="listings-space-1",
+        items=9,
+        items_with_features=7,
+        feature_rows_in_memory=5,
+        most_candidates=300,
+    )
+    services.state.collections.append(state)
+    told = await called_index.state(30)
+    assert (told.backend, told.applied_seq) == ("native", 7)
+    assert told.held == {"listings-space-1": Held(9, 7, 5, 300)}

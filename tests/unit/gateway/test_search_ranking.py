@@ -1,0 +1,336 @@
+"""By what searches rank, with how likely a listing is the same item, and what is lacking if not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.budget import Budget
+from gateway.classify import Classifier
+from gateway.index import Serving
+from gateway.lineage import Lineage
+from gateway.listings import (
+    Hit,
+    ItemId,
+    Listing,
+    Neighbors,
+    PhotoQuery,
+    Photos,
+    PhotoVector,
+    RankingMethod,
+    Rerank,
+    Wanted,
+)
+from gateway.ranking import Ranker
+from gateway.search import SimilarListingFinder, SimilarListings
+from lookalike.errors import (
+    DimensionMismatchError,
+    ItemNotFoundError,
+    RankingUnavailableError,
+    UpstreamUnavailableError,
+)
+from tests.gateway_models import FEATURES, RANKING, model, model_with_features
+from tests.gateways import FakeEmbedder, FakeIndex
+
+BLEND, FEATURES_ALONE, CATEGORY = RankingMethod
+ITEM, PHOTO = ItemId("photo 7"), Photos((b"photo",))
+VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", FEATURES)
+KEEPS = Serving("listings-space", "space", len(FEATURES))
+LAMP, SOFA = Listing("lamp-1", "lamp"), Listing("sofa-1", "sofa")
+RANKED = Neighbors([Hit(LAMP, 3.0, 0.75), Hit(SOFA, 1.0, 1.25)], "", exact=False)
+RANKED = replace(RANKED, candidates_ranked=200)
+UNRANKED = Neighbors([Hit(SOFA, 1.0, 1.0), Hit(LAMP, 3.0, 3.0)], "", exact=True)
+
+
+@pytest.fixture
+def finder(
+    classifier: Classifier,
+    embedder: FakeEmbedder,
+    index: FakeIndex,
+    lineage: Lineage,
+    ranker: Ranker,
+) -> SimilarListingFinder:
+    embedder.served = model_with_features()
+    index.leads_to, index.neighbors, index.ranked = KEEPS, UNRANKED, RANKED
+    return SimilarListingFinder(classifier, index, lineage, ranker)
+
+
+def likenesses(found: SimilarListings) -> list[float | None]:
+    return [hit.likeness for hit in found.neighbors.hits]
+
+
+@pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])
+async def test_listings_are_ranked_by_both_outputs_where_all_have_them(
+    finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
+) -> None:
+    found = await finder.find(query, Wanted(3, max_distance=9), Budget(60))
+    assert found.ranking is BLEND
+    assert index.reranks == [Rerank(candidates=200, vector_weight=0.25)]
+    assert index.searched[0][1].max_distance == 9, "that is by vector"
+    assert [(hit.distance, hit.ranked_by) for hit in found.neighbors.hits] == [
+        (3, 0.75),
+        (1, 1.25),
+    ]
+    assert RANKING.blend is not None
+    assert likenesses(found) == [RANKING.blend.at(0.75), RANKING.blend.at(1.25)]
+    assert found.neighbors.candidates_ranked == 200
+
+
+async def test_more_listings_than_candidates_are_ranked_all_the_same(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    await finder.find(ITEM, Wanted(1000), Budget(60))
+    embedder.served = model_with_features(ranking=replace(RANKING, candidates=1 << 30))
+    await embedder.model(1)
+    await finder.find(ITEM, Wanted(1), Budget(60))
+    assert [rerank.candidates for rerank in index.reranks if rerank] == [1000, 10_000]
+
+
+async def test_caller_may_rank_by_features_or_by_category_alone(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    assert RANKING.features is not None
+    assert RANKING.category is not None
+    by_features = await finder.find(PHOTO, Wanted(3, ranking=FEATURES_ALONE), Budget(60))
+    by_category = await finder.find(PHOTO, Wanted(3, ranking=CATEGORY), Budget(60))
+    assert (by_features.ranking, by_category.ranking) == (FEATURES_ALONE, CATEGORY)
+    assert index.reranks == [Rerank(candidates=200, vector_weight=0), None]
+    assert likenesses(by_features) == [RANKING.features.at(0.75), RANKING.features.at(1.25)]
+    assert likenesses(by_category) == [RANKING.category.at(1), RANKING.category.at(3)]
+    assert (by_features.neighbors.exact, by_category.neighbors.exact) == (False, True)
+
+
+LACKING = {
+    "a model without features": (model(), KEEPS, "--outputs features:128"),
+    "a bundle without ranking": (
+        model_with_features(ranking=None),
+        KEEPS,
+        "python -m training export",
+    ),
+    "a catalogue without features": (
+        model_with_features(),
+        Serving("listings-space", "space"),
+        "lookalike reindex",
+    ),
+    "a catalogue of other features": (
+        model_with_features(),
+        Serving("listings-space", "space", 64),
+        "lookalike reindex",
+    ),
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+async def test_with_something_lacking_listings_are_ranked_by_category_or_it_is_said(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex, lacking: str
+) -> None:
+    embedder.served, index.leads_to, remedy = LACKING[lacking]
+    found = await finder.find(ITEM, Wanted(3), Budget(60))
+    assert (found.ranking, index.reranks) == (CATEGORY, [None])
+    with pytest.raises(RankingUnavailableError) as caught:
+        await finder.find(ITEM, Wanted(3, ranking=BLEND), Budget(60))
+    assert caught.value.field == "ranking"
+    assert "'blend'" in caught.value.message
+    assert remedy in caught.value.message
+    assert len(index.searched) == 1, "nobody was asked in vain"
+
+
+async def test_bundle_without_ranking_can_be_ranked_by_features_without_likeness(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = model_with_features(ranking=None)
+    found = await finder.find(PHOTO, Wanted(3, ranking=FEATURES_ALONE), Budget(60))
+    assert index.reranks == [Rerank(candidates=0, vector_weight=0)]
+    assert likenesses(found) == [None, None]
+
+
+async def test_vector_without_features_is_ranked_by_category(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    alone = replace(VECTOR, features=())
+    assert (await finder.find(alone, Wanted(3), Budget(60))).ranking is CATEGORY
+    for method in (BLEND, FEATURES_ALONE):
+        with pytest.raises(RankingUnavailableError, match=r"vector\.features is empty"):
+            await finder.find(alone, Wanted(3, ranking=method), Budget(60))
+
+
+async def test_photos_of_which_one_was_embedded_without_features_are_ranked_by_category(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.features, embedder.whole = (), False
+    assert (await finder.find(PHOTO, Wanted(3), Budget(60))).ranking is CATEGORY
+    embedder.features, embedder.whole = FEATURES, True
+    again = await finder.find(PHOTO, Wanted(3), Budget(60))
+    assert (again.ranking, again.cached) == (BLEND, False), "what is not whole is not kept"
+
+
+@pytest.mark.parametrize("ranking", [None, *RankingMethod])
+async def test_features_of_a_wrong_length_are_refused(
+    finder: SimilarListingFinder, index: FakeIndex, ranking: RankingMethod | None
+) -> None:
+    long = replace(VECTOR, features=(0.5,) * 5)
+    with pytest.raises(DimensionMismatchError) as caught:
+        await finder.find(long, Wanted(3, ranking=ranking), Budget(60))
+    assert caught.value.field == "vector.features"
+    assert "has 5 values" in caught.value.message
+    assert "is 4" in caught.value.message
+    assert index.searched == []
+    index.serving = index.leads_to = Serving("listings-space", "space")
+    found = await finder.find(long, Wanted(3), Budget(60))
+    assert found.ranking is CATEGORY, "a catalogue without features has no use for them"
+
+
+async def test_item_is_ranked_by_its_model_while_no_embedder_answers(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    await finder.find(ITEM, Wanted(3), Budget(60))
+    embedder.error = UpstreamUnavailableError("away")
+    found = await finder.find(ITEM, Wanted(3), Budget(60))
+    assert (found.ranking, embedder.asked_for_model) == (BLEND, 1)
+
+
+async def test_item_is_ranked_by_category_if_no_model_was_ever_seen(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.error = UpstreamUnavailableError("away")
+    found = await finder.find(ITEM, Wanted(3), Budget(60))
+    assert (found.ranking, likenesses(found)) == (CATEGORY, [None, None])
+    with pytest.raises(RankingUnavailableError, match="start an embedder"):
+        await finder.find(ITEM, Wanted(3, ranking=BLEND), Budget(60))
+
+
+async def test_nothing_is_asked_for_a_search_but_the_search(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    await finder.find(PHOTO, Wanted(3), Budget(60))
+    asked, looks = embedder.asked_for_model, index.looks
+    for query in (PHOTO, ITEM, VECTOR):
+        await finder.find(query, Wanted(3), Budget(60))
+    assert (embedder.asked_for_model, index.looks) == (asked, looks)
+    assert len(index.searched) == 4
+
+
+@pytest.mark.parametrize("query", [PHOTO, ITEM])
+async def test_index_that_cannot_rank_is_asked_by_category(
+    finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
+) -> None:
+    index.rank_error = RankingUnavailableError("of an earlier version", field="ranking")
+    found = await finder.find(query, Wanted(3, min_likeness=0.5), Budget(60))
+    assert found.ranking is CATEGORY
+    assert index.searched[1][1].max_distance == 4, "where the curve by category is one half"
+    assert RANKING.category is not None
+    assert likenesses(found) == [RANKING.category.at(1), RANKING.category.at(3)]
+    with pytest.raises(RankingUnavailableError, match="earlier version"):
+        await finder.find(query, Wanted(3, ranking=BLEND), Budget(60))
+    index.ranks = False
+    searches = len(index.searched)
+    assert (await finder.find(query, Wanted(3), Budget(60))).ranking is CATEGORY
+    assert len(index.searched) == searches + 1, "it is not tried again"
+
+
+async def test_item_without_features_was_compared_by_vector(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    index.ranked = UNRANKED
+    found = await finder.find(ITEM, Wanted(3), Budget(60))
+    assert (found.ranking, len(index.searched)) == (CATEGORY, 1)
+    assert RANKING.category is not None
+    assert likenesses(found) == [RANKING.category.at(1), RANKING.category.at(3)]
+    for method in (BLEND, FEATURES_ALONE):
+        with pytest.raises(RankingUnavailableError, match=r"'photo 7' has no features.*reindex"):
+            await finder.find(ITEM, Wanted(3, ranking=method), Budget(60))
+    limited = await finder.find(ITEM, Wanted(3, min_likeness=0.5), Budget(60))
+    assert limited.ranking is CATEGORY
+    assert index.reranks[-1] is None
+    assert index.searched[-1][1].max_distance == 4
+
+
+async def test_ranking_that_finds_nothing_is_still_one(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    index.ranked = Neighbors([], "no item matches the filter", exact=True)
+    for query in (ITEM, PHOTO):
+        for ranking in (None, BLEND):
+            found = await finder.find(query, Wanted(3, ranking=ranking), Budget(60))
+            assert found.ranking is BLEND
+            assert found.neighbors.shortfall == "no item matches the filter"
+
+
+async def test_item_of_a_catalogue_that_was_exchanged_meanwhile_is_ranked_as_that_one_is(
+    finder: SimilarListingFinder,
+    embedder: FakeEmbedder,
+    index: FakeIndex,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await finder.find(ITEM, Wanted(3), Budget(60))
+    weight = replace(RANKING, vector_weight=0.5)
+    embedder.served = model_with_features("new space", ranking=weight)
+    await embedder.model(1)
+    find = index.find
+
+    async def exchanged(*arguments: object) -> Neighbors:
+        index.serving = Serving("listings-new", "new space", 4)
+        return await find(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(index, "find", exchanged)
+    assert (await finder.find(ITEM, Wanted(3), Budget(60))).ranking is BLEND
+    assert [rerank.vector_weight for rerank in index.reranks if rerank] == [0.25, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("ranking", [BLEND, FEATURES_ALONE])
+async def test_least_likeness_limits_what_is_ranked(
+    finder: SimilarListingFinder, index: FakeIndex, ranking: RankingMethod
+) -> None:
+    wanted = Wanted(3, max_distance=9, ranking=ranking, min_likeness=0.9)
+    await finder.find(PHOTO, wanted, Budget(60))
+    (rerank,), curve = index.reranks, RANKING.curve(ranking)
+    assert rerank is not None
+    assert curve is not None
+    assert rerank.max_distance == pytest.approx(curve.farthest(0.9))
+    assert index.searched[0][1].max_distance == 9
+
+
+@pytest.mark.parametrize(("given", "meant"), [(None, 4.0), (9.0, 4.0), (2.0, 2.0)])
+async def test_least_likeness_by_category_is_a_distance_and_the_stricter_limit_holds(
+    finder: SimilarListingFinder, index: FakeIndex, given: float | None, meant: float
+) -> None:
+    wanted = Wanted(3, max_distance=given, ranking=CATEGORY, min_likeness=0.5)
+    await finder.find(PHOTO, wanted, Budget(60))
+    assert index.searched[0][1].max_distance == meant
+
+
+async def test_least_likeness_of_0_limits_nothing(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    for ranking in RankingMethod:
+        wanted = Wanted(3, ranking=ranking, min_likeness=0)
+        await finder.find(PHOTO, wanted, Budget(60))
+    assert [rerank and rerank.max_distance for rerank in index.reranks] == [None] * 3
+    assert [wanted.max_distance for _, wanted in index.searched] == [None] * 3
+
+
+@pytest.mark.parametrize("likeness", [0, 0.5, 1])
+async def test_likeness_that_nobody_calibrated_cannot_be_asked_for(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex, likeness: float
+) -> None:
+    embedder.served = model()
+    for ranking in (None, CATEGORY):
+        wanted = Wanted(3, ranking=ranking, min_likeness=likeness)
+        with pytest.raises(RankingUnavailableError) as caught:
+            await finder.find(PHOTO, wanted, Budget(60))
+        assert caught.value.field == "min_likeness"
+        assert "python -m training export" in caught.value.message
+    embedder.served = model_with_features(ranking=replace(RANKING, blend=None))
+    await embedder.model(1)
+    with pytest.raises(RankingUnavailableError, match="'blend'"):
+        await finder.find(ITEM, Wanted(3, min_likeness=likeness), Budget(60))
+    assert index.searched == []
+
+
+async def test_errors_that_have_nothing_to_do_with_ranking_are_the_searchs_own(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    index.error = ItemNotFoundError("no such item", resource=("item", "photo 7"))
+    with pytest.raises(ItemNotFoundError):
+        await finder.find(ITEM, Wanted(3), Budget(60))
