@@ -255,3 +255,22 @@ async def test_shortfall_names_the_candidates_only_if_others_may_be_nearer(
     assert len(ids(all_of_them)) == 10
     assert "10" in all_of_them.shortfall
     assert "candidates" not in all_of_them.shortfall
+
+
+async def test_state_tells_how_many_items_have_features(
+    backend: Backend, make: Make, line: str
+) -> None:
+    name = await make(LINE)
+
+    async def counted(name: str) -> tuple[int, int]:
+        states = {state.name: state for state in (await backend.state()).collections}
+        return states[name].items, states[name].items_with_features
+
+    await write_features(backend, name, RIGHT, (), UP, RIGHT)
+    await write_on_a_line(backend, line, {"a": 0})
+    assert await counted(name) == (4, 3)
+    assert await counted(line) == (1, 0)
+    await write(backend, name, [(item("0"), vector(0, 0))])
+    await write(backend, name, [(item("1"), vector(1, 0))], **{"1": UP})
+    await backend.delete_items(name, ["3"], [])
+    assert await counted(name) == (3, 2)
