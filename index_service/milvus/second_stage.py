@@ -33,7 +33,7 @@ MAX_CANDIDATES = 10_000
 """What one search gives in exact order, below `MAX_ROWS` by what shows that it is settled."""
 
 MAX_RANKED = 1_000_000
-"""How many rows are read to rank them all: some seconds for each 100,000."""
+"""How many rows are read to rank them all: some 3 s for each 100,000."""
 
 _WIDER = 4
 
