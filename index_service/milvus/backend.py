@@ -23,7 +23,7 @@ from index_service.milvus.connection import (
 from index_service.milvus.expressions import ID, PRODUCT_ID, matching, one_of
 from index_service.milvus.listing import MilvusListing
 from index_service.milvus.names import MilvusNames
-from index_service.milvus.probes import probes
+from index_service.milvus.probes import Probe, probes
 from index_service.milvus.search import MilvusSearch
 from index_service.milvus.unseen import UnseenWrites
 from index_service.records import (
@@ -230,9 +230,9 @@ class MilvusBackend:
 
     def _item(self, name: str, item_id: str, min_seq: int) -> tuple[FullItem, Collection]:
         kept = self._milvus.kept(name)
-        found = self._named(
-            kept, [item_id], self._milvus.read_point(kept, min_seq), all_fields=True
-        )
+        fields = [*schema.FULL_FIELDS, *_vector_fields(kept.collection)]
+        point = self._milvus.read_point(kept, min_seq)
+        found = self._milvus.named(kept, [item_id], fields, point)
         if item_id not in found:
             raise ItemNotFoundError(
                 f"collection '{kept.collection.name}' has no item '{item_id}'",
@@ -240,21 +240,6 @@ class MilvusBackend:
                 resource=("item", item_id),
             )
         return schema.full_item_of(found[item_id]), kept.collection
-
-    def _named(
-        self, kept: Kept, ids: Sequence[str], point: int, *, all_fields: bool = False
-    ) -> dict[str, dict[str, Any]]:
-        fields = [*schema.FULL_FIELDS] if all_fields else [ID, PRODUCT_ID]
-        fields.append(schema.VECTOR)
-        if kept.collection.features_dimension:
-            fields.append(schema.FEATURES)
-        unique = list(dict.fromkeys(ids))
-        found: dict[str, dict[str, Any]] = {}
-        for i in range(0, len(unique), 1_000):
-            condition = one_of(ID, unique[i : i + 1_000])
-            rows = self._milvus.query(kept, condition, fields, point)
-            found.update({row[ID]: row for row in rows})
-        return found
 
     async def list_items(
         self,
@@ -300,7 +285,7 @@ class MilvusBackend:
                 field="exact",
             )
         point = self._milvus.read_point(kept, min_seq)
-        sought = probes(queries, kept.collection, search, lambda ids: self._named(kept, ids, point))
+        sought = self._probes(kept, queries, search, point)
         condition = matching(search.filter, kept.collection)
         finder = MilvusSearch(self._milvus, kept, point, condition, search)
         return Answer(finder.neighbors(sought), point, kept.collection)
@@ -314,13 +299,20 @@ class MilvusBackend:
     def _search_range(self, name: str, query: Query, search: Search, min_seq: int) -> RangeAnswer:
         kept = self._milvus.kept(name)
         point = self._milvus.read_point(kept, min_seq)
-        (probe,) = probes(
-            [query], kept.collection, search, lambda ids: self._named(kept, ids, point)
-        )
+        (probe,) = self._probes(kept, [query], search, point)
         condition = matching(search.filter, kept.collection)
         finder = MilvusSearch(self._milvus, kept, point, condition, search)
         found, total = finder.within(probe)
         return RangeAnswer(found, total, point, kept.collection)
+
+    def _probes(self, kept: Kept, queries: Queries, search: Search, point: int) -> list[Probe]:
+        fields = [ID, PRODUCT_ID, *_vector_fields(kept.collection)]
+        return probes(
+            queries,
+            kept.collection,
+            search,
+            lambda ids: self._milvus.named(kept, ids, fields, point),
+        )
 
     # -- the service ------------------------------------------------------------------------------
 
@@ -333,6 +325,10 @@ class MilvusBackend:
     async def state(self) -> IndexState:
         """See `Backend`."""
         return await self._reads.run(self._names.state)
+
+
+def _vector_fields(collection: Collection) -> list[str]:
+    return [schema.VECTOR, *([schema.FEATURES] if collection.features_dimension else [])]
 
 
 def _refuse_request_id(request_id: str) -> None:

@@ -28,6 +28,7 @@ _TIME_BITS = 18
 # Writes are seen after about 0.2 s. A read waits if what it would see is older than this.
 _MAX_STALENESS = 2_000 << _TIME_BITS
 _RETRY_AFTER_MS = 1_000
+_ROWS_AT_ONCE = 250  # of 64 KiB at most, and of long vectors
 _HNSW = {"M": 16, "efConstruction": 200}
 
 
@@ -156,6 +157,17 @@ class MilvusConnection:
                 kept, "query", kept.name, condition, list(fields), limit=limit, **_seen(point)
             )
         )
+
+    def named(
+        self, kept: Kept, ids: Sequence[str], fields: Sequence[str], point: int
+    ) -> dict[str, dict[str, Any]]:
+        """Returns the rows of ids, by id, those that there are."""
+        unique = list(dict.fromkeys(ids))
+        found: dict[str, dict[str, Any]] = {}
+        for i in range(0, len(unique), _ROWS_AT_ONCE):
+            condition = one_of(ID, unique[i : i + _ROWS_AT_ONCE])
+            found.update({row[ID]: row for row in self.query(kept, condition, fields, point)})
+        return found
 
     def count(self, kept: Kept, condition: str, point: int) -> int:
         """Returns for how many rows the condition holds."""

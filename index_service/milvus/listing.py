@@ -11,7 +11,7 @@ from typing import Any
 
 from index_service.milvus import schema
 from index_service.milvus.connection import MAX_ROWS, Kept, MilvusConnection
-from index_service.milvus.expressions import ID, PRODUCT_ID, both, one_of
+from index_service.milvus.expressions import ID, PRODUCT_ID, both
 from index_service.records import Count, Page, View
 from lookalike.errors import NotSupportedError
 
@@ -19,7 +19,6 @@ from lookalike.errors import NotSupportedError
 MAX_COUNTED = 1_000_000
 _LAST = 2**63 - 1
 _WIDER = 8
-_ROWS_AT_ONCE = 250  # of 64 KiB at most, and of a long vector
 
 
 class MilvusListing:
@@ -53,11 +52,15 @@ class MilvusListing:
         if view is View.VECTORS and collection.features_dimension:
             fields.append(schema.FEATURES)
         ids = [row[ID] for row in rows[:size]]
-        found = self._rows(ids, fields)
+        found = self._milvus.named(self._kept, ids, fields, self._point)
         # One that was deleted in between is not there any more.
         return Page(
             [schema.full_item_of(found[key]) for key in ids if key in found], following, collection
         )
+
+    def rows(self, fields: Sequence[str], most: int) -> Iterator[list[dict[str, Any]]]:
+        """Gives all rows in order, about `most` at a time; the position must be of the fields."""
+        return self._parts(0, fields, most)
 
     def count(self) -> Count:
         """Counts items, and their products."""
@@ -118,14 +121,6 @@ class MilvusListing:
 
     def _between(self, low: int, high: int) -> str:
         return both(self._condition, f"{schema.POSITION} > {low} and {schema.POSITION} <= {high}")
-
-    def _rows(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for i in range(0, len(ids), _ROWS_AT_ONCE):
-            condition = one_of(ID, ids[i : i + _ROWS_AT_ONCE])
-            read = self._milvus.query(self._kept, condition, fields, self._point)
-            found.update({row[ID]: row for row in read})
-        return found
 
 
 def _position(row: dict[str, Any]) -> int:

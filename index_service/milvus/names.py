@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from index_service.milvus import schema
 from index_service.milvus.connection import Kept, MilvusConnection
 from index_service.records import Collection, CollectionState, IndexState
 from lookalike.errors import (
@@ -98,10 +99,16 @@ class MilvusNames:
                 items=self._milvus.count(kept, "", now),
                 items_in_graph=self._milvus.rows_in_graph(kept),
                 search_effort=0 if kept.exact else self._milvus.settings.search_effort,
+                items_with_features=self._with_features(kept, now),
             )
             for kept in self._all()
         ]
         return IndexState("milvus", read_only=False, applied_seq=now, collections=states)
+
+    def _with_features(self, kept: Kept, point: int) -> int:
+        if not kept.collection.features_dimension:
+            return 0
+        return self._milvus.count(kept, schema.HAS_FEATURES, point)
 
     def _count(self, kept: Kept) -> int:
         return self._milvus.count(kept, "", self._milvus.read_point(kept))

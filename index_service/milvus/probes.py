@@ -33,7 +33,7 @@ class Probe:
 
     Attributes:
         vector: float32 of shape (dimension,).
-        features: float32 of shape (features_dimension,), for ranking again.
+        features: float32 of shape (features_dimension,), for ranking again; None if it has none.
         without: Items to leave out.
         without_products: Products to leave out.
     """
@@ -60,11 +60,10 @@ def probes(
 
     Raises:
         ItemNotFoundError: A query names an item that there is not.
-        InvalidArgumentError: A query has no features to rank by, or no direction.
+        InvalidArgumentError: There are no features to rank by, or a query has no direction.
     """
+    _refuse_without_features(queries, collection, search)
     if isinstance(queries, Packed):
-        if search.candidates:
-            raise _no_features("packed_vectors")
         return [Probe(vector) for vector in packed_matrix(queries, collection)]
     named = dict(_items(queries))
     rows = read(list(named)) if named else {}
@@ -77,10 +76,14 @@ def probes(
             )
     resolved = _Resolved(collection, rows)
     found = [resolved.probe(query, f"queries[{i}]", search) for i, query in enumerate(queries)]
-    if search.candidates:
+    if search.rerank is not None and not search.rerank.vector_weight:
         for i, probe in enumerate(found):
             if probe.features is None:
-                raise _no_features(f"queries[{i}].features")
+                raise InvalidArgumentError(
+                    f"queries[{i}].features are missing: to rank by features alone "
+                    "(rerank.vector_weight is 0), send them, or query by items that have some",
+                    field=f"queries[{i}].features",
+                )
     return found
 
 
@@ -117,7 +120,7 @@ class _Resolved:
             )
         names = (*target.positives, *target.negatives)
         ids = frozenset(name for name in names if isinstance(name, str))
-        if search.candidates and features is None and all(isinstance(n, str) for n in names):
+        if search.rerank and features is None and all(isinstance(n, str) for n in names):
             features = self._features(target, f"{path}.features")
         vector = self._moved(target, f"{path}.examples")
         return Probe(vector, features, ids, self._products(ids, search))
@@ -150,7 +153,16 @@ class _Resolved:
         return [features for features in found if features is not None]
 
 
-def _no_features(field: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"{field} is empty: ranking again needs the query's features", field=field
-    )
+def _refuse_without_features(queries: Queries, collection: Collection, search: Search) -> None:
+    if search.rerank is None:
+        return
+    if isinstance(queries, Packed):
+        raise InvalidArgumentError(
+            "rerank needs features, which packed_vectors have none of; use queries", field="rerank"
+        )
+    if not collection.features_dimension:
+        raise InvalidArgumentError(
+            f"collection '{collection.name}' has no features to rank by "
+            "(Collection.features_dimension)",
+            field="rerank",
+        )

@@ -36,6 +36,10 @@ POSITION = "position"
 VECTOR = "vector"
 FEATURES = "features"
 ATTRIBUTES = "attributes"
+
+HAS_FEATURES = f'{FEATURES} != ""'
+"""The condition that a row has features, where the collection keeps them."""
+
 METRICS = {Metric.SQUARED_L2: "L2", Metric.COSINE: "COSINE", Metric.INNER_PRODUCT: "IP"}
 
 FULL_FIELDS = (ID, PRODUCT_ID, CATEGORY, PRICE, ATTRIBUTES)

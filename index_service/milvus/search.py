@@ -1,62 +1,28 @@
-"""Finds neighbours with Milvus's searches: exact order, distinct products, everything in a range.
+"""Answers searches: neighbours by vector, neighbours ranked again, everything in a range.
 
-Milvus gives the rows nearest by float32, as many as it is asked for. Here they are compared again
-in float64, and it is asked for more until no row that it has kept back can belong to the answer.
-Knows nothing of how queries come to their vectors.
+Decides which stages a query goes through, and adds to what they find the items and the reasons why
+there are no more.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
-import numpy as np
-
-from index_service.distances import distances
 from index_service.milvus import schema
-from index_service.milvus.connection import MAX_ROWS, Kept, MilvusConnection
-from index_service.milvus.expressions import ID, PRODUCT_ID, both, none_of, one_of
+from index_service.milvus.best import SPARE, Near
+from index_service.milvus.connection import Kept, MilvusConnection
+from index_service.milvus.nearest import NearestRows
 from index_service.milvus.probes import Probe
-from index_service.records import Matrix, Method, Metric, Neighbors, QueryAnswer, Search, View
-from lookalike.errors import NotSupportedError
-
-# Rows beyond those wanted: they show whether the order at the end is settled.
-_SPARE = 16
-_ROUND_GROWTH = 4
-# What one answer of Milvus may hold, well below its limit of 100 MiB.
-_ANSWER_BYTES = 24 << 20
-_ROW_BYTES = 1_024
-_FIELDS_TO_COUNT = (ID, PRODUCT_ID, schema.POSITION, schema.VECTOR)
-# A float32 distance is off by less than this part of the lengths it comes from, up to a dimension
-# of some thousands.
-_RELATIVE_ERROR = 1e-5
-
-
-class _Near(NamedTuple):
-    """What decides the order in a range, and whose it is."""
-
-    distance: float
-    position: int
-    item_id: str
-
-
-@dataclass(slots=True)
-class _Hit:
-    row: dict[str, Any]
-    distance: float
-    first_distance: float = 0.0
-
-
-@dataclass(slots=True)
-class _Ranking:
-    """The best hits of one query so far, and whether any can be missing."""
-
-    probe: Probe
-    hits: list[_Hit] = field(default_factory=list)
-    seen: int = 0
-    settled: bool = False
+from index_service.milvus.ranges import Ranges
+from index_service.milvus.second_stage import Ranked, SecondStage
+from index_service.records import (
+    Item,
+    Method,
+    Neighbors,
+    QueryAnswer,
+    Search,
+    View,
+)
 
 
 class MilvusSearch:
@@ -78,103 +44,93 @@ class MilvusSearch:
         self._point = point
         self._condition = condition
         self._search = search
-        # Ranked again, products are told apart only then.
-        self._distinct = search.distinct_products and not search.candidates
-        self._wanted = max(search.k, search.candidates)
-        self._fields = [ID, PRODUCT_ID, schema.POSITION, schema.VECTOR]
-        if search.view is not View.IDS:
-            self._fields += [f for f in schema.FULL_FIELDS if f not in self._fields]
-        if search.candidates:
-            self._fields.append(schema.FEATURES)
 
     def neighbors(self, probes: Sequence[Probe]) -> list[QueryAnswer]:
-        """Returns the neighbours of each probe."""
-        return [self._answer(ranking) for ranking in self._rankings(probes)]
+        """Returns the neighbours of each probe; of one without features by vector alone."""
+        if self._search.rerank is None:
+            return list(self._by_vector(probes))
+        by_vector = self._by_vector([probe for probe in probes if probe.features is None])
+        again = self._ranked_again([probe for probe in probes if probe.features is not None])
+        return [next(by_vector if probe.features is None else again) for probe in probes]
 
-    def _rankings(self, probes: Sequence[Probe]) -> Iterator[_Ranking]:
-        most = max((len(probe.without) for probe in probes), default=0)
-        width = min(self._wanted * (2 if self._distinct else 1) + most + _SPARE, MAX_ROWS)
-        alike = [_Ranking(probe) for probe in probes]
-        # Those that leave no product out have the same condition: one call for many of them.
-        together = [ranking for ranking in alike if not ranking.probe.without_products]
-        for part in _parts(together, self._searches_at_once(width)):
-            found = self._find(np.stack([r.probe.vector for r in part]), self._condition, width)
-            for ranking, rows in zip(part, found, strict=True):
-                self._add(ranking, rows, width)
-        for ranking in alike:
-            limit = width
-            while not ranking.settled:
-                condition = both(self._condition, self._rest(ranking))
-                (rows,) = self._find(ranking.probe.vector[np.newaxis], condition, limit)
-                self._add(ranking, rows, limit)
-                limit = min(limit * _ROUND_GROWTH, MAX_ROWS)
-            yield ranking
-
-    def _rest(self, ranking: _Ranking) -> str:
-        """Returns the condition that a row is none of those found, and may be found."""
-        products = set(ranking.probe.without_products)
-        if self._distinct:
-            products |= {hit.row[PRODUCT_ID] for hit in ranking.hits}
-            ids = ranking.probe.without
-        else:
-            ids = ranking.probe.without | {hit.row[ID] for hit in ranking.hits}
-        if len(products) + len(ids) > MAX_ROWS:
-            raise NotSupportedError(
-                f"more than {MAX_ROWS} items are as near as the last one wanted; Milvus cannot "
-                "put them in order"
-            )
-        return both(none_of(PRODUCT_ID, sorted(products)), none_of(ID, sorted(ids)))
-
-    def _add(self, ranking: _Ranking, rows: list[dict[str, Any]], limit: int) -> None:
-        collection, probe = self._kept.collection, ranking.probe
-        ranking.seen += len(rows)
-        if rows:
-            vectors = np.stack([schema.vector_of(row) for row in rows])
-            exact = distances(vectors, probe.vector, collection.metric).tolist()
-            ranking.hits += [
-                _Hit(row, distance)
-                for row, distance in zip(rows, exact, strict=True)
-                if row[ID] not in probe.without
-            ]
-        ranking.hits.sort(key=_order)
-        if self._distinct:
-            ranking.hits = _first_of_each_product(ranking.hits)
-        if len(rows) < limit:
-            ranking.settled = True
-            return
-        # Every row that was kept back is at least this far.
-        reach = _converted(rows[-1]["distance"], collection.metric)
-        reach -= _error(probe.vector, vectors, collection.metric)
-        within = self._search.max_distance
-        far = within is not None and not self._search.candidates and reach > within
-        enough = len(ranking.hits) >= self._wanted
-        last = ranking.hits[self._wanted - 1].distance if enough else np.inf
-        # A graph has given its best at the first try, and nothing is settled by asking again.
-        ranking.settled = far or (enough and (last < reach or not self._kept.exact))
-
-    def _answer(self, ranking: _Ranking) -> QueryAnswer:
+    def _by_vector(self, probes: Sequence[Probe]) -> Iterator[QueryAnswer]:
         search = self._search
-        found = ranking.hits[: self._wanted]
-        if search.candidates:
-            found = _ranked_again(ranking.probe, found)
-            if search.distinct_products:
-                found = _first_of_each_product(found)
-        if search.max_distance is not None:
-            found = [hit for hit in found if hit.distance <= search.max_distance]
-        found = found[: search.k]
-        neighbors = Neighbors(
-            [schema.item_of(hit.row) for hit in found],
-            [hit.distance for hit in found],
-            [hit.first_distance for hit in found] if search.candidates else None,
+        nearest = NearestRows(
+            self._milvus,
+            self._kept,
+            self._point,
+            self._condition,
+            fields=() if search.view is View.IDS else schema.FULL_FIELDS,
+            max_distance=search.max_distance,
         )
-        return QueryAnswer(
-            neighbors,
-            ranking.seen,
-            self._shortfall(len(found), ranking.probe),
-            Method.EXACT if self._kept.exact else Method.APPROXIMATE,
-        )
+        for found in nearest.of(probes, search.k, distinct=search.distinct_products):
+            hits = found.hits[: search.k]
+            neighbors = Neighbors(
+                [schema.item_of(hit.row) for hit in hits], [hit.distance for hit in hits]
+            )
+            shortfall = self._shortfall(len(hits), found.probe)
+            exact = self._kept.exact
+            yield QueryAnswer(neighbors, found.seen, shortfall, _method(exact), complete=exact)
 
-    def _shortfall(self, found: int, probe: Probe) -> str:
+    def _ranked_again(self, probes: Sequence[Probe]) -> Iterator[QueryAnswer]:
+        ranked = SecondStage(
+            self._milvus, self._kept, self._point, self._condition, self._search
+        ).of(probes)
+        found = self._with_items([each.best for each in ranked])
+        for probe, how, neighbors in zip(probes, ranked, found, strict=True):
+            yield QueryAnswer(
+                neighbors,
+                how.seen,
+                self._shortfall(len(neighbors.items), probe, how),
+                _method(how.exact),
+                how.ranked,
+                how.complete,
+            )
+
+    def within(self, probe: Probe) -> tuple[Neighbors, int]:
+        """Returns the nearest `k` of what is within `max_distance`, and how many there are."""
+        search = self._search
+        assert search.max_distance is not None
+        ranges = Ranges(self._milvus, self._kept, self._point, self._condition)
+        near, total = ranges.within(
+            probe, search.max_distance, search.k + SPARE, distinct=search.distinct_products
+        )
+        (found,) = self._with_items([near])
+        return found._replace(first_distances=None), total
+
+    def _with_items(self, found: Sequence[Sequence[Near]]) -> list[Neighbors]:
+        """Returns the first `k` of each that are still there, with their items."""
+        items: dict[tuple[str, int], Item] = {}
+        gone: set[tuple[str, int]] = set()
+        while True:
+            left = [
+                [near for near in own if _key(near) not in gone][: self._search.k] for own in found
+            ]
+            unread = {_key(near): near for own in left for near in own if _key(near) not in items}
+            if not unread:
+                break
+            items |= self._read(list(unread.values()))
+            # One that was deleted or replaced in between is not there any more.
+            gone |= unread.keys() - items.keys()
+        return [
+            Neighbors(
+                [items[_key(near)] for near in own],
+                [near.distance for near in own],
+                [near.first_distance for near in own],
+            )
+            for own in left
+        ]
+
+    def _read(self, rows: Sequence[Near]) -> dict[tuple[str, int], Item]:
+        if self._search.view is View.IDS:
+            return {_key(near): Item(near.item_id, near.product_id) for near in rows}
+        ids = [near.item_id for near in rows]
+        fields = [*schema.FULL_FIELDS, schema.POSITION]
+        found = self._milvus.named(self._kept, ids, fields, self._point)
+        return {(key, row[schema.POSITION]): schema.item_of(row) for key, row in found.items()}
+
+    def _shortfall(self, found: int, probe: Probe, how: Ranked | None = None) -> str:
+        """Says why a query got fewer than `k` neighbours; empty if it got `k`."""
         if found == self._search.k:
             return ""
         noun = "product" if self._search.distinct_products else "item"
@@ -184,158 +140,18 @@ class MilvusSearch:
         if self._condition or probe.without_products:
             reasons.append("that the filter lets through")
         if self._search.max_distance is not None:
-            reasons.append(f"within {self._search.max_distance:g}")
-        if self._search.candidates:
-            reasons.append(f"with features among the {self._search.candidates} candidates")
+            reasons.append(f"within max_distance {self._search.max_distance:g}")
+        rerank = self._search.rerank
+        if how is not None and rerank is not None and rerank.max_distance is not None:
+            reasons.append(f"within rerank.max_distance {rerank.max_distance:g}")
+        if how is not None and not how.complete:
+            reasons.append(f"among the {how.ranked} candidates ranked")
         return " ".join([text, *reasons])
 
-    # -- ranges -----------------------------------------------------------------------------------
 
-    def within(self, probe: Probe) -> tuple[Neighbors, int]:
-        """Returns the nearest `k` of what is within `max_distance`, and how many there are."""
-        if not self._kept.exact:
-            raise NotSupportedError(
-                f"collection '{self._kept.collection.name}' has the index {self._kept.index} in "
-                "Milvus, which may miss items; a range search must find all"
-            )
-        assert self._search.max_distance is not None
-        total = 0
-        products: dict[str, _Near] = {}
-        best: list[_Near] = []
-        for product, near in self._all_within(probe, self._search.max_distance):
-            if self._distinct:
-                products[product] = min(near, products.get(product, near))
-            else:
-                total += 1
-                best.append(near)
-                if len(best) > 2 * MAX_ROWS:
-                    best = heapq.nsmallest(self._search.k, best)
-        if self._distinct:
-            total, best = len(products), list(products.values())
-        nearest = heapq.nsmallest(self._search.k, best)
-        fields = [name for name in self._fields if name != schema.VECTOR]
-        rows = {}
-        for part in _parts([near.item_id for near in nearest], self._searches_at_once(1)):
-            found = self._milvus.query(self._kept, one_of(ID, part), fields, self._point)
-            rows.update({row[ID]: row for row in found})
-        # One that was deleted in between is not there any more.
-        nearest = [near for near in nearest if near.item_id in rows]
-        items = [schema.item_of(rows[near.item_id]) for near in nearest]
-        return Neighbors(items, [near.distance for near in nearest]), total
-
-    def _all_within(self, probe: Probe, within: float) -> Iterator[tuple[str, _Near]]:
-        metric = self._kept.collection.metric
-        query = probe.vector[np.newaxis]
-        limit = self._searches_at_once(1)
-        skipped = set(probe.without)
-        products = sorted(probe.without_products)
-        start: float | None = None
-        while True:
-            bounds = _bounds(probe.vector, within, metric)
-            if start is not None:
-                bounds["range_filter"] = start
-            condition = both(
-                self._condition, none_of(PRODUCT_ID, products), none_of(ID, sorted(skipped))
-            )
-            (rows,) = self._find(query, condition, limit, _FIELDS_TO_COUNT, bounds)
-            if rows:
-                vectors = np.stack([schema.vector_of(row) for row in rows])
-                exact = distances(vectors, probe.vector, metric).tolist()
-                for row, distance in zip(rows, exact, strict=True):
-                    if distance <= within:
-                        yield row[PRODUCT_ID], _Near(distance, row[schema.POSITION], row[ID])
-            if len(rows) < limit:
-                return
-            last = rows[-1]["distance"]
-            if last != start:
-                skipped = set(probe.without)
-            # The next page begins with the rows at this very distance: those seen are left out.
-            skipped |= {row[ID] for row in rows if row["distance"] == last}
-            start = last
-            if len(skipped) > MAX_ROWS:
-                raise NotSupportedError(
-                    f"more than {MAX_ROWS} items are at the same distance; Milvus cannot count them"
-                )
-
-    def _find(
-        self,
-        vectors: Matrix,
-        condition: str,
-        limit: int,
-        fields: Sequence[str] = (),
-        bounds: dict[str, float] | None = None,
-    ) -> list[list[dict[str, Any]]]:
-        return self._milvus.search(
-            self._kept,
-            vectors,
-            condition,
-            fields or self._fields,
-            point=self._point,
-            limit=limit,
-            bounds=bounds,
-        )
-
-    def _searches_at_once(self, width: int) -> int:
-        """Returns how many searches of a width one call may hold, or rows if the width is 1."""
-        collection = self._kept.collection
-        row = _ROW_BYTES + 4 * collection.dimension
-        if self._search.candidates:
-            row += 6 * collection.features_dimension
-        return max(1, min(_ANSWER_BYTES // row, MAX_ROWS) // width)
+def _key(near: Near) -> tuple[str, int]:
+    return near.item_id, near.position
 
 
-def _ranked_again(probe: Probe, hits: Sequence[_Hit]) -> list[_Hit]:
-    """Returns the hits by the cosine of their features; those without features are left out."""
-    assert probe.features is not None
-    having = [(hit, schema.features_of(hit.row)) for hit in hits]
-    ranked = [
-        _Hit(hit.row, float(distances(features, probe.features, Metric.COSINE)), hit.distance)
-        for hit, features in having
-        if features is not None
-    ]
-    return sorted(ranked, key=_order)
-
-
-def _order(hit: _Hit) -> tuple[float, int]:
-    return hit.distance, hit.row[schema.POSITION]
-
-
-def _first_of_each_product(hits: Sequence[_Hit]) -> list[_Hit]:
-    first: dict[str, _Hit] = {}
-    for hit in hits:
-        first.setdefault(hit.row[PRODUCT_ID], hit)
-    return list(first.values())
-
-
-def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (values[i : i + size] for i in range(0, len(values), size))
-
-
-def _converted(score: float, metric: Metric) -> float:
-    """Returns Milvus's score as a distance by the proto's definition."""
-    if metric is Metric.SQUARED_L2:
-        return score
-    return 1 - score if metric is Metric.COSINE else -score
-
-
-def _error(query: Matrix, vectors: Matrix, metric: Metric) -> float:
-    """Returns by how much a float32 distance may be off."""
-    if metric is Metric.COSINE:
-        return _RELATIVE_ERROR
-    length = float(np.linalg.norm(query))
-    longest = float(np.linalg.norm(vectors, axis=1).max())
-    if metric is Metric.SQUARED_L2:
-        return _RELATIVE_ERROR * (length + longest) ** 2
-    return _RELATIVE_ERROR * length * longest
-
-
-def _bounds(query: Matrix, within: float, metric: Metric) -> dict[str, float]:
-    """Returns the range of scores in which everything within a distance must be."""
-    if metric is Metric.SQUARED_L2:
-        length = float(np.linalg.norm(query))
-        slack = _RELATIVE_ERROR * (2 * length + max(within, 0.0) ** 0.5) ** 2
-        return {"radius": within + slack + 1e-30}
-    if metric is Metric.COSINE:
-        return {"radius": 1 - within - _RELATIVE_ERROR}
-    length = float(np.linalg.norm(query))
-    return {"radius": -within - _RELATIVE_ERROR * (abs(within) + length)}
+def _method(exact: bool) -> Method:
+    return Method.EXACT if exact else Method.APPROXIMATE

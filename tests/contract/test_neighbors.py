@@ -165,19 +165,6 @@ async def test_examples_that_lead_beyond_float32_are_refused(backend: Backend, l
     assert caught.value.field == "queries[0].examples"
 
 
-async def test_features_of_examples_that_cancel_out_are_refused(
-    backend: Backend, make: Make
-) -> None:
-    name = await make(Collection("replaced", SPACE, 2, Metric.SQUARED_L2, (), 2))
-    rows = [(item("a"), vector(0, 0)), (item("b"), vector(2, 0))]
-    await write(backend, name, rows, a=(1.0, 0.0), b=(-2.0, 0.0))
-    both = Query(Examples(("a", "b")))
-    with pytest.raises(InvalidArgumentError, match="cancel out") as caught:
-        await nearest(backend, name, both, k=1, candidates=2)
-    assert caught.value.field == "queries[0].features"
-    assert ids(await nearest(backend, name, both)) == []
-
-
 async def test_distinct_products_are_filled_up(backend: Backend, line: str) -> None:
     # One product has the 60 nearest items, and each of the others one behind them.
     positions = {f"near{i:02}": i / 100 for i in range(60)}
@@ -302,29 +289,6 @@ async def test_filter_names_only_indexed_attributes(backend: Backend, line: str)
         await nearest(backend, line, vector(0, 0), filter=wanted)
     with pytest.raises(UnknownFilterFieldError):
         await backend.count_items(line, wanted)
-
-
-async def test_candidates_are_ranked_again_by_their_features(backend: Backend, make: Make) -> None:
-    name = await make(Collection("replaced", SPACE, 2, Metric.SQUARED_L2, (), 2))
-    rows = [(item(name, f"p{name}"[:2]), vector(x, 0)) for x, name in enumerate("abcd")]
-    features = {"a": (0.0, 1.0), "b": (1.0, 1.0), "c": (2.0, 0.0), "d": (1.0, 0.0)}
-    await write(backend, name, rows, **features)
-    query = Query(vector(0, 0), (1.0, 0.0))
-    answer = await nearest(backend, name, query, k=2, candidates=3)
-    assert ids(answer) == ["c", "b"]
-    assert list(answer.neighbors.first_distances or ()) == [4, 1]
-    assert answer.neighbors.distances[0] == pytest.approx(0, abs=1e-7)
-    assert answer.neighbors.distances[1] == pytest.approx(1 - 0.5**0.5)
-    # A queried item lends its features, and so do examples that are all items.
-    assert ids(await nearest(backend, name, "d", k=1, candidates=3)) == ["c"]
-    away_from_a = Examples(("d",), ("a",))  # features: 2 * (1, 0) - (0, 1)
-    assert ids(await nearest(backend, name, away_from_a, k=2, candidates=2)) == ["c", "b"]
-    with pytest.raises(InvalidArgumentError):
-        await nearest(backend, name, Examples(("d",), (vector(0, 0),)), k=1, candidates=3)
-    with pytest.raises(InvalidArgumentError):
-        await nearest(backend, name, vector(0, 0), k=1, candidates=3)
-    with pytest.raises(DimensionMismatchError):
-        await nearest(backend, name, Query(vector(0, 0), (1.0,)), k=1, candidates=3)
 
 
 async def test_exact_search_is_exact(backend: Backend, line: str) -> None:
