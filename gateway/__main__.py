@@ -87,7 +87,7 @@ def compose(
         NearDuplicatePolicy(settings.near_duplicate_policy),
         settings.near_duplicate_distance,
         ranker,
-        settings.near_duplicate_likeness,
+        settings.near_duplicate_nearness,
     )
     return UseCases(
         classifier=classifier,

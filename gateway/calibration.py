@@ -5,41 +5,10 @@ Fitted when the model was exported, on photos that it was not trained with. Pure
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from gateway.listings import RankingMethod
-
-# Below its exponential, 1 + e is 1.
-_CERTAIN = 37.0
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """How likely two photos show the same item, by a distance: a falling logistic curve.
-
-    Attributes:
-        midpoint: The distance at which it is as likely as not.
-        steepness: How fast it falls; above 0.
-    """
-
-    midpoint: float
-    steepness: float
-
-    def at(self, distance: float) -> float:
-        """Returns the likeness at a distance, 0 to 1."""
-        exponent = self.steepness * (distance - self.midpoint)
-        if exponent <= 0:
-            return 1 / (1 + math.exp(exponent))
-        falling = math.exp(-exponent)  # the other one overflows
-        return falling / (1 + falling)
-
-    def farthest(self, likeness: float) -> float:
-        """Returns the distance up to which it is at least `likeness`; infinite for 0."""
-        if likeness <= 0:
-            return math.inf
-        odds = math.log((1 - likeness) / likeness) if likeness < 1 else -_CERTAIN
-        return self.midpoint + odds / self.steepness
+from lookalike.likeness import Likeness
 
 
 @dataclass(frozen=True)

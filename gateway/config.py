@@ -73,11 +73,12 @@ class GatewaySettings(ServerSettings):
         "0 for the same bytes alone. More finds more that are not.",
         minimum=0,
     )
-    near_duplicate_likeness: float = setting(
-        0.9,
-        "How likely another listing's photo within that distance must show the same item to be "
-        "nearly the same, where model and catalogue can tell; 0 lets the distance decide alone. "
-        "More misses more that are.",
+    near_duplicate_nearness: float = setting(
+        0.1,
+        "How near another listing's photo within that distance must be by both outputs of the "
+        "model, where catalogue and model have them: as a share of the distance at which the crowd "
+        "of a search's results usually is. 1 lets the distance decide alone; higher values give "
+        "more false positives.",
         minimum=0,
         maximum=1,
     )

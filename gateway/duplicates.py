@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.budget import Budget
-from gateway.calibration import Likeness
 from gateway.index import IndexUpstream
 from gateway.items import Near, Photo
 from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, Rerank
@@ -49,9 +48,9 @@ class DuplicateFinder:
         policy: What is done with one.
         max_distance: Up to which distance another photo is nearly the same; 0 for the same bytes
             alone.
-        ranker: Knows how likely two photos show the same item; None leaves it to the distance.
-        min_likeness: How likely that must be at least, where both photos have features; 0 leaves
-            it to the distance.
+        ranker: Knows how photos are ranked by both outputs; None leaves it to the distance.
+        nearness: How near they must be by both, as a share of the distance of a usual search's
+            crowd; 1 leaves it to the distance.
     """
 
     def __init__(
@@ -60,13 +59,13 @@ class DuplicateFinder:
         policy: NearDuplicatePolicy,
         max_distance: float,
         ranker: Ranker | None = None,
-        min_likeness: float = 0.0,
+        nearness: float = 1.0,
     ) -> None:
         self._index = index
         self._policy = policy
         self._max_distance = max_distance
         self._ranker = ranker
-        self._min_likeness = min_likeness
+        self._nearness = nearness
         self._turns: dict[str, _Turn] = {}
 
     @asynccontextmanager
@@ -117,14 +116,14 @@ class DuplicateFinder:
         return replace(listing, near_duplicate=found[0]), found
 
     async def _find(self, photo: Photo, budget: Budget) -> list[NearDuplicate]:
-        likely = await self._likely(photo, budget)
+        nearness = await self._nearness_of(photo, budget)
         try:
-            candidates = await self._near(photo, likely, budget)
+            candidates = await self._near(photo, nearness, budget)
         except CollectionNotFoundError:
             return []  # this is the first photo of all
         nearest: dict[str, NearDuplicate] = {}
         for other in candidates:
-            near = self._compared(photo, other, likely)
+            near = self._compared(photo, other, nearness)
             # Of each listing the nearest, but the same bytes before what is merely near.
             product_id = other.photo.listing.product_id
             known = nearest.get(product_id)
@@ -132,18 +131,18 @@ class DuplicateFinder:
                 nearest[product_id] = near
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
-    async def _likely(self, photo: Photo, budget: Budget) -> _Likely | None:
+    async def _nearness_of(self, photo: Photo, budget: Budget) -> _Nearness | None:
         """Returns how photos that are merely near are judged by features too, if they can be."""
-        if self._ranker is None or not self._max_distance or not self._min_likeness:
+        if self._ranker is None or not self._max_distance or self._nearness >= 1:
             return None
         assert photo.vector is not None
         await self._ranker.learn(budget)
         way = self._ranker.blend(photo.vector)
         if way is None or way.rerank is None or way.curve is None:
             return None
-        return _Likely(way.rerank, way.curve, self._min_likeness)
+        return _Nearness(way.rerank, self._nearness * way.curve.crowd)
 
-    async def _near(self, photo: Photo, likely: _Likely | None, budget: Budget) -> list[Near]:
+    async def _near(self, photo: Photo, nearness: _Nearness | None, budget: Budget) -> list[Near]:
         vector = photo.vector
         assert vector is not None
         tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in vector.values))
@@ -159,10 +158,10 @@ class DuplicateFinder:
                 rerank=rerank,
             )
 
-        if likely is None:
+        if nearness is None:
             return await near(farthest)
         try:
-            found = await near(farthest, likely.rerank)
+            found = await near(farthest, nearness.rerank)
         except RankingUnavailableError:
             return await near(farthest)
         if len(found) == _MOST_CANDIDATES:
@@ -170,14 +169,16 @@ class DuplicateFinder:
             found += await near(tolerance)
         return found
 
-    def _compared(self, photo: Photo, other: Near, likely: _Likely | None) -> NearDuplicate | None:
+    def _compared(
+        self, photo: Photo, other: Near, nearness: _Nearness | None
+    ) -> NearDuplicate | None:
         listing, distance = other.photo.listing, other.distance
         if listing.item_id == photo.listing.item_id:
             return None  # it is replaced, and moves to another listing
         if other.photo.sha256 == photo.sha256:
             kind = NearDuplicateKind.IDENTICAL
         elif self._max_distance and distance <= self._max_distance:
-            if likely and not likely.may_be_same(other):
+            if nearness and not nearness.holds(other):
                 return None
             kind = NearDuplicateKind.SIMILAR
         else:
@@ -186,20 +187,24 @@ class DuplicateFinder:
 
 
 @dataclass(frozen=True)
-class _Likely:
-    """Judges photos that are near by vector, which says little: by both outputs of the model."""
+class _Nearness:
+    """Judges photos that are near by vector, which says little: by both outputs of the model.
+
+    Attributes:
+        rerank: How the index ranks by both.
+        farthest: By that, how far a photo may be.
+    """
 
     rerank: Rerank
-    curve: Likeness
-    min_likeness: float
+    farthest: float
 
-    def may_be_same(self, other: Near) -> bool:
-        """Whether it is likely enough the same item, or has no features to tell by."""
+    def holds(self, other: Near) -> bool:
+        """Whether a photo is near enough, or has no features to tell by."""
         if other.ranked_by is None:
             return True
         by_features = other.ranked_by - self.rerank.vector_weight * other.distance
         unknown = math.isclose(by_features, _UNKNOWN, abs_tol=_ROUNDING)
-        return unknown or self.curve.at(other.ranked_by) >= self.min_likeness
+        return unknown or other.ranked_by <= self.farthest
 
 
 class _Turn:

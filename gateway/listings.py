@@ -158,12 +158,10 @@ class Rerank:
     Attributes:
         candidates: How many of the nearest by vector; 0 leaves that to the index.
         vector_weight: What a distance by vector counts.
-        max_distance: Only those at most this far by the sum.
     """
 
     candidates: int
     vector_weight: float
-    max_distance: float | None = None
 
 
 class Hit(NamedTuple):

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.calibration import Likeness, PriceRange, Ranking
+from gateway.calibration import PriceRange, Ranking
 from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.likeness import Likeness
 
 # What listings are ranked by where the bundle does not say.
 _FEATURES, _EMBEDDING = "features", "embedding"
@@ -97,8 +98,11 @@ def _ranking(sent: pb.Ranking) -> Ranking | None:
 
 
 def _likeness(sent: pb.Likeness) -> Likeness | None:
-    fits = math.isfinite(sent.midpoint) and 0 < sent.steepness < math.inf
-    return Likeness(sent.midpoint, sent.steepness) if fits else None
+    slopes = sent.distance, sent.margin
+    fits = all(0 <= slope < math.inf for slope in slopes) and 0 < sent.crowd < math.inf
+    if not fits or not math.isfinite(sent.intercept):
+        return None
+    return Likeness(sent.intercept, *slopes, sent.crowd)
 
 
 def _price_range(sent: pb.PriceRange) -> PriceRange | None:

@@ -90,5 +90,4 @@ def _rerank(wanted: Rerank | None) -> pb.Rerank | None:
     return pb.Rerank(
         candidates=wanted.candidates,
         vector_weight=wanted.vector_weight,
-        max_distance=wanted.max_distance,
     )

@@ -6,19 +6,19 @@ Models are remembered, so that what is asked about the catalogue needs no embedd
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gateway import lacking
 from gateway.budget import Budget
-from gateway.calibration import Likeness, PriceRange
+from gateway.calibration import PriceRange
 from gateway.embedder import EmbedderUpstream
 from gateway.index import IndexUpstream
-from gateway.listings import Hit, Neighbors, PhotoVector, RankingMethod, Rerank, Wanted
+from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, Wanted
 from gateway.models import Model
 from gateway.queries import INDEX_OF_BEFORE
 from lookalike.errors import DimensionMismatchError, LookalikeError, RankingUnavailableError
+from lookalike.likeness import CROWD, Likeness
 
 _MOST_CANDIDATES = 10_000
 # What a search waits at most to learn what there is to rank by.
@@ -31,7 +31,7 @@ class Way:
 
     Attributes:
         method: By what.
-        wanted: What is wanted of the search, with the limit that a likeness is by vector.
+        wanted: What is wanted of the search.
         rerank: What the index is asked; None for the order by vector.
         curve: Likeness by what is ranked by; None if it was not calibrated.
     """
@@ -41,13 +41,31 @@ class Way:
     rerank: Rerank | None = None
     curve: Likeness | None = None
 
+    @property
+    def asked(self) -> Wanted:
+        """What the index is asked for: more than is wanted, if likeness needs a crowd around it."""
+        if self.curve is None:
+            return self.wanted
+        # Photos one by one: most listings have two.
+        crowd = 2 * CROWD.stop if self.wanted.every_photo else CROWD.stop
+        return replace(self.wanted, k=max(self.wanted.k, crowd))
+
     def judged(self, found: Neighbors) -> Neighbors:
-        """Returns hits with their likeness."""
+        """Returns the hits that are wanted, with their likeness."""
         if self.curve is None:
             return found
-        at = self.curve.at
-        hits = [Hit(h.listing, h.distance, h.ranked_by, at(h.ranked_by)) for h in found.hits]
-        return replace(found, hits=hits)
+        k, least = self.wanted.k, self.wanted.min_likeness or 0.0
+        distances = [hit.ranked_by for hit in found.hits]
+        likeness = self.curve.of(distances, [hit.listing.product_id for hit in found.hits])
+        hits = [hit._replace(likeness=p) for hit, p in zip(found.hits, likeness, strict=True)][:k]
+        likely = [hit for hit in hits if hit.likeness is None or hit.likeness >= least]
+        shortfall = found.shortfall if len(hits) < k else ""
+        if len(likely) < len(hits):
+            shortfall = (
+                f"{len(likely)} of the {len(hits)} nearest are at least {least:.0%} likely the "
+                "same item"
+            )
+        return replace(found, hits=likely, shortfall=shortfall)
 
 
 class Ranker:
@@ -167,27 +185,15 @@ class Ranker:
 def _way(method: RankingMethod, wanted: Wanted, model: Model | None) -> Way:
     ranking = model.ranking if model else None
     curve = ranking.curve(method) if ranking else None
-    limit = _limit(method, wanted.min_likeness, curve)
-    if method is RankingMethod.CATEGORY:
-        distances = [each for each in (wanted.max_distance, limit) if each is not None]
-        nearer = replace(wanted, max_distance=min(distances, default=None))
-        return Way(method, nearer, None, curve)
-    candidates = max(min(ranking.candidates, _MOST_CANDIDATES), wanted.k) if ranking else 0
-    weight = ranking.vector_weight if ranking and method is RankingMethod.BLEND else 0.0
-    return Way(method, wanted, Rerank(candidates, weight, limit), curve)
-
-
-def _limit(
-    method: RankingMethod, min_likeness: float | None, curve: Likeness | None
-) -> float | None:
-    """Returns the distance that a likeness is at least at; None if there is no limit."""
-    if min_likeness is None:
-        return None
-    if curve is None:
+    if wanted.min_likeness is not None and curve is None:
         raise RankingUnavailableError(
-            f"min_likeness is {min_likeness}, but no likeness was calibrated for listings ranked "
-            f"by '{method.value}': export the model's bundle again (python -m training export)",
+            f"min_likeness is {wanted.min_likeness}, but no likeness was calibrated for listings "
+            f"ranked by '{method.value}': export the model's bundle again (python -m training "
+            "export)",
             field="min_likeness",
         )
-    farthest = curve.farthest(min_likeness)
-    return farthest if math.isfinite(farthest) else None
+    if method is RankingMethod.CATEGORY:
+        return Way(method, wanted, None, curve)
+    candidates = max(min(ranking.candidates, _MOST_CANDIDATES), wanted.k) if ranking else 0
+    weight = ranking.vector_weight if ranking and method is RankingMethod.BLEND else 0.0
+    return Way(method, wanted, Rerank(candidates, weight), curve)

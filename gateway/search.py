@@ -145,7 +145,7 @@ class SimilarListingFinder:
         vector = None if isinstance(query, ItemId) else _least(query)
         way, serving = self._ranker.way(wanted, vector), self._index.serving
         try:
-            found = await self._index.find(query, way.wanted, budget, way.rerank)
+            found = await self._index.find(query, way.asked, budget, way.rerank)
             if isinstance(query, ItemId):
                 if self._is_of_another_space(serving):
                     return await self._find(query, wanted, budget)
@@ -154,7 +154,7 @@ class SimilarListingFinder:
             if wanted.ranking is not None:
                 raise
             way = self._ranker.by_category(wanted, vector)
-            found = await self._index.find(query, way.wanted, budget)
+            found = await self._index.find(query, way.asked, budget)
         return way.judged(found), way
 
     def _is_of_another_space(self, before: Serving | None) -> bool:
@@ -166,16 +166,14 @@ class SimilarListingFinder:
         """Returns how listings like an item were ranked: by category if it has no features.
 
         Raises:
-            RankingUnavailableError: That is not what is wanted, or not within what is.
+            RankingUnavailableError: That is not what is wanted.
         """
         if way.rerank is None or found.candidates_ranked:
             return way
-        if wanted.min_likeness is None and not found.hits:
+        if not found.hits:
             return way  # there was nothing to rank
-        if wanted.ranking is None and wanted.min_likeness is None:
+        if wanted.ranking is None:
             return self._ranker.by_category(wanted, None)
-        if wanted.ranking is not None and not found.hits:
-            return way
         raise RankingUnavailableError(queries.without_features(query.item_id), field="ranking")
 
     async def _with_price(

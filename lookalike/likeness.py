@@ -49,12 +49,12 @@ class Likeness:
             distances: Of the hits by what they are ranked by, nearest first.
             listings: The listing of each.
         """
-        return [
-            _SAME_PHOTO_LIKENESS
-            if distance < _SAME_PHOTO
-            else _logistic(self.intercept - self.distance * distance + self.margin * margin)
+        found = [
+            (distance, _logistic(self.intercept - self.distance * distance + self.margin * margin))
             for distance, margin in in_crowds(distances, listings, self.crowd)
         ]
+        same = max([_SAME_PHOTO_LIKENESS, *(likeness for _, likeness in found)])
+        return [same if distance < _SAME_PHOTO else likeness for distance, likeness in found]
 
 
 def in_crowds(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from gateway.calibration import Likeness, PriceRange, Ranking
+from gateway.calibration import PriceRange, Ranking
 from gateway.models import Model, Output
+from lookalike.likeness import Likeness
 
 FEATURES = array("f", [0.6, 0.8, 0.0, 0.0])
-RANKING = Ranking(
-    "features", 0.25, 200, Likeness(1.0, 8.0), Likeness(0.5, 10.0), Likeness(4.0, 1.0)
+BLEND, BY_FEATURES, BY_CATEGORY = (
+    Likeness(2.0, 4.0, 3.0, 1.0),
+    Likeness(1.0, 5.0, 3.0, 0.5),
+    Likeness(0.0, 6.0, 3.0, 8.0),
 )
+RANKING = Ranking("features", 0.25, 200, BLEND, BY_FEATURES, BY_CATEGORY)
 PRICE_RANGE = PriceRange(listings=20, coverage=0.8, width=1.5, least_spread=0.2)
 
 

@@ -38,7 +38,7 @@ def test_every_variable_of_its_own_is_read() -> None:
         hedge_share="0.1",
         near_duplicate_policy="refuse",
         near_duplicate_distance="0.5",
-        near_duplicate_likeness="0.75",
+        near_duplicate_nearness="0.75",
         lineage_check_s="1",
     )
     assert settings == GatewaySettings(
@@ -53,7 +53,7 @@ def test_every_variable_of_its_own_is_read() -> None:
         hedge_share=0.1,
         near_duplicate_policy="refuse",
         near_duplicate_distance=0.5,
-        near_duplicate_likeness=0.75,
+        near_duplicate_nearness=0.75,
         lineage_check_s=1,
     )
 
@@ -77,8 +77,8 @@ def test_every_variable_of_its_own_is_read() -> None:
         ),
         ("near_duplicate_policy", "ask", "is 'ask'; it must be one of off, flag, link, refuse"),
         ("near_duplicate_distance", "-1", "is -1.0; it must be at least 0"),
-        ("near_duplicate_likeness", "1.5", "is 1.5; it must be at most 1"),
-        ("near_duplicate_likeness", "nan", "is nan; it must be finite"),
+        ("near_duplicate_nearness", "1.5", "is 1.5; it must be at most 1"),
+        ("near_duplicate_nearness", "nan", "is nan; it must be finite"),
         ("hedge_share", "2", "is 2.0; it must be at most 1"),
         ("cache_bytes", "-1", "is -1; it must be at least 0"),
         ("max_stream_in_flight", "0", "is 0; it must be at least 1"),

@@ -62,22 +62,21 @@ async def test_same_bytes_whose_vector_differs_in_a_last_digit_are_looked_for(
 
 @pytest.fixture
 async def likely(embedder: FakeEmbedder, index: FakeIndex, ranker: Ranker) -> DuplicateFinder:
-    """Looks within a distance of 9, for photos that are the same item at 0.9 or more."""
+    """Looks within a distance of 9, for photos that are nearer than 0.725 by both outputs."""
     embedder.served = model_with_features()
     index.leads_to = Serving("listings-space", "space", 4)
     index.close_by = [(other("a"), 1.0), (other("b"), 2.0), (other("c"), 0.5)]
-    return DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0.9)
+    return DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0.725)
 
 
-async def test_photo_within_the_distance_counts_only_if_it_is_likely_the_same_item(
+async def test_photo_within_the_distance_counts_only_if_it_is_near_by_both_outputs(
     likely: DuplicateFinder, index: FakeIndex
 ) -> None:
-    # Likeness is 0.9 at a sum of 0.725.
+    # The crowd is at 1, and nearer than 0.725 of that is near.
     index.close_by_features = {"a": 0.3, "b": 0.3, "c": 0.0}
     assert await found(likely, WITH_FEATURES) == [("c", SIMILAR, 0.5), ("a", SIMILAR, 1.0)]
     (rerank,) = index.reranks
     assert rerank is not None
-    assert rerank.max_distance is None
     assert index.looked_within == [9]
 
 
@@ -108,12 +107,12 @@ async def test_same_bytes_without_features_are_found_behind_many_that_have_some(
     assert index.looked_within == [9, pytest.approx(0.025)]
 
 
-async def test_distance_decides_alone_where_likeness_is_not_known_or_not_wanted(
+async def test_distance_decides_alone_where_both_outputs_are_not_known_or_not_wanted(
     embedder: FakeEmbedder, index: FakeIndex, ranker: Ranker, likely: DuplicateFinder
 ) -> None:
     index.close_by_features = {"a": 0.9, "b": 0.9, "c": 0.9}
     for reranked, judge in (
-        (0, DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0)),
+        (0, DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 1)),
         (0, DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9)),
         (1, likely),
     ):

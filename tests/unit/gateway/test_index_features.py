@@ -24,7 +24,7 @@ from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
 
 WITH = replace(VECTOR, features=FEATURES)
 PHOTO = Photo(LISTING, WITH, "hash")
-RERANK = Rerank(candidates=200, vector_weight=0.25, max_distance=1.5)
+RERANK = Rerank(candidates=200, vector_weight=0.25)
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 BEFORE = Serving("listings-space-1", SPACE)
 
@@ -44,7 +44,7 @@ async def test_search_ranks_candidates_by_the_features_of_what_is_looked_for(
     services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
     found = await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
     (request,) = services.asked
-    assert request.rerank == pb.Rerank(candidates=200, vector_weight=0.25, max_distance=1.5)
+    assert request.rerank == pb.Rerank(candidates=200, vector_weight=0.25)
     assert list(request.queries[0].features) == pytest.approx(list(FEATURES))
     (hit,) = found.hits
     assert (hit.distance, hit.ranked_by, hit.likeness) == (2, 0.75, None)

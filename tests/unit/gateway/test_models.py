@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from gateway.calibration import Likeness, PriceRange, Ranking
+from gateway.calibration import PriceRange, Ranking
 from gateway.models import Output, model_of
 from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.likeness import Likeness
 
 CATEGORY = pb.ModelOutput(name="category", dimension=13, kind="logits")
 FEATURES = pb.ModelOutput(name="features", dimension=128, kind="embedding")
@@ -16,7 +17,7 @@ STYLE = pb.ModelOutput(name="style", dimension=64, kind="embedding")
 
 
 def ranking(**changes: object) -> pb.Ranking:
-    curve = pb.Likeness(midpoint=1, steepness=2)
+    curve = pb.Likeness(intercept=1, distance=2, margin=3, crowd=4)
     fields = {"output": "features", "vector_weight": 0.5, "candidates": 300, "blend": curve}
     return pb.Ranking(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -30,7 +31,7 @@ def test_model_is_searched_by_what_its_bundle_names() -> None:
     model = model_of(sent)
     assert model.features == Output("style", 64, "embedding")
     assert model.sought == ("category", "style")
-    assert model.ranking == Ranking("style", 0.5, 300, blend=Likeness(1, 2))
+    assert model.ranking == Ranking("style", 0.5, 300, blend=Likeness(1, 2, 3, 4))
     assert model.price_range == PriceRange(20, 0.8, 1.5, 0.1)
     assert model.dimension == 13
 
@@ -59,9 +60,22 @@ def test_weight_that_ranks_nothing_is_no_ranking(weight: float) -> None:
     assert model_of(sent).ranking is None
 
 
-@pytest.mark.parametrize(("midpoint", "steepness"), [(1, 0), (1, -1), (math.nan, 1), (1, math.inf)])
-def test_curve_that_does_not_fall_says_nothing(midpoint: float, steepness: float) -> None:
-    flat = pb.Likeness(midpoint=midpoint, steepness=steepness)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"distance": -1},
+        {"distance": math.inf},
+        {"margin": -1},
+        {"margin": math.nan},
+        {"intercept": math.nan},
+        {"intercept": math.inf},
+        {"crowd": 0},
+        {"crowd": math.inf},
+    ],
+)
+def test_curve_that_does_not_fall_says_nothing(bad: dict[str, float]) -> None:
+    curve = {"intercept": 1, "distance": 2, "margin": 3, "crowd": 4}
+    flat = pb.Likeness(**{**curve, **bad})
     model = model_of(pb.Model(outputs=[CATEGORY, FEATURES], ranking=ranking(blend=flat)))
     assert model.ranking is not None
     assert model.ranking.blend is None

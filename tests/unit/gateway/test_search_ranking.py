@@ -30,6 +30,7 @@ from lookalike.errors import (
     RankingUnavailableError,
     UpstreamUnavailableError,
 )
+from lookalike.likeness import Likeness
 from tests.gateway_models import FEATURES, RANKING, model, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
@@ -60,6 +61,12 @@ def likenesses(found: SimilarListings) -> list[float | None]:
     return [hit.likeness for hit in found.neighbors.hits]
 
 
+def by_curve(curve: Likeness | None, found: SimilarListings) -> list[float]:
+    assert curve is not None
+    hits = found.neighbors.hits
+    return curve.of([h.ranked_by for h in hits], [h.listing.product_id for h in hits])
+
+
 @pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])
 async def test_listings_are_ranked_by_both_outputs_where_all_have_them(
     finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
@@ -72,8 +79,7 @@ async def test_listings_are_ranked_by_both_outputs_where_all_have_them(
         (3, 0.75),
         (1, 1.25),
     ]
-    assert RANKING.blend is not None
-    assert likenesses(found) == [RANKING.blend.at(0.75), RANKING.blend.at(1.25)]
+    assert likenesses(found) == by_curve(RANKING.blend, found)
     assert found.neighbors.candidates_ranked == 200
 
 
@@ -90,14 +96,12 @@ async def test_more_listings_than_candidates_are_ranked_all_the_same(
 async def test_caller_may_rank_by_features_or_by_category_alone(
     finder: SimilarListingFinder, index: FakeIndex
 ) -> None:
-    assert RANKING.features is not None
-    assert RANKING.category is not None
     by_features = await finder.find(PHOTO, Wanted(3, ranking=FEATURES_ALONE), Budget(60))
     by_category = await finder.find(PHOTO, Wanted(3, ranking=CATEGORY), Budget(60))
     assert (by_features.ranking, by_category.ranking) == (FEATURES_ALONE, CATEGORY)
     assert index.reranks == [Rerank(candidates=200, vector_weight=0), None]
-    assert likenesses(by_features) == [RANKING.features.at(0.75), RANKING.features.at(1.25)]
-    assert likenesses(by_category) == [RANKING.category.at(1), RANKING.category.at(3)]
+    assert likenesses(by_features) == by_curve(RANKING.features, by_features)
+    assert likenesses(by_category) == by_curve(RANKING.category, by_category)
     assert (by_features.neighbors.exact, by_category.neighbors.exact) == (False, True)
 
 
@@ -216,11 +220,9 @@ async def test_index_that_cannot_rank_is_asked_by_category(
     finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
 ) -> None:
     index.rank_error = RankingUnavailableError("of an earlier version", field="ranking")
-    found = await finder.find(query, Wanted(3, min_likeness=0.5), Budget(60))
+    found = await finder.find(query, Wanted(3), Budget(60))
     assert found.ranking is CATEGORY
-    assert index.searched[1][1].max_distance == 4, "where the curve by category is one half"
-    assert RANKING.category is not None
-    assert likenesses(found) == [RANKING.category.at(1), RANKING.category.at(3)]
+    assert likenesses(found) == by_curve(RANKING.category, found)
     with pytest.raises(RankingUnavailableError, match="earlier version"):
         await finder.find(query, Wanted(3, ranking=BLEND), Budget(60))
     index.ranks = False
@@ -235,15 +237,12 @@ async def test_item_without_features_was_compared_by_vector(
     index.ranked = UNRANKED
     found = await finder.find(ITEM, Wanted(3), Budget(60))
     assert (found.ranking, len(index.searched)) == (CATEGORY, 1)
-    assert RANKING.category is not None
-    assert likenesses(found) == [RANKING.category.at(1), RANKING.category.at(3)]
+    assert likenesses(found) == by_curve(RANKING.category, found)
     for method in (BLEND, FEATURES_ALONE):
         with pytest.raises(RankingUnavailableError, match=r"'photo 7' has no features.*reindex"):
             await finder.find(ITEM, Wanted(3, ranking=method), Budget(60))
-    limited = await finder.find(ITEM, Wanted(3, min_likeness=0.5), Budget(60))
+    limited = await finder.find(ITEM, Wanted(3, min_likeness=0.0), Budget(60))
     assert limited.ranking is CATEGORY
-    assert index.reranks[-1] is None
-    assert index.searched[-1][1].max_distance == 4
 
 
 async def test_ranking_that_finds_nothing_is_still_one(
@@ -278,36 +277,44 @@ async def test_item_of_a_catalogue_that_was_exchanged_meanwhile_is_ranked_as_tha
     assert [rerank.vector_weight for rerank in index.reranks if rerank] == [0.25, 0.25, 0.5]
 
 
-@pytest.mark.parametrize("ranking", [BLEND, FEATURES_ALONE])
-async def test_least_likeness_limits_what_is_ranked(
+@pytest.mark.parametrize("ranking", RankingMethod)
+async def test_least_likeness_leaves_out_what_is_less_likely(
     finder: SimilarListingFinder, index: FakeIndex, ranking: RankingMethod
 ) -> None:
-    wanted = Wanted(3, max_distance=9, ranking=ranking, min_likeness=0.9)
-    await finder.find(PHOTO, wanted, Budget(60))
-    (rerank,), curve = index.reranks, RANKING.curve(ranking)
-    assert rerank is not None
-    assert curve is not None
-    assert rerank.max_distance == pytest.approx(curve.farthest(0.9))
-    assert index.searched[0][1].max_distance == 9
+    every = await finder.find(PHOTO, Wanted(2, ranking=ranking), Budget(60))
+    first, second = likenesses(every)
+    assert first is not None
+    assert second is not None
+    assert every.neighbors.shortfall == ""
+    least = (first + second) / 2
+    some = await finder.find(PHOTO, Wanted(2, ranking=ranking, min_likeness=least), Budget(60))
+    assert likenesses(some) == [first]
+    assert f"1 of the 2 nearest are at least {least:.0%} likely" in some.neighbors.shortfall
+    none = await finder.find(PHOTO, Wanted(2, ranking=ranking, min_likeness=1), Budget(60))
+    assert likenesses(none) == []
+    whole = await finder.find(PHOTO, Wanted(2, ranking=ranking, min_likeness=0), Budget(60))
+    assert likenesses(whole) == [first, second]
 
 
-@pytest.mark.parametrize(("given", "meant"), [(None, 4.0), (9.0, 4.0), (2.0, 2.0)])
-async def test_least_likeness_by_category_is_a_distance_and_the_stricter_limit_holds(
-    finder: SimilarListingFinder, index: FakeIndex, given: float | None, meant: float
-) -> None:
-    wanted = Wanted(3, max_distance=given, ranking=CATEGORY, min_likeness=0.5)
-    await finder.find(PHOTO, wanted, Budget(60))
-    assert index.searched[0][1].max_distance == meant
-
-
-async def test_least_likeness_of_0_limits_nothing(
+async def test_index_is_asked_for_a_crowd_and_callers_get_what_they_want(
     finder: SimilarListingFinder, index: FakeIndex
 ) -> None:
-    for ranking in RankingMethod:
-        wanted = Wanted(3, ranking=ranking, min_likeness=0)
-        await finder.find(PHOTO, wanted, Budget(60))
-    assert [rerank and rerank.max_distance for rerank in index.reranks] == [None] * 3
-    assert [wanted.max_distance for _, wanted in index.searched] == [None] * 3
+    for wanted, asked in (
+        (Wanted(1), 20),
+        (Wanted(50), 50),
+        (Wanted(1, every_photo=True), 40),
+    ):
+        found = await finder.find(PHOTO, wanted, Budget(60))
+        assert index.searched[-1][1].k == asked
+        assert len(found.neighbors.hits) == min(2, wanted.k)
+
+
+async def test_index_is_asked_for_no_more_than_is_wanted_where_nothing_was_calibrated(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = model()
+    await finder.find(PHOTO, Wanted(1), Budget(60))
+    assert index.searched[-1][1].k == 1
 
 
 @pytest.mark.parametrize("likeness", [0, 0.5, 1])
