@@ -55,6 +55,14 @@ class Ranked(NamedTuple):
     complete: bool
 
 
+class _Candidates(NamedTuple):
+    """Rows to rank, their distances by vector, and how far at least all others are."""
+
+    rows: Row
+    distances: Distances
+    reach: float
+
+
 @dataclass(frozen=True)
 class SecondStage:
     """What the queries of one call have in common.
@@ -80,14 +88,27 @@ class SecondStage:
 
         Of an approximate source there may be more, which it did not find.
         """
-        source, metric = self.plan.source, self.segments.collection.metric
-        vector = comparable(probe.vectors, metric)[0]
+        vector = comparable(probe.vectors, self.segments.collection.metric)[0]
         count = self.rerank.candidates
         if most := most_candidates(self.segments, self.plan):
             count = min(count, most)
         while True:
-            # What the filter drops, and the query's own examples, come on top.
-            width = math.ceil((count + len(probe.own_rows.get(0, ()))) / self.plan.share)
+            near = self._candidates(probe, vector, count)
+            ranked = self._ranked(near, query)
+            no_more = near.reach == math.inf or near.reach > self.wanted.max_distance
+            enough = len(ranked.rows) == self.wanted.k or self._is_cut(near)
+            if self.plan.source.approximate or no_more or enough:
+                return ranked
+            count *= _WIDER
+
+    def _candidates(self, probe: Probes, vector: Matrix, count: int) -> _Candidates:
+        """Returns the `count` nearest rows that may be found, or all."""
+        source, metric = self.plan.source, self.segments.collection.metric
+        # What the filter drops, and the query's own examples, come on top.
+        width = math.ceil((count + len(probe.own_rows.get(0, ()))) / self.plan.share)
+        if self.plan.share < 1 or probe.own_products:
+            width += width // 8 + 16
+        while True:
             whole = (self.exact or width >= source.size) and not source.approximate
             if whole:
                 rows, reach = source.rows(), math.inf
@@ -95,42 +116,41 @@ class SecondStage:
                 rows, reach = source.candidates(vector, min(width, source.size))
             if none := barred(self.segments, probe, rows[None, :], self.wanted.condition):
                 rows = rows[~np.any(none, axis=0)[0]]
-            first = self._distances(rows, vector)
-            if not whole and len(rows) > count:
-                nearest = np.argpartition(first, count)
-                reach = min(reach, float(first[nearest[count]]))
-                rows, first = rows[nearest[:count]], first[nearest[:count]]
-            if not whole:
-                reach -= float32_error(vector, self.segments.longest, max(reach, 0.0), metric)
-            ranked = self._ranked(rows, first, query, reach, metric)
-            enough = len(ranked.rows) == self.wanted.k or reach > self.wanted.max_distance
-            if whole or source.approximate or enough or self._is_cut(rows, first):
-                return ranked
-            count *= _WIDER
+            if whole or source.approximate or len(rows) >= count:
+                break
+            width *= 2
+        first = self._distances(rows, vector)
+        if len(rows) > count and not self.exact:
+            nearest = np.argpartition(first, count)
+            reach = min(reach, float(first[nearest[count]]))
+            rows, first = rows[nearest[:count]], first[nearest[:count]]
+        if reach < math.inf:
+            reach -= float32_error(vector, self.segments.longest, max(reach, 0.0), metric)
+        return _Candidates(rows, first, reach)
 
-    def _is_cut(self, rows: Row, first: Distances) -> bool:
+    def _is_cut(self, near: _Candidates) -> bool:
         """Returns whether it was the limit of the sum that left fewer than `k`."""
         if self.rerank.max_distance is None:
             return False
-        rows = rows[first <= self.wanted.max_distance]
+        rows = near.rows[near.distances <= self.wanted.max_distance]
         found = len(rows)
         if self.wanted.distinct_products:
             found = len(np.unique(self.segments.take("products", rows)))
         return found >= self.wanted.k
 
-    def _ranked(
-        self, rows: Row, first: Distances, query: FeaturesQuery, reach: float, metric: Metric
-    ) -> Ranked:
+    def _ranked(self, near: _Candidates, query: FeaturesQuery) -> Ranked:
         weight, limit = self.rerank.vector_weight, self.rerank.max_distance
+        rows, first, reach = near
         if self.wanted.max_distance < math.inf:
-            near = first <= self.wanted.max_distance
-            rows, first = rows[near], first[near]
+            within = first <= self.wanted.max_distance
+            rows, first = rows[within], first[within]
         sums = self._cosines(rows, query) + weight * first
         best = self._best(rows, first, sums)
         if limit is not None:
             best = best[sums[best] <= limit]
         # Where distances may be negative, features can make up for any of them.
-        least = weight * reach if metric is not Metric.INNER_PRODUCT or reach == math.inf else -1.0
+        signed = self.segments.collection.metric is Metric.INNER_PRODUCT
+        least = -math.inf if signed else weight * reach
         full = len(best) == self.wanted.k
         farthest = float(sums[best[-1]]) if full else math.inf if limit is None else limit
         complete = reach == math.inf or reach > self.wanted.max_distance or farthest < least
