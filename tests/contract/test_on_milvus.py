@@ -27,7 +27,7 @@ def interpreter() -> str:
     pytest.skip("there is no Milvus: python -m scripts.milvus_environment installs it")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1300)
 @pytest.mark.parametrize("server", ["milvus-lite", "milvus"])
 def test_contract_holds_on(server: str, backend_name: str) -> None:
     if backend_name != "native":
@@ -45,6 +45,6 @@ def test_contract_holds_on(server: str, backend_name: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=840,
+        timeout=1240,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
