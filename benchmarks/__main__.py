@@ -1,4 +1,7 @@
-"""`python -m benchmarks NAME [--quick] [--json FILE]`: measures, prints a table, writes JSON."""
+"""`python -m benchmarks NAME [--quick] [--json FILE]`: measures, prints a table, writes JSON.
+
+`quality` measures a model on its data: `--data DIR --bundle DIR`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training", "embedder", "index", "gateway")
+NAMES = ("slice", "training", "embedder", "index", "gateway", "quality")
 
 
 def main() -> None:
@@ -17,8 +20,14 @@ def main() -> None:
     parser.add_argument("name", choices=NAMES, help="what to measure")
     parser.add_argument("--quick", action="store_true", help="less of everything, within 60 s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    for name, text in (("data", "raw catalogue"), ("bundle", "model bundle")):
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"for quality: {text}")
     options = parser.parse_args()
-    figures = importlib.import_module(f"benchmarks.{options.name}").measure(quick=options.quick)
+    given = {name: getattr(options, name) for name in ("data", "bundle") if getattr(options, name)}
+    if len(given) != (2 if options.name == "quality" else 0):
+        parser.error("quality takes --data and --bundle, and no other takes them")
+    measure = importlib.import_module(f"benchmarks.{options.name}").measure
+    figures = measure(quick=options.quick, **given)
     report.show(options.name, figures)
     if options.json:
         report.write(options.json, figures)

@@ -26,7 +26,7 @@ class Figure:
     Attributes:
         name: What was measured.
         value: The value, a median where it was measured more than once; NaN if it was not measured.
-        unit: `s`, `ms`, `photos/s`, or `ratio`.
+        unit: `s`, `ms`, `photos/s`, `ratio`, or `share`, which is shown with four digits.
         at_most: Target that the value must not exceed; none if it has none.
         at_least: Target that the value must reach; none if it has none.
         note: Why it was not measured, or what else there is to know of it.
@@ -83,7 +83,8 @@ def show(title: str, figures: Sequence[Figure]) -> None:
     table.columns[1].justify = "right"
     marks = {None: "", True: "[green]holds[/green]", False: "[red]missed[/red]"}
     for figure in figures:
-        value = f"{figure.value:,.2f}" if figure.value < 100 else f"{figure.value:,.0f}"
+        digits = 4 if figure.unit == "share" else 2 if figure.value < 100 else 0
+        value = f"{figure.value:,.{digits}f}"
         last = " ".join(part for part in (marks[figure.holds], escape(figure.note)) if part)
         name = escape(figure.name)
         table.add_row(

@@ -12,13 +12,17 @@ from demo import running
 from demo.catalogue import fill, is_filled, mark_filled
 from demo.files import DemoFiles
 from demo.pipeline import EPOCHS, LISTINGS, make_bundle
-from demo.query import ask, show
+from demo.quality import known_photos, measure
+from demo.query import ask, draw, show
 from demo.timing import Stopwatch
-from lookalike.cli.sheet import Card, draw_contact_sheet
+from lookalike import Client
 from lookalike.errors import LookalikeError, StartupError
-from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.local_stack import LocalStack
 from training.errors import TrainingError
+from training.prepare import load_prepared
+
+# Photos whose answers are judged: a few seconds' worth.
+MOST_ASKED = 60
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,6 +86,8 @@ def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -
             _fill_once(gateway, files)
         with stopwatch.step("query"):
             _ask(gateway, files)
+        with stopwatch.step("judge answers"):
+            _judge(gateway, files)
     finally:
         with stopwatch.step("stop services"):
             stack.stop()
@@ -130,28 +136,19 @@ def _ask(gateway: str, files: DemoFiles) -> None:
     photo = files.marketplace / "queries" / query["file"]
     answer = ask(gateway, photo)
     show(answer, photo)
-    best = answer.classification.scores[0]
-    draw_contact_sheet(
-        Card([photo], best.category, [f"{best.probability:.0%} confidence"]),
-        [_card(hit, best.category, files) for hit in answer.listings],
-        files.result,
-        note="Nearest listings first; green: of the category found",
-    )
+    draw(answer, photo, files.marketplace / "images", files.result)
     print(f"contact sheet: {files.result}")
 
 
-def _card(hit: pb.SimilarListing, category: str, files: DemoFiles) -> Card:
-    listing = hit.listing
-    return Card(
-        [files.marketplace / "images" / f"{listing.item_id}.jpg"],
-        listing.title,
-        [
-            listing.category,
-            f"£{listing.price:,.2f}" if listing.HasField("price") else "",
-            f"distance {hit.distance:.2f}",
-        ],
-        agrees=listing.category == category,
-    )
+def _judge(gateway: str, files: DemoFiles) -> None:
+    """Prints how good the answers are, about photos that training has not seen."""
+    everything = known_photos(load_prepared(files.prepared), files.marketplace)
+    asked = [photo for photo in everything if photo.split == "test"][:MOST_ASKED]
+    with Client(gateway) as client:
+        served = measure(client, everything, asked)
+    print(f"\nof {served.photos} photos that training has not seen, ranked by {served.ranking}:")
+    for figure, value in served.lines():
+        print(f"  {value:>6}  {figure}")
 
 
 if __name__ == "__main__":

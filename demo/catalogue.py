@@ -1,28 +1,19 @@
-"""Fills the index through the gateway, photo by photo, several at a time."""
+"""Fills the index through the gateway, several photos at a time."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from grpc import aio
-from rich.progress import Progress
-
-from lookalike.channel import open_channel
-from lookalike.errors import InvalidArgumentError, StartupError
-from lookalike.gateway.v1 import gateway_pb2 as pb
-from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.status import from_rpc_error
+from lookalike import Client, Listing
+from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
 from training.categories import CATEGORIES
 from training.embed import catalogue_photos
 from training.images import photo_path
-
-if TYPE_CHECKING:
-    from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceAsyncStub
+from training.progress import track_photos
 
 IN_FLIGHT = 16
 
@@ -37,10 +28,24 @@ class Filled:
 
 def fill(gateway: str, marketplace: Path) -> Filled:
     """Ingests every photo of a raw catalogue; bad photos are refused and listed."""
-    try:
-        return asyncio.run(_fill(gateway, marketplace))
-    except ExceptionGroup as group:  # photos in flight fail together, and alike
-        raise group.exceptions[0] from None
+    filled = Filled()
+    photos = dict(_photos(marketplace))
+    pairs = [(listing, file) for listing, file in photos.values()]
+    with Client(gateway) as client:
+        outcomes = client.ingest_many(pairs, in_flight=IN_FLIGHT)
+        for item_id, outcome in track_photos(outcomes, "Ingesting photos", total=len(pairs)):
+            name = photos[item_id][1].name
+            if isinstance(outcome, FileNotFoundError):
+                filled.refused.append(f"{name}: no such file")
+            elif isinstance(outcome, OSError):
+                filled.refused.append(f"{name}: {outcome.strerror or outcome}")
+            elif isinstance(outcome, InvalidArgumentError):
+                filled.refused.append(f"{name}: {outcome.message}")
+            elif isinstance(outcome, LookalikeError):
+                raise StartupError(f"the gateway refused {name}: {outcome.message}")
+            else:
+                filled.written += 1
+    return filled
 
 
 def is_filled(marker: Path, wanted: dict[str, str]) -> bool:
@@ -56,55 +61,20 @@ def mark_filled(marker: Path, facts: dict[str, str]) -> None:
     marker.write_text(json.dumps(facts) + "\n")
 
 
-async def _fill(gateway: str, marketplace: Path) -> Filled:
-    filled = Filled()
-    requests = list(_requests(marketplace))
-    async with open_channel(gateway) as channel:
-        stub = GatewayServiceStub(channel)
-        with Progress() as progress:
-            bar = progress.add_task("Ingesting photos", total=len(requests))
-            pending = iter(requests)
-
-            async def work() -> None:
-                for request, file in pending:
-                    await _ingest(stub, request, file, filled)
-                    progress.advance(bar)
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(IN_FLIGHT):
-                    group.create_task(work())
-    return filled
+def listing_of(row: Mapping[str, Any]) -> Listing:
+    """Returns what is said of a photo in a row of `catalogue_photos`."""
+    return Listing(
+        item_id=str(row["image_id"]),
+        product_id=str(row["product_id"]),
+        category=str(row["category"]),
+        title=str(row["title"]),
+        price=float(row["price"]),
+        location=str(row["location"]),
+        currency=str(row["currency"]),
+    )
 
 
-async def _ingest(
-    stub: GatewayServiceAsyncStub, request: pb.IngestListingRequest, file: Path, filled: Filled
-) -> None:
-    try:
-        request.image = await asyncio.to_thread(file.read_bytes)
-        await stub.IngestListing(request, timeout=30)
-        filled.written += 1
-    except FileNotFoundError:
-        filled.refused.append(f"{file.name}: no such file")
-    except OSError as os_error:
-        filled.refused.append(f"{file.name}: {os_error.strerror or os_error}")
-    except aio.AioRpcError as rpc_error:
-        error = from_rpc_error(rpc_error)
-        if not isinstance(error, InvalidArgumentError):
-            raise StartupError(f"the gateway refused {file.name}: {error.message}") from None
-        filled.refused.append(f"{file.name}: {error.message}")
-
-
-def _requests(marketplace: Path) -> Iterator[tuple[pb.IngestListingRequest, Path]]:
+def _photos(marketplace: Path) -> Iterator[tuple[str, tuple[Listing, Path]]]:
     for row in catalogue_photos(marketplace, CATEGORIES).to_dict("records"):
-        listing = pb.Listing(
-            item_id=row["image_id"],
-            product_id=row["product_id"],
-            category=row["category"],
-            title=row["title"],
-            price=row["price"],
-            location=row["location"],
-        )
-        yield (
-            pb.IngestListingRequest(listing=listing),
-            photo_path(marketplace / "images", row["image_id"]),
-        )
+        listing = listing_of(row)
+        yield listing.item_id, (listing, photo_path(marketplace / "images", listing.item_id))

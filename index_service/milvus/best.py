@@ -13,14 +13,14 @@ SPARE = 16
 class Near(NamedTuple):
     """What decides the order, and whose it is: sorts nearest first, then in the order of writing.
 
-    `distance` is what ranks, `first_distance` that by vector.
+    `distance` is what ranks, `first_distance` that by vector, which decides where it is the same.
     """
 
     distance: float
+    first_distance: float
     position: int
     item_id: str
     product_id: str
-    first_distance: float
 
 
 class Best:

@@ -85,7 +85,7 @@ class Ranges:
                 vectors = np.stack([schema.vector_of(row) for row in rows])
                 exact = distances(vectors, probe.vector, metric).tolist()
                 yield [
-                    Near(distance, row[schema.POSITION], row[ID], row[PRODUCT_ID], distance)
+                    Near(distance, distance, row[schema.POSITION], row[ID], row[PRODUCT_ID])
                     for row, distance in zip(rows, exact, strict=True)
                     if distance <= within
                 ]

@@ -216,4 +216,4 @@ class _Table:
     def near(self, i: int, distance: float, first_distance: float) -> Near:
         """Returns what decides where row `i` belongs."""
         row = self._rows[i]
-        return Near(distance, row[schema.POSITION], row[ID], row[PRODUCT_ID], first_distance)
+        return Near(distance, first_distance, row[schema.POSITION], row[ID], row[PRODUCT_ID])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.console import (
@@ -15,6 +16,7 @@ from lookalike.cli.console import (
     show_line,
     show_table,
 )
+from lookalike.cli.sheet import Card
 from lookalike.prices import price_text
 
 if TYPE_CHECKING:
@@ -81,6 +83,18 @@ def likeness_lines(hit: SimilarListing) -> list[str]:
     if hit.likeness is None:
         return [f"distance {hit.distance:.3f}"]
     return [per_cent(hit.likeness), hit.likeness_words]
+
+
+def card(hit: SimilarListing, picture: Path | bytes | None, category: str) -> Card:
+    """Returns a listing's tile on a contact sheet; green where it has the category."""
+    listing = hit.listing
+    lines = [listing.category, price(listing.price, listing.currency), *likeness_lines(hit)]
+    return Card(
+        [picture],
+        listing.title or listing.product_id,
+        [line for line in lines if line],
+        agrees=bool(category) and listing.category == category,
+    )
 
 
 def _show_hits(hits: Sequence[SimilarListing]) -> None:

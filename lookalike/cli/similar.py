@@ -16,7 +16,6 @@ from lookalike.cli.console import (
     UsageError,
     emit,
     per_cent,
-    price,
     say,
 )
 from lookalike.cli.photo_files import PhotoFolder, read_photo
@@ -24,7 +23,7 @@ from lookalike.cli.sheet import Card, check_writable, draw_contact_sheet
 from lookalike.cli.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
-    from lookalike.client import CategoryScore, SearchResult, SimilarListing
+    from lookalike.client import CategoryScore, SearchResult
 
 _NARROWER = "Which listings count"
 _ANSWER = "What is told of them"
@@ -179,21 +178,11 @@ def _draw(
     best = answer.classification.scores[0] if answer.classification else None
     category = best.category if best else ""
 
-    def card(hit: SimilarListing) -> Card:
-        listing = hit.listing
-        cost = price(listing.price, listing.currency)
-        lines = [listing.category, cost, *findings.likeness_lines(hit)]
-        return Card(
-            [picture(listing.item_id)],
-            listing.title or listing.product_id,
-            [line for line in lines if line],
-            agrees=bool(category) and listing.category == category,
-        )
-
+    cards = [findings.card(hit, picture(hit.listing.item_id), category) for hit in answer.hits]
     about = Card(query, category or asked, _confidence(best))
     note = "Nearest listings first" + ("; green: of the category found" if category else "")
     try:
-        draw_contact_sheet(about, [card(hit) for hit in answer.hits], out, note=note)
+        draw_contact_sheet(about, cards, out, note=note)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(f"{out}: cannot be written: {reason}") from None

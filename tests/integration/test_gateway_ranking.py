@@ -150,7 +150,7 @@ def test_photos_are_kept_with_their_features(
     for item_id, expected in features.items():
         request = index_pb2.GetItemRequest(collection="listings", item_id=item_id)
         item = index.GetItem(request).item
-        assert list(item.features) == pytest.approx(expected, abs=1e-3)
+        assert list(item.features) == pytest.approx(expected, abs=0.01)
         assert item.attributes["currency"] == "GBP"
 
 
@@ -170,7 +170,7 @@ def test_listings_are_ranked_by_the_cosine_of_their_features(
         if by == "image" or item_id != "photo-1"
     }
     told = {each.listing.item_id: each.ranked_by for each in found.listings}
-    assert told == pytest.approx(distances, abs=1e-3)
+    assert told == pytest.approx(distances, abs=0.01)
     assert list(told.values()) == sorted(told.values())
     assert found.candidates_ranked >= len(distances)
     assert found.exact

@@ -595,8 +595,8 @@ class QueryResult(_message.Message):
     """
     @_builtins.property
     def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
-        """Nearest first; items at the same distance in the order of writing. Fewer than `k` only where
-        `shortfall` says why.
+        """Nearest first; items at the same distance in the order of writing, after that by `vector` where
+        candidates were ranked again. Fewer than `k` only where `shortfall` says why.
         """
 
     def __init__(

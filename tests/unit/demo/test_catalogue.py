@@ -9,7 +9,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from grpc_status import rpc_status
 
 from demo.catalogue import fill, is_filled, mark_filled
 from lookalike.errors import (
@@ -39,24 +38,26 @@ class Gateway(GatewayServiceServicer):
         self.errors: dict[str, LookalikeError] = {}
         self._lock = threading.Lock()
 
-    def IngestListing(
-        self, request: pb.IngestListingRequest, context: grpc.ServicerContext
-    ) -> pb.IngestListingResponse:
-        if (error := self.errors.get(request.listing.item_id)) is not None:
-            context.abort_with_status(rpc_status.to_status(to_status(error)))
-        with self._lock:
-            self.taken[request.listing.item_id] = request
-        return pb.IngestListingResponse()
+    def GetStatus(
+        self, request: pb.GetStatusRequest, context: grpc.ServicerContext
+    ) -> pb.GetStatusResponse:
+        return pb.GetStatusResponse()
 
-    def ClassifyImage(
-        self, request: pb.ClassifyImageRequest, context: grpc.ServicerContext
-    ) -> pb.ClassifyImageResponse:
-        raise NotImplementedError
-
-    def FindSimilarListings(
-        self, request: pb.FindSimilarListingsRequest, context: grpc.ServicerContext
-    ) -> pb.FindSimilarListingsResponse:
-        raise NotImplementedError
+    def StreamIngestListings(
+        self,
+        request_iterator: Iterator[pb.StreamIngestListingsRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[pb.StreamIngestListingsResponse]:
+        for sent in request_iterator:
+            request = sent.request
+            answer = pb.StreamIngestListingsResponse(id=sent.id)
+            if (error := self.errors.get(request.listing.item_id)) is not None:
+                answer.error.CopyFrom(to_status(error))
+            else:
+                with self._lock:
+                    self.taken[request.listing.item_id] = request
+                answer.response.SetInParent()
+            yield answer
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_every_photo_is_ingested_with_its_listing(gateway: Gateway, marketplace:
         title="Oven 7",
         price=7.5,
         location="Leeds",
+        currency="GBP",
     )
 
 

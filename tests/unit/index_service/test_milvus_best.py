@@ -14,7 +14,7 @@ near = st.builds(
 
 
 def rows_of(drawn: list[tuple[float, str]]) -> list[Near]:
-    return [Near(d, i, f"{i}", product, 0.0) for i, (d, product) in enumerate(drawn)]
+    return [Near(d, 0.0, i, f"{i}", product) for i, (d, product) in enumerate(drawn)]
 
 
 @pytest.mark.parametrize("distinct", [False, True])
@@ -39,5 +39,5 @@ def test_best_of_all_pages_are_those_of_one(
 def test_ties_are_in_the_order_of_writing() -> None:
     best = Best(3, distinct=False)
     for position in (7, 3, 9, 1):
-        best.add([Near(1.0, position, f"{position}", "p", 0.0)])
+        best.add([Near(1.0, 0.0, position, f"{position}", "p")])
     assert [row.position for row in best.rows] == [1, 3, 7]

@@ -1,0 +1,184 @@
+"""How good are the answers that people get? Asks a gateway about photos whose answers are known.
+
+Each photo is taken out of the catalogue, asked about as a stranger's, and put back: what it finds
+is what its seller would have found, among all the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from demo.catalogue import listing_of
+from lookalike import Client, Listing, ListingFilter
+from lookalike.client import PriceEstimate
+from training.calibration import reliability
+from training.embed import catalogue_photos
+from training.images import photo_path
+from training.prepare import Prepared
+
+HITS = 10
+_FIRST = 5
+# The photo itself has been taken out; one more, should it be there all the same.
+_LOOKED_AT = HITS + 1
+
+
+@dataclass(frozen=True)
+class KnownPhoto:
+    """A photo of a prepared catalogue: what is said of it, its file, content and split."""
+
+    listing: Listing
+    file: Path
+    sha256: str
+    split: str
+
+
+RECALL_5, RECALL_10 = "same listing, recall@5", "same listing, recall@10"
+PRECISION_5 = "category, precision@5"
+ACCURACY, ACCURACY_OF_LISTINGS = "accuracy by photo", "accuracy by listing"
+LIKENESS_ERROR = "likeness, calibration error"
+FIRST_LIKENESS_ERROR = "likeness of the nearest, calibration error"
+PRICE_ERROR, PRICE_COVERAGE = "price, median error", "price, coverage"
+
+_IN_WORDS = {
+    RECALL_5: "find another photo of their listing among the first 5",
+    RECALL_10: "find one among the first 10",
+    PRECISION_5: "of the first 5 photos found have the same category",
+    ACCURACY: "are given their category, each photo alone",
+    ACCURACY_OF_LISTINGS: "of the listings are, by all of their photos",
+    LIKENESS_ERROR: "is how far likeness is off, on average",
+    PRICE_ERROR: "is how far a fair price is off, for half of them",
+    PRICE_COVERAGE: "of the prices lie in the range that is given",
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What people get.
+
+    Attributes:
+        photos: How many were asked about.
+        ranking: By what the gateway ranked.
+        figures: By the names above, each a share; NaN where nothing can be told.
+    """
+
+    photos: int
+    ranking: str
+    figures: dict[str, float]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Returns the figures in words, each with its value."""
+        known = {name: value for name, value in self.figures.items() if not math.isnan(value)}
+        return [(_IN_WORDS[name], f"{known[name]:.1%}") for name in known if name in _IN_WORDS]
+
+
+def known_photos(prepared: Prepared, data: Path) -> list[KnownPhoto]:
+    """Returns all photos of a raw catalogue that were prepared, in the catalogue's order."""
+    facts = prepared.photos.set_index("image_id")[["sha256", "split"]]
+    rows = catalogue_photos(data, prepared.categories).join(facts, on="image_id", how="inner")
+    return [
+        KnownPhoto(
+            listing_of(row),
+            photo_path(data / "images", str(row["image_id"])),
+            str(row["sha256"]),
+            str(row["split"]),
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def measure(
+    client: Client,
+    everything: Sequence[KnownPhoto],
+    asked: Sequence[KnownPhoto],
+    advance: Callable[[], None] = lambda: None,
+) -> Served:
+    """Returns what is served.
+
+    Args:
+        client: Of a gateway whose catalogue holds all photos.
+        everything: All photos.
+        asked: Those to ask about.
+        advance: Called after each.
+    """
+    sizes: dict[str, int] = defaultdict(int)
+    for photo in everything:
+        sizes[photo.listing.product_id] += 1
+    contents = {photo.listing.item_id: photo.sha256 for photo in everything}
+    found = dict.fromkeys((_FIRST, HITS), 0)
+    siblings, right, same_category = 0, 0, 0
+    likeness: list[list[tuple[float, bool]]] = []
+    prices: list[tuple[float, PriceEstimate]] = []
+    ranking = ""
+    for photo in asked:
+        own = photo.listing
+        client.delete(item_id=own.item_id)
+        try:
+            photos = client.similar(photo.file, k=_LOOKED_AT, every_photo=True).hits[:HITS]
+            answer = client.similar(photo.file, k=HITS)
+            others = ListingFilter(exclude_product_ids=(own.product_id,))
+            priced = client.similar(photo.file, k=1, where=others, include_price=True)
+        finally:
+            client.ingest(own, photo.file)
+        assert answer.classification is not None
+        ranking = answer.ranking or ""
+        right += answer.classification.category == own.category
+        same_category += sum(hit.listing.category == own.category for hit in photos[:_FIRST])
+        if sizes[own.product_id] > 1:
+            siblings += 1
+            for k in found:
+                found[k] += any(hit.listing.product_id == own.product_id for hit in photos[:k])
+        likeness.append(
+            [
+                (
+                    hit.likeness,
+                    hit.listing.product_id == own.product_id
+                    or contents[hit.listing.item_id] == photo.sha256,
+                )
+                for hit in answer.hits
+                if hit.likeness is not None
+            ]
+        )
+        if own.price and priced.price:
+            prices.append((own.price, priced.price))
+        advance()
+    off = [abs(one.median - price) / price for price, one in prices]
+    held = [one.low <= price <= one.high for price, one in prices]
+    figures = {
+        RECALL_5: found[_FIRST] / siblings if siblings else math.nan,
+        RECALL_10: found[HITS] / siblings if siblings else math.nan,
+        PRECISION_5: same_category / (_FIRST * len(asked)),
+        ACCURACY: right / len(asked),
+        ACCURACY_OF_LISTINGS: _accuracy_of_listings(client, asked),
+        LIKENESS_ERROR: _calibration_error([pair for pairs in likeness for pair in pairs]),
+        FIRST_LIKENESS_ERROR: _calibration_error(
+            [each for pairs in likeness for each in pairs[:1]]
+        ),
+        PRICE_ERROR: float(np.median(off)) if off else math.nan,
+        PRICE_COVERAGE: float(np.mean(held)) if held else math.nan,
+    }
+    return Served(len(asked), ranking, figures)
+
+
+def _accuracy_of_listings(client: Client, asked: Sequence[KnownPhoto]) -> float:
+    listings: dict[str, list[KnownPhoto]] = defaultdict(list)
+    for photo in asked:
+        listings[photo.listing.product_id].append(photo)
+    right = [
+        client.classify([photo.file for photo in photos[:16]]).category
+        == photos[0].listing.category
+        for photos in listings.values()
+    ]
+    return float(np.mean(right))
+
+
+def _calibration_error(pairs: Sequence[tuple[float, bool]]) -> float:
+    if not pairs:
+        return math.nan
+    said, true = zip(*pairs, strict=True)
+    return reliability(np.array(said), np.array(true)).error
