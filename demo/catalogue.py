@@ -61,7 +61,7 @@ def mark_filled(marker: Path, facts: dict[str, str]) -> None:
     marker.write_text(json.dumps(facts) + "\n")
 
 
-def listing_of(row: Mapping[str, Any]) -> Listing:
+def listing_of(row: Mapping[Any, Any]) -> Listing:
     """Returns what is said of a photo in a row of `catalogue_photos`."""
     return Listing(
         item_id=str(row["image_id"]),
