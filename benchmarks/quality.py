@@ -113,8 +113,7 @@ def _offline_figures(
         raise RuntimeError(f"{bundle.path}: has no ranking; export it again")
     answers = judge_answers(manifest.ranking, manifest.price_range, everything, queries).metrics
     judged = everything.only(np.isin(np.arange(len(everything)), queries))
-    temperature = float(manifest.metrics.get("temperature") or 1.0)
-    together = listing_metrics(judged.logits, judged.labels, judged.listings, temperature)
+    together = listing_metrics(judged.logits, judged.labels, judged.listings)
     ranked, price = answers["ranked"]["blend"], answers.get("price", {})
     likeness = answers["likeness"]["blend"]
     return {
