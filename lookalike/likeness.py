@@ -14,7 +14,7 @@ from dataclasses import dataclass
 CROWD = slice(10, 20)
 """Places, from 0, of the nearest listings whose mean distance is the crowd's."""
 
-_SAME_PHOTO = 0.005
+SAME_PHOTO = 0.005
 """Distance, in crowds, below which a photo is the query's own, maybe encoded anew."""
 _SAME_PHOTO_LIKENESS = 0.99
 
@@ -51,7 +51,7 @@ class Likeness:
         """
         return [
             _SAME_PHOTO_LIKENESS
-            if distance < _SAME_PHOTO
+            if distance < SAME_PHOTO
             else _logistic(self.intercept - self.distance * distance + self.margin * margin)
             for distance, margin in in_crowds(distances, listings, self.crowd)
         ]
@@ -76,7 +76,7 @@ def in_crowds(
     nearest = list(first.values())
     crowd = math.fsum(nearest[CROWD]) / 10 if len(nearest) >= CROWD.stop else usual
     crowd = crowd or usual  # twenty copies of one photo are no crowd
-    others = [(d, listing) for listing, d in first.items() if d / crowd >= _SAME_PHOTO][:2]
+    others = [(d, listing) for listing, d in first.items() if d / crowd >= SAME_PHOTO][:2]
     found: list[tuple[float, float]] = []
     for distance, listing in zip(distances, listings, strict=True):
         own = max(0.0, distance) / crowd
