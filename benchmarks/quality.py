@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
-from training.answers import judge_answers
 
 from benchmarks.report import Figure
 from demo import quality
@@ -28,6 +27,7 @@ from embedder_service.engines import load_engine
 from lookalike import Client
 from lookalike.cpu import available_cores
 from lookalike.local_stack import LocalStack
+from training.answers import judge_answers
 from training.judging import Judged, judged_by_bundle
 from training.metrics import listing_metrics
 from training.prepare import prepare

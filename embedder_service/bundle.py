@@ -9,8 +9,9 @@ A bundle is a directory:
     openvino/model-int8.xml  the same quantised; only where that keeps the model's answers
     openvino/model-int8.bin
 
-The `embedding_space` is a SHA-256 over the weights, the architecture, the preprocessing and the
-outputs: two bundles have the same one exactly if their vectors may be compared. All variants of a
+The `embedding_space` is a SHA-256 over the weights, the architecture, the preprocessing, the
+outputs and how they rank listings: two bundles have the same one exactly if their vectors may be
+compared. All variants of a
 bundle share it: each approximates the same vectors, within limits that `export` holds it to.
 `files` holds the size and SHA-256 of every other file, so that a damaged bundle is refused and not
 served.
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from embedder_service import manifest as manifests
+from embedder_service.fitted import Ranking
 from embedder_service.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -40,6 +42,7 @@ from embedder_service.manifest import (
     Variant,
     fingerprint,
 )
+from lookalike.pricing import PriceRange
 
 __all__ = [
     "FORMAT_VERSION",
@@ -57,6 +60,7 @@ __all__ = [
     "Output",
     "Parity",
     "Preprocessing",
+    "Ranking",
     "Variant",
     "fingerprint",
     "load",
@@ -102,6 +106,8 @@ def write(
     metrics: Mapping[str, Any],
     files: Mapping[str, Path],
     variants: Mapping[str, Variant] | None = None,
+    ranking: Ranking | None = None,
+    price_range: PriceRange | None = None,
 ) -> Bundle:
     """Writes a bundle aside and moves it to `path` in one step, replacing a bundle there.
 
@@ -116,6 +122,8 @@ def write(
         metrics: What evaluation measured.
         files: Source of each file by its name in the bundle; `model.safetensors` must be there.
         variants: What was measured of each precision; without, `auto` means fp32 on OpenVINO.
+        ranking: How listings are ranked by the outputs, if that was fitted.
+        price_range: How prices become a range, likewise.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -126,7 +134,8 @@ def write(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
             entries[file_name] = FileEntry(target.stat().st_size, sha256_of(target))
-        space = fingerprint(entries[WEIGHTS].sha256, architecture, preprocessing, outputs)
+        weights = entries[WEIGHTS].sha256
+        space = fingerprint(weights, architecture, preprocessing, outputs, ranking)
         manifest = Manifest(
             name=name,
             version=version or space[:12],
@@ -138,6 +147,8 @@ def write(
             metrics=dict(metrics),
             variants=dict(variants or {}),
             files=entries,
+            ranking=ranking,
+            price_range=price_range,
         )
         manifests.check(path / MANIFEST, manifest)
         (aside / MANIFEST).write_text(manifests.to_json(manifest), encoding="utf-8")
@@ -158,12 +169,16 @@ def load(path: Path) -> Bundle:
     if weights is None:
         raise BundleError(f"{path / MANIFEST}: `files` does not list {WEIGHTS}")
     expected = fingerprint(
-        weights.sha256, manifest.architecture, manifest.preprocessing, manifest.outputs
+        weights.sha256,
+        manifest.architecture,
+        manifest.preprocessing,
+        manifest.outputs,
+        manifest.ranking,
     )
     if manifest.embedding_space != expected:
         raise BundleError(
             f"{path / MANIFEST}: embedding_space is {manifest.embedding_space}, "
-            f"but weights, preprocessing and outputs give {expected}"
+            f"but weights, preprocessing, outputs and ranking give {expected}"
         )
     manifests.check(path / MANIFEST, manifest)
     return Bundle(path, manifest)

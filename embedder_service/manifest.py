@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedder_service.fitted import Ranking, check_fitted, read_price_range, read_ranking
+from lookalike.pricing import PriceRange
+
 # 2: `variants`, without which a bundle says nothing of what bf16 does to its vectors. 3: heads read
 # two levels of the backbone; the weights of older bundles are of another network. Older ones are
 # refused and not half trusted.
@@ -118,6 +121,7 @@ class Manifest:
     """What a bundle says of itself; the first output is the default.
 
     `variants` are by precision: `fp32`, `bf16`, `int8`. One that is missing was not judged.
+    `ranking` and `price_range` are None where nothing was fitted, as before there were any.
     """
 
     name: str
@@ -130,6 +134,8 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     variants: dict[str, Variant] = field(default_factory=dict)
     files: dict[str, FileEntry] = field(default_factory=dict)
+    ranking: Ranking | None = None
+    price_range: PriceRange | None = None
     format_version: int = FORMAT_VERSION
 
 
@@ -138,14 +144,21 @@ def fingerprint(
     architecture: Architecture,
     preprocessing: Preprocessing,
     outputs: tuple[Output, ...],
+    ranking: Ranking | None = None,
 ) -> str:
-    """Returns the embedding space: 32 hexadecimal digits."""
-    definition = {
+    """Returns the embedding space: 32 hexadecimal digits.
+
+    Whoever ranks in another way finds other listings, so what decides the order is part of it. What
+    turns distances into likeness and prices into a range is not, as the temperature is not.
+    """
+    definition: dict[str, Any] = {
         "weights": weights_sha256,
         "architecture": dataclasses.asdict(architecture),
         "preprocessing": dataclasses.asdict(preprocessing),
         "outputs": [dataclasses.asdict(output) for output in outputs],
     }
+    if ranking is not None:  # a bundle without one keeps the space that it always had
+        definition["ranking"] = ranking.order
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
@@ -189,8 +202,12 @@ def read(file: Path) -> Manifest:
             metrics=dict(raw["metrics"]),
             variants={name: _variant(entry) for name, entry in raw["variants"].items()},
             files={name: FileEntry(**entry) for name, entry in raw["files"].items()},
+            ranking=None if raw.get("ranking") is None else read_ranking(raw["ranking"]),
+            price_range=(
+                None if raw.get("price_range") is None else read_price_range(raw["price_range"])
+            ),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BundleError(f"{file}: not a manifest: {type(error).__name__}: {error}") from None
 
 
@@ -212,6 +229,11 @@ def check(file: Path, manifest: Manifest) -> None:
             )
         if variant.passed and not variant.file:
             raise BundleError(f"{file}: variant {name} passed, but has no file")
+    try:
+        kinds = {output.name: output.kind for output in manifest.outputs}
+        check_fitted(manifest.ranking, manifest.price_range, kinds)
+    except ValueError as error:
+        raise BundleError(f"{file}: {error}") from None
 
 
 def _variant(raw: dict[str, Any]) -> Variant:

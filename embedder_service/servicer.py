@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from grpc import aio
 
+from embedder_service.bundle import Ranking
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost, Session
@@ -16,6 +18,8 @@ from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.errors import InvalidArgumentError
 from lookalike.interceptors import in_band_status
+from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 from lookalike.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
@@ -134,7 +138,28 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
         precision=engine.precision,
         # `training evaluate` fits it; bundles from elsewhere may have none.
         temperature=manifest.metrics.get("temperature", 0.0),
+        ranking=_ranking(manifest.ranking),
+        price_range=_price_range(manifest.price_range),
     )
+
+
+def _ranking(ranking: Ranking | None) -> pb.Ranking | None:
+    if ranking is None:
+        return None
+    return pb.Ranking(
+        **ranking.order,
+        blend=_likeness(ranking.blend),
+        features=_likeness(ranking.features),
+        category=_likeness(ranking.category),
+    )
+
+
+def _likeness(likeness: Likeness) -> pb.Likeness:
+    return pb.Likeness(**dataclasses.asdict(likeness))
+
+
+def _price_range(price_range: PriceRange | None) -> pb.PriceRange | None:
+    return pb.PriceRange(**dataclasses.asdict(price_range)) if price_range else None
 
 
 async def _embed(

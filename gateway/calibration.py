@@ -39,20 +39,3 @@ class Ranking:
             RankingMethod.CATEGORY: self.category,
         }
         return curves[method]
-
-
-@dataclass(frozen=True)
-class PriceRange:
-    """A range that holds a price as often as it says, from the prices of similar listings.
-
-    Attributes:
-        listings: How many listings its figures were fitted with.
-        coverage: The share of prices that the range is to hold.
-        width: How many spreads of log prices it reaches to each side of their median.
-        least_spread: The least spread that is reckoned with.
-    """
-
-    listings: int
-    coverage: float
-    width: float
-    least_spread: float

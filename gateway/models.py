@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.calibration import PriceRange, Ranking
+from gateway.calibration import Ranking
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 # What listings are ranked by where the bundle does not say.
 _FEATURES, _EMBEDDING = "features", "embedding"

@@ -1,32 +1,16 @@
-"""What a thing costs, from the prices of listings that look like it. Pure arithmetic.
+"""What such a thing costs: the prices of similar listings that can be compared.
 
-Prices are compared by their logarithms: a price is as far from its half as from its double. Each
-counts as much as its listing is likely to be the same item, so that a hundred other things do not
-outvote the few that are it.
+The arithmetic is that of training, in `lookalike/pricing.py`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.calibration import PriceRange
-
-# How many of the nearest listings count where no range was fitted.
-DEFAULT_LISTINGS = 50
-# Of so few nobody can tell which is the odd one out.
-_LEAST_FOR_OUTLIERS = 5
-_OUTLIER_SPREADS = 3.0
-# Where most of the prices are one, the others need not be wrong.
-_LEAST_SPREAD = 0.1
-# What a normal distribution's standard deviation is, in median absolute deviations.
-_SCALED = 1.4826
-_LOW, _HIGH = 0.1, 0.9
-# Half the weight is half of it, whatever the sum's last digit.
-_ROUNDING = 1e-12
-_LARGEST = math.log(1.7e308)
+from lookalike import pricing
+from lookalike.pricing import PriceRange
 
 
 @dataclass(frozen=True)
@@ -75,80 +59,27 @@ def estimate(found: Sequence[PricedListing], fitted: PriceRange | None) -> Price
     """Returns what similar listings cost; None if none of them has a price.
 
     Args:
-        found: Different listings, nearest first; those beyond what counts are left out.
+        found: Different listings, nearest first; those beyond what counts are left out, and those
+            in another currency than most.
         fitted: How prices become a range; None takes the middle four fifths of them.
     """
-    most = fitted.listings if fitted else DEFAULT_LISTINGS
     # A price of 0 is a gift, or means "make an offer".
-    priced = [each for each in found if each.price > 0 and math.isfinite(each.price)]
+    priced = [each for each in found if each.price > 0]
     if not priced:
         return None
-    currency = _currency(priced[:most])
-    near = [each for each in priced if each.currency == currency][:most]
-    weights = _weights(near)
-    logs = [math.log(each.price) for each in near]
-    middle = weighted_quantile(logs, weights, 0.5)
-    least = fitted.least_spread if fitted else _LEAST_SPREAD
-    limit = _OUTLIER_SPREADS * max(least, _spread(logs, weights, middle))
-    far = [len(near) >= _LEAST_FOR_OUTLIERS and abs(log - middle) > limit for log in logs]
-    outliers = [each for each, is_far in zip(near, far, strict=True) if is_far]
-    logs = [log for log, is_far in zip(logs, far, strict=True) if not is_far]
-    weights = [weight for weight, is_far in zip(weights, far, strict=True) if not is_far]
-    middle = weighted_quantile(logs, weights, 0.5)
-    if fitted:
-        reach = fitted.width * max(fitted.least_spread, _spread(logs, weights, middle))
-        low, high = middle - reach, middle + reach
-    else:
-        low, high = (weighted_quantile(logs, weights, share) for share in (_LOW, _HIGH))
+    most = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
+    # Of currencies that are equally many, the one that is found first.
+    currency = Counter(each.currency for each in priced[:most]).most_common(1)[0][0]
+    near = [each for each in priced if each.currency == currency]
+    made = pricing.estimate([e.price for e in near], [e.likeness for e in near], fitted)
+    if made is None:
+        return None
     return PriceEstimate(
-        median=_price(middle),
-        low=_price(low),
-        high=_price(high),
-        coverage=fitted.coverage if fitted else 0.0,
-        listings=len(logs),
+        median=made.median,
+        low=made.low,
+        high=made.high,
+        coverage=made.coverage,
+        listings=len(made.counted),
         currency=currency,
-        outliers=outliers,
+        outliers=[near[place] for place in made.outliers],
     )
-
-
-def weighted_quantile(values: Sequence[float], weights: Sequence[float], share: float) -> float:
-    """Returns the least value that a share of the weight lies at or below.
-
-    Where exactly that share does, it is the mean of this value and the next, as a median of an
-    even number is.
-
-    Args:
-        values: At least one.
-        weights: Of each value, 0 or more, not all 0.
-        share: 0 to 1.
-    """
-    ordered = sorted(pair for pair in zip(values, weights, strict=True) if pair[1] > 0)
-    total = math.fsum(weights)
-    wanted, sum_so_far = share * total, 0.0
-    for i, (value, weight) in enumerate(ordered):
-        sum_so_far += weight
-        if sum_so_far > wanted + _ROUNDING * total or i == len(ordered) - 1:
-            return value
-        if sum_so_far >= wanted - _ROUNDING * total:
-            return (value + ordered[i + 1][0]) / 2
-    raise ValueError("there are no values, or none has a weight")
-
-
-def _spread(logs: Sequence[float], weights: Sequence[float], middle: float) -> float:
-    return _SCALED * weighted_quantile([abs(log - middle) for log in logs], weights, 0.5)
-
-
-def _currency(priced: Sequence[PricedListing]) -> str:
-    # Of those that are equally many, the one that is found first.
-    return Counter(each.currency for each in priced).most_common(1)[0][0]
-
-
-def _weights(near: Sequence[PricedListing]) -> list[float]:
-    weights = [each.likeness or 0.0 for each in near]
-    # Without likeness, or with one that is 0 for all, each counts the same.
-    return weights if math.fsum(weights) > 0 else [1.0] * len(near)
-
-
-def _price(log: float) -> float:
-    # Without the last digits, in which a price differs from the exponential of its logarithm.
-    return float(f"{math.exp(min(log, _LARGEST)):.12g}")

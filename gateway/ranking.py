@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from gateway import lacking
 from gateway.budget import Budget
-from gateway.calibration import PriceRange
 from gateway.embedder import EmbedderUpstream
 from gateway.index import IndexUpstream
 from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, Wanted
@@ -19,6 +18,7 @@ from gateway.models import Model
 from gateway.queries import INDEX_OF_BEFORE
 from lookalike.errors import DimensionMismatchError, LookalikeError, RankingUnavailableError
 from lookalike.likeness import CROWD, Likeness
+from lookalike.pricing import PriceRange
 
 _MOST_CANDIDATES = 10_000
 # What a search waits at most to learn what there is to rank by.

@@ -26,6 +26,7 @@ from gateway.price import PricedListing, PriceEstimate
 from gateway.ranking import Ranker, Way
 from gateway.upstreams import is_out_of_time
 from gateway.vectors import mean
+from lookalike import pricing
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     LookalikeError,
@@ -199,7 +200,7 @@ class SimilarListingFinder:
         self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
     ) -> PriceEstimate | None:
         fitted = self._ranker.price_range(None if isinstance(query, ItemId) else query[0])
-        listings = fitted.listings if fitted else price.DEFAULT_LISTINGS
+        listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
         priced = Wanted(
             k=min(_LOOKED_AT_FOR_PRICE * listings, validation.MAX_K),
             filter=replace(wanted.filter, min_price=_LEAST_PRICE, max_price=None),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 CROWD = slice(10, 20)
 """Places, from 0, of the nearest listings whose mean distance is the crowd's."""
 
-_SAME_PHOTO = 0.005
+SAME_PHOTO = 0.005
 """Distance, in crowds, below which a photo is the query's own, maybe encoded anew."""
 _SAME_PHOTO_LIKENESS = 0.99
 
@@ -54,7 +54,7 @@ class Likeness:
             for distance, margin in in_crowds(distances, listings, self.crowd)
         ]
         same = max([_SAME_PHOTO_LIKENESS, *(likeness for _, likeness in found)])
-        return [same if distance < _SAME_PHOTO else likeness for distance, likeness in found]
+        return [same if distance < SAME_PHOTO else likeness for distance, likeness in found]
 
 
 def in_crowds(
@@ -76,7 +76,7 @@ def in_crowds(
     nearest = list(first.values())
     crowd = math.fsum(nearest[CROWD]) / 10 if len(nearest) >= CROWD.stop else usual
     crowd = crowd or usual  # twenty copies of one photo are no crowd
-    others = [(d, listing) for listing, d in first.items() if d / crowd >= _SAME_PHOTO][:2]
+    others = [(d, listing) for listing, d in first.items() if d / crowd >= SAME_PHOTO][:2]
     found: list[tuple[float, float]] = []
     for distance, listing in zip(distances, listings, strict=True):
         own = max(0.0, distance) / crowd

@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from gateway.calibration import PriceRange, Ranking
+from gateway.calibration import Ranking
 from gateway.models import Model, Output
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 FEATURES = array("f", [0.6, 0.8, 0.0, 0.0])
 BLEND, BY_FEATURES, BY_CATEGORY = (

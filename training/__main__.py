@@ -104,6 +104,18 @@ def _train(options: argparse.Namespace) -> None:
         f"best epoch {report['best_epoch'] + 1} of {report['epochs']}: "
         f"validation accuracy {report['validation_accuracy']:.3f}"
     )
+    if whitened := report.get("whitened"):
+        print(_whitened(**whitened))
+
+
+def _whitened(pairs: int, done: Sequence[str], left: Sequence[str]) -> str:
+    by = f"by {pairs} pairs of photos of one listing"
+    parts = [f"whitened {', '.join(done)} {by}"] if done else []
+    if left:
+        parts.append(
+            f"{', '.join(left)} not whitened: {pairs} pairs of photos of one listing are too few"
+        )
+    return "; ".join(parts)
 
 
 def _evaluate(options: argparse.Namespace) -> None:

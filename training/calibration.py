@@ -14,7 +14,7 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Photos grouped by the confidence of their first guess; arrays have one value a bin."""
+    """Photos, or pairs of them, grouped by what was said of them; arrays have one value a bin."""
 
     confidence: NDArray[np.float64]  # mean confidence, NaN for a bin without photos
     accuracy: NDArray[np.float64]  # share that was right, NaN likewise
@@ -37,10 +37,20 @@ def calibration(
     probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((top * BINS).astype(int), BINS - 1)
+    return reliability(top, right)
+
+
+def reliability(said: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    """Measures how far what was said to be likely is right as often, in 15 bins of equal width.
+
+    Args:
+        said: Probabilities, of shape (any number,).
+        right: What came true, of the same shape.
+    """
+    bins = np.minimum((said * BINS).astype(int), BINS - 1)
     photos = np.bincount(bins, minlength=BINS)
     with np.errstate(invalid="ignore"):  # 0/0: a bin without photos
-        confidence = np.bincount(bins, top, BINS) / photos
+        confidence = np.bincount(bins, said, BINS) / photos
         accuracy = np.bincount(bins, right, BINS) / photos
     gaps = np.nan_to_num(np.abs(confidence - accuracy)) * photos
     return Calibration(confidence, accuracy, photos, float(gaps.sum() / max(1, photos.sum())))

@@ -91,6 +91,11 @@ class TrainConfig:
         0.1, "weight of the contrastive loss of each output, on photos of one listing; 0 for none"
     )
     temperature: float = _option(0.1, "the contrastive loss's")
+    whiten: float = _option(
+        0.05,
+        "whiten embeddings by how photos of one listing differ, with variances drawn towards their "
+        "mean by this share; 0 not to whiten",
+    )
     seed: int = _option(7, "of initialisation, shuffling and augmentation")
 
     def __post_init__(self) -> None:
@@ -116,6 +121,7 @@ class TrainConfig:
             "class_balance": 0 <= self.class_balance <= 1 or share,
             "contrastive_weight": 0 <= self.contrastive_weight < math.inf or "at least 0",
             "temperature": 0 < self.temperature < math.inf or "above 0",
+            "whiten": 0 <= self.whiten <= 1 or share,
             "outputs": (
                 _OUTPUTS.fullmatch(self.outputs) is not None
                 and len(self.embeddings) == self.outputs.count(":")

@@ -21,14 +21,15 @@ def print_figures(metrics: dict[str, Any]) -> None:
         _print_table(("category", "precision", "recall", "F1", "photos"), rows)
     else:
         print(f"{len(classes)} categories: each is in the JSON and in the report")
-    pools = {"vectors": "outputs", "vectors, among all photos": "outputs_all_photos"}
-    for title, key in pools.items():
-        if key in metrics:
-            rows = [
-                (output, *(f"{figure:.3f}" for figure in row.values()))
-                for output, row in metrics[key].items()
-            ]
-            _print_table((title, "precision@5", "recall@1", "recall@5", "recall@10"), rows)
+    for title, where in (("", ""), (", among all photos", "_all_photos")):
+        for what, key in (("vectors", "outputs"), ("ranked by", "ranked")):
+            if key + where in metrics:
+                rows = [
+                    (name, *(f"{figure:.3f}" for figure in row.values()))
+                    for name, row in metrics[key + where].items()
+                ]
+                header = ("precision@5", "recall@1", "recall@5", "recall@10")
+                _print_table((what + title, *header), rows)
     print("precision: of the category; recall: of another photo of the same listing")
     if "gallery" in metrics:
         print(f"searched among {metrics['gallery']['photos']} photos of the gallery too")
@@ -37,6 +38,7 @@ def print_figures(metrics: dict[str, Any]) -> None:
             print(f"{whose}{len(problems)} photos skipped:")
             for problem in problems:
                 print(f"  {problem}")
+    _print_answers(metrics)
     calibration = f"calibration error {metrics['calibration_error']:.3f}"
     if "temperature" in metrics:
         calibration += (
@@ -44,11 +46,44 @@ def print_figures(metrics: dict[str, Any]) -> None:
             f"{metrics['calibration_error_scaled']:.3f}"
         )
     print(calibration)
+    together = metrics["by_listing"]
+    print(
+        f"{together['listings']} listings, all photos of each: accuracy {together['accuracy']:.3f}"
+    )
     split = f" of the {metrics['split']} split" if "split" in metrics else ""
     print(
         f"{metrics['photos']} photos{split}: accuracy "
         f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"
     )
+
+
+def _print_answers(metrics: dict[str, Any]) -> None:
+    if "ranking" in metrics:
+        order = metrics["ranking"]
+        print(
+            f"blend: {order['output']} + {order['vector_weight']:g} x category, of "
+            f"{order['candidates']} candidates"
+        )
+    if "likeness" in metrics:
+        errors = (
+            f"{name} {row['calibration_error']:.3f}" for name, row in metrics["likeness"].items()
+        )
+        print(f"likeness: calibration error {', '.join(errors)}")
+    if "price" in metrics:
+        price = metrics["price"]
+        print(
+            f"prices of {price['photos']} photos: median error {price['median_error']:.0%}"
+            + "".join(
+                f", {price[key]:.0%} by category ({name})"
+                for name, key in (
+                    ("linear", "linear_median_error"), ("log-linear", "log_linear_median_error"),
+                )
+                if key in price
+            )
+            + f"; {price['coverage']:.1%} in their range"
+        )  # fmt: skip
+    if "not_fitted" in metrics:
+        print(f"not fitted: {metrics['not_fitted']}")
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

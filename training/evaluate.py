@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from embedder_service.bundle import Preprocessing
 from embedder_service.engines import load_engine
 from embedder_service.engines.torch_network import Network
 from lookalike.cpu import available_cores
+from training.answers import Answers, found_in_order, judge_answers
 from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.files import whole_directory, write_json
+from training.fitting import Fitted, fit
 from training.judging import Judged, judged_by_bundle, judged_by_run
-from training.metrics import classification_metrics
+from training.metrics import classification_metrics, listing_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
 from training.prepare import check_same_data, load_prepared
 from training.retrieval import Catalogue, retrieval_metrics
@@ -56,16 +59,29 @@ def evaluate(
     for name in (split, "validation"):
         if name not in splits:
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
-    needed = np.isin(splits, SPLITS if all_photos else (split, "validation"))
+    whole = all_photos or bool(config.embeddings)  # a ranking is fitted among all photos
+    needed = np.isin(splits, SPLITS if whole else (split, "validation"))
     everything, splits = judged_by_run(network, config, prepared, needed), splits[needed]
     judged, chosen = everything.only(splits == split), everything.only(splits == "validation")
     # On validation photos, since nothing may be fitted to those that judge.
     temperature = fit_temperature(chosen.logits, chosen.labels)
-    metrics = {"split": split, **_figures(judged, temperature)}
+    fitted = fit(everything, splits)
+    metrics = {"split": split, **_figures(judged, temperature), **_about(fitted)}
     if all_photos:
         metrics["outputs_all_photos"] = _found(judged, everything.only(splits != split))
+    answers = Answers()
+    if fitted.ranking is not None:
+        metrics["ranked"] = found_in_order(fitted.ranking, judged)
+        queries, learnt = np.flatnonzero(splits == split), splits == "train"
+        answers = judge_answers(
+            fitted.ranking, fitted.price_range, everything, queries, learnt=learnt
+        )
+        among_all = answers.metrics.pop("ranked")
+        metrics |= answers.metrics
+        if all_photos:
+            metrics["ranked_all_photos"] = among_all
     title = f"{run.resolve().name}, {split} split"
-    _write(metrics, judged, run / "metrics.json", report, title=title, run=run)
+    _write(metrics, judged, answers, run / "metrics.json", report, title=title, run=run)
     return metrics
 
 
@@ -81,7 +97,8 @@ def evaluate_bundle(
     """Returns a bundle's figures on a raw catalogue, all of whose listings count as never seen.
 
     Args:
-        bundle_path: The model bundle; its temperature is the one that its run's evaluation fitted.
+        bundle_path: The model bundle; its temperature, ranking and range of prices are those that
+            it was exported with.
         data: The catalogue: Products.csv, Images.csv and images/.
         gallery: A catalogue whose photos are searched too; those with the id of a judged photo are
             left out, since they are the same.
@@ -110,9 +127,19 @@ def evaluate_bundle(
         others = np.array([Path(photo).name not in names for photo in more.photos.tolist()], bool)
         more = more.only(others)
         about["gallery"] = {"photos": len(more), "skipped": unread}
-    metrics = {**about, **_figures(judged, manifest.metrics.get("temperature"), more)}
+    metrics = {
+        **about,
+        **_figures(judged, manifest.metrics.get("temperature"), more),
+        **_about(Fitted(manifest.ranking, manifest.price_range)),
+    }
+    answers = Answers()
+    if manifest.ranking is not None:
+        pool = judged if more is None else judged.and_then(more)
+        queries = np.arange(len(judged))
+        answers = judge_answers(manifest.ranking, manifest.price_range, pool, queries)
+        metrics |= answers.metrics
     title = f"{manifest.name} {manifest.version} on {data.resolve().name}"
-    _write(metrics, judged, file, report, title=title)
+    _write(metrics, judged, answers, file, report, title=title)
     return metrics
 
 
@@ -142,7 +169,20 @@ def _figures(
     if temperature is not None:
         scaled = calibration(judged.logits, judged.labels, temperature)
         metrics |= {"temperature": temperature, "calibration_error_scaled": scaled.error}
-    return {**metrics, "outputs": _found(judged, gallery)}
+    together = listing_metrics(judged.logits, judged.labels, judged.listings)
+    return {**metrics, "by_listing": together, "outputs": _found(judged, gallery)}
+
+
+def _about(fitted: Fitted) -> dict[str, Any]:
+    """Returns what metrics.json says of a ranking and a range of prices, or of their lack."""
+    about: dict[str, Any] = {}
+    if fitted.ranking is not None:
+        about["ranking"] = dataclasses.asdict(fitted.ranking)
+    if fitted.price_range is not None:
+        about["price_range"] = dataclasses.asdict(fitted.price_range)
+    if fitted.lacking:
+        about["not_fitted"] = fitted.lacking
+    return about
 
 
 def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]]:
@@ -165,6 +205,7 @@ def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]
 def _write(
     metrics: dict[str, Any],
     judged: Judged,
+    answers: Answers,
     file: Path | None,
     report: Path | None,
     *,
@@ -181,7 +222,7 @@ def _write(
         from training.report import write_report
 
         with whole_directory(report) as aside:
-            write_report(aside, judged, metrics, title=title, run=run)
+            write_report(aside, judged, metrics, title=title, likeness=answers.likeness, run=run)
 
 
 def _check_replaceable(report: Path | None) -> None:

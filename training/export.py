@@ -4,6 +4,9 @@ fp32 is the OpenVINO file that torch's network is converted to, bf16 the same fi
 int8 a file of its own. Torch is the reference of fp32, on a few photos; fp32, once it agrees, is
 the reference of the others, on photos of the whole validation split: on a CPU that takes half the
 time of asking torch about every photo too.
+
+How listings are ranked is fitted on what torch says of all photos, which frozen layers, or the end
+of training, have left computed.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from training.errors import TrainingError
 from training.evaluate import load_run
 from training.features import to_openvino
 from training.files import read_json
+from training.fitting import cannot_fit, fit
+from training.judging import judged_by_run
 from training.model import architecture_of, outputs_of
 from training.parity import MAX_PHOTOS, measure, misses, parity_of
 from training.prepare import Prepared, drawn, load_prepared
@@ -58,10 +63,19 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     config, network = load_run(run, len(prepared.categories))
     weights = run / "model.safetensors"
     metrics = read_json(run / "metrics.json", "a run's metrics; run `training evaluate` first")
-    kept = _kept(out, weights, config, metrics, version)
+    splits = prepared.photos["split"].to_numpy().astype(np.str_)
+    listings = prepared.photos["product_id"].to_numpy().astype(np.str_)
+    ranks = not cannot_fit(len(config.embeddings), listings, splits)
+    kept = _kept(out, weights, config, metrics, version, ranks=ranks)
     if kept is not None:
         return kept
     _check_replaceable(out)
+    everything = judged_by_run(network, config, prepared, np.ones(len(splits), bool))
+    fitted = fit(everything, splits)
+    print(*fitted.told, sep="\n", end="\n" if fitted.told else "")
+    if fitted.lacking:
+        what = "range of prices" if fitted.ranking else "ranking, likeness or range of prices"
+        print(f"no {what} is fitted: {fitted.lacking}")
     judging = drawn(prepared, "validation", MAX_PHOTOS)
     with tempfile.TemporaryDirectory() as folder:
         print(
@@ -100,11 +114,19 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
             metrics={**metrics, PARITY: difference},
             files=files,
             variants=variants,
+            ranking=fitted.ranking,
+            price_range=fitted.price_range,
         )
 
 
 def _kept(
-    out: Path, weights: Path, config: TrainConfig, metrics: dict[str, Any], version: str
+    out: Path,
+    weights: Path,
+    config: TrainConfig,
+    metrics: dict[str, Any],
+    version: str,
+    *,
+    ranks: bool,
 ) -> Bundle | None:
     try:
         bundle = bundles.load(out)
@@ -119,6 +141,7 @@ def _kept(
         and {**manifest.metrics, PARITY: None} == {**metrics, PARITY: None}
         and version in {"", manifest.version}
         and "int8" in manifest.variants
+        and (manifest.ranking is not None) == ranks
         # judged by the limits of today
         and all(v.passed is not bool(misses(v.parity)) for v in manifest.variants.values())
     )

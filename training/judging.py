@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from embedder_service.bundle import Bundle
+from embedder_service.bundle import Bundle, sha256_of
 from embedder_service.engines import Engine
 from embedder_service.engines.torch_network import LEVELS, Network
 from training.categories import CATEGORIES, PATH_SEPARATOR, roots_of
@@ -19,10 +19,11 @@ from training.config import TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.images import photo_path
+from training.images import in_threads, photo_path
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.progress import track_photos
+from training.ranking import Pool
 from training.tabular import read_images, read_listings
 
 POOLED = "pooled"
@@ -37,6 +38,8 @@ class Judged:
     categories: NDArray[np.str_]  # (photos,), true ones; perhaps one that is not among the classes
     listings: NDArray[np.str_]  # (photos,), ids
     photos: NDArray[np.str_]  # (photos,), files
+    contents: NDArray[np.str_]  # (photos,), the same for files of the same bytes
+    prices: NDArray[np.float64]  # (photos,), of their listings; 0 where none can be compared
 
     def __len__(self) -> int:
         return len(self.listings)
@@ -69,6 +72,27 @@ class Judged:
             self.categories[rows],
             self.listings[rows],
             self.photos[rows],
+            self.contents[rows],
+            self.prices[rows],
+        )
+
+    def and_then(self, others: Judged) -> Judged:
+        """Returns these photos and then others, that the same model judged."""
+        mine, theirs = self.outputs, others.outputs
+        return Judged(
+            self.classes,
+            {name: np.concatenate([values, theirs[name]]) for name, values in mine.items()},
+            np.concatenate([self.categories, others.categories]),
+            np.concatenate([self.listings, others.listings]),
+            np.concatenate([self.photos, others.photos]),
+            np.concatenate([self.contents, others.contents]),
+            np.concatenate([self.prices, others.prices]),
+        )
+
+    def pool(self, output: str) -> Pool:
+        """Returns the photos as an index holds them, with an output to rank by."""
+        return Pool(
+            self.logits, self.outputs[output], self.categories, self.listings, self.contents
         )
 
 
@@ -87,6 +111,8 @@ def judged_by_run(
     with torch.inference_mode():
         outputs = {**network.heads_of(pooled), POOLED: pooled[:, -LEVELS["layer4"] :]}
     photos = prepared.photos[rows]
+    listings = prepared.listings.assign(price=comparable_prices(prepared.listings))
+    prices = listings.set_index("product_id")["price"]
     folder = prepared.image_folder
     return Judged(
         prepared.categories,
@@ -94,6 +120,8 @@ def judged_by_run(
         np.array(prepared.categories)[photos["label"].to_numpy()],
         photos["product_id"].to_numpy().astype(np.str_),
         np.array([str(photo_path(folder, sha256)) for sha256 in photos["sha256"]], np.str_),
+        photos["sha256"].to_numpy().astype(np.str_),
+        photos["product_id"].map(prices).to_numpy(np.float64),
     )
 
 
@@ -125,18 +153,20 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
         reason = f": {problems[0]}" if problems else ""
         raise TrainingError(f"{data}: no photo of a complete listing to judge{reason}")
     photos = photos[good]
-    files = [str(photo_path(data / "images", image_id)) for image_id in photos["image_id"]]
+    files = [photo_path(data / "images", image_id) for image_id in photos["image_id"]]
     return Judged(
         manifest.labels,
         {o.name: np.stack([v[o.name] for _, v in found if v]) for o in manifest.outputs},
         photos["category"].to_numpy().astype(np.str_),
         photos["product_id"].to_numpy().astype(np.str_),
-        np.array(files, np.str_),
+        np.array([str(file) for file in files], np.str_),
+        np.array(list(in_threads(sha256_of, files)), np.str_),
+        photos["price"].to_numpy(np.float64),
     ), problems
 
 
 def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
-    """Returns image_id, product_id and category of each photo of a complete listing.
+    """Returns image_id, product_id, category and price of each photo of a complete listing.
 
     The category is the listing's root, or its whole path if those are what the model learnt.
     """
@@ -145,4 +175,13 @@ def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
     roots = roots_of([*classes, *CATEGORIES] if by_path else classes)
     listings = read_listings(data / "Products.csv", roots).table
     listings["category"] = listings["category"] if by_path else listings["root"]
-    return read_images(data / "Images.csv").merge(listings[["product_id", "category"]])
+    listings["price"] = comparable_prices(listings)
+    return read_images(data / "Images.csv").merge(listings[["product_id", "category", "price"]])
+
+
+def comparable_prices(listings: pd.DataFrame) -> pd.Series:
+    """Returns the listings' prices, 0 for those in another currency than most are."""
+    if "currency" not in listings or listings.empty:
+        return listings["price"]
+    currencies = listings["currency"]
+    return listings["price"].where(currencies == currencies.mode().iloc[0], 0.0)

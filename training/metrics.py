@@ -39,6 +39,27 @@ def classification_metrics(
     }
 
 
+def listing_metrics(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], listings: NDArray[np.str_]
+) -> dict[str, Any]:
+    """Returns the accuracy of guesses from all photos of a listing together.
+
+    Served, several photos have the category of the highest mean log-probability. That is the one of
+    the highest mean logit, whatever the temperature: what a photo's logits are normalised by is the
+    same for all categories.
+
+    Args:
+        logits: float32 of shape (photos, categories).
+        labels: int of shape (photos,), the same for photos of one listing.
+        listings: The listing of each photo.
+    """
+    _, first, group = np.unique(listings, return_index=True, return_inverse=True)
+    sums = np.zeros((len(first), logits.shape[1]))
+    np.add.at(sums, group, logits)
+    right = sums.argmax(axis=1) == labels[first]
+    return {"listings": len(first), "accuracy": float(right.mean())}
+
+
 def _ratio(part: int, whole: int) -> float:
     """Returns part of whole; 0 of nothing."""
     return part / whole if whole else 0.0

@@ -38,10 +38,27 @@ def retrieval_metrics(
     """
     pool = photos if gallery is None else _joined(photos, gallery)
     neighbours = nearest(photos.vectors, pool.vectors, max(RECALL_AT), cosine=cosine)
-    same_category = pool.categories[neighbours] == photos.categories[:, None]
-    same_listing = pool.listings[neighbours] == photos.listings[:, None]
-    _, inverse, counts = np.unique(pool.listings, return_inverse=True, return_counts=True)
-    has_sibling = counts[inverse][: len(photos.listings)] > 1
+    queries = np.arange(len(photos.listings))
+    return found_metrics(neighbours, queries, pool.categories, pool.listings)
+
+
+def found_metrics(
+    neighbours: NDArray[np.int64],
+    queries: NDArray[np.int64],
+    categories: NDArray[np.int64] | NDArray[np.str_],
+    listings: NDArray[np.str_],
+) -> dict[str, float]:
+    """Returns the figures of `retrieval_metrics` for photos that were found in any way.
+
+    Args:
+        neighbours: Rows of what each query found, nearest first, of shape (queries, any number).
+        queries: The rows that asked, of shape (queries,).
+        categories: Of all photos, of shape (photos,).
+        listings: Likewise.
+    """
+    same_category = categories[neighbours] == categories[queries][:, None]
+    same_listing = listings[neighbours] == listings[queries][:, None]
+    has_sibling = siblings(listings)[queries]
     first = same_category[:, :PRECISION_AT]
     # of a single photo there is no neighbour
     metrics = {f"precision_at_{PRECISION_AT}": float(first.mean()) if first.size else 0.0}
@@ -49,6 +66,13 @@ def retrieval_metrics(
         found = same_listing[has_sibling, :k].any(axis=1)
         metrics[f"same_listing_recall_at_{k}"] = float(found.mean()) if len(found) else 0.0
     return metrics
+
+
+def siblings(listings: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Returns which photos have another one of their listing, of shape (photos,)."""
+    _, inverse, counts = np.unique(listings, return_inverse=True, return_counts=True)
+    have: NDArray[np.bool_] = counts[inverse] > 1
+    return have
 
 
 def nearest(

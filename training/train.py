@@ -1,11 +1,13 @@
 """Fine-tunes the network: the heads on frozen features, its last layers, or all of it.
 
 A run's directory holds config.json, TensorBoard logs, checkpoints/, and at the end
-model.safetensors with the weights of the best epoch and run.json; run.json means complete.
+model.safetensors with the weights of the best epoch, their embeddings whitened, and run.json;
+run.json means complete.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Sequence
@@ -31,6 +33,7 @@ from training.objective import JointObjective
 from training.prepare import Prepared, check_same_data, drawn, load_prepared
 from training.splits import SPLITS
 from training.trainer import Hardware, checkpoints, make_trainer
+from training.whitening import Whitened, whiten_embeddings
 
 # Photos enough for the mean and the spread of each feature.
 STANDARDISED_BY = 1024
@@ -80,7 +83,7 @@ def train(
         )  # fmt: skip
     if trainer.is_global_zero:
         seconds = {"features": kept - started, "epochs": time.monotonic() - kept}
-        best_epoch = _keep_best(network, checkpoint.best_model_path, out / "model.safetensors")
+        best_epoch = _load_best(network, checkpoint.best_model_path)
         report = {
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
@@ -88,6 +91,11 @@ def train(
             # of this process; of a run that was resumed, since it was
             "seconds": {name: round(value, 1) for name, value in seconds.items()},
         }
+        if config.whiten and config.embeddings:
+            report["whitened"] = dataclasses.asdict(_whiten(network, config, prepared))
+        # Not before: the checkpoints hold what was learnt, so whatever ends the process up to here
+        # leaves nothing that is whitened once and would be a second time.
+        _save(network, out / "model.safetensors")
         write_json(out / "run.json", report)
     trainer.strategy.barrier()
     return dict(read_json(out / "run.json", "a run's report"))
@@ -149,19 +157,33 @@ def _kept_datasets(
     ]
 
 
-def _keep_best(network: Network, checkpoint: str, target: Path) -> int:
-    """Writes the network's weights as of the best epoch, and returns its number."""
+def _load_best(network: Network, checkpoint: str) -> int:
+    """Gives a network its weights as of the best epoch, and returns that epoch's number."""
     best = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "network."
     state = {
-        name.removeprefix(prefix): tensor.contiguous()
+        name.removeprefix(prefix): tensor
         for name, tensor in best["state_dict"].items()
         if name.startswith(prefix)
     }
-    assert state.keys() == network.state_dict().keys()
+    network.cpu().load_state_dict(state)
+    return int(best["epoch"])
+
+
+def _whiten(network: Network, config: TrainConfig, prepared: Prepared) -> Whitened:
+    # Of all photos: of a backbone that learnt they are new, and `evaluate` and `export` will find
+    # them.
+    everything = np.ones(len(prepared.photos), bool)
+    pooled = pooled_features(network, config, prepared, everything)
+    rows = (prepared.photos["split"] == "train").to_numpy(copy=True)
+    listings = prepared.photos["product_id"][rows].tolist()
+    return whiten_embeddings(network.eval(), pooled[rows], listings, config.whiten)
+
+
+def _save(network: Network, target: Path) -> None:
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(target) as aside:
         try:
             save_file(state, aside)
         except SafetensorError as error:  # a full disk, for one, is no OSError there
             raise OSError(str(error)) from None
-    return int(best["epoch"])

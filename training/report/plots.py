@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from training.calibration import BINS, calibration
+from training.calibration import BINS, Calibration, calibration
 from training.report.style import FADED, FRAME, INK, PAPER, RIGHT, WRONG, drawing, short
 
 READABLE = 20  # rows of a matrix whose numbers can still be read
@@ -83,6 +83,34 @@ def draw_calibration(
     if temperature is not None:
         scaled = calibration(logits, labels, temperature)
         curves.append((f"divided by temperature {temperature:.2f}", "s-", RIGHT, scaled))
+    _draw_reliability(curves, "share that is right", "confidence of the first guess", "photos", out)
+
+
+def draw_likeness(likeness: Mapping[str, Calibration], out: Path) -> None:
+    """Draws how often hits of each likeness are the same item, and how many such hits there are.
+
+    Args:
+        likeness: By what listings are ranked by.
+        out: File to write.
+    """
+    looks = zip(("o-", "^-", "s-"), (FADED, WRONG, RIGHT), strict=True)
+    curves = [
+        (f"ranked by {name}", mark, colour, curve)
+        for (mark, colour), (name, curve) in zip(looks, likeness.items(), strict=True)
+    ]
+    _draw_reliability(curves, "share that is the same item", "likeness", "pairs", out, log=True)
+
+
+def _draw_reliability(
+    curves: Sequence[tuple[str, str, str, Calibration]],
+    right: str,
+    said: str,
+    counted: str,
+    out: Path,
+    *,
+    log: bool = False,
+) -> None:
+    """Draws curves, each with its name, mark and colour; `log` where most are in one bin."""
     with drawing(out, 7.2, 7.6) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         top.plot([0, 1], [0, 1], "--", color=FADED, linewidth=1, label="as it should be")
@@ -102,9 +130,11 @@ def draw_calibration(
                 color=colour, markerfacecolor=PAPER, markersize=6,
             )  # fmt: skip
             bottom.bar(left, curve.photos, width, align="edge", color=colour)
-        top.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="share that is right")
+        top.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel=right)
         top.legend(loc="upper left")
-        bottom.set(xlabel="confidence of the first guess", ylabel="photos")
+        bottom.set(xlabel=said, ylabel=counted, yscale="log" if log else "linear")
+        if log:  # not as powers, which need the formulas that names with dollars forbid
+            bottom.yaxis.set_major_formatter("{x:,.0f}")
         for axes in (top, bottom):
             axes.grid(visible=True)
         for axis in (top.yaxis, bottom.xaxis):

@@ -7,26 +7,36 @@ metrics.json  the same figures for programs; of a run, a copy of what `export` r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.calibration import Calibration
 from training.categories import root_of
 from training.files import write_json
 from training.judging import POOLED, Judged
 from training.model import CATEGORY_OUTPUT
+from training.report.answers import likenesses, prices, ranked
 from training.report.curves import draw_curves
 from training.report.embedding_map import LEAST, MOST, draw_map, sampled
 from training.report.plots import FEW, READABLE, confusion, draw_calibration, draw_confusion
-from training.report.sheets import NEIGHBOURS, chosen, draw_sheet, ranked
+from training.report.sheets import NEIGHBOURS, chosen, draw_sheet
+from training.report.sheets import ranked as ranked_by
+from training.report.tables import figure, search_table, table
 
 _PAIRS = 15
 
 
 def write_report(
-    folder: Path, judged: Judged, metrics: dict[str, Any], *, title: str, run: Path | None = None
+    folder: Path,
+    judged: Judged,
+    metrics: dict[str, Any],
+    *,
+    title: str,
+    likeness: Mapping[str, Calibration] | None = None,
+    run: Path | None = None,
 ) -> None:
     """Writes a report into an empty directory.
 
@@ -35,12 +45,16 @@ def write_report(
         judged: The photos that the figures are of.
         metrics: What `evaluate` or `evaluate_bundle` returns.
         title: Who was judged on what.
+        likeness: How far it can be believed, by order; if there is any.
         run: A run, for the curves of its training.
     """
     parts = [
         f"# {title}",
         *_summary(metrics),
         *_retrieval(metrics),
+        *ranked(metrics),
+        *likenesses(folder, metrics, likeness or {}),
+        *prices(metrics),
         *_confusion(folder, judged),
         *_calibration(folder, judged, metrics),
         *(_curves(folder, run) if run is not None else ()),
@@ -56,11 +70,11 @@ def write_report(
 def _summary(metrics: dict[str, Any]) -> Iterable[str]:
     rows = [
         ("photos", str(metrics["photos"]), "that were judged"),
-        ("accuracy", _figure(metrics["accuracy"]), "of them the first guess was right"),
-        ("accuracy, top 3", _figure(metrics["accuracy_top3"]), "one of the first three was"),
+        ("accuracy", figure(metrics["accuracy"]), "of them the first guess was right"),
+        ("accuracy, top 3", figure(metrics["accuracy_top3"]), "one of the first three was"),
         (
             "calibration error",
-            _figure(metrics["calibration_error"]),
+            figure(metrics["calibration_error"]),
             "how far confidence and share of right guesses are apart, on average",
         ),
     ]
@@ -68,16 +82,24 @@ def _summary(metrics: dict[str, Any]) -> Iterable[str]:
         rows += [
             (
                 "temperature",
-                _figure(metrics["temperature"]),
+                figure(metrics["temperature"]),
                 "what logits are divided by to be honest, fitted on validation photos",
             ),
             (
                 "calibration error, scaled",
-                _figure(metrics["calibration_error_scaled"]),
+                figure(metrics["calibration_error_scaled"]),
                 "the same after that division",
             ),
         ]
-    yield _table(("figure", "value", "what it says"), rows, "lrl")
+    together = metrics["by_listing"]
+    rows.append(
+        (
+            "accuracy by listing",
+            figure(together["accuracy"]),
+            f"of {together['listings']} listings, guessed from all their photos together",
+        )
+    )
+    yield table(("figure", "value", "what it says"), rows, "lrl")
 
 
 def _retrieval(metrics: dict[str, Any]) -> Iterable[str]:
@@ -90,16 +112,10 @@ def _retrieval(metrics: dict[str, Any]) -> Iterable[str]:
         "have its category; recall is the share of photos that find another photo of their listing "
         "among the first 1, 5 and 10, of those that have one."
     )
-    yield _search_table(metrics["outputs"])
+    yield search_table("vectors", metrics["outputs"])
     if "outputs_all_photos" in metrics:
         yield "The same, searched among the photos of all splits:"
-        yield _search_table(metrics["outputs_all_photos"])
-
-
-def _search_table(outputs: dict[str, dict[str, float]]) -> str:
-    header = ("vectors", "precision@5", "recall@1", "recall@5", "recall@10")
-    rows = [(name, *map(_figure, figures.values())) for name, figures in outputs.items()]
-    return _table(header, rows, "lrrrr")
+        yield search_table("vectors", metrics["outputs_all_photos"])
 
 
 def _confusion(folder: Path, judged: Judged) -> Iterable[str]:
@@ -131,10 +147,10 @@ def _confused_pairs(judged: Judged) -> Iterable[str]:
     for pair in np.argsort(-counts, kind="stable")[:_PAIRS]:
         truth, guess = pairs[:, pair].tolist()
         share = counts[pair] / (truths == truth).sum()
-        rows.append((truth, guess, str(counts[pair]), _figure(share)))
+        rows.append((truth, guess, str(counts[pair]), figure(share)))
     if rows:
         yield "The mistakes made most often, with their share of the true category's photos:"
-        yield _table(("really", "taken for", "photos", "share"), rows, "llrr")
+        yield table(("really", "taken for", "photos", "share"), rows, "llrr")
 
 
 def _calibration(folder: Path, judged: Judged, metrics: dict[str, Any]) -> Iterable[str]:
@@ -192,7 +208,7 @@ def _sheets(folder: Path, judged: Judged) -> Iterable[str]:
     for output in judged.outputs:
         if output == POOLED:  # what every run starts from, and no output of a bundle
             continue
-        found = ranked(judged, output)
+        found = ranked_by(judged, output)
         for which, order in (("best", found.best_first), ("worst", found.worst_first)):
             file = f"{output}-{which}.png"
             heading = f"The {which} searches by `{output}`"
@@ -210,10 +226,10 @@ def _per_class(metrics: dict[str, Any]) -> Iterable[str]:
     )
     seen = {name: row for name, row in metrics["per_class"].items() if row["photos"]}
     rows = [
-        (name, *(_figure(row[key]) for key in ("precision", "recall", "f1")), str(row["photos"]))
+        (name, *(figure(row[key]) for key in ("precision", "recall", "f1")), str(row["photos"]))
         for name, row in sorted(seen.items(), key=lambda item: -item[1]["f1"])
     ]
-    yield _table(("category", "precision", "recall", "F1", "photos"), rows, "lrrrr")
+    yield table(("category", "precision", "recall", "F1", "photos"), rows, "lrrrr")
     if unseen := len(metrics["per_class"]) - len(seen):
         yield f"Of {unseen} more categories there was no photo."
 
@@ -223,14 +239,3 @@ def _skipped(metrics: dict[str, Any]) -> Iterable[str]:
         if problems := about.get("skipped"):
             yield f"## {whose} that could not be read"
             yield "\n".join(f"- {problem}" for problem in problems)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> str:
-    """Returns a Markdown table; `sides` has an l or r for each column."""
-    rules = ["---:" if side == "r" else "---" for side in sides]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rules, *cells])

@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from gateway.calibration import PriceRange, Ranking
+from gateway.calibration import Ranking
 from gateway.models import Output, model_of
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 CATEGORY = pb.ModelOutput(name="category", dimension=13, kind="logits")
 FEATURES = pb.ModelOutput(name="features", dimension=128, kind="embedding")

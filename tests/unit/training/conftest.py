@@ -104,3 +104,10 @@ def own_run(run: Path, scratch: Path) -> Path:
         shutil.copyfile(run / name, scratch / "run" / name)
     (scratch / "run/model.safetensors").symlink_to(run / "model.safetensors")
     return scratch / "run"
+
+
+@pytest.fixture
+def fits_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has rankings and ranges of prices fitted to the few validation photos that there are."""
+    monkeypatch.setattr("training.fitting.LEAST_SIBLINGS", 5)
+    monkeypatch.setattr("training.pricing.LEAST_PRICES", 5)

@@ -67,6 +67,8 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
         ("backbone_rate", 0.0, "above 0"),
         ("ema", 1.0, "from 0 to below 1"),
         ("class_balance", 2.0, "from 0 to 1"),
+        ("whiten", -0.1, "from 0 to 1"),
+        ("whiten", float("nan"), "from 0 to 1"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_name(

@@ -15,7 +15,7 @@ import training.report
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.evaluate import evaluate, evaluate_bundle, load_run
-from training.judging import Judged, judged_by_run
+from training.judging import Judged, comparable_prices, judged_by_run
 from training.prepare import Prepared, load_prepared, prepare
 from training.splits import SPLITS
 
@@ -180,6 +180,54 @@ def test_all_photos_are_searched_for_the_splits_own(data: Path, own_run: Path) -
     assert "outputs_all_photos" not in evaluate(data, own_run)
 
 
+def test_with_few_pairs_to_fit_by_the_reason_is_told_and_the_rest_judged(
+    data: Path, own_run: Path
+) -> None:
+    metrics = evaluate(data, own_run, all_photos=True)
+
+    assert "validation photos have another one of their listing" in metrics["not_fitted"]
+    assert not {"ranking", "ranked", "ranked_all_photos", "likeness", "price"} & set(metrics)
+
+
+def test_a_ranking_is_fitted_to_validation_photos_alone_and_judged_on_the_split(
+    data: Path, own_run: Path, fits_few: None
+) -> None:
+    by_split = {split: evaluate(data, own_run, split=split, all_photos=True) for split in SPLITS}
+    test, train = by_split["test"], by_split["train"]
+
+    for name in ("ranking", "price_range"):
+        assert test[name] == train[name] == by_split["validation"][name]
+    assert "not_fitted" not in test
+    for metrics in by_split.values():
+        for where in ("", "_all_photos"):
+            ranked, outputs = metrics[f"ranked{where}"], metrics[f"outputs{where}"]
+            assert list(ranked) == ["category", "features", "blend"]
+            assert ranked["category"]["precision_at_5"] == pytest.approx(
+                outputs["category"]["precision_at_5"], abs=0.01
+            )
+        assert metrics["likeness"]["blend"]["pairs"] == 10 * metrics["photos"]
+        # the sample's cost something, but for a few
+        assert 0.8 * metrics["photos"] <= metrics["price"]["photos"] <= metrics["photos"]
+        assert {"linear_median_error", "log_linear_median_error"} < set(metrics["price"])
+    assert test["likeness"] != train["likeness"]
+
+
+def test_listings_are_judged_by_all_their_photos(data: Path, own_run: Path) -> None:
+    metrics = evaluate(data, own_run)
+    photos = load_prepared(data).photos.query("split == 'test'")
+
+    assert metrics["by_listing"]["listings"] == photos["product_id"].nunique()
+    assert 0 <= metrics["by_listing"]["accuracy"] <= 1
+
+
+def test_prices_in_another_currency_than_most_are_not_compared() -> None:
+    listings = pd.DataFrame({"price": [1.0, 2.0, 3.0], "currency": ["GBP", "EUR", "GBP"]})
+
+    assert comparable_prices(listings).tolist() == [1, 0, 3]
+    assert comparable_prices(listings.drop(columns="currency")).tolist() == [1, 2, 3]
+    assert comparable_prices(listings[:0]).tolist() == []
+
+
 def test_a_report_that_fails_leaves_the_figures_and_nothing_half_written(
     data: Path, own_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +271,8 @@ def test_a_category_that_is_no_class_is_labelled_as_none() -> None:
         np.array(["a / b", "a / d", "a / c"]),
         np.array(["1", "2", "3"]),
         np.array(["1.jpg", "2.jpg", "3.jpg"]),
+        np.array(["x", "y", "z"]),
+        np.array([5.0, 0.0, 7.0]),
     )
 
     assert judged.labels.tolist() == [0, -1, 1]
@@ -230,4 +280,6 @@ def test_a_category_that_is_no_class_is_labelled_as_none() -> None:
     kept = judged.only(np.array([False, True, True]))
     assert kept.labels.tolist() == [-1, 1]
     assert kept.photos.tolist() == ["2.jpg", "3.jpg"]
+    assert kept.contents.tolist() == ["y", "z"]
+    assert kept.prices.tolist() == [0, 7]
     assert len(kept) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from embedder_service.engines import load_engine
 from training.categories import CATEGORIES
 from training.dataset import load_pixels
 from training.errors import TrainingError
-from training.evaluate import load_run
+from training.evaluate import evaluate_bundle, load_run
 from training.export import PARITY_TOLERANCE, export
 from training.files import read_json
 from training.prepare import load_prepared
@@ -153,6 +154,57 @@ def test_other_weights_replace_the_bundle_by_one_of_another_space(
     weights = (own_run / "model.safetensors").read_bytes()
     assert (own_bundle / bundles.WEIGHTS).read_bytes() == weights
     assert list(own_bundle.parent.glob(".bundle*")) == [], "nothing is left aside"
+
+
+def test_with_few_pairs_the_bundle_has_no_ranking_and_that_is_said(
+    data: Path, run: Path, own_bundle: Path, no_conversion: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(data, run, own_bundle, version="3")
+
+    manifest = bundles.load(own_bundle).manifest
+    assert (manifest.ranking, manifest.price_range) == (None, None)
+    told = capsys.readouterr().out
+    assert "no ranking, likeness or range of prices is fitted: " in told
+    assert "validation photos have another one of their listing; it takes 50" in told
+
+
+@pytest.mark.usefixtures("no_conversion", "fits_few")
+def test_a_bundle_without_the_ranking_that_can_be_fitted_is_made_anew_and_then_kept(
+    data: Path,
+    run: Path,
+    own_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = bundles.load(own_bundle).manifest
+    assert before.ranking is None
+    made = export(data, run, own_bundle).manifest
+
+    assert bundles.load(own_bundle).manifest == made
+    assert made.ranking is not None
+    assert made.ranking.output == "features"
+    assert made.price_range is not None
+    assert made.embedding_space != before.embedding_space, "it ranks in another way"
+    told = capsys.readouterr().out.splitlines()
+    starts = ("ranking: features + ", "likeness: log-odds ", "prices: ")
+    assert all(line.startswith(start) for line, start in zip(told, starts, strict=False))
+
+    monkeypatch.delattr(training.export, "to_openvino")
+    assert export(data, run, own_bundle).manifest == made
+
+
+@pytest.mark.usefixtures("no_conversion", "fits_few")
+def test_a_bundle_is_judged_by_the_ranking_that_it_was_exported_with(
+    data: Path, run: Path, own_bundle: Path, marketplace: Path
+) -> None:
+    ranking = export(data, run, own_bundle).manifest.ranking
+    metrics = evaluate_bundle(own_bundle, marketplace)
+
+    assert ranking is not None
+    assert metrics["ranking"] == dataclasses.asdict(ranking)
+    assert list(metrics["ranked"]) == list(metrics["likeness"]) == ["category", "features", "blend"]
+    assert metrics["price"]["photos"] > 0.8 * metrics["photos"]
+    assert "linear_median_error" not in metrics["price"], "nothing says what it learnt from"
 
 
 @pytest.mark.usefixtures("no_conversion")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from training.metrics import classification_metrics
+from training.metrics import classification_metrics, listing_metrics
 
 CATEGORIES = ("lamps", "sofas", "rugs", "ovens")
 
@@ -74,3 +74,11 @@ def test_figures_can_be_written_as_json() -> None:
     metrics = classification_metrics(logits_ranking((0, 1, 2, 3)), np.array([1]), CATEGORIES)
 
     assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_photos_of_a_listing_are_guessed_together() -> None:
+    # a: one photo is sure of lamps, two are a little for sofas; b: a photo, wrong.
+    logits = np.array([[9, 0], [0, 1], [0, 0.5], [4, 0]], np.float32)
+    labels, listings = np.array([0, 0, 0, 1]), np.array(["a", "a", "a", "b"])
+
+    assert listing_metrics(logits, labels, listings) == {"listings": 2, "accuracy": 0.5}

@@ -27,6 +27,7 @@ from training.report.style import COLOURS, SHAPES, fitted, letters, look, thumbn
 PICTURES = {
     "confusion.png",
     "calibration.png",
+    "likeness.png",
     "curves.png",
     "map.png",
     "category-best.png",
@@ -43,7 +44,10 @@ def report(workshop: Path, data: Path, run: Path) -> Path:
     ignored = shutil.ignore_patterns("checkpoints", "model.safetensors", "metrics.json")
     shutil.copytree(run, copy, ignore=ignored)
     (copy / "model.safetensors").symlink_to(run / "model.safetensors")
-    evaluate(data, copy, all_photos=True, report=copy / "report")
+    with pytest.MonkeyPatch.context() as patched:  # of few photos nothing else would be fitted
+        patched.setattr("training.fitting.LEAST_SIBLINGS", 5)
+        patched.setattr("training.pricing.LEAST_PRICES", 5)
+        evaluate(data, copy, all_photos=True, report=copy / "report")
     return copy / "report"
 
 
@@ -79,6 +83,8 @@ def toy(
         np.array(categories.split()),
         np.array(listings.split()),
         np.array(files),
+        np.array(files),
+        np.ones(len(files)),
     )
 
 
@@ -117,7 +123,9 @@ def test_nothing_is_left_beside_the_report(report: Path) -> None:
 def test_the_reports_figures_are_those_of_metrics_json_which_are_the_runs(
     report: Path, metrics: dict[str, Any]
 ) -> None:
-    summary, search, everywhere, _, classes = tables(report)
+    summary, search, everywhere, ranked, ranked_everywhere, likeness, price, _, classes = tables(
+        report
+    )
 
     assert json.loads((report.parent / "metrics.json").read_text()) == metrics
     assert (report / "report.md").read_text().startswith("# reported, test split\n")
@@ -129,12 +137,27 @@ def test_the_reports_figures_are_those_of_metrics_json_which_are_the_runs(
         "calibration error": f"{metrics['calibration_error']:.3f}",
         "temperature": f"{metrics['temperature']:.3f}",
         "calibration error, scaled": f"{metrics['calibration_error_scaled']:.3f}",
+        "accuracy by listing": f"{metrics['by_listing']['accuracy']:.3f}",
     }
-    for table, key in ((search, "outputs"), (everywhere, "outputs_all_photos")):
+    for table, key in (
+        (search, "outputs"),
+        (everywhere, "outputs_all_photos"),
+        (ranked, "ranked"),
+        (ranked_everywhere, "ranked_all_photos"),
+    ):
         assert {name: figures for name, *figures in table[1:]} == {
             name: [f"{figure:.3f}" for figure in figures.values()]
             for name, figures in metrics[key].items()
         }
+    errors = ("calibration_error", "calibration_error_of_first")
+    assert {name: figures for name, *figures in likeness[1:]} == {
+        name: [str(row["pairs"]), *(f"{row[error]:.3f}" for error in errors)]
+        for name, row in metrics["likeness"].items()
+    }
+    names = ("median_error", "linear_median_error", "log_linear_median_error")
+    shown = [metrics["price"][name] for name in (*names, "coverage", "median_range")]
+    values = [str(metrics["price"]["photos"]), *(f"{figure:.3f}" for figure in shown)]
+    assert [value for _, value in price[1:]] == values
     told = {name: figures for name, *figures in classes[1:]}
     assert told == {
         name: [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")] + [str(row["photos"])]
@@ -146,7 +169,7 @@ def test_the_reports_figures_are_those_of_metrics_json_which_are_the_runs(
 
 
 def test_the_commonest_mistakes_are_counted(report: Path, metrics: dict[str, Any]) -> None:
-    mistakes = tables(report)[3][1:]
+    mistakes = tables(report)[-2][1:]
     wrong = round((1 - metrics["accuracy"]) * metrics["photos"])
 
     counts = [int(photos) for _, _, photos, _ in mistakes]
@@ -189,6 +212,8 @@ def test_hundreds_of_leaf_categories_are_confused_by_root_and_told_by_pair(
         np.array([leaves[0], leaves[0], leaves[0], "Boats / new | odd"]),
         np.array(["1", "2", "3", "4"]),
         np.array([str(file) for file in drawn(tmp_path, 4)]),
+        np.array(["1", "2", "3", "4"]),
+        np.ones(4),
     )
     folder = tmp_path / "report"
     folder.mkdir()

@@ -87,6 +87,7 @@ def test_last_layers_learn_from_kept_values_and_all_before_stays(
         (photos["train"], 1024, 4, 4),
         (photos["train"], 1024, 4, 4),
         (photos["train"], 3072),  # to standardise by
+        (len(load_prepared(data).photos), 3072),  # of what was learnt, to whiten, judge and rank by
     ]
     assert {values.dtype.name for values in kept if values.ndim == 4} == {"float16"}
     start = build_network(config, 13).state_dict()

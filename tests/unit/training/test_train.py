@@ -19,10 +19,14 @@ import training.train
 import training.trainer
 from training.config import TrainConfig
 from training.errors import TrainingError
+from training.features import pooled_features
+from training.files import write_json
+from training.model import build_network
 from training.objective import JointObjective
 from training.prepare import load_prepared, prepare
 from training.train import train
 from training.trainer import Hardware
+from training.whitening import whiten_embeddings
 
 Step = Callable[[JointObjective], None]
 
@@ -145,7 +149,7 @@ def test_a_run_that_ended_before_its_report_needs_no_more_training(
         raise InterruptionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.train, "_keep_best", interrupted)
+        patched.setattr(training.train, "_save", interrupted)
         with pytest.raises(InterruptionError):
             train(data, scratch / "run", config)
     steps: list[int] = []
@@ -217,6 +221,60 @@ def test_the_average_of_the_weights_is_judged_and_kept(
     assert torch.equal(kept, judged[-1])
     last = torch.load(scratch / "run/checkpoints/last.ckpt", weights_only=True)
     assert not torch.equal(kept, last["current_model_state"][f"network.{name}"])
+
+
+def test_embeddings_are_whitened_once_however_often_the_run_is_interrupted(
+    data: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(config, epochs=1, outputs="features:8,wide:200")
+    out = scratch / "run"
+    for late in ("_save", "write_json"):  # once before the weights are written, once after
+
+        def interrupted(target: Any, *rest: Any, late: str = late) -> None:
+            if late == "_save" or target.name == "run.json":
+                raise InterruptionError
+            write_json(target, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(training.train, late, interrupted)
+            with pytest.raises(InterruptionError):
+                train(data, out, config)
+    report = train(data, out, config)
+
+    photos = load_prepared(data).photos.query("split == 'train'")
+    pairs = len(photos) - photos["product_id"].nunique()
+    assert 8 <= pairs < 200
+    assert report["whitened"] == {"pairs": pairs, "done": ["features"], "left": ["wide"]}
+    (best,) = (out / "checkpoints").glob("epoch=*")
+    learnt = torch.load(best, weights_only=True)["state_dict"]
+    learnt = {
+        name.removeprefix("network."): tensor
+        for name, tensor in learnt.items()
+        if name.startswith("network.")
+    }
+    kept = load_file(out / "model.safetensors")
+    changed = {name for name, tensor in kept.items() if not torch.equal(tensor, learnt[name])}
+    assert changed == {"heads.features.1.weight", "heads.features.1.bias"}
+    prepared = load_prepared(data)
+    network = build_network(config, 13).eval()
+    network.load_state_dict(learnt)
+    rows = (prepared.photos["split"] == "train").to_numpy(copy=True)
+    pooled = pooled_features(network, config, prepared, rows)
+    whiten_embeddings(network, pooled, photos["product_id"].tolist(), config.whiten)
+    torch.testing.assert_close(kept["heads.features.1.weight"], network.heads["features"][1].weight)
+
+
+def test_embeddings_are_left_as_they_were_learnt_where_that_is_asked_for(
+    data: Path, config: TrainConfig, scratch: Path
+) -> None:
+    config = dataclasses.replace(config, epochs=1, outputs="features:8", whiten=0.0)
+    report = train(data, scratch / "run", config)
+
+    assert "whitened" not in report
+    (best,) = (scratch / "run/checkpoints").glob("epoch=*")
+    learnt = torch.load(best, weights_only=True)["state_dict"]
+    kept = load_file(scratch / "run/model.safetensors")
+    assert all(torch.equal(tensor, learnt[f"network.{name}"]) for name, tensor in kept.items())
 
 
 def test_training_stops_when_it_gets_no_better(

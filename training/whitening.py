@@ -1,0 +1,116 @@
+"""Whitens embeddings by how photos of one listing differ, once training is over.
+
+Directions in which two photos of a thing differ much tell little of which thing it is, and count
+less afterwards; those in which they hardly differ count more. It is the whitening part of the
+projection that Mikolajczyk & Matas 2007, "Improving Descriptors for Fast Tree Matching by Optimal
+Linear Projection" (ICCV), learn from pairs that match, and Radenović, Tolias & Chum 2018,
+"Fine-tuning CNN Image Retrieval with No Human Annotation" (arXiv:1711.02512), use for photos. The
+rotation that follows there changes no distance. Heads of embeddings are linear, so the projection
+becomes part of their weights, and whoever serves them knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from embedder_service.engines.torch_network import Network
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """What became of a network's embeddings.
+
+    Attributes:
+        pairs: How many pairs of photos of one listing there were.
+        done: The embeddings that were whitened by them.
+        left: Those with more dimensions than there are pairs, which stay as they were: most of
+            their covariance would be chance.
+    """
+
+    pairs: int
+    done: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def whiten_embeddings(
+    network: Network, pooled: NDArray[np.float32], listings: Sequence[str], shrinkage: float
+) -> Whitened:
+    """Whitens the embeddings of a network in place.
+
+    Args:
+        network: In evaluation mode, so that its outputs are those that will be served.
+        pooled: Pooled features of training photos, of shape (photos, 3072).
+        listings: The listing of each.
+        shrinkage: Above 0, to 1; see `projection`.
+    """
+    with torch.inference_mode():
+        outputs = network.heads_of(torch.from_numpy(pooled))
+    pairs = len(listings) - len(set(listings))
+    done: list[str] = []
+    left: list[str] = []
+    for output in network.outputs:
+        if output.kind != "embedding":
+            continue
+        if pairs < output.dimension:
+            left.append(output.name)
+            continue
+        covariance = within_listings(outputs[output.name].numpy(), listings)
+        _fold(network.heads[output.name], projection(covariance, shrinkage))
+        done.append(output.name)
+    return Whitened(pairs, tuple(done), tuple(left))
+
+
+def within_listings(vectors: NDArray[np.float32], listings: Sequence[str]) -> NDArray[np.float64]:
+    """Returns the covariance of vectors about the mean of their listing.
+
+    A listing of n photos counts as n - 1 pairs, since so many of their differences are independent;
+    of two photos it is the covariance of their difference, halved.
+
+    Args:
+        vectors: Of shape (photos, dimension).
+        listings: The listing of each photo.
+    """
+    _, group, photos = np.unique(np.asarray(listings), return_inverse=True, return_counts=True)
+    rows = vectors.astype(np.float64)
+    means = np.zeros((len(photos), rows.shape[1]))
+    np.add.at(means, group, rows)
+    rows -= (means / photos[:, None])[group]
+    pairs = len(rows) - len(photos)
+    covariance: NDArray[np.float64] = rows.T @ rows / max(1, pairs)
+    return covariance
+
+
+def projection(covariance: NDArray[np.float64], shrinkage: float) -> NDArray[np.float64]:
+    """Returns what makes the covariance that of a ball: its inverse square root, symmetric.
+
+    No mean is subtracted: a head that is followed by normalisation to length 1 stays linear.
+
+    Args:
+        covariance: Of shape (dimension, dimension).
+        shrinkage: How far it is drawn towards its mean variance in every direction, above 0, to 1.
+            Few pairs leave small variances too small, and dividing by them would amplify noise, of
+            the photos as of arithmetic in bf16 and int8.
+    """
+    mean = np.trace(covariance) / len(covariance)
+    if mean <= 0:  # all photos of each listing look the same: nothing to be learnt
+        return np.eye(len(covariance))
+    values, directions = np.linalg.eigh(covariance / mean)
+    variances = (1 - shrinkage) * np.maximum(values, 0) + shrinkage
+    projected: NDArray[np.float64] = (directions / np.sqrt(variances)) @ directions.T
+    return projected
+
+
+def _fold(head: nn.Module, projected: NDArray[np.float64]) -> None:
+    """Multiplies a linear head's weights from the left."""
+    *_, linear = head.children()
+    assert isinstance(linear, nn.Linear)
+    matrix = torch.from_numpy(projected)
+    with torch.no_grad():
+        linear.weight.copy_(matrix @ linear.weight.double())
+        linear.bias.copy_(matrix @ linear.bias.double())
