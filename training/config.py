@@ -81,7 +81,7 @@ class TrainConfig:
     )
     weight_decay: float = _option(1e-4, "the optimizer's")
     ema: float = _option(
-        0.0, "decay of the moving average of weights that is judged and kept; 0 for none"
+        0.99, "decay of the moving average of weights that is judged and kept; 0 for none"
     )
     label_smoothing: float = _option(0.1, "share of the target spread over the other categories")
     class_balance: float = _option(
