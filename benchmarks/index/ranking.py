@@ -26,7 +26,8 @@ def measure(effort: Effort, photos: Photos, folder: Path) -> list[Figure]:
     for size, most_ms in ((_SMALL, 0.6), (effort.large, 2.0)):
         with IndexProcess(folder / f"ranked-{size}") as index:
             before = index.resident_bytes
-            request = messages.collection(_NAME, photos.dimension)
+            exact_up_to = messages.NEVER_EXACT if size > _SMALL else 0
+            request = messages.collection(_NAME, photos.dimension, exact_up_to)
             request.collection.features_dimension = messages.FEATURES
             index.fill(request, _batches(photos, size))
             if size > _SMALL:
