@@ -6,7 +6,7 @@ made again from the store, so whatever is wrong with it costs time and nothing e
 
     cache/
       manifest.json           format, seq, next_key, collections with their segments, files
-      <collection>-<segment>-<column>.bin
+      <collection>-<segment>-<column>.bin    (none of a column without bytes)
       <collection>-<segment>.graph
 """
 
@@ -65,7 +65,8 @@ def save(directory: Path, state: State) -> None:
                     files.add(folder / f"{stem}.graph")
                     write_file(folder / f"{stem}-dead.bin", part.dead[: part.size], files)
                 for name, array in rows.arrays().items():
-                    write_file(folder / f"{stem}-{name}.bin", array, files)
+                    if array.nbytes:
+                        write_file(folder / f"{stem}-{name}.bin", array, files)
                 segments.append(
                     {
                         "rows": len(rows),
@@ -138,10 +139,11 @@ def _segment(
     directory: Path, stem: str, collection: Collection, entry: Mapping[str, Any]
 ) -> Segment:
     count = entry["rows"]
-    arrays = {
-        name: np.fromfile(directory / f"{stem}-{name}.bin", array.dtype).reshape(array.shape)
-        for name, array in blank(collection, count, entry["features"]).arrays().items()
-    }
+    arrays = blank(collection, count, entry["features"]).arrays()
+    for name, array in arrays.items():
+        if array.nbytes:
+            stored = np.fromfile(directory / f"{stem}-{name}.bin", array.dtype)
+            arrays[name] = stored.reshape(array.shape)
     codes = tuple(arrays.pop(f"codes{i}") for i in range(1 + len(collection.indexed_attributes)))
     rows = Rows(**arrays, codes=codes)
     if not entry["graph"]:
