@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _SERVICE = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _MOST_MODELS = 4
 # While pods change their model, GetModel may ask one that has another.
 _TRIES = 3
+# Pauses before a photo is sent again: none to another server, and one if the channel had yet to
+# notice that the server was gone.
+_AGAIN_AFTER_S = (0.0, 0.05)
 # What a photo waits at most to learn which outputs there are.
 _LOOK_S = 2.0
 
@@ -111,12 +115,19 @@ class EmbedderUpstream(Upstream):
 
         try:
             return await self._hedger.call(attempt)
-        except UpstreamUnavailableError:
-            # A server that was killed fails all of its calls at once. Those would use up what gRPC
-            # allows in retries, and calls that a stopping server cancels it never retries.
-            if not self.ready or deadline <= time.monotonic():
-                raise
-            return await attempt()
+        except UpstreamUnavailableError as error:
+            failed = error
+        # A server that was killed fails all of its calls at once. Those would use up what gRPC
+        # allows in retries, and calls that a stopping server cancels it never retries.
+        for pause_s in _AGAIN_AFTER_S:
+            if not self.ready or deadline <= time.monotonic() + pause_s:
+                break
+            await asyncio.sleep(pause_s)
+            try:
+                return await attempt()
+            except UpstreamUnavailableError as error:
+                failed = error
+        raise failed
 
     async def model(self, timeout_s: float) -> Model:
         """Asks what is served now."""
