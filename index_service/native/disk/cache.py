@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from index_service.native.disk.directories import (
     MANIFEST,
@@ -139,11 +140,10 @@ def _segment(
     directory: Path, stem: str, collection: Collection, entry: Mapping[str, Any]
 ) -> Segment:
     count = entry["rows"]
-    arrays = blank(collection, count, entry["features"]).arrays()
-    for name, array in arrays.items():
-        if array.nbytes:
-            stored = np.fromfile(directory / f"{stem}-{name}.bin", array.dtype)
-            arrays[name] = stored.reshape(array.shape)
+    arrays = {
+        name: _filled(array, directory / f"{stem}-{name}.bin")
+        for name, array in blank(collection, count, entry["features"]).arrays().items()
+    }
     codes = tuple(arrays.pop(f"codes{i}") for i in range(1 + len(collection.indexed_attributes)))
     rows = Rows(**arrays, codes=codes)
     if not entry["graph"]:
@@ -154,3 +154,7 @@ def _segment(
     if len(loaded) != entry["graph"] or len(dead) != count:
         raise DirectoryError(f"{directory / stem}.graph does not fit its segment")
     return Segment(rows, count, dead, int(dead.sum()), entry["longest"], loaded)
+
+
+def _filled(array: npt.NDArray[Any], file: Path) -> npt.NDArray[Any]:
+    return np.fromfile(file, array.dtype).reshape(array.shape) if array.nbytes else array
