@@ -21,12 +21,12 @@ from benchmarks.report import Figure
 from demo import quality
 from demo.catalogue import fill
 from demo.quality import KnownPhoto, Served, known_photos
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
-from embedder_service.engines import load_engine
 from lookalike import Client
 from lookalike.cpu import available_cores
-from lookalike.local_stack import LocalStack
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle
+from lookalike.model.engines import load_engine
+from lookalike.serving.local_stack import LocalStack
 from training.answers import judge_answers
 from training.judging import Judged, judged_by_bundle
 from training.metrics import listing_metrics

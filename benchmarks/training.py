@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Figure
-from embedder_service.engines.torch_network import POOLING
+from lookalike.model.engines.torch_network import POOLING
+from sample import write_sample
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.features import BATCH, View, compute, engine_up_to
 from training.model import build_network
 from training.prepare import Prepared, prepare
-from training.sample import write_sample
 from training.train import train
 
 RATIO_TARGET = 0.9

@@ -17,7 +17,7 @@ from demo.query import ask, draw, show
 from demo.timing import Stopwatch
 from lookalike import Client
 from lookalike.errors import LookalikeError, StartupError
-from lookalike.local_stack import LocalStack
+from lookalike.serving.local_stack import LocalStack
 from training.errors import TrainingError
 from training.prepare import load_prepared
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import Client, Listing
+from lookalike.catalogue.categories import CATEGORIES
 from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
-from training.categories import CATEGORIES
 from training.embed import catalogue_photos
 from training.images import photo_path
 from training.progress import track_photos

@@ -31,19 +31,19 @@ def make_bundle(
     )
     for command in (
         f"sample --out {marketplace} --listings {listings}",
-        f"prepare --data {marketplace} --out {prepared} --image-size 128",
-        f"train --data {prepared} --out {trained} {TRAIN_OPTIONS} --epochs {epochs}",
-        f"evaluate --data {prepared} --run {trained}",
-        f"export --data {prepared} --run {trained} --out {bundle}",
+        f"training prepare --data {marketplace} --out {prepared} --image-size 128",
+        f"training train --data {prepared} --out {trained} {TRAIN_OPTIONS} --epochs {epochs}",
+        f"training evaluate --data {prepared} --run {trained}",
+        f"training export --data {prepared} --run {trained} --out {bundle}",
     ):
-        print(f"\n$ python -m training {command}", flush=True)
-        name, *_ = command.split()
-        with stopwatch.step(name):
+        print(f"\n$ python -m {command}", flush=True)
+        name = command.partition(" --")[0]
+        with stopwatch.step(name.removeprefix("training ")):
             status = subprocess.run(
-                [sys.executable, "-m", "training", *shlex.split(command)], check=False
+                [sys.executable, "-m", *shlex.split(command)], check=False
             ).returncode
         if status:
             raise StartupError(
-                f"`python -m training {name}` failed with status {status}; "
+                f"`python -m {name}` failed with status {status}; "
                 f"`rm -rf {files.root}` starts afresh"
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from demo.files import DemoFiles
 from lookalike.errors import StartupError
-from lookalike.local_stack import LocalStack
+from lookalike.serving.local_stack import LocalStack
 
 PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050, "http": 8080}
 

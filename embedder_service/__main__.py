@@ -9,14 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from embedder_service.admission import Admission
 from embedder_service.batching import sizes_up_to
-from embedder_service.bundle import Bundle, BundleError
 from embedder_service.config import PREFIX, EmbedderSettings
 from embedder_service.embedding import PhotoEmbedder
-from embedder_service.engines import PrecisionError, load_engine
 from embedder_service.hosting import ModelHost
 from embedder_service.open_inference import SERVICE_NAME as OPEN_INFERENCE
 from embedder_service.open_inference import OpenInferenceServicer
-from embedder_service.preprocessing import ImageLimits
 from embedder_service.servicer import (
     ADMIN_SERVICE_NAME,
     SERVICE_NAME,
@@ -29,7 +26,10 @@ from lookalike.embedder.v1.admin_pb2_grpc import add_EmbedderAdminServiceService
 from lookalike.embedder.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike.errors import StartupError
 from lookalike.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-from lookalike.server import GrpcServer, run
+from lookalike.model.bundle import Bundle, BundleError
+from lookalike.model.engines import PrecisionError, load_engine
+from lookalike.model.preprocessing import ImageLimits
+from lookalike.serving.server import GrpcServer, run
 
 logger = logging.getLogger(__name__)
 

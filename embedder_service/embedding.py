@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
-from embedder_service.bundle import Manifest
-from embedder_service.engines import Engine
-from embedder_service.preprocessing import ImageLimits, preprocess
 from embedder_service.scheduling import FairSlots, Turn
 from lookalike.errors import UnknownOutputError
+from lookalike.model.bundle import Manifest
+from lookalike.model.engines import Engine
+from lookalike.model.preprocessing import ImageLimits, preprocess
 
 Pixels = NDArray[np.uint8]
 Vectors = dict[str, NDArray[np.float32]]

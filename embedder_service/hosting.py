@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedder_service import bundle as bundles
 from embedder_service.admission import Admission
-from embedder_service.bundle import MANIFEST, Bundle, BundleError, Manifest
 from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
 from embedder_service.scheduling import Turn
 from lookalike.errors import ModelRefusedError
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from grpc import aio
 
-from embedder_service.bundle import Ranking
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost, Session
@@ -17,10 +16,11 @@ from embedder_service.scheduling import Priority, Turn
 from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.errors import InvalidArgumentError
-from lookalike.interceptors import in_band_status
 from lookalike.likeness import Likeness
+from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
-from lookalike.streams import answer_by_id
+from lookalike.serving.interceptors import in_band_status
+from lookalike.serving.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 ADMIN_SERVICE_NAME = admin_pb2.DESCRIPTOR.services_by_name["EmbedderAdminService"].full_name

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from embedder_service.hosting import ModelHost
-from lookalike.server import GrpcServer
+from lookalike.serving.server import GrpcServer
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from gateway.status import StatusReporter
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
-from lookalike.server import GrpcServer, run
+from lookalike.serving.server import GrpcServer, run
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gateway.duplicates import NearDuplicatePolicy
 from lookalike.errors import StartupError
-from lookalike.server import ServerSettings
-from lookalike.settings import setting
+from lookalike.serving.server import ServerSettings
+from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_GATEWAY_"
 # So that there is room for the digits of an embedding space behind it.

@@ -22,7 +22,7 @@ from gateway.requests import METHODS
 from gateway.search import SimilarListings
 from gateway.status import Status
 from lookalike.gateway.v1 import gateway_pb2 as pb
-from lookalike.interceptors import in_band_status
+from lookalike.serving.interceptors import in_band_status
 
 _KINDS = {
     NearDuplicateKind.IDENTICAL: pb.NEAR_DUPLICATE_KIND_IDENTICAL,

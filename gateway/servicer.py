@@ -12,7 +12,7 @@ from gateway.budget import Budget
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
-from lookalike.streams import answer_by_id
+from lookalike.serving.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
 

@@ -22,7 +22,7 @@ from index_service.servicer import NAME, IndexServicer
 from index_service.workers import Workers
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
-from lookalike.server import GrpcServer, run
+from lookalike.serving.server import GrpcServer, run
 
 # Searches and writes share the interpreter; in Python's 5 ms a quick search is done fifty times.
 _SWITCH_INTERVAL_S = 0.0005

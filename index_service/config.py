@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.server import ServerSettings
-from lookalike.settings import setting
+from lookalike.serving.server import ServerSettings
+from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_INDEX_"
 

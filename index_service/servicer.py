@@ -15,8 +15,8 @@ from index_service.backend import Backend
 from index_service.workers import Workers
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1 import index_pb2_grpc
-from lookalike.interceptors import Context
-from lookalike.streams import answer_by_id
+from lookalike.serving.interceptors import Context
+from lookalike.serving.streams import answer_by_id
 
 NAME = pb.DESCRIPTOR.services_by_name["IndexService"].full_name
 

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import grpc
 from grpc import aio
 
-from lookalike import telemetry
 from lookalike.errors import InvalidArgumentError
+from lookalike.serving import telemetry
 
 MAX_MESSAGE_BYTES = 16 << 20
 

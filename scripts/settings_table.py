@@ -15,7 +15,7 @@ from gateway.config import PREFIX as GATEWAY_PREFIX
 from gateway.config import GatewaySettings
 from index_service.config import PREFIX as INDEX_PREFIX
 from index_service.config import IndexSettings
-from lookalike.settings import variables
+from lookalike.serving.settings import variables
 
 FILE = Path(__file__).resolve().parent.parent / "docs/configuration.md"
 HEADING = """# Configuration

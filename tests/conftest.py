@@ -13,10 +13,10 @@ import grpc
 import pytest
 from PIL import Image, ImageDraw
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.errors import LookalikeError, StartupError
-from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
 LABELS = tuple(f"category {number}" for number in range(13))
@@ -69,7 +69,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     import torch
     from safetensors.torch import save_file
 
-    from embedder_service.engines.torch_network import Network
+    from lookalike.model.engines.torch_network import Network
     from training.features import to_openvino
 
     architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 
 def vector(stub: EmbedderServiceStub, image: bytes, *outputs: str) -> list[float]:

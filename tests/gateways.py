@@ -29,9 +29,9 @@ from gateway.listings import (
 from gateway.models import Model
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import ItemNotFoundError, LookalikeError, UnknownOutputError
-from lookalike.health import HealthServicer
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
-from lookalike.interceptors import RequestInterceptor
+from lookalike.serving.health import HealthServicer
+from lookalike.serving.interceptors import RequestInterceptor
 from tests.gateway_models import FEATURES, model
 
 Context = aio.ServicerContext[Any, Any]

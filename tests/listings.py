@@ -11,7 +11,7 @@ import grpc
 
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 SPACE = "space-1"
 NAN, INF = float("nan"), float("inf")

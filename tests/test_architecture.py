@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import takewhile
@@ -15,21 +16,33 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("embedder_service", "index_service", "gateway")
-PACKAGES = ("lookalike", *SERVICES, "training", "demo", "benchmarks", "examples", "scripts")
+PACKAGES = (
+    "lookalike",
+    *SERVICES,
+    "training",
+    "sample",
+    "demo",
+    "benchmarks",
+    "examples",
+    "scripts",
+)
 MAX_LINES = 400
 
 # What a service may import of ours: `lookalike` and itself.
 FORBIDDEN = {service: set(PACKAGES) - {"lookalike", service} for service in SERVICES}
 FORBIDDEN["lookalike"] = set(PACKAGES) - {"lookalike"}
+FORBIDDEN["sample"] = set(PACKAGES) - {"lookalike", "sample"}
+FORBIDDEN["training"] = set(PACKAGES) - {"lookalike", "training"}
 FORBIDDEN["examples"] = set(PACKAGES) - {"lookalike", "examples"}
 
-# Of `embedder_service`, `training` may import these and what is in them.
-SHARED_WITH_TRAINING = ("preprocessing", "bundle", "engines")
+# Of the parts of `lookalike`, those that the wheel leaves out: users of the SDK run no server and
+# compute no model. `serve` says so where they are not there.
+NOT_IN_WHEEL = ("lookalike/model", "lookalike/serving")
 
 # Where each heavy package may be imported.
 CONFINED = {
-    "torch": ("embedder_service/engines/torch*.py", "training/*", "benchmarks/*"),
-    "torchvision": ("embedder_service/engines/torch*.py", "training/*"),
+    "torch": ("lookalike/model/engines/torch*.py", "training/*", "benchmarks/*"),
+    "torchvision": ("lookalike/model/engines/torch*.py", "training/*"),
     "lightning": ("training/*",),
     "faiss": (
         "index_service/native/memory/graph.py",
@@ -140,20 +153,18 @@ def test_services_import_lookalike_and_themselves_and_lookalike_only_itself(pack
     assert wrong == []
 
 
-def test_training_shares_with_the_embedder_only_what_must_not_drift() -> None:
-    used = [
-        (file, name)
-        for file, name in imported_by("training")
-        if root_of(name) in {*SERVICES, "demo", "benchmarks"}
-    ]
-    allowed = tuple(f"embedder_service.{module}" for module in SHARED_WITH_TRAINING)
+def test_what_the_wheel_holds_needs_nothing_that_it_leaves_out() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wheel = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["exclude"] == list(NOT_IN_WHEEL)
     wrong = [
         f"{file} imports {name}"
-        for file, name in used
-        if not any(name == module or name.startswith(f"{module}.") for module in allowed)
+        for file, name in imported_by("lookalike")
+        for folder in NOT_IN_WHEEL
+        if f"{name}.".startswith(folder.replace("/", ".") + ".")
+        and not any(file.is_relative_to(part) for part in (*NOT_IN_WHEEL, "lookalike/cli/serve.py"))
     ]
     assert wrong == []
-    assert {name.split(".")[1] for _, name in used} == set(SHARED_WITH_TRAINING)
 
 
 @pytest.mark.parametrize("package", CONFINED)
@@ -199,7 +210,8 @@ def test_lookalike_pulls_in_nothing_heavy() -> None:
     program = """
 import pkgutil, sys, lookalike
 for module in pkgutil.walk_packages(lookalike.__path__, "lookalike."):
-    __import__(module.name)
+    if not module.name.startswith("lookalike.model"):
+        __import__(module.name)
 print(*sys.modules)
 """
     command = [sys.executable, "-c", program]
@@ -211,7 +223,8 @@ print(*sys.modules)
 
 def test_only_the_client_needs_numpy_and_naming_it_is_what_loads_it() -> None:
     program = """
-import sys, lookalike, lookalike.channel, lookalike.server, lookalike.streams, lookalike.local_stack
+import sys, lookalike.channel
+from lookalike.serving import local_stack, server, streams
 print(*sys.modules)
 from lookalike import Client
 print(*sys.modules)
@@ -222,7 +235,7 @@ print(*sys.modules)
     assert "numpy" not in before
     assert "numpy" in after
     users = {file.parts[1] for file, name in imported_by("lookalike") if root_of(name) == "numpy"}
-    assert users <= {"client", "cli"}
+    assert users <= {"client", "cli", "model"}
 
 
 def test_layout_in_the_document_exists() -> None:

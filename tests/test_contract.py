@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from google.rpc import error_details_pb2
 
-from embedder_service.bundle import Bundle
-from lookalike.local_stack import LocalStack
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack
 from scripts import protos
 
 DrawPhoto = Callable[..., bytes]

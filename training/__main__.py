@@ -1,4 +1,4 @@
-"""The training pipeline: `python -m training sample|prepare|train|evaluate|export|embed|index`.
+"""The training pipeline: `python -m training prepare|train|evaluate|export|embed|index`.
 
 Each step reads what the one before wrote, keeps what it finds done, and can be run again.
 """
@@ -46,25 +46,6 @@ def _one_line(error: Exception, options: argparse.Namespace) -> str:
         where = error.filename or getattr(options, "out", None) or getattr(options, "run", "")
         text = f"{where}: {error.strerror or error}"
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _sample(options: argparse.Namespace) -> None:
-    from rich.progress import Progress
-
-    from training.sample import write_sample
-
-    with Progress() as bars:
-        bar = bars.add_task("Drawing photos", total=None)
-        summary = write_sample(
-            options.out,
-            listings=options.listings,
-            seed=options.seed,
-            progress=lambda done, total: bars.update(bar, completed=done, total=total),
-        )
-        bars.update(bar, visible=not summary.reused)
-    verb = "reused" if summary.reused else "written"
-    print(f"{options.out}: {verb}; {summary.listings} listings, {summary.photos} photos, of which")
-    print("  " + ", ".join(f"{count} {name}" for name, count in summary.oddities.items()))
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -192,7 +173,6 @@ def _index(options: argparse.Namespace) -> None:
 
 
 STEPS = {
-    "sample": _sample,
     "prepare": _prepare,
     "train": _train,
     "evaluate": _evaluate,

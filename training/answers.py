@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.bundle import Ranking
+from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.calibration import Calibration
 from training.fitting import HITS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from embedder_service.engines import torchvision_loading  # noqa: F401  before torchvision
+from lookalike.model.engines import torchvision_loading  # noqa: F401  before torchvision
 from training.config import TrainConfig
 from training.dataset import Transform
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from embedder_service.preprocessing import letterbox
+from lookalike.model.preprocessing import letterbox
 from training.images import photo_path
 from training.prepare import Prepared
 

@@ -22,15 +22,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
-from embedder_service.engines import Engine, PrecisionError, load_engine
-from embedder_service.engines.openvino_engine import precision_for
-from embedder_service.preprocessing import preprocess
+from lookalike.catalogue.categories import roots_of
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle
+from lookalike.model.engines import Engine, PrecisionError, load_engine
+from lookalike.model.engines.openvino_engine import precision_for
+from lookalike.model.preprocessing import preprocess
 from training import dictionary
-from training.categories import roots_of
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import LIMITS, in_threads, photo_path

@@ -11,11 +11,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Preprocessing
-from embedder_service.engines import load_engine
-from embedder_service.engines.torch_network import Network
 from lookalike.cpu import available_cores
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Preprocessing
+from lookalike.model.engines import load_engine
+from lookalike.model.engines.torch_network import Network
 from training.answers import Answers, found_in_order, judge_answers
 from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig

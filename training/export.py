@@ -20,11 +20,11 @@ import openvino
 import pandas as pd
 from torch import nn
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle, Parity, Preprocessing, Variant
-from embedder_service.engines.openvino_engine import OpenVINOEngine
-from embedder_service.engines.torch_engine import TorchEngine
 from lookalike.cpu import available_cores
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle, Parity, Preprocessing, Variant
+from lookalike.model.engines.openvino_engine import OpenVINOEngine
+from lookalike.model.engines.torch_engine import TorchEngine
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.errors import TrainingError

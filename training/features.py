@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from embedder_service.bundle import Preprocessing
-from embedder_service.engines import Engine
-from embedder_service.engines.openvino_engine import OpenVINOEngine
-from embedder_service.engines.torch_engine import TorchEngine
-from embedder_service.engines.torch_network import LEVELS, POOLING, Network
 from lookalike.cpu import available_cores
+from lookalike.model.bundle import Preprocessing
+from lookalike.model.engines import Engine
+from lookalike.model.engines.openvino_engine import OpenVINOEngine
+from lookalike.model.engines.torch_engine import TorchEngine
+from lookalike.model.engines.torch_network import LEVELS, POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import load_pixels

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.bundle import Ranking
+from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.judging import POOLED, Judged
 from training.likeness import fit_likeness, judge_likeness

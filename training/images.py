@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from PIL import Image
 
-from embedder_service.preprocessing import ImageLimits, decode, letterbox
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
+from lookalike.model.preprocessing import ImageLimits, decode, letterbox
 from training.errors import TrainingError
 from training.files import replacing
 

@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from embedder_service.bundle import Bundle, sha256_of
-from embedder_service.engines import Engine
-from embedder_service.engines.torch_network import LEVELS, Network
-from training.categories import CATEGORIES, PATH_SEPARATOR, roots_of
+from lookalike.catalogue.categories import CATEGORIES, PATH_SEPARATOR, roots_of
+from lookalike.model.bundle import Bundle, sha256_of
+from lookalike.model.engines import Engine
+from lookalike.model.engines.torch_network import LEVELS, Network
 from training.config import TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError

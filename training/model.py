@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from embedder_service.bundle import Architecture, Output, Preprocessing
-from embedder_service.engines.torch_network import Network
-from embedder_service.engines.torchvision_loading import torchvision
+from lookalike.model.bundle import Architecture, Output, Preprocessing
+from lookalike.model.engines.torch_network import Network
+from lookalike.model.engines.torchvision_loading import torchvision
 from training.config import TrainConfig
 from training.errors import TrainingError
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from embedder_service.engines import torchvision_loading  # noqa: F401  before lightning
-from embedder_service.engines.torch_network import Network
+from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
+from lookalike.model.engines.torch_network import Network
 from training.augmentation import Mixing
 from training.config import TrainConfig
 from training.errors import TrainingError

@@ -22,11 +22,6 @@ def make_parser() -> argparse.ArgumentParser:
             name, help=summary, description=summary, formatter_class=_HelpFormatter
         )
 
-    sample = step("sample", "Writes a sample marketplace: drawn photos, raw CSV files.")
-    sample.add_argument("--out", type=Path, required=True, help="directory to write")
-    sample.add_argument("--listings", type=int, default=260, help="number of listings")
-    sample.add_argument("--seed", type=int, default=7, help="same seed, same marketplace")
-
     prepare = step("prepare", "Cleans raw listings and photos, and splits them.")
     prepare.add_argument("--data", type=Path, required=True, help="raw catalogue")
     prepare.add_argument("--out", type=Path, required=True, help="prepared data set to write")

@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.table import Table
 
-from embedder_service.bundle import Parity, Variant
-from embedder_service.engines import Engine
+from lookalike.model.bundle import Parity, Variant
+from lookalike.model.engines import Engine
 from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import CATEGORY_OUTPUT

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embedder_service.bundle import sha256_of
-from training.categories import CATEGORIES
+from lookalike.catalogue.categories import CATEGORIES
+from lookalike.model.bundle import sha256_of
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import CheckedPhoto, in_threads, prepare_photo

@@ -8,7 +8,7 @@ from pathlib import Path
 import nncf
 import openvino
 
-from embedder_service.engines.openvino_engine import core
+from lookalike.model.engines.openvino_engine import core
 from training.dataset import load_pixels
 from training.prepare import Prepared, drawn
 

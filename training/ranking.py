@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embedder_service.bundle import Ranking
+from lookalike.model.bundle import Ranking
 from training.retrieval import PRECISION_AT, found_metrics
 
 WEIGHTS = (0.0, *(digit * 10.0**power for power in range(-4, 0) for digit in (1, 2, 5)), 1.0)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
-from embedder_service.engines.torch_network import POOLING, Network
+from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import KeptDataset, PairDataset, PhotoDataset

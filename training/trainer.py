@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from embedder_service.engines import torchvision_loading  # noqa: F401  before lightning
+from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.optimisation import moving_average

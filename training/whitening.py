@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from embedder_service.engines.torch_network import Network
+from lookalike.model.engines.torch_network import Network
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from fastapi import FastAPI, Request
 from PIL import Image
 from safetensors.torch import load_file
 
-from embedder_service import bundle as bundles
-from embedder_service.engines.torch_network import Network
+from lookalike.model import bundle as bundles
+from lookalike.model.engines.torch_network import Network
 
 
 def application(path: Path) -> FastAPI:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from mosec import Server, Worker
 
-from embedder_service import bundle as bundles
-from embedder_service.engines import load_engine
-from embedder_service.preprocessing import ImageLimits, preprocess
+from lookalike.model import bundle as bundles
+from lookalike.model.engines import load_engine
+from lookalike.model.preprocessing import ImageLimits, preprocess
 
 BUNDLE = Path(os.environ["BUNDLE"])
 CORES = int(os.environ["CORES"])

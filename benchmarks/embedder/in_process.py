@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embedder_service.engines import Engine
-from embedder_service.preprocessing import ImageLimits, preprocess
+from lookalike.model.engines import Engine
+from lookalike.model.preprocessing import ImageLimits, preprocess
 from training.images import in_threads
 
 BATCH = 8

@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Architecture, Bundle, BundleError, Output, Preprocessing
-from embedder_service.engines.torch_network import Network
-from embedder_service.preprocessing import ImageLimits, preprocess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Architecture, Bundle, BundleError, Output, Preprocessing
+from lookalike.model.engines.torch_network import Network
+from lookalike.model.preprocessing import ImageLimits, preprocess
+from sample import write_sample
 from training.features import to_openvino
-from training.sample import write_sample
 
 SIZE = 224
 OUTPUTS = (Output("category", 13, "logits"), Output("features", 128, "embedding"))

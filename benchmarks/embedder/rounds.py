@@ -25,9 +25,9 @@ from benchmarks.embedder.servers import Servers
 from benchmarks.http_client import poster
 from benchmarks.processes import resident_bytes
 from benchmarks.report import Figure
-from embedder_service.engines import Engine, load_engine
 from lookalike.channel import open_channel
 from lookalike.cpu import available_cores
+from lookalike.model.engines import Engine, load_engine
 
 CALLERS = 32
 DEADLINE_S = 2.0

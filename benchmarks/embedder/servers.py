@@ -9,7 +9,7 @@ from typing import Self
 
 from benchmarks.processes import HttpProcess, free_port
 from lookalike.cpu import available_cores
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 
 class Servers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from benchmarks.report import Figure
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 _NAME = "the page's first view"
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lookalike.index.v1 import index_pb2 as index
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 COLLECTION, ALIAS = "listings-bench", "listings"
 _DIMENSION = 13

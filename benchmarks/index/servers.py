@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from benchmarks.index.clients import lone_caller, streamed
 from benchmarks.processes import cpu_seconds, resident_bytes, wants_to_run
 from lookalike.index.v1 import index_pb2 as pb
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 _START_S = 900
 _GRAPH_S = 3600

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 
 from gateway.http.problems import HttpProblemError, response_to
-from lookalike import telemetry
-from lookalike.interceptors import MAX_REQUEST_ID_LENGTH
+from lookalike.serving import telemetry
+from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,17 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lookalike.cli import options
 from lookalike.cli.console import CommandError, ExitCode, emit, say, show_table
-from lookalike.local_stack import LocalStack
 
-_NEEDED = {"embedder_service": "embedder", "index_service": "index", "gateway": "gateway"}
+if TYPE_CHECKING:
+    from lookalike.serving.local_stack import LocalStack
+
+_NEEDED = ("lookalike.serving", "embedder_service", "index_service", "gateway")
 _POLL_S = 0.5
 
 
@@ -47,6 +49,8 @@ def command(
             raise CommandError(
                 f"{module} is not installed: serve needs the repository (pip install -e '.[all]')"
             )
+    from lookalike.serving.local_stack import LocalStack
+
     if not (bundle / "manifest.json").is_file():
         raise CommandError(f"{bundle}: no model bundle there; it has no manifest.json")
     stack = LocalStack(

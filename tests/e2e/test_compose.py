@@ -13,10 +13,10 @@ from typing import Any
 import grpc
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {"embedder": "embedder_service", "index": "index_service", "gateway": "gateway"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.local_stack import LocalStack
+from lookalike.serving.local_stack import LocalStack
 from tests.conftest import DrawPhoto
 
 ROOT = Path(__file__).resolve().parents[2]

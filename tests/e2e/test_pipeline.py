@@ -18,13 +18,14 @@ import grpc
 import pytest
 from PIL import Image
 
+import sample.__main__
 import training.__main__
 from demo import running
 from demo.files import DemoFiles
+from lookalike.catalogue.categories import CATEGORIES
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack
-from training.categories import CATEGORIES
+from lookalike.serving.local_stack import LocalStack
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTINGS = "39"  # the least
@@ -116,12 +117,13 @@ def answer_of(ran: Ran) -> str:
 def test_the_pipelines_commands_lead_from_photos_to_hits(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def step(command: str) -> str:
+    def step(command: str, main: Callable[[list[str]], int] = training.__main__.main) -> str:
         arguments = [str(folder / word[1:]) if word[0] == "@" else word for word in command.split()]
-        assert training.__main__.main(arguments) == 0, capsys.readouterr().err
+        assert main(arguments) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
-    assert f"{LISTINGS} listings" in step(f"sample --out @raw --listings {LISTINGS}")
+    written = step(f"--out @raw --listings {LISTINGS}", sample.__main__.main)
+    assert f"{LISTINGS} listings" in written
     assert "4 rejected:" in step("prepare --data @raw --out @data --image-size 32")
     options = "--weights none --image-size 32 --head-units 0 --epochs 1 --batch-size 32"
     assert "best epoch 1 of 1: " in step(f"train --data @data --out @run {options}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from embedder_service.preprocessing import preprocess
-from training.categories import CATEGORIES
+from lookalike.catalogue.categories import CATEGORIES
+from lookalike.model.preprocessing import preprocess
 from training.images import LIMITS, photo_path
 from training.tabular import Listings, read_images, read_listings
 

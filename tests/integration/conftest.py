@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
-from lookalike.local_stack import ServiceProcess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import ServiceProcess
 from tests.running_gateway import Services, Start
 
 

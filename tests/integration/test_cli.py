@@ -20,10 +20,10 @@ from typing import Self
 import pyarrow.parquet as pq
 import pytest
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
 from lookalike import Client, LookalikeError
-from lookalike.local_stack import ServiceProcess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import ServiceProcess
 from tests.conftest import DrawPhoto, StartService
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,11 +11,11 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike import AsyncClient, Client, Embedding, Listing, ListingFilter, Ranking
 from lookalike.client import Ingested
 from lookalike.errors import InvalidImageError, ItemNotFoundError
-from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from tests.conftest import DrawPhoto, StartService
 
 MANY = ListingFilter(product_ids=["many"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.local_stack import LocalStack
+from lookalike.serving.local_stack import LocalStack
 from tests.conftest import DrawPhoto
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "client.md"

@@ -19,8 +19,6 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.admin_pb2 import ReloadModelRequest
 from lookalike.embedder.v1.admin_pb2_grpc import EmbedderAdminServiceStub
@@ -30,7 +28,9 @@ from lookalike.errors import (
     LookalikeError,
     ModelRefusedError,
 )
-from lookalike.local_stack import ServiceProcess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error
 from tests.embedders import item, log_lines, vector
 

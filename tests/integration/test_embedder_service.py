@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
 
-from embedder_service.bundle import Bundle
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import (
@@ -24,7 +23,8 @@ from lookalike.errors import (
     QueueFullError,
     UnknownOutputError,
 )
-from lookalike.local_stack import ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error, from_status
 from tests.embedders import item, vector
 

@@ -16,7 +16,6 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_status import rpc_status
 
-from embedder_service.bundle import Bundle
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import (
@@ -30,7 +29,8 @@ from lookalike.errors import (
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack
 
 NAME = "lookalike.gateway.v1.GatewayService"
 

@@ -11,7 +11,6 @@ import grpc
 import pytest
 from PIL import Image
 
-from embedder_service.bundle import Bundle
 from lookalike.errors import (
     DimensionMismatchError,
     EmbeddingSpaceMismatchError,
@@ -23,7 +22,8 @@ from lookalike.errors import (
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack
 from tests.running_gateway import TIMEOUT_S
 
 Refusal = Callable[[Callable[[], object]], LookalikeError]

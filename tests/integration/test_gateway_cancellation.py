@@ -9,7 +9,7 @@ from grpc import aio
 
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.health import HealthServicer
+from lookalike.serving.health import HealthServicer
 from tests.gateways import EMBEDDER, INDEX, fake_services, serving
 from tests.running_gateway import TIMEOUT_S, Start
 

@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike.errors import (
     IndexRecoveringError,
     ItemNotFoundError,
@@ -22,7 +21,8 @@ from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.index.v1 import index_pb2
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from tests.running_gateway import TIMEOUT_S
 
 DrawPhoto = Callable[..., bytes]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import grpc
 
-from embedder_service.bundle import Bundle
 from lookalike.errors import EmbeddingSpaceMismatchError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.index.v1 import index_pb2
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
+from lookalike.model.bundle import Bundle
 from tests.running_gateway import Services, both_ready, calls_of, log_lines
 
 DrawPhoto = Callable[..., bytes]

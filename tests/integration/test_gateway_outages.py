@@ -22,7 +22,7 @@ from lookalike.errors import (
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 from tests.running_gateway import NAME, TIMEOUT_S, Services, Start, both_ready
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import ServiceProcess
 from tests.running_gateway import TIMEOUT_S, Services, Start, calls_of
 
 DrawPhoto = Callable[..., bytes]

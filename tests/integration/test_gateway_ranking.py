@@ -13,8 +13,6 @@ from typing import Any
 import grpc
 import pytest
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import (
@@ -28,7 +26,9 @@ from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.index.v1 import index_pb2
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_status
 from tests.conftest import IMAGE_SIZE, LABELS
 from tests.running_gateway import TIMEOUT_S
@@ -46,7 +46,7 @@ def bundle_with_features(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     import torch
     from safetensors.torch import save_file
 
-    from embedder_service.engines.torch_network import Network
+    from lookalike.model.engines.torch_network import Network
     from training.features import to_openvino
 
     architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)

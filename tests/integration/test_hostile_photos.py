@@ -19,7 +19,7 @@ from PIL import Image
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import ImageTooLargeError, InvalidImageError
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error, from_status
 
 DrawPhoto = Callable[..., bytes]

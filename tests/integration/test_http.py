@@ -19,10 +19,10 @@ from typing import Any
 import grpc
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack, ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from tests.conftest import LABELS
 
 DrawPhoto = Callable[..., bytes]

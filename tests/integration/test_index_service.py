@@ -27,7 +27,7 @@ from lookalike.errors import (
 )
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error
 
 NAME = "lookalike.index.v1.IndexService"

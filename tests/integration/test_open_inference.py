@@ -18,7 +18,6 @@ import grpc
 import numpy as np
 import pytest
 
-from embedder_service.bundle import Bundle
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import (
@@ -30,7 +29,8 @@ from lookalike.errors import (
 )
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference.open_inference_pb2_grpc import GRPCInferenceServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import ServiceProcess
 
 DrawPhoto = Callable[..., bytes]
 Refusal = Callable[[Callable[[], object]], LookalikeError]

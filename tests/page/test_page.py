@@ -13,10 +13,10 @@ import grpc
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from embedder_service.bundle import Bundle
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.local_stack import LocalStack
+from lookalike.model.bundle import Bundle
+from lookalike.serving.local_stack import LocalStack
 from tests.conftest import LABELS
 
 LISTINGS = 30

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import grpc
 
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "index_service"

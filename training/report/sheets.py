@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from training.categories import leaf_of
+from lookalike.catalogue.categories import leaf_of
 from training.judging import Judged
 from training.model import CATEGORY_OUTPUT
 from training.report.style import FADED, INK, PAPER, RIGHT, WRONG, fitted, letters, thumbnail

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.catalogue.categories import root_of
 from training.calibration import Calibration
-from training.categories import root_of
 from training.files import write_json
 from training.judging import POOLED, Judged
 from training.model import CATEGORY_OUTPUT

@@ -10,7 +10,7 @@ import pytest
 
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 from tests.command_line import Ended, Run, runner
 from tests.fake_services import Served
 from tests.reindexing import OLD, OLD_SPACE, PHOTOS, Index, NewModel, item, photo

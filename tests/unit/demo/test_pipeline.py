@@ -18,11 +18,11 @@ def test_the_step_that_failed_is_named_and_no_other_is_run(
 ) -> None:
     files = DemoFiles(tmp_path / "a folder's files")
     stopwatch = Stopwatch()
-    with pytest.raises(StartupError, match="`python -m training sample` failed with status 1; "):
+    with pytest.raises(StartupError, match="`python -m sample` failed with status 1; "):
         make_bundle(files, stopwatch, listings=3, epochs=1)
 
     assert list(stopwatch.seconds) == ["sample"]
-    assert "training sample: 3 listings are asked for; the least is 39" in capfd.readouterr().err
+    assert "sample: 3 listings are asked for; the least is 39" in capfd.readouterr().err
 
 
 def test_asking_without_a_marketplace_is_told_by_file(

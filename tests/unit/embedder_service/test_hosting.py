@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from embedder_service.admission import Admission
-from embedder_service.bundle import MANIFEST, Bundle, BundleError, Manifest
 from embedder_service.hosting import ModelHost
 from embedder_service.scheduling import Turn
 from lookalike.errors import ModelRefusedError, UnknownOutputError
+from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
 
 
 class FakeEmbedder:

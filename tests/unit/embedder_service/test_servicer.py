@@ -6,12 +6,12 @@ import dataclasses
 from types import SimpleNamespace
 from typing import Any, cast
 
-from embedder_service.bundle import Bundle, Manifest, Ranking
 from embedder_service.config import EmbedderSettings
 from embedder_service.hosting import ModelHost
 from embedder_service.servicer import describe
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.likeness import Likeness
+from lookalike.model.bundle import Bundle, Manifest, Ranking
 from lookalike.pricing import PriceRange
 
 CURVES = {

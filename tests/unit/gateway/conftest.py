@@ -14,7 +14,7 @@ from gateway.index import IndexUpstream
 from gateway.lineage import Lineage
 from gateway.ranking import Ranker
 from lookalike.channel import MAX_MESSAGE_BYTES
-from lookalike.health import HealthServicer
+from lookalike.serving.health import HealthServicer
 from tests.gateways import (
     EMBEDDER,
     INDEX,

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config import PREFIX, GatewaySettings
 from lookalike.errors import StartupError
-from lookalike.settings import load
+from lookalike.serving.settings import load
 
 NAMES = "it must be 1 to 51 of a-z, 0-9, _ and -, starting with a letter"
 

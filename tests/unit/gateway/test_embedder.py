@@ -14,7 +14,7 @@ from gateway.hedging import Hedger
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import DrainingError, ForeignError, UpstreamUnavailableError
-from lookalike.health import HealthServicer
+from lookalike.serving.health import HealthServicer
 from tests.gateways import SPACE, VECTOR, FakeServices, fake_services, serving
 
 

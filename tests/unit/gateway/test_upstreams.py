@@ -28,7 +28,7 @@ from lookalike.errors import (
     QueueFullError,
     UpstreamUnavailableError,
 )
-from lookalike.health import HealthServicer
+from lookalike.serving.health import HealthServicer
 from tests.gateways import EMBEDDER, FakeServices, serving
 
 ITEM, ONE = ItemId("photo"), Wanted(1)

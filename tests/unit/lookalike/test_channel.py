@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from grpc import aio
 
-from lookalike import telemetry
 from lookalike.channel import addresses, open_channel, several
 from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.interceptors import MAX_REQUEST_ID_LENGTH, RequestInterceptor
+from lookalike.serving import telemetry
+from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH, RequestInterceptor
 from lookalike.status import from_rpc_error
 
 Context = aio.ServicerContext[Any, Any]

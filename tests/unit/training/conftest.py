@@ -37,7 +37,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def marketplace(workshop: Path) -> Path:
     """A raw catalogue."""
-    from training.sample import write_sample
+    from sample import write_sample
 
     write_sample(workshop / "marketplace", listings=LISTINGS, queries=0)
     return workshop / "marketplace"
@@ -81,7 +81,7 @@ def bundle(workshop: Path, data: Path, run: Path) -> Path:
 @pytest.fixture(scope="session")
 def converted(run: Path) -> openvino.Model:
     """The run's network in OpenVINO."""
-    from training.categories import CATEGORIES
+    from lookalike.catalogue.categories import CATEGORIES
     from training.evaluate import load_run
     from training.features import to_openvino
 

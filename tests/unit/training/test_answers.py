@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from embedder_service.bundle import Ranking
 from lookalike.likeness import Likeness
+from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.answers import found_in_order, judge_answers
 from training.judging import Judged

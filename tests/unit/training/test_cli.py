@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 import training.prepare
-from embedder_service.bundle import Bundle
+from lookalike.model.bundle import Bundle
 from training.__main__ import main
 from training.config import TrainConfig
 from training.prepare import prepare
 
 TRAIN_OPTIONS = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(TrainConfig)]
 OPTIONS = {
-    "sample": ["--out", "--listings", "--seed"],
     "prepare": ["--data", "--out", "--image-size", "--seed"],
     "train": ["--data", "--out", *TRAIN_OPTIONS],
     "evaluate": [
@@ -123,9 +122,9 @@ def test_help_of_training_tells_every_default(capsys: pytest.CaptureFixture[str]
     [
         ([], "the following arguments are required: STEP"),
         (["deploy"], "invalid choice: 'deploy'"),
-        (["sample"], "the following arguments are required: --out"),
-        (["sample", "--out", "x", "--size", "3"], "unrecognized arguments: --size 3"),
-        (["sample", "--out", "x", "--listings", "many"], "--listings: invalid int value: 'many'"),
+        (["prepare", "--data", "x"], "the following arguments are required: --out"),
+        (["prepare", "--data", "x", "--out", "x", "--size", "3"], "arguments: --size 3"),
+        (["prepare", "--data", "x", "--out", "x", "--seed", "y"], "--seed: invalid int value: 'y'"),
         (["evaluate", "--data", "x", "--run", "x", "--split", "all"], "--split: invalid choice"),
         (["evaluate", "--data", "x"], "one of the arguments --run --bundle is required"),
         (
@@ -156,19 +155,6 @@ def test_a_step_that_succeeds_says_how_long_it_took(
     assert "4 listings kept; dropped: none\n" in told.out
     assert "0 photos kept; 4 rejected:\n  photo-0.jpg: no such file\n" in told.out
     assert told.out.splitlines()[-1].startswith("prepare: ")
-
-
-def test_too_small_a_sample_is_refused(failed: Failed, tmp_path: Path) -> None:
-    said = failed("sample", out=tmp_path / "sample", listings=5)
-
-    assert said == "training sample: 5 listings are asked for; the least is 39"
-    assert not (tmp_path / "sample").exists()
-
-
-def test_a_sample_replaces_nothing(failed: Failed, catalogue: Path) -> None:
-    said = failed("sample", out=catalogue)
-
-    assert f"{catalogue} is not empty and holds no readable sample.json" in said
 
 
 def test_a_catalogue_that_is_not_there_is_named(failed: Failed, tmp_path: Path) -> None:

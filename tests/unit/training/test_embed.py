@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.embed
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle
-from embedder_service.engines import Engine, load_engine
-from embedder_service.preprocessing import preprocess
-from training.categories import CATEGORIES
+from lookalike.catalogue.categories import CATEGORIES
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle
+from lookalike.model.engines import Engine, load_engine
+from lookalike.model.preprocessing import preprocess
 from training.embed import EMBEDDING_SPACE, catalogue_photos, embed, vector_column
 from training.errors import TrainingError
 from training.images import LIMITS, photo_path

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.embed
-from embedder_service import bundle as bundles
+from lookalike.model import bundle as bundles
 from training.__main__ import main
 from training.embed import embed, embed_as_json, vector_column
 from training.errors import TrainingError

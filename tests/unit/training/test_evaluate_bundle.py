@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Bundle, Output
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Bundle, Output
 from training.calibration import calibration
 from training.errors import TrainingError
 from training.evaluate import evaluate, evaluate_bundle

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 import training.export
 import training.parity
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Parity, Variant
-from embedder_service.engines import load_engine
-from training.categories import CATEGORIES
+from lookalike.catalogue.categories import CATEGORIES
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Parity, Variant
+from lookalike.model.engines import load_engine
 from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.evaluate import evaluate_bundle, load_run

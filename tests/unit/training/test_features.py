@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from embedder_service.engines import Engine
-from embedder_service.engines.openvino_engine import OpenVINOEngine
-from embedder_service.engines.torch_network import Network
+from lookalike.model.engines import Engine
+from lookalike.model.engines.openvino_engine import OpenVINOEngine
+from lookalike.model.engines.torch_network import Network
 from training import features
 from training.config import TrainConfig
 from training.dataset import load_pixels

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sample.oddities import ODD_FILES, encode_jpeg
 from training.errors import TrainingError
 from training.images import CheckedPhoto, in_threads, photo_path, prepare_photo
-from training.sample.oddities import ODD_FILES, encode_jpeg
 
 SIZE = 64
 Folders = tuple[Path, Path]

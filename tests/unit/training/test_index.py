@@ -18,7 +18,7 @@ from gateway import items
 from gateway.index import collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.local_stack import ServiceProcess
+from lookalike.serving.local_stack import ServiceProcess
 from training.embed import EMBEDDING_SPACE
 from training.errors import TrainingError
 from training.index import index

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from embedder_service.engines.torch_network import Network
-from embedder_service.engines.torchvision_loading import torchvision
+from lookalike.model.engines.torch_network import Network
+from lookalike.model.engines.torchvision_loading import torchvision
 from training import model
 from training.config import TrainConfig
 from training.errors import TrainingError

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from embedder_service.bundle import Parity, Variant
+from lookalike.model.bundle import Parity, Variant
 from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.parity import measure, misses, parity_of, verdicts

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 import training.prepare
-from training.categories import CATEGORIES
+from lookalike.catalogue.categories import CATEGORIES
+from sample.oddities import ODD_FILES, encode_jpeg
 from training.errors import TrainingError
 from training.images import CheckedPhoto, prepare_photo
 from training.prepare import load_prepared, prepare
-from training.sample.oddities import ODD_FILES, encode_jpeg
 
 SIZE = 32
 HEADER = ",id,product_name,category,product_description,price,location\n"

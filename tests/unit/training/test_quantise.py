@@ -11,8 +11,8 @@ import numpy as np
 import openvino
 import pytest
 
-from embedder_service.bundle import OPENVINO_MODEL
-from embedder_service.engines.openvino_engine import OpenVINOEngine
+from lookalike.model.bundle import OPENVINO_MODEL
+from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from training import quantise as quantising
 from training.dataset import load_pixels
 from training.prepare import Prepared, drawn, load_prepared

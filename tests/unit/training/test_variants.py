@@ -13,10 +13,10 @@ from openvino import opset13 as opset
 
 import training.export
 import training.parity
-from embedder_service import bundle as bundles
-from embedder_service.bundle import Parity, Variant
-from embedder_service.engines import load_engine
-from embedder_service.engines.openvino_engine import OpenVINOEngine
+from lookalike.model import bundle as bundles
+from lookalike.model.bundle import Parity, Variant
+from lookalike.model.engines import load_engine
+from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from training.__main__ import main
 from training.export import export
 from training.parity import misses

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from embedder_service.bundle import Architecture, Output, Preprocessing
-from embedder_service.engines.torch_network import POOLED_FEATURES, Network
+from lookalike.model.bundle import Architecture, Output, Preprocessing
+from lookalike.model.engines.torch_network import POOLED_FEATURES, Network
 from training.whitening import projection, whiten_embeddings, within_listings
 
 

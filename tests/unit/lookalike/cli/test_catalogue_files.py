@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lookalike.catalogue.categories import CATEGORIES
 from lookalike.cli.catalogue_files import read_catalogue
-from training.categories import CATEGORIES
 from training.embed import catalogue_photos
 from training.tabular import read_listings
 

@@ -1,0 +1,241 @@
+"""What a bundle's manifest holds, and how it is read. Knows nothing of the other files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lookalike.model.fitted import Ranking, check_fitted, read_price_range, read_ranking
+from lookalike.pricing import PriceRange
+
+# 2: `variants`, without which a bundle says nothing of what bf16 does to its vectors. 3: heads read
+# two levels of the backbone; the weights of older bundles are of another network. Older ones are
+# refused and not half trusted.
+FORMAT_VERSION = 3
+MANIFEST = "manifest.json"
+
+
+class BundleError(Exception):
+    """The bundle is missing, damaged, of another format or short of what is asked of it.
+
+    The message names the file or the bundle.
+    """
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The network's shape.
+
+    Attributes:
+        backbone: `resnet50`.
+        stride_in_1x1: The original ResNet (He et al. 2015, arXiv:1512.03385) halves the resolution
+            in the first 1×1 convolution of a stage; torchvision ("v1.5") in the 3×3.
+        head_units: Width of the hidden layer of a head of logits; 0 for a linear head. Heads of
+            embeddings are linear.
+        dropout: Probability of dropping a head input while training.
+    """
+
+    backbone: str = "resnet50"
+    stride_in_1x1: bool = False
+    head_units: int = 0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a photo becomes the network's input: letterboxed on black, then normalised.
+
+    Attributes:
+        size: Side of the square input, in pixels.
+        mean: Per channel (red, green, blue), of values scaled to 0–1; ImageNet's by default.
+        std: Likewise.
+    """
+
+    size: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A named vector that the model returns.
+
+    `kind` is `logits`, a value a label, or `embedding`, of length 1 and learnt for search.
+    """
+
+    name: str
+    dimension: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How near a variant's outputs come to the reference's, on photos of the validation split.
+
+    Attributes:
+        photos: Number of photos compared.
+        top1_agreement: Share of them that both put first into the same category.
+        accuracy: The variant's, on these photos.
+        accuracy_difference: That less the reference's; negative for a loss.
+        cosine_mean: Mean cosine between the two vectors of a photo, by output.
+        cosine_worst: The least of them, by output.
+    """
+
+    photos: int
+    top1_agreement: float
+    accuracy: float
+    accuracy_difference: float
+    cosine_mean: dict[str, float]
+    cosine_worst: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The network in one precision on OpenVINO, as `export` judged it.
+
+    Attributes:
+        file: Its graph in the bundle, with weights beside it; empty if it is not shipped.
+        passed: Whether its figures kept to the limits. Only then may `auto` choose it.
+        parity: The figures.
+    """
+
+    file: str
+    passed: bool
+    parity: Parity
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a file of the bundle must be."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself; the first output is the default.
+
+    `variants` are by precision: `fp32`, `bf16`, `int8`. One that is missing was not judged.
+    `ranking` and `price_range` are None where nothing was fitted, as before there were any.
+    """
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    architecture: Architecture
+    preprocessing: Preprocessing
+    outputs: tuple[Output, ...]
+    embedding_space: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    ranking: Ranking | None = None
+    price_range: PriceRange | None = None
+    format_version: int = FORMAT_VERSION
+
+
+def fingerprint(
+    weights_sha256: str,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    outputs: tuple[Output, ...],
+    ranking: Ranking | None = None,
+) -> str:
+    """Returns the embedding space: 32 hexadecimal digits.
+
+    Whoever ranks in another way finds other listings, so what decides the order is part of it. What
+    turns distances into likeness and prices into a range is not, as the temperature is not.
+    """
+    definition: dict[str, Any] = {
+        "weights": weights_sha256,
+        "architecture": dataclasses.asdict(architecture),
+        "preprocessing": dataclasses.asdict(preprocessing),
+        "outputs": [dataclasses.asdict(output) for output in outputs],
+    }
+    if ranking is not None:  # a bundle without one keeps the space that it always had
+        definition["ranking"] = ranking.order
+    canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def to_json(manifest: Manifest) -> str:
+    """Returns the manifest as `read` takes it."""
+    return json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False) + "\n"
+
+
+def read(file: Path) -> Manifest:
+    """Reads a manifest; raises BundleError for one that is missing, of another format or no such.
+
+    The files that it lists are not looked at.
+    """
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{file}: missing; is this the directory of a model bundle?") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file}: not readable as JSON: {error}") from None
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{file}: format_version is {version}, but this program reads {FORMAT_VERSION}; "
+            "train and export again"
+        )
+    try:
+        preprocessing = raw["preprocessing"]
+        return Manifest(
+            name=str(raw["name"]),
+            version=str(raw["version"]),
+            labels=tuple(str(label) for label in raw["labels"]),
+            architecture=Architecture(**raw["architecture"]),
+            preprocessing=Preprocessing(
+                size=int(preprocessing["size"]),
+                mean=tuple(preprocessing["mean"]),
+                std=tuple(preprocessing["std"]),
+            ),
+            outputs=tuple(Output(**output) for output in raw["outputs"]),
+            embedding_space=str(raw["embedding_space"]),
+            metrics=dict(raw["metrics"]),
+            variants={name: _variant(entry) for name, entry in raw["variants"].items()},
+            files={name: FileEntry(**entry) for name, entry in raw["files"].items()},
+            ranking=None if raw.get("ranking") is None else read_ranking(raw["ranking"]),
+            price_range=(
+                None if raw.get("price_range") is None else read_price_range(raw["price_range"])
+            ),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise BundleError(f"{file}: not a manifest: {type(error).__name__}: {error}") from None
+
+
+def check(file: Path, manifest: Manifest) -> None:
+    """Raises BundleError naming `file` if parts of its manifest contradict one another."""
+    # Labels are no part of the embedding space, so nothing else would notice a wrong number.
+    default = next(iter(manifest.outputs), None)
+    if default is None:
+        raise BundleError(f"{file}: `outputs` is empty")
+    if default.kind == "logits" and len(manifest.labels) != default.dimension:
+        raise BundleError(
+            f"{file}: {len(manifest.labels)} labels, but output '{default.name}' has "
+            f"{default.dimension} values"
+        )
+    for name, variant in manifest.variants.items():
+        if variant.file and variant.file not in manifest.files:
+            raise BundleError(
+                f"{file}: variant {name} is in {variant.file}, which `files` does not list"
+            )
+        if variant.passed and not variant.file:
+            raise BundleError(f"{file}: variant {name} passed, but has no file")
+    try:
+        kinds = {output.name: output.kind for output in manifest.outputs}
+        check_fitted(manifest.ranking, manifest.price_range, kinds)
+    except ValueError as error:
+        raise BundleError(f"{file}: {error}") from None
+
+
+def _variant(raw: dict[str, Any]) -> Variant:
+    # `is True`, because a verdict of another type must not count as a pass.
+    return Variant(str(raw["file"]), raw["passed"] is True, Parity(**raw["parity"]))

@@ -1,0 +1,165 @@
+"""What happens around every RPC of ours: request id, access log, exception → status.
+
+Knows nothing of what the RPCs do. Health and reflection pass through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+from google.rpc import status_pb2
+from grpc import aio
+from grpc_status import rpc_status
+
+from lookalike.errors import LookalikeError
+from lookalike.serving import telemetry
+from lookalike.status import to_status
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUEST_ID_LENGTH = 128
+
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class RequestInterceptor(aio.ServerInterceptor):
+    """Gives every request an id, logs it once, and turns what it raises into a status.
+
+    Args:
+        log_all: Whether requests that succeed are logged too.
+    """
+
+    def __init__(self, *, log_all: bool = True) -> None:
+        self._log_all = log_all
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the method's handler."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        if handler.response_streaming:
+            return _wrap_streaming(handler, method, self._log_all)
+        return _wrap_unary(handler, method, self._log_all)
+
+
+def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
+    behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
+
+    async def answer(request: Any, context: Context) -> Any:
+        call = _Call(method, context)
+        try:
+            response = await behaviour(request, context)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        if log_all:
+            call.log(grpc.StatusCode.OK)
+        return response
+
+    make = (
+        grpc.stream_unary_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
+    behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+    # No generator: grpcio ends those some time after a caller has left, and what they then ask of
+    # the released call, be it one more message, ends the whole process.
+    async def answer(request: Any, context: Context) -> None:
+        call = _Call(method, context)
+        try:
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    await context.write(response)
+        except BaseException as error:
+            await call.fail(error)
+            raise
+        if log_all:
+            call.log(grpc.StatusCode.OK)
+
+    make: Any = (
+        grpc.stream_stream_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_stream_rpc_method_handler
+    )
+    wrapped: Handler = make(answer, handler.request_deserializer, handler.response_serializer)
+    return wrapped
+
+
+def in_band_status(error: Exception) -> status_pb2.Status:
+    """Returns the status of one failed item of a stream that goes on; logs what is unexpected."""
+    if not isinstance(error, LookalikeError):
+        logger.error("unhandled exception in a stream", exc_info=error)
+    return to_status(error)
+
+
+class _Call:
+    """One request: its id, how it ended, and its line in the log."""
+
+    def __init__(self, method: str, context: Context) -> None:
+        self._method = method
+        self._context = context
+        metadata = dict(context.invocation_metadata() or ())
+        request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or "")
+        # It is in every line of the log, and sent back and on.
+        if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
+            request_id = telemetry.new_request_id()
+        telemetry.request_id.set(request_id)
+        self._trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
+        context.set_trailing_metadata(self._trailer)
+        self._started = time.perf_counter()
+
+    async def fail(self, error: BaseException) -> None:
+        """Ends the call with the error's status; of a call that was cancelled nobody hears."""
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self.log(grpc.StatusCode.CANCELLED)
+        if not isinstance(error, Exception):
+            return
+        if not isinstance(error, LookalikeError):
+            logger.error("unhandled exception", exc_info=error, extra={"method": self._method})
+        status = rpc_status.to_status(to_status(error))
+        pushback: tuple[tuple[str, str], ...] = ()
+        if isinstance(error, LookalikeError) and error.retry_after_ms is not None:
+            pushback = (("grpc-retry-pushback-ms", str(error.retry_after_ms)),)
+        trailer = (*status.trailing_metadata, *self._trailer, *pushback)
+        try:
+            await self._context.abort(status.code, status.details, trailer)
+        finally:
+            self.log(status.code, status.details)
+
+    def log(self, code: grpc.StatusCode, message: str = "") -> None:
+        """Writes the request's line."""
+        level = logging.WARNING if code in _OUR_FAULT else logging.INFO
+        if logger.isEnabledFor(level):
+            fields = {
+                "method": self._method,
+                "peer": self._context.peer(),
+                "code": code.name,
+                "error": message,
+                "duration_ms": round((time.perf_counter() - self._started) * 1e3, 3),
+            }
+            logger.log(level, "request", extra=fields)
+
+
+_OUR_FAULT = {
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.UNAVAILABLE,
+}

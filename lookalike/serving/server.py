@@ -1,0 +1,195 @@
+"""Life cycle of one gRPC server process: port, health, reflection, drain. Knows no service's work.
+
+Health: `""` is liveness, SERVING as long as the event loop runs. The service's full name is
+readiness, switched by the service. On SIGTERM: NOT_SERVING, keep serving for a propagation delay
+while load balancers notice, drain what is in flight, exit 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from grpc import aio
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lookalike.errors import StartupError
+from lookalike.serving import health, telemetry
+from lookalike.serving import settings as settings_module
+from lookalike.serving.interceptors import RequestInterceptor
+from lookalike.serving.settings import setting
+
+logger = logging.getLogger(__name__)
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every server of ours can be told."""
+
+    host: str = setting(
+        "127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in, without encryption."
+    )
+    port: int = setting(0, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    log_level: str = setting(
+        "info", "debug logs more and costs time.", choices=("debug", "info", "warning", "error")
+    )
+    log_requests: bool = setting(
+        True,
+        "Log every request, rather than those alone that failed; a line takes as long as comparing "
+        "10,000 vectors.",
+    )
+    max_message_bytes: int = setting(
+        16 << 20,
+        "Largest message accepted or sent; every concurrent call may hold this much memory.",
+        minimum=1 << 16,
+        maximum=(1 << 31) - 1,
+    )
+    propagation_delay_s: float = setting(
+        0.0,
+        "How long to keep serving after SIGTERM while callers that watch the health notice; delays "
+        "every stop. At 0 a call that arrives in that moment may end as CANCELLED.",
+        minimum=0,
+        maximum=600,
+    )
+    drain_timeout_s: float = setting(
+        20.0,
+        "How long calls in flight may take after that; a stuck call delays the stop by this much.",
+        minimum=0,
+        maximum=3600,
+    )
+
+
+S = TypeVar("S", bound=ServerSettings)
+
+
+class GrpcServer:
+    """A grpc.aio server with health and reflection.
+
+    Use in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
+    """
+
+    def __init__(self, settings: ServerSettings, variable_prefix: str) -> None:
+        self._settings = settings
+        self._prefix = variable_prefix
+        self._health = health.HealthServicer()
+        self._names: list[str] = []
+        self._drained_with: list[Callable[[], Awaitable[None]]] = []
+        self._stop = asyncio.Event()
+        self._server = aio.server(
+            interceptors=[RequestInterceptor(log_all=settings.log_requests)],
+            options=[
+                # With SO_REUSEPORT a second process on the same port would start, and take half
+                # of the connections, instead of failing.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+            ],
+        )
+        self.address = ""
+
+    def bind(self) -> None:
+        """Takes the port, before slow work begins; raises StartupError if it is not to be had."""
+        host, port = self._settings.host, self._settings.port
+        try:
+            # gRPC would say no more than that it failed, and write lines of its own to stderr.
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+            shown_host = f"[{host}]" if family == socket.AF_INET6 else host
+            bound = self._server.add_insecure_port(f"{shown_host}:{port}")
+        # UnicodeError: no name of a host, such as `a..b`.
+        except (OSError, RuntimeError, UnicodeError) as error:
+            raise StartupError(
+                f"cannot listen on {host}:{port}: {error}; "
+                f"set {self._prefix}PORT or {self._prefix}HOST"
+            ) from None
+        self.address = f"{shown_host}:{bound}"
+
+    def add(self, register: Callable[[Any, aio.Server], None], servicer: Any, name: str) -> None:
+        """Adds a service by its generated `add_…_to_server` function and its full name."""
+        register(servicer, self._server)
+        self._names.append(name)
+
+    def drain_with(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Adds what else takes requests in this process: its `stop` drains at the same time."""
+        self._drained_with.append(stop)
+
+    async def start(self, *, until_signal: bool = True) -> None:
+        """Starts answering; services count as not ready until `set_ready`.
+
+        Args:
+            until_signal: Whether this server takes the process's SIGTERM and SIGINT; one does.
+        """
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._names, health.NAME, reflection.SERVICE_NAME], self._server
+        )
+        await self.set_ready(False)
+        await self._server.start()
+        loop = asyncio.get_running_loop()
+
+        for number in _STOP_SIGNALS if until_signal else ():
+            loop.add_signal_handler(number, self._stop.set)
+        event = "serving" if until_signal else "also serving"
+        logger.info(event, extra={"address": self.address, "pid": os.getpid()})
+
+    async def stop(self) -> None:
+        """Stops at once; for a server beside the one that waits for the signal."""
+        await asyncio.gather(self._server.stop(None), self._health.end_watches())
+
+    def set_alive(self, alive: bool) -> None:
+        """Switches the process's liveness."""
+        self._health.set_alive(alive)
+
+    async def set_ready(self, ready: bool) -> None:
+        """Switches the readiness of all added services."""
+        for name in self._names:
+            self._health.set_ready(name, ready)
+
+    async def wait_for_stop(self) -> None:
+        """Returns after SIGTERM or SIGINT, when everything in flight was answered."""
+        await self._stop.wait()
+        logger.info("stopping")
+        self._health.stop_serving()
+        await asyncio.sleep(self._settings.propagation_delay_s)
+        # From here on gRPC itself cancels calls that were sent before their caller knew, and we
+        # never see them: https://github.com/grpc/grpc/issues/41785
+        # In this order: a watch that ends while new calls are still taken is begun again.
+        await asyncio.gather(
+            self._server.stop(self._settings.drain_timeout_s),
+            self._health.end_watches(),
+            *(stop() for stop in self._drained_with),
+        )
+        # The loop gives its handlers up when it closes. A second signal would then end the process
+        # while it exits, and a clean stop would look like a crash.
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        logger.info("stopped")
+
+
+def run(
+    name: str,
+    settings_class: type[S],
+    prefix: str,
+    serve: Callable[[S], Coroutine[Any, Any, None]],
+) -> None:
+    """Runs a service's `serve` as this process's only job; what `__main__` modules call.
+
+    Exits with 1 and one line on stderr if the service cannot start.
+    """
+    try:
+        settings = settings_module.load(settings_class, prefix, os.environ)
+        telemetry.configure_logging(name, settings.log_level)
+        asyncio.run(serve(settings))
+    except StartupError as error:
+        sys.exit(f"{name}: {error}")

@@ -1,0 +1,22 @@
+"""`python -m sample`: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sample.__main__ import main
+
+
+def test_too_small_a_sample_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path / "sample"), "--listings", "5"]) == 1
+    assert capsys.readouterr().err == "sample: 5 listings are asked for; the least is 39\n"
+    assert not (tmp_path / "sample").exists()
+
+
+def test_a_sample_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["--out", str(tmp_path)]) == 1
+    assert f"{tmp_path} is not empty and holds no readable sample.json" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
