@@ -202,12 +202,6 @@ class IndexUpstream(Upstream):
         except CollectionNotFoundError:
             await self._create(photo.vector, budget)
             response = await self._upsert(photo, request_id, budget)
-        except InvalidArgumentError as error:
-            # The name leads by now to a collection that keeps other features, or none.
-            if error.field != _FEATURES_FIELD:
-                raise
-            await self.look(budget.remaining_s)
-            response = await self._upsert(photo, request_id, budget)
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
     async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
@@ -233,6 +227,8 @@ class IndexUpstream(Upstream):
             self._saw(None)
             return None
         found = response.collection
+        if not found.features_dimension:
+            self.ranks = True  # nothing tells that it does not
         self._saw(Serving(found.name, found.embedding_space, found.features_dimension))
         return self.serving
 
@@ -283,7 +279,7 @@ class IndexUpstream(Upstream):
         if dimension:
             self.ranks = True
         elif known and known.collection == response.collection and known.features_dimension:
-            # It does not say so, which an index does that ranks.
+            # It does not say so, which an index does that ranks; until `look` says otherwise.
             self.ranks = False
             dimension = known.features_dimension
         self._saw(Serving(response.collection, response.embedding_space, dimension))
@@ -292,15 +288,21 @@ class IndexUpstream(Upstream):
         self, photo: Photo, request_id: str, budget: Budget
     ) -> index_pb2.BatchUpsertItemsResponse:
         assert photo.vector is not None
-        if self.serving is None and photo.vector.features:
-            async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
-                await self.look(allowed_s)
-        kept = self.serving.features_dimension if self.serving else 0
-        features = photo.vector.features if len(photo.vector.features) == kept else ()
+        features = photo.vector.features
+        try:
+            return await self._write(items.item(photo, features), request_id, budget)
+        except InvalidArgumentError as error:
+            # The collection keeps others, or none. The index says so, and not what was seen last:
+            # the name may lead elsewhere since, and what were left out then would stay away.
+            if error.field != _FEATURES_FIELD or not features:
+                raise
+            return await self._write(items.item(photo), request_id, budget)
+
+    async def _write(
+        self, item: index_pb2.Item, request_id: str, budget: Budget
+    ) -> index_pb2.BatchUpsertItemsResponse:
         request = index_pb2.BatchUpsertItemsRequest(
-            collection=self.collection,
-            items=[items.item(photo, features)],
-            request_id=request_id,
+            collection=self.collection, items=[item], request_id=request_id
         )
         async with self.in_hop("search", self._writes, budget) as allowed_s:
             return await self._stub.BatchUpsertItems(request, timeout=allowed_s)

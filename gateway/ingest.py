@@ -18,7 +18,7 @@ from gateway.duplicates import DuplicateFinder
 from gateway.index import IndexUpstream
 from gateway.items import Photo
 from gateway.lineage import Lineage
-from gateway.listings import Classification, Listing, NearDuplicate, Written
+from gateway.listings import Classification, Listing, NearDuplicate, PhotoVector, Written
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
@@ -131,10 +131,21 @@ class Ingester:
                 kept, degraded = await self._keep_thumbnail(listing.item_id, image, budget)
                 photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
                 written = await self._write(photo, budget, request_id, new=kept and known is None)
+                degraded = "; ".join(filter(None, (degraded, self._lacks(photo.vector))))
             except EmbeddingSpaceMismatchError:
                 self._lineage.look()
                 raise
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
+
+    def _lacks(self, vector: PhotoVector | None) -> str:
+        """Says that a photo is without the features that its catalogue keeps; empty if it is not.
+
+        So it is where the embedder did not tell in time what its model gives.
+        """
+        serving = self._index.serving
+        if vector is None or vector.features or serving is None or not serving.features_dimension:
+            return ""
+        return "stored without features, by which it cannot be ranked: ingest it again"
 
     def _must_know(self, request_id: str) -> bool:
         return bool(request_id) or self._thumbnails is not None

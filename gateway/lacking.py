@@ -63,7 +63,9 @@ def features_of_photos(serving: Serving, held: Held) -> str:
 def memory_of_index(serving: Serving, held: Held) -> str:
     """Says that the index cannot hold all features in memory; empty if it can."""
     # Of a collection so large that graphs lead to candidates fewer are ranked too: that is no lack.
-    if held.rows_with_features_in_memory >= held.photos_with_features:
+    # An index that ranks any number keeps them where it likes.
+    every = held.rows_with_features_in_memory >= held.photos_with_features
+    if every or not held.most_candidates:
         return ""
     return (
         f"the index holds the features of {held.rows_with_features_in_memory:,} photos of "

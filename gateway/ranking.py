@@ -95,6 +95,17 @@ class Ranker:
         lacks = self._lack(RankingMethod.BLEND, self._model(), None)
         return RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
 
+    def check(self, vector: PhotoVector) -> None:
+        """Raises DimensionMismatchError where a caller's features are not as long as those kept."""
+        kept = self._index.serving.features_dimension if self._index.serving else 0
+        sent = len(vector.features)
+        if kept and sent and sent != kept:
+            raise DimensionMismatchError(
+                f"vector.features has {sent} values; the features_dimension of the catalogue is "
+                f"{kept}",
+                field="vector.features",
+            )
+
     def way(self, wanted: Wanted, vector: PhotoVector | None) -> Way:
         """Returns how a search is ranked.
 
@@ -104,11 +115,9 @@ class Ranker:
                 index knows.
 
         Raises:
-            DimensionMismatchError: The vector's features are not as long as the collection's.
             RankingUnavailableError: Something lacks for what the caller wants; says what.
         """
         model = self._model(vector)
-        self._check(vector)
         method = wanted.ranking
         if method is None:
             lacks = self._lack(RankingMethod.BLEND, model, vector)
@@ -141,16 +150,6 @@ class Ranker:
             return self._embedder.seen(vector.embedding_space)
         serving = self._index.serving
         return self._embedder.seen(serving.embedding_space) if serving else None
-
-    def _check(self, vector: PhotoVector | None) -> None:
-        kept = self._index.serving.features_dimension if self._index.serving else 0
-        sent = len(vector.features) if vector else 0
-        if kept and sent and sent != kept:
-            raise DimensionMismatchError(
-                f"vector.features has {sent} values; the features_dimension of the catalogue is "
-                f"{kept}",
-                field="vector.features",
-            )
 
     def _lack(self, method: RankingMethod, model: Model | None, vector: PhotoVector | None) -> str:
         """Returns why it cannot be ranked so; empty if it can, as far as that is known."""

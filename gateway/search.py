@@ -34,7 +34,7 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 
-# Of the nearest with a price some are in another currency, and some may be of no price at all.
+# Of the nearest with a price some may be in another currency.
 _LOOKED_AT_FOR_PRICE = 2
 _LEAST_PRICE = 1e-9
 
@@ -87,6 +87,8 @@ class SimilarListingFinder:
             case PhotoVector():
                 field = "vector.embedding_space"
                 self._lineage.check(query.embedding_space, field)
+                await self._ranker.learn(budget)
+                self._ranker.check(query)
                 return await self._search([query], wanted, budget, field)
             case Photos(images):
                 return await self._by_photos(images, wanted, budget)

@@ -28,7 +28,12 @@ from gateway.listings import (
 )
 from gateway.models import Model
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
-from lookalike.errors import ItemNotFoundError, LookalikeError, UnknownOutputError
+from lookalike.errors import (
+    DimensionMismatchError,
+    ItemNotFoundError,
+    LookalikeError,
+    UnknownOutputError,
+)
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 from lookalike.serving.health import HealthServicer
 from lookalike.serving.interceptors import RequestInterceptor
@@ -327,6 +332,9 @@ class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.Ind
         self, request: index_pb2.BatchUpsertItemsRequest, context: Context
     ) -> index_pb2.BatchUpsertItemsResponse:
         await self._take("BatchUpsertItems", request, context)
+        kept = self.leads_to.features_dimension
+        if request.items[0].features and len(request.items[0].features) != kept:
+            raise DimensionMismatchError(f"it keeps {kept}", field="items[0].features")
         return index_pb2.BatchUpsertItemsResponse(seq=7, replaced=1)
 
     async def FindNeighbors(

@@ -147,13 +147,13 @@ async def test_first_write_makes_a_collection_that_keeps_features(
 ) -> None:
     services.errors = {
         "BatchUpsertItems": [MISSING],
-        "GetCollection": [MISSING, MISSING],
+        "GetCollection": [MISSING],
     }
     services.leads_to.features_dimension = 4
     await called_index.upsert(PHOTO, Budget(30))
     (created,) = [each for each in services.asked if isinstance(each, pb.CreateCollectionRequest)]
     assert created.collection.features_dimension == 4
-    assert written(services) == [[], pytest.approx(list(FEATURES))]
+    assert written(services) == [pytest.approx(list(FEATURES))] * 2
     assert called_index.serving == replace(BEFORE, features_dimension=4)
 
 
@@ -163,11 +163,11 @@ async def test_collection_that_somebody_made_without_features_gets_none(
     taken = CollectionExistsError("there is one", resource=("collection", "listings"))
     services.errors = {
         "BatchUpsertItems": [MISSING],
-        "GetCollection": [MISSING, MISSING],
+        "GetCollection": [MISSING],
         "CreateCollection": [taken],
     }
     await called_index.upsert(PHOTO, Budget(30))
-    assert written(services) == [[], []]
+    assert written(services)[-1] == []
 
 
 @pytest.mark.parametrize(("kept", "sent"), [(4, list(FEATURES)), (0, []), (64, [])])
@@ -176,24 +176,40 @@ async def test_features_go_where_features_of_that_length_are_kept(
 ) -> None:
     services.leads_to.features_dimension = kept
     for _ in range(2):
+        assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+        assert written(services)[-1] == pytest.approx(sent)
+    assert services.count(pb.GetCollectionRequest) == 0
+
+
+async def test_features_go_into_a_collection_that_takes_the_place_of_one_without(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    await called_index.look(30)
+    assert called_index.serving == BEFORE
+    services.leads_to.features_dimension = 4
+    await called_index.upsert(PHOTO, Budget(30))
+    assert written(services) == [pytest.approx(list(FEATURES))]
+
+
+async def test_what_else_is_wrong_with_an_item_is_passed_on(
+    called_index: IndexUpstream, services: FakeServices
+) -> None:
+    services.errors["BatchUpsertItems"] = [InvalidArgumentError("no", field="items[0].price")]
+    with pytest.raises(InvalidArgumentError):
         await called_index.upsert(PHOTO, Budget(30))
-    assert written(services) == [pytest.approx(sent)] * 2
-    assert services.count(pb.GetCollectionRequest) == 1
+    assert len(written(services)) == 1
 
 
-async def test_catalogue_that_takes_the_place_of_another_is_looked_at(
+async def test_collection_made_anew_without_features_is_no_index_of_before(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.leads_to.features_dimension = 4
     await called_index.look(30)
     services.leads_to.features_dimension = 0
-    error = DimensionMismatchError("it keeps none", field="items[0].features")
-    services.errors["BatchUpsertItems"] = [error]
-    assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
-    assert written(services) == [pytest.approx(list(FEATURES)), []]
-    services.errors["BatchUpsertItems"] = [InvalidArgumentError("no", field="items[0].price")]
-    with pytest.raises(InvalidArgumentError):
-        await called_index.upsert(PHOTO, Budget(30))
+    await called_index.find([WITH], Wanted(3), Budget(30))
+    await called_index.look(30)
+    assert called_index.ranks
+    assert called_index.serving == BEFORE
 
 
 async def test_what_the_index_holds_is_told_by_collection(

@@ -14,6 +14,7 @@ from gateway import cache
 from gateway.budget import Budget
 from gateway.classify import Classifier
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
+from gateway.index import Serving
 from gateway.ingest import Ingester
 from gateway.lineage import Lineage
 from gateway.listings import Listing, NearDuplicateKind, Written
@@ -327,3 +328,11 @@ async def test_photo_that_is_refused_gets_no_thumbnail(ingest: Ingest) -> None:
     with pytest.raises(NearDuplicateError):
         await refusing.ingest(LISTING, b"photo", Budget(60))
     assert list(ingest.thumbnails.kept) == ["other photo"]
+
+
+async def test_photo_that_is_stored_without_the_features_that_others_have_is_told_of(
+    ingest: Ingest, index: FakeIndex
+) -> None:
+    index.serving = Serving("listings-space", "space", len(FEATURES))
+    ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
+    assert ingested.degraded.startswith("stored without features")

@@ -130,14 +130,16 @@ async def test_with_something_lacking_listings_are_ranked_by_category_or_it_is_s
     finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex, lacking: str
 ) -> None:
     embedder.served, index.leads_to, remedy = LACKING[lacking]
-    found = await finder.find(ITEM, Wanted(3), Budget(60))
-    assert (found.ranking, index.reranks) == (CATEGORY, [None])
+    for query in (ITEM, PHOTO):
+        found = await finder.find(query, Wanted(3), Budget(60))
+        assert found.ranking is CATEGORY
+    assert index.reranks == [None, None]
     with pytest.raises(RankingUnavailableError) as caught:
         await finder.find(ITEM, Wanted(3, ranking=BLEND), Budget(60))
     assert caught.value.field == "ranking"
     assert "'blend'" in caught.value.message
     assert remedy in caught.value.message
-    assert len(index.searched) == 1, "nobody was asked in vain"
+    assert len(index.searched) == 2, "nobody was asked in vain"
 
 
 async def test_bundle_without_ranking_can_be_ranked_by_features_without_likeness(

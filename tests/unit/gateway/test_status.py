@@ -121,6 +121,13 @@ async def test_index_that_does_not_say_what_it_holds_lacks_nothing(
     assert (list(told.lacking), told.index.photos_with_features) == ([], 0)
 
 
+async def test_index_that_ranks_any_number_lacks_no_memory(
+    reporter: StatusReporter, index: FakeIndex
+) -> None:
+    index.held = {NAME: replace(WHOLE, rows_with_features_in_memory=0, most_candidates=0)}
+    assert list((await reporter.status(Budget(60))).lacking) == []
+
+
 async def test_catalogue_that_does_not_exist_yet_lacks_nothing(
     reporter: StatusReporter, index: FakeIndex
 ) -> None:
