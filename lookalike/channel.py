@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import grpc
 from grpc import aio
 
+from lookalike import request_ids
 from lookalike.errors import InvalidArgumentError
-from lookalike.serving import telemetry
 
 MAX_MESSAGE_BYTES = 16 << 20
 
@@ -198,9 +198,9 @@ class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
         request: Any,
     ) -> Any:
         """Adds the header."""
-        if current := telemetry.request_id.get():
+        if current := request_ids.current.get():
             metadata = aio.Metadata(*(client_call_details.metadata or ()))
-            metadata.add(telemetry.REQUEST_ID_HEADER, current)
+            metadata.add(request_ids.HEADER, current)
             client_call_details = aio.ClientCallDetails(
                 client_call_details.method,
                 client_call_details.timeout,

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 
 from gateway.http.problems import HttpProblemError, response_to
-from lookalike.serving import telemetry
+from lookalike import request_ids
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH
 
 logger = logging.getLogger(__name__)
@@ -201,10 +201,10 @@ class _Exchange:
     """One request and its answer: id, headers, and a line in the log."""
 
     def __init__(self, scope: Scope, send: Send, *, log_all: bool) -> None:
-        given = Headers(scope=scope).get(telemetry.REQUEST_ID_HEADER, "")
+        given = Headers(scope=scope).get(request_ids.HEADER, "")
         known = 1 <= len(given) <= MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
-        self._request_id = given if known else telemetry.new_request_id()
-        telemetry.request_id.set(self._request_id)
+        self._request_id = given if known else request_ids.new()
+        request_ids.current.set(self._request_id)
         self._send = send
         self._log_all = log_all
         self._started = time.perf_counter()
@@ -223,7 +223,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers[telemetry.REQUEST_ID_HEADER] = self._request_id
+            headers[request_ids.HEADER] = self._request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             # Answers are about now; what may be kept says so itself.

@@ -17,8 +17,8 @@ from google.rpc import status_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
+from lookalike import request_ids
 from lookalike.errors import LookalikeError
-from lookalike.serving import telemetry
 from lookalike.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -116,12 +116,12 @@ class _Call:
         self._method = method
         self._context = context
         metadata = dict(context.invocation_metadata() or ())
-        request_id = str(metadata.get(telemetry.REQUEST_ID_HEADER) or "")
+        request_id = str(metadata.get(request_ids.HEADER) or "")
         # It is in every line of the log, and sent back and on.
         if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
-            request_id = telemetry.new_request_id()
-        telemetry.request_id.set(request_id)
-        self._trailer = ((telemetry.REQUEST_ID_HEADER, request_id),)
+            request_id = request_ids.new()
+        request_ids.current.set(request_id)
+        self._trailer = ((request_ids.HEADER, request_id),)
         context.set_trailing_metadata(self._trailer)
         self._started = time.perf_counter()
 

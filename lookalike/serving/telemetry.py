@@ -1,7 +1,4 @@
-"""Structured logs, one JSON object a line on stderr, and the request id they share.
-
-Knows nothing of requests beyond their id. Metrics and traces join here when they come.
-"""
+"""Structured logs: one JSON object a line on stderr, with the id of the request."""
 
 from __future__ import annotations
 
@@ -9,18 +6,9 @@ import json
 import logging
 import sys
 import time
-import uuid
-from contextvars import ContextVar
 from typing import Any
 
-REQUEST_ID_HEADER = "x-request-id"
-
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-
-
-def new_request_id() -> str:
-    """Returns a fresh id of 32 hexadecimal digits."""
-    return uuid.uuid4().hex
+from lookalike import request_ids
 
 
 class JsonFormatter(logging.Formatter):
@@ -41,7 +29,7 @@ class JsonFormatter(logging.Formatter):
             "service": self._service,
             "event": record.getMessage(),
         }
-        if current := request_id.get():
+        if current := request_ids.current.get():
             line["request_id"] = current
         line |= {k: v for k, v in record.__dict__.items() if k not in self._STANDARD}
         if record.exc_info:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from grpc import aio
 
+from lookalike import request_ids
 from lookalike.channel import addresses, open_channel, several
 from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
-from lookalike.serving import telemetry
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH, RequestInterceptor
 from lookalike.status import from_rpc_error
 
@@ -34,7 +34,7 @@ class Remembering(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: pb.ClassifyImageRequest, context: Context
     ) -> pb.ClassifyImageResponse:
         self.seen.append(dict(context.invocation_metadata() or ()))
-        self.ids.append(telemetry.request_id.get())
+        self.ids.append(request_ids.current.get())
         self.remaining_s = context.time_remaining()
         if self.failures:
             self.failures -= 1
@@ -70,15 +70,15 @@ REQUEST = pb.ClassifyImageRequest()
 async def test_request_id_of_the_request_being_answered_goes_along(
     stub: GatewayServiceStub, servicer: Remembering
 ) -> None:
-    telemetry.request_id.set("from-the-caller")
+    request_ids.current.set("from-the-caller")
     await stub.ClassifyImage(REQUEST)
-    assert servicer.seen[0][telemetry.REQUEST_ID_HEADER] == "from-the-caller"
+    assert servicer.seen[0][request_ids.HEADER] == "from-the-caller"
 
 
 async def test_other_metadata_and_the_deadline_go_along_too(
     stub: GatewayServiceStub, servicer: Remembering
 ) -> None:
-    telemetry.request_id.set("from-the-caller")
+    request_ids.current.set("from-the-caller")
     await stub.ClassifyImage(REQUEST, metadata=(("x-other", "1"),), timeout=30)
     assert servicer.seen[0]["x-other"] == "1"
     assert 0 < (servicer.remaining_s or 0) < 40
@@ -91,9 +91,9 @@ async def test_call_made_for_no_request_gets_a_new_id_from_the_server(
 ) -> None:
     call = stub.ClassifyImage(REQUEST)
     await call
-    assert telemetry.REQUEST_ID_HEADER not in servicer.seen[0]
+    assert request_ids.HEADER not in servicer.seen[0]
     trailers = dict(await call.trailing_metadata())
-    assert trailers[telemetry.REQUEST_ID_HEADER] == servicer.ids[0]
+    assert trailers[request_ids.HEADER] == servicer.ids[0]
     assert len(servicer.ids[0]) == 32
 
 
@@ -101,7 +101,7 @@ async def test_request_id_too_long_for_every_line_of_a_log_is_replaced(
     stub: GatewayServiceStub, servicer: Remembering
 ) -> None:
     for length in (MAX_REQUEST_ID_LENGTH, MAX_REQUEST_ID_LENGTH + 1):
-        metadata = ((telemetry.REQUEST_ID_HEADER, "x" * length),)
+        metadata = ((request_ids.HEADER, "x" * length),)
         await stub.ClassifyImage(REQUEST, metadata=metadata)
     assert servicer.ids[0] == "x" * MAX_REQUEST_ID_LENGTH
     assert len(servicer.ids[1]) == 32
@@ -111,7 +111,7 @@ async def test_concurrent_requests_do_not_see_each_others_id(
     stub: GatewayServiceStub, servicer: Remembering
 ) -> None:
     async def call(number: int) -> None:
-        telemetry.request_id.set(f"id-{number}")
+        request_ids.current.set(f"id-{number}")
         await stub.ClassifyImage(REQUEST)
 
     await asyncio.gather(*(call(number) for number in range(20)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.serving import telemetry
+from lookalike import request_ids
 from lookalike.serving.telemetry import JsonFormatter
 
 
@@ -27,9 +27,9 @@ def formatted(**extra: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def request_id() -> Iterator[str]:
-    token = telemetry.request_id.set("abc")
+    token = request_ids.current.set("abc")
     yield "abc"
-    telemetry.request_id.reset(token)
+    request_ids.current.reset(token)
 
 
 def test_line_has_time_level_service_and_event() -> None:
@@ -67,7 +67,7 @@ def test_exception_has_its_traceback_in_the_same_line() -> None:
 
 
 def test_request_ids_are_32_hexadecimal_digits_and_new_each_time() -> None:
-    ids = {telemetry.new_request_id() for _ in range(100)}
+    ids = {request_ids.new() for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch("[0-9a-f]{32}", i) for i in ids)
 
