@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from gateway.listings import (
     Written,
 )
 from gateway.upstreams import Upstream
+from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
 from lookalike.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -32,7 +32,6 @@ from lookalike.errors import (
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 
 _SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
-_SPACE_DIGITS = 12
 _KEPT_SHARE = 0.1
 
 _FEATURES_FIELD = "items[0].features"
@@ -317,7 +316,7 @@ class IndexUpstream(Upstream):
             name=name,
             embedding_space=vector.embedding_space,
             dimension=len(vector.values),
-            indexed_attributes=items.INDEXED,
+            indexed_attributes=INDEXED_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
         async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
@@ -342,8 +341,3 @@ class IndexUpstream(Upstream):
         if serving != self.serving:
             self.serving = serving
             self.serving_changed()
-
-
-def collection_name(alias: str, embedding_space: str) -> str:
-    """Returns the name of the collection of a space that an alias leads to."""
-    return f"{alias}-{re.sub(r'[^a-z0-9_-]', '-', embedding_space.lower())[:_SPACE_DIGITS]}"

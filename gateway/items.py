@@ -13,19 +13,23 @@ from gateway.listings import (
     PhotoVector,
 )
 from gateway.vectors import compact
+from lookalike.catalogue.schema import (
+    CURRENCY,
+    INGEST_REQUEST_ID,
+    INGEST_REQUEST_SHA256,
+    LOCATION,
+    NEAR_DUPLICATE,
+    NEAR_DUPLICATE_DISTANCE,
+    NEAR_DUPLICATE_KIND,
+    NEAR_DUPLICATE_OF,
+    NEAR_DUPLICATE_PRODUCT,
+    PHOTO_SHA256,
+    THUMBNAIL,
+    TITLE,
+)
 from lookalike.index.v1 import index_pb2
 
-LOCATION = "location"
-NEAR_DUPLICATE = "near_duplicate"
-_TITLE = "title"
-_CURRENCY = "currency"
-_THUMBNAIL = "thumbnail"
-_PHOTO_SHA256 = "photo_sha256"
-_REQUEST_ID = "ingest_request_id"
-_REQUEST_SHA256 = "ingest_request_sha256"
 _FLAGGED, _LINKED = "flagged", "linked"
-
-INDEXED = (LOCATION, NEAR_DUPLICATE)
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,13 @@ def item(photo: Photo, features: Sequence[float] = ()) -> index_pb2.Item:
     assert photo.vector is not None
     listing = photo.listing
     texts = {
-        _TITLE: listing.title,
-        _CURRENCY: listing.currency,
+        TITLE: listing.title,
+        CURRENCY: listing.currency,
         LOCATION: listing.location,
-        _THUMBNAIL: "1" if listing.has_thumbnail else "",
-        _PHOTO_SHA256: photo.sha256,
-        _REQUEST_ID: photo.request_id,
-        _REQUEST_SHA256: photo.request_sha256,
+        THUMBNAIL: "1" if listing.has_thumbnail else "",
+        PHOTO_SHA256: photo.sha256,
+        INGEST_REQUEST_ID: photo.request_id,
+        INGEST_REQUEST_SHA256: photo.request_sha256,
         **_near_duplicate_texts(listing.near_duplicate),
     }
     return index_pb2.Item(
@@ -103,9 +107,9 @@ def photo(found: index_pb2.Item) -> Photo:
     return Photo(
         listing(found),
         _vectors(found) if found.vector.values else None,
-        attributes.get(_PHOTO_SHA256, ""),
-        attributes.get(_REQUEST_ID, ""),
-        attributes.get(_REQUEST_SHA256, ""),
+        attributes.get(PHOTO_SHA256, ""),
+        attributes.get(INGEST_REQUEST_ID, ""),
+        attributes.get(INGEST_REQUEST_SHA256, ""),
     )
 
 
@@ -116,12 +120,12 @@ def listing(found: index_pb2.Item) -> Listing:
         item_id=found.id,
         product_id=found.product_id,
         category=found.category,
-        title=attributes.get(_TITLE, ""),
+        title=attributes.get(TITLE, ""),
         price=found.price if found.HasField("price") else None,
         location=attributes.get(LOCATION, ""),
         near_duplicate=_near_duplicate(attributes),
-        has_thumbnail=_THUMBNAIL in attributes,
-        currency=attributes.get(_CURRENCY, ""),
+        has_thumbnail=THUMBNAIL in attributes,
+        currency=attributes.get(CURRENCY, ""),
     )
 
 
@@ -155,10 +159,10 @@ def _near_duplicate_texts(near: NearDuplicate | None) -> dict[str, str]:
         return {}
     return {
         NEAR_DUPLICATE: _LINKED if near.linked else _FLAGGED,
-        "near_duplicate_of": near.item_id,
-        "near_duplicate_product": near.product_id,
-        "near_duplicate_kind": near.kind.value,
-        "near_duplicate_distance": repr(near.distance),
+        NEAR_DUPLICATE_OF: near.item_id,
+        NEAR_DUPLICATE_PRODUCT: near.product_id,
+        NEAR_DUPLICATE_KIND: near.kind.value,
+        NEAR_DUPLICATE_DISTANCE: repr(near.distance),
     }
 
 
@@ -168,10 +172,10 @@ def _near_duplicate(attributes: Mapping[str, str]) -> NearDuplicate | None:
         return None
     try:
         return NearDuplicate(
-            attributes["near_duplicate_of"],
-            attributes["near_duplicate_product"],
-            NearDuplicateKind(attributes["near_duplicate_kind"]),
-            float(attributes["near_duplicate_distance"]),
+            attributes[NEAR_DUPLICATE_OF],
+            attributes[NEAR_DUPLICATE_PRODUCT],
+            NearDuplicateKind(attributes[NEAR_DUPLICATE_KIND]),
+            float(attributes[NEAR_DUPLICATE_DISTANCE]),
             linked=marked == _LINKED,
         )
     except (KeyError, ValueError):

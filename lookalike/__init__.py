@@ -1,6 +1,6 @@
 """What Lookalike's services share and its users import.
 
-    from lookalike import Client, Listing, ListingFilter, LookalikeError, Ranking
+    from lookalike import Client, IndexClient, Listing, ListingFilter, LookalikeError, Ranking
 
 Knows no service; pulls in neither torch, faiss nor pandas, and the client only when it is named.
 """
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from lookalike.client import (
         TLS,
         AsyncClient,
+        AsyncIndexClient,
         Client,
         Embedding,
+        IndexClient,
         Listing,
         ListingFilter,
         LookalikeError,
@@ -27,8 +29,10 @@ __version__ = "0.1.0"
 __all__ = [
     "TLS",
     "AsyncClient",
+    "AsyncIndexClient",
     "Client",
     "Embedding",
+    "IndexClient",
     "Listing",
     "ListingFilter",
     "LookalikeError",

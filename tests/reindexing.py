@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lookalike.cli.reindexing.index import MADE_FROM
+from lookalike.catalogue.schema import REINDEXED_FROM
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
@@ -100,7 +100,7 @@ def made_alike(index: Index) -> bool:
     """Whether the new collection has the old one's items, but for their vectors."""
 
     def plain(item: pb.Item) -> pb.Item:
-        item.attributes.pop(MADE_FROM, None)
+        item.attributes.pop(REINDEXED_FROM, None)
         item.ClearField("vector")
         return item
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lookalike.cli.reindexing.aliases import Served
 
 _SWITCH = "The switch"
+_TIMEOUT_S = 60.0  # batches and pages of vectors take longer than single calls
+_RETRIES = 4  # as many as there can be: the work of hours should outlive a restart
 
 
 def command(
@@ -98,14 +100,15 @@ def command(
     goes on when it is started again. TLS and token are for the embedder.
     """
     from lookalike.cli.reindexing import aliases
-    from lookalike.cli.reindexing.index import Index
     from lookalike.cli.reindexing.run import Run, Wishes
+    from lookalike.client import IndexClient
 
     options.check_timeout(timeout)
+    service = IndexClient(index, timeout=timeout or _TIMEOUT_S, retries=_RETRIES)
     if rollback:
-        with Index(index, timeout) as service:
+        with service:
             now = aliases.served(service, collection)
-            spaces = {name: each.embedding_space for name, each in service.collections().items()}
+            spaces = {each.name: each.embedding_space for each in service.collections()}
             aliases.roll_back(service, now)
             same_model = spaces[now.collection] == spaces[now.previous]
             return _rolled_back(now, reload, timeout, same_model=same_model, json=json)
@@ -116,7 +119,7 @@ def command(
     folder = PhotoFolder(images)
     client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
     wishes = Wishes(sample, min_agreement, yes, dry_run, allow_missing, discard, reload, timeout)
-    with Index(index, timeout) as service, client:
+    with service, client:
         now = aliases.served(service, collection)
         run = Run(service, client, folder=folder, now=now, wishes=wishes)
         return run.go_on(json=json) if run.is_served else run.go(json=json)
@@ -125,7 +128,7 @@ def command(
 def _rolled_back(
     now: Served, reload: str | None, timeout: float | None, *, same_model: bool, json: bool
 ) -> ExitCode:
-    from lookalike.cli.reindexing.index import reload_model
+    from lookalike.cli.reindexing.reloading import reload_model
 
     say(f"'{now.alias}' leads to {now.previous} again, not to {now.collection}")
     if reload:

@@ -1,6 +1,7 @@
 """The client package: `Client` and `AsyncClient` for the gateway and for embedders.
 
-`from lookalike import Client`; docs/client.md tells the rest.
+`IndexClient` and `AsyncIndexClient` for the index; `lookalike.client.index` has what they take and
+return. `from lookalike import Client`; docs/client.md tells the rest.
 """
 
 from lookalike.channel import TLS
@@ -16,6 +17,7 @@ from lookalike.client.descriptions import (
     PriceRange,
     Status,
 )
+from lookalike.client.index import AsyncIndexClient, IndexClient
 from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
 from lookalike.client.photos import Photo
 from lookalike.client.results import (
@@ -41,6 +43,7 @@ from lookalike.likeness import Likeness
 __all__ = [
     "TLS",
     "AsyncClient",
+    "AsyncIndexClient",
     "CacheStatus",
     "CategoryScore",
     "Classification",
@@ -50,6 +53,7 @@ __all__ = [
     "EmbedderStatus",
     "Embedding",
     "FittedRanking",
+    "IndexClient",
     "IndexStatus",
     "Ingested",
     "Likeness",

@@ -275,7 +275,7 @@ async def _read_all(photo: PhotoS) -> list[bytes]:
 async def _requests(
     photos: Pairs[Any], request: Callable[[Any, bytes], Any], max_message_bytes: int
 ) -> AsyncIterator[tuple[Any, Any]]:
-    async for key, photo in _as_async(photos):
+    async for key, photo in as_async(photos):
         try:
             found = calls.sized(request(key, await _read(photo)), max_message_bytes)
         except OSError as error:
@@ -285,10 +285,11 @@ async def _requests(
         yield key, found
 
 
-async def _as_async(photos: Pairs[Key]) -> AsyncIterator[tuple[Key, Photo]]:
-    if isinstance(photos, AsyncIterable):
-        async for pair in photos:
-            yield pair
+async def as_async(values: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
+    """Yields the values of an iterable, which may be asynchronous."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
     else:
-        for pair in photos:
-            yield pair
+        for value in values:
+            yield value

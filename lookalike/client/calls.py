@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from lookalike.client import accounts, messages
 from lookalike.client.descriptions import Model, Status
 from lookalike.client.listings import Listing, ListingFilter
-from lookalike.client.options import EMBEDDER, GATEWAY
+from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
 from lookalike.client.results import (
     Classified,
     Deleted,
@@ -30,6 +30,7 @@ from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
+from lookalike.index.v1 import index_pb2_grpc
 from lookalike.status import from_status
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class Call(Generic[T]):
     """One unary call.
 
     Attributes:
-        service: `gateway` or `embedder`.
+        service: `gateway`, `embedder` or `index`.
         rpc: Name of the method.
         request: Its message.
         read: Makes the result of the answer's message.
@@ -81,6 +82,7 @@ class StreamCall(Generic[T]):
 STUBS: dict[str, Callable[[Any], Any]] = {
     EMBEDDER: embedder_pb2_grpc.EmbedderServiceStub,
     GATEWAY: gateway_pb2_grpc.GatewayServiceStub,
+    INDEX: index_pb2_grpc.IndexServiceStub,
 }
 
 EMBED_STREAM = StreamCall(
@@ -179,14 +181,14 @@ def ingest_request(
     return pb.IngestListingRequest(
         listing=messages.listing_message(listing),
         image=image,
-        request_id=_new_request_id() if request_id is None else request_id,
+        request_id=new_request_id() if request_id is None else request_id,
     )
 
 
 def delete(product_id: str | None, item_id: str | None, request_id: str | None) -> Call[Deleted]:
     """Delete a listing or a photo."""
     request = pb.DeleteListingRequest(
-        request_id=_new_request_id() if request_id is None else request_id,
+        request_id=new_request_id() if request_id is None else request_id,
         **_target(product_id, item_id),
     )
     return Call(GATEWAY, "DeleteListing", request, messages.deleted)
@@ -248,5 +250,6 @@ def _target(product_id: str | None, item_id: str | None) -> dict[str, str]:
     raise InvalidArgumentError("give product_id= or item_id=, and one alone")
 
 
-def _new_request_id() -> str:
+def new_request_id() -> str:
+    """Returns an id that makes the retries of one write harmless."""
     return uuid.uuid4().hex

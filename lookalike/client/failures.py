@@ -34,7 +34,7 @@ def failure(
 
     Args:
         rpc_error: What gRPC raised.
-        service: `gateway` or `embedder`.
+        service: `gateway`, `embedder` or `index`.
         target: Where it was called.
         timeout_s: The call's deadline, if it had one.
     """

@@ -84,12 +84,12 @@ def ranking(method: pb.RankingMethod.ValueType) -> Ranking | None:
 def filter_message(where: ListingFilter) -> pb.ListingFilter:
     """Returns the message of a filter."""
     return pb.ListingFilter(
-        categories=_strings(where.categories),
+        categories=strings(where.categories),
         min_price=where.min_price,
         max_price=where.max_price,
-        locations=_strings(where.locations),
-        product_ids=_strings(where.product_ids),
-        exclude_product_ids=_strings(where.exclude_product_ids),
+        locations=strings(where.locations),
+        product_ids=strings(where.product_ids),
+        exclude_product_ids=strings(where.exclude_product_ids),
         near_duplicates=where.near_duplicates,
     )
 
@@ -100,7 +100,7 @@ def classified(message: pb.ClassifyImageResponse) -> Classified:
     return Classified(
         scores=found.scores,
         embedding_space=found.embedding_space,
-        embedding=Embedding(_vector(message.vector), found.embedding_space)
+        embedding=Embedding(read_only_vector(message.vector), found.embedding_space)
         if message.vector
         else None,
         cached=message.cached,
@@ -180,7 +180,7 @@ def embedding(message: embedder_pb2.EmbedImageResponse) -> Embedding:
     """Reads the answer of EmbedImage."""
     if not message.embeddings:
         raise InternalError("the embedder's answer has no vector")
-    outputs = {e.output: _vector(e.values) for e in message.embeddings}
+    outputs = {e.output: read_only_vector(e.values) for e in message.embeddings}
     first, timings = message.embeddings[0], message.timings
     return Embedding(
         vector=outputs[first.output],
@@ -252,7 +252,8 @@ def _classification(message: pb.Classification) -> Classification:
     return Classification(scores, message.embedding_space)
 
 
-def _vector(values: Sequence[float]) -> FloatVector:
+def read_only_vector(values: Sequence[float]) -> FloatVector:
+    """Returns values as an array that cannot be written to."""
     vector = np.array(values, dtype=np.float32)
     vector.flags.writeable = False
     return vector
@@ -269,6 +270,7 @@ def timings(message: pb.HopTimings) -> Timings:
     )
 
 
-def _strings(values: Sequence[str]) -> Sequence[str]:
+def strings(values: Sequence[str]) -> Sequence[str]:
+    """Returns several texts, of which one alone counts as a sequence."""
     # A word is a sequence of its letters, and would be filtered by them.
     return (values,) if isinstance(values, str) else values

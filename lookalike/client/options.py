@@ -14,10 +14,12 @@ from lookalike.errors import InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2
 
 DEFAULT_GATEWAY = "127.0.0.1:50050"
+DEFAULT_INDEX = "127.0.0.1:50052"
 MAX_RETRIES = 4  # gRPC makes five attempts at most
 
 EMBEDDER = "embedder"
 GATEWAY = "gateway"
+INDEX = "index"
 
 _EMBEDDER_SERVICE: str = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _GATEWAY_SERVICE: str = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
@@ -26,6 +28,7 @@ _GATEWAY_SERVICE: str = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"
 _STREAMS: dict[str, list[Method]] = {
     EMBEDDER: [(_EMBEDDER_SERVICE, "StreamEmbedImages")],
     GATEWAY: [(_GATEWAY_SERVICE, "StreamIngestListings")],
+    INDEX: [],
 }
 
 Token: TypeAlias = "str | Callable[[], str]"
@@ -33,10 +36,11 @@ Token: TypeAlias = "str | Callable[[], str]"
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions:
-    """The arguments of both clients; `Client` documents them."""
+    """The arguments of all clients; `Client` and `IndexClient` document them."""
 
-    gateway: str = DEFAULT_GATEWAY
+    gateway: str | None = None
     embedder: str | None = None
+    index: str | None = None
     timeout: float = 10.0
     photo_timeout: float = 60.0
     retries: int = 3
@@ -55,7 +59,7 @@ class ClientOptions:
             raise InvalidArgumentError(
                 f"max_message_bytes is {self.max_message_bytes}; it must be 1 or more"
             )
-        for target in filter(None, (self.gateway, self.embedder)):
+        for target in filter(None, (self.gateway, self.embedder, self.index)):
             several(target)  # raises
             if self.token and not (self.tls or self.insecure_token or is_this_machine(target)):
                 raise InvalidArgumentError(
@@ -65,7 +69,8 @@ class ClientOptions:
 
     def target(self, service: str) -> str:
         """Returns where a service is; InvalidArgumentError if it was not told."""
-        target = self.gateway if service == GATEWAY else self.embedder
+        targets = {GATEWAY: self.gateway, EMBEDDER: self.embedder, INDEX: self.index}
+        target = targets[service]
         if not target:
             raise InvalidArgumentError(
                 f"no {service} was given; this call needs one: Client({service}='host:port')"
@@ -75,7 +80,7 @@ class ClientOptions:
     def channel_arguments(self, service: str) -> dict[str, Any]:
         """Returns what `open_channel` needs for a service, but for the target."""
         return {
-            # The gateway answers `status` while it is not ready, and says what else it cannot.
+            # The gateway answers `status` while it is not ready, and the index what it waits for.
             "health_service": _EMBEDDER_SERVICE if service == EMBEDDER else "",
             "max_message_bytes": self.max_message_bytes,
             "retries": self.retries,

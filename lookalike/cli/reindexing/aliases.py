@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from lookalike.cli.console import CommandError
-from lookalike.cli.reindexing.index import Index
+from lookalike.client import IndexClient
 
 _PREVIOUS = "-previous"
 _WITH_FEATURES = "-features"
@@ -33,18 +32,12 @@ def previous_name(alias: str) -> str:
     return alias + _PREVIOUS
 
 
-def collection_name(alias: str, embedding_space: str) -> str:
-    """Returns the name of an alias's collection for an embedding space; as the gateway makes it."""
-    space = re.sub(r"[^a-z0-9]", "", embedding_space.lower())[:12]
-    return f"{alias}-{space}"[:_MOST_CHARACTERS]
-
-
 def with_features(collection: str) -> str:
     """Returns the name of a collection with features, beside one of the same space without."""
     return collection[: _MOST_CHARACTERS - len(_WITH_FEATURES)] + _WITH_FEATURES
 
 
-def served(index: Index, alias: str) -> Served:
+def served(index: IndexClient, alias: str) -> Served:
     """Returns where an alias leads.
 
     Raises:
@@ -55,7 +48,7 @@ def served(index: Index, alias: str) -> Served:
     aliases = index.aliases()
     if alias in aliases:
         return Served(alias, aliases[alias], aliases.get(previous_name(alias), ""))
-    if alias in index.collections():
+    if any(collection.name == alias for collection in index.collections()):
         raise CommandError(
             f"'{alias}' is a collection, not an alias, so it cannot be switched; let an alias "
             f"lead to it (IndexService.SetAlias), give that to the gateway "
@@ -65,14 +58,14 @@ def served(index: Index, alias: str) -> Served:
     raise CommandError(f"the index has no alias '{alias}'; it has {known or 'none'}")
 
 
-def switch(index: Index, now: Served, collection: str) -> None:
+def switch(index: IndexClient, now: Served, collection: str) -> None:
     """Lets an alias lead to another collection, and remembers the one before."""
     # In this order: interrupted in between, the way back is known already.
     index.set_alias(previous_name(now.alias), now.collection)
     index.set_alias(now.alias, collection)
 
 
-def roll_back(index: Index, now: Served) -> None:
+def roll_back(index: IndexClient, now: Served) -> None:
     """Swaps what is served with what was served before.
 
     Raises:

@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lookalike.cli.reindexing.index import Index
+from lookalike.client import IndexClient
+from lookalike.client.index import Rerank
 from lookalike.errors import ItemNotFoundError
-from lookalike.index.v1 import index_pb2 as pb
 
 K = 10
 _BATCH = 100
@@ -58,11 +58,11 @@ class _Answers:
 
 
 def compare(
-    index: Index,
+    index: IndexClient,
     old: str,
     new: str,
     sample: int,
-    rerank: pb.Rerank | None = None,
+    rerank: Rerank | None = None,
 ) -> Comparison | None:
     """Asks both collections about the same photos; None if they have none in common.
 
@@ -84,7 +84,7 @@ def compare(
 
 
 def _compare(
-    index: Index, old: str, new: str, sample: int, rerank: pb.Rerank | None
+    index: IndexClient, old: str, new: str, sample: int, rerank: Rerank | None
 ) -> Comparison | None:
     owners = _owners(index, new)
     common = {i: o for i, o in _owners(index, old).items() if i in owners}
@@ -125,21 +125,30 @@ def _compare(
     )
 
 
-def _owners(index: Index, collection: str) -> dict[str, tuple[str, str]]:
-    items = index.items(collection, pb.ITEM_VIEW_FULL)
-    return {item.id: (item.product_id, item.category) for item in items}
+def _owners(index: IndexClient, collection: str) -> dict[str, tuple[str, str]]:
+    return {item.id: (item.product_id, item.category) for item in index.items(collection)}
 
 
-def _ask(index: Index, collection: str, ids: Sequence[str], rerank: pb.Rerank | None) -> _Answers:
+def _ask(
+    index: IndexClient, collection: str, ids: Sequence[str], rerank: Rerank | None
+) -> _Answers:
     listings: list[set[str]] = []
     categories: list[Sequence[str]] = []
     nearest: list[str] = []
     for start in range(0, len(ids), _BATCH):
         some = ids[start : start + _BATCH]
-        for result in index.neighbors(collection, some, K, of_listings=True, rerank=rerank):
-            listings.append({near.item.product_id for near in result.neighbors})
-            categories.append([near.item.category for near in result.neighbors])
-        firsts = index.neighbors(collection, some, 1, of_listings=False, rerank=rerank)
+        others = index.neighbors(
+            collection,
+            some,
+            k=K,
+            distinct_products=True,
+            exclude_same_product=True,
+            rerank=rerank,
+        )
+        for result in others.results:
+            listings.append({near.item.product_id for near in result})
+            categories.append([near.item.category for near in result])
+        firsts = index.neighbors(collection, some, k=1, rerank=rerank).results
         nearest += [r.neighbors[0].item.product_id if r.neighbors else "" for r in firsts]
     return _Answers(listings, categories, nearest)
 

@@ -6,23 +6,27 @@ over both collections find what was written, changed or deleted meanwhile.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from lookalike.catalogue.schema import REINDEXED_FROM
 from lookalike.cli.console import CommandError, counted
 from lookalike.cli.failing import Failures
 from lookalike.cli.files import Failure
 from lookalike.cli.photo_files import PhotoFolder
-from lookalike.cli.reindexing.index import MADE_FROM, Index, fingerprint
-from lookalike.index.v1 import index_pb2 as pb
+from lookalike.client import Embedding, IndexClient
+from lookalike.client.index import Collection, Item, ItemView
+from lookalike.client.index.messages import item_message
 
 if TYPE_CHECKING:
-    from lookalike.client import Client, Embedding
+    from lookalike.client import Client
 
 BATCH = 200
+_MOST_DELETED = 1000  # by one call
 MOST_PASSES = 20
 
 Catalogue: TypeAlias = Mapping[str, str]
@@ -33,7 +37,7 @@ Catalogue: TypeAlias = Mapping[str, str]
 class _Source:
     """An item to copy. The index may list one twice, so ids alone do not tell them apart."""
 
-    item: pb.Item
+    item: Item
     made_from: str
 
 
@@ -95,12 +99,12 @@ class Copy:
 
     def __init__(
         self,
-        index: Index,
+        index: IndexClient,
         client: Client,
         folder: PhotoFolder,
         *,
         old: str,
-        new: pb.Collection,
+        new: Collection,
         outputs: Sequence[str],
         discard: bool = False,
     ) -> None:
@@ -139,7 +143,7 @@ class Copy:
             result.failures = _each_once(failures.items)
             # Copies of what the photo, or the listing, no longer is.
             stale = sorted(item_id for item_id in result.lacking if done.get(item_id))
-            self._index.delete(self.new.name, gone + stale)
+            self._delete(gone + stale)
             result.written += written
             result.deleted += len(gone)
             if first:
@@ -167,7 +171,7 @@ class Copy:
         copied = before.keys() - set(lacking)
         now: dict[str, str] = {}
         late: dict[str, _Source] = {}  # of an item that is listed twice the newest is the last
-        for item in self._index.items(self._old, pb.ITEM_VIEW_VECTORS):
+        for item in self._index.items(self._old, view=ItemView.VECTORS):
             made_from = now[item.id] = fingerprint(item)
             late.pop(item.id, None)
             deleted_there = item.id in copied and item.id not in done
@@ -180,7 +184,7 @@ class Copy:
         result.written = self._write(late.values(), failures, lambda _: None, first=False)
         gone = sorted(item_id for item_id in before.keys() - now.keys() if done.get(item_id))
         result.failures = failures.items
-        self._index.delete(self.new.name, gone + sorted(result.lacking & done.keys()))
+        self._delete(gone + sorted(result.lacking & done.keys()))
         result.deleted = len(gone)
         return result
 
@@ -188,7 +192,7 @@ class Copy:
         """Raises CommandError if the new collection alone has photos that are no copies."""
         if not (own := {item_id for item_id, made_from in done.items() if not made_from}):
             return
-        own -= {item.id for item in self._index.items(self._old, pb.ITEM_VIEW_IDS)}
+        own -= {item.id for item in self._index.items(self._old, view=ItemView.IDS)}
         if own:
             raise CommandError(
                 f"{self.new.name} was served before, and alone has {counted(len(own), 'photo')} "
@@ -196,13 +200,18 @@ class Copy:
             )
 
     def _copied(self) -> dict[str, str]:
-        items = self._index.items(self.new.name, pb.ITEM_VIEW_FULL)
-        return {item.id: item.attributes.get(MADE_FROM, "") for item in items}
+        items = self._index.items(self.new.name)
+        return {item.id: item.attributes.get(REINDEXED_FROM, "") for item in items}
+
+    def _delete(self, item_ids: Sequence[str]) -> None:
+        for start in range(0, len(item_ids), _MOST_DELETED):
+            some = item_ids[start : start + _MOST_DELETED]
+            self._index.delete(self.new.name, item_ids=some)
 
     def _changed(self, done: Catalogue, result: Copied) -> Iterator[_Source]:
         source: dict[str, str] = {}
         result.source = source
-        for item in self._index.items(self._old, pb.ITEM_VIEW_VECTORS):
+        for item in self._index.items(self._old, view=ItemView.VECTORS):
             source[item.id] = fingerprint(item)
             if done.get(item.id) != source[item.id]:
                 yield _Source(item, source[item.id])
@@ -216,7 +225,7 @@ class Copy:
         first: bool,
     ) -> int:
         """Embeds and writes; returns how many. Those without a photo are among the failures."""
-        batch: dict[str, pb.Item] = {}
+        batch: dict[str, Item] = {}
         written = 0
 
         def flush() -> None:
@@ -227,12 +236,12 @@ class Copy:
                 batch.clear()
 
         try:
-            for item, outcome in self._embedded(sources, failures):
+            for source, outcome in self._embedded(sources, failures):
                 if first:
                     advance(1)
                 if outcome is not None:
                     # Not the newest, maybe, where there are two; the next pass sees that.
-                    batch[item.id] = self._item(item, outcome)
+                    batch[source.item.id] = self._item(source, outcome)
                 if len(batch) >= BATCH:
                     flush()
         finally:
@@ -241,42 +250,52 @@ class Copy:
 
     def _embedded(
         self, sources: Iterable[_Source], failures: Failures
-    ) -> Iterator[tuple[pb.Item, Embedding | None]]:
+    ) -> Iterator[tuple[_Source, Embedding | None]]:
         """Yields each item with its embedding; None where it failed."""
 
         def photos() -> Iterator[tuple[_Source, Path]]:
             for source in sources:
-                item = source.item
-                path = self._folder.find(item.id)
+                item_id = source.item.id
+                path = self._folder.find(item_id)
                 if path is None:
-                    name = self._folder.folder / f"{item.id}.jpg"
-                    failures.items.append(Failure(item.id, "NO_FILE", f"{name}: no such file"))
+                    name = self._folder.folder / f"{item_id}.jpg"
+                    failures.items.append(Failure(item_id, "NO_FILE", f"{name}: no such file"))
                     continue
-                item.attributes[MADE_FROM] = source.made_from
                 yield source, path
 
         for source, outcome in self._client.embed_many(photos(), outputs=list(self._outputs)):
             if isinstance(outcome, Exception):
                 failures.add(source.item.id, outcome)
-                yield source.item, None
+                yield source, None
             else:
                 failures.succeeded()
-                yield source.item, outcome
+                yield source, outcome
 
-    def _item(self, item: pb.Item, embedding: Embedding) -> pb.Item:
+    def _item(self, source: _Source, embedding: Embedding) -> Item:
         if embedding.embedding_space != self.new.embedding_space:
             raise CommandError(
                 f"the embedder changed its model to {embedding.embedding_space} meanwhile; "
                 "start again"
             )
-        vectors = [embedding.outputs[name].tolist() for name in self._outputs]
-        item.vector.Clear()
-        item.vector.values.extend(vectors[0])
-        item.vector.embedding_space = embedding.embedding_space
-        del item.features[:]
-        if len(vectors) > 1:
-            item.features.extend(vectors[1])
-        return item
+        vector, *features = (embedding.outputs[name] for name in self._outputs)
+        return replace(
+            source.item,
+            vector=Embedding(vector, embedding.embedding_space),
+            features=features[0] if features else None,
+            attributes={**source.item.attributes, REINDEXED_FROM: source.made_from},
+        )
+
+
+def fingerprint(item: Item) -> str:
+    """Returns what changes when a listing is written anew with another text or another photo.
+
+    Another photo has another vector, by the model that the old collection is of. Copies of earlier
+    releases carry the digest of the index's own message, so it stays that.
+    """
+    attributes = {**item.attributes}
+    attributes.pop(REINDEXED_FROM, None)
+    plain = item_message(replace(item, attributes=attributes))
+    return hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()[:32]
 
 
 def _each_once(failures: Sequence[Failure]) -> list[Failure]:

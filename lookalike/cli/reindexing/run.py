@@ -16,7 +16,7 @@ from lookalike.cli.reindexing import aliases, showing
 from lookalike.cli.reindexing.aliases import Served
 from lookalike.cli.reindexing.comparing import Comparison, K, compare
 from lookalike.cli.reindexing.copying import Copied, Copy
-from lookalike.cli.reindexing.index import Index, reload_model
+from lookalike.cli.reindexing.reloading import reload_model
 from lookalike.cli.reindexing.target import (
     ensure_new,
     is_up_to_date,
@@ -27,7 +27,7 @@ from lookalike.cli.reindexing.target import (
 from lookalike.cli.reindexing.unfinished import Unfinished
 
 if TYPE_CHECKING:
-    from lookalike.client import Client
+    from lookalike.client import Client, IndexClient
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Run:
 
     def __init__(
         self,
-        index: Index,
+        index: IndexClient,
         client: Client,
         *,
         folder: PhotoFolder,
@@ -62,7 +62,7 @@ class Run:
         self._folder = folder
         self._model = client.model()
         self._wishes = wishes
-        collections = index.collections()
+        collections = {each.name: each for each in index.collections()}
         self._served = collections[now.collection]
         self._name = (
             now.collection if self.is_served else name_for(collections, now.alias, self._model)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lookalike.catalogue.schema import collection_name
 from lookalike.cli.console import CommandError, say
 from lookalike.cli.reindexing import aliases
-from lookalike.cli.reindexing.index import Index
-from lookalike.index.v1 import index_pb2 as pb
+from lookalike.client import IndexClient
+from lookalike.client.index import Collection, Rerank
 
 if TYPE_CHECKING:
     from lookalike.client import Model, ModelOutput
@@ -22,7 +24,7 @@ def features_of(model: Model) -> ModelOutput | None:
     return next((output for output in model.outputs if output.name == name), None)
 
 
-def is_up_to_date(served: pb.Collection, model: Model) -> bool:
+def is_up_to_date(served: Collection, model: Model) -> bool:
     """Says whether a collection is of a model's space, and has the model's features if any."""
     features = features_of(model)
     return bool(
@@ -31,7 +33,7 @@ def is_up_to_date(served: pb.Collection, model: Model) -> bool:
     )
 
 
-def name_for(collections: Mapping[str, pb.Collection], alias: str, model: Model) -> str:
+def name_for(collections: Mapping[str, Collection], alias: str, model: Model) -> str:
     """Returns the name of an alias's collection for a model.
 
     It is the name that the gateway would give; where that is taken by a collection of the same
@@ -42,14 +44,14 @@ def name_for(collections: Mapping[str, pb.Collection], alias: str, model: Model)
         alias: What is to lead to the new one.
         model: The new model.
     """
-    name = aliases.collection_name(alias, model.embedding_space)
+    name = collection_name(alias, model.embedding_space)
     there = collections.get(name)
     if there is None or there.embedding_space != model.embedding_space:
         return name
     return name if is_up_to_date(there, model) else aliases.with_features(name)
 
 
-def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.Collection:
+def ensure_new(index: IndexClient, old: Collection, name: str, model: Model) -> Collection:
     """Creates a collection like the old one for another model, unless it is there.
 
     Args:
@@ -64,14 +66,14 @@ def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.
     features = features_of(model)
     if old.features_dimension and not features:
         say("the new model has no output 'features': searches will rank by category alone")
-    wanted = pb.Collection()
-    wanted.CopyFrom(old)
-    wanted.name = name
-    wanted.embedding_space = model.embedding_space
-    wanted.dimension = model.outputs[0].dimension
-    wanted.features_dimension = features.dimension if features else 0
-    wanted.item_count = 0
-    there = index.ensure(wanted)
+    wanted = replace(
+        old,
+        name=name,
+        embedding_space=model.embedding_space,
+        dimension=model.outputs[0].dimension,
+        features_dimension=features.dimension if features else 0,
+    )
+    there = index.ensure_collection(wanted)
     for field in ("embedding_space", "dimension", "metric", "features_dimension"):
         if getattr(there, field) != getattr(wanted, field):
             raise CommandError(
@@ -81,14 +83,14 @@ def ensure_new(index: Index, old: pb.Collection, name: str, model: Model) -> pb.
     return there
 
 
-def outputs_of(collection: pb.Collection, model: Model) -> Sequence[str]:
+def outputs_of(collection: Collection, model: Model) -> Sequence[str]:
     """Returns the model's outputs that a collection's items have: vectors, and features if any."""
     features = features_of(model)
     kept = [features.name] if features and collection.features_dimension else []
     return [model.outputs[0].name, *kept]
 
 
-def rerank_of(old: pb.Collection, new: pb.Collection, model: Model, k: int) -> pb.Rerank | None:
+def rerank_of(old: Collection, new: Collection, model: Model, k: int) -> Rerank | None:
     """Returns how the gateway will rank what it finds in the new collection, to compare by that.
 
     None where that is by vector alone, and where the old collection has features too: by what model
@@ -102,6 +104,6 @@ def rerank_of(old: pb.Collection, new: pb.Collection, model: Model, k: int) -> p
     """
     if model.ranking is None or old.features_dimension or not new.features_dimension:
         return None
-    return pb.Rerank(
+    return Rerank(
         candidates=max(k, model.ranking.candidates), vector_weight=model.ranking.vector_weight
     )

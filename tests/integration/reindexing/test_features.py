@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from lookalike.catalogue.schema import collection_name
 from lookalike.cli.reindexing import aliases
-from lookalike.cli.reindexing import index as indexes
+from lookalike.client import IndexClient
+from lookalike.client.index import Rerank
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.index.v1 import index_pb2 as pb
 from tests.command_line import Ended, Run
@@ -142,18 +144,18 @@ def test_the_output_that_the_model_is_ranked_by_is_what_is_kept(
 def test_the_new_collection_is_compared_by_what_the_gateway_will_rank_by(
     reindex: Callable[..., Ended], model: NewModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    neighbors, asked = indexes.Index.neighbors, []
+    neighbors, asked = IndexClient.neighbors, []
 
     def seen(self: Any, collection: str, *arguments: Any, **options: Any) -> Any:
         asked.append((collection, options["rerank"]))
         return neighbors(self, collection, *arguments, **options)
 
-    monkeypatch.setattr(indexes.Index, "neighbors", seen)
+    monkeypatch.setattr(IndexClient, "neighbors", seen)
     model.output, model.ranking = "style", RANKING
     ended = reindex("--dry-run", "--json")
     assert ended.json["comparison"]["queries"] == len(PHOTOS)
     assert "comparing … the new one ranks by features too" in ended.err
-    rerank = pb.Rerank(candidates=50, vector_weight=0.25)
+    rerank = Rerank(candidates=50, vector_weight=0.25)
     assert asked == [(OLD, None)] * 2 + [(FEATURES, rerank)] * 2
 
 
@@ -176,7 +178,7 @@ def test_a_collection_of_the_new_model_without_features_is_left_and_one_is_made_
 
 
 def test_a_name_with_features_is_never_too_long() -> None:
-    longest = aliases.collection_name("a" * 51, NEW_SPACE)
+    longest = collection_name("a" * 51, NEW_SPACE)
     assert len(longest) == 64
     name = aliases.with_features(longest)
     assert len(name) == 64

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lookalike.cli.reindexing import aliases, copying
-from lookalike.cli.reindexing import index as indexes
 from lookalike.cli.reindexing import run as running
+from lookalike.client import IndexClient
+from lookalike.client.index import calls
 from lookalike.errors import InvalidImageError, UpstreamUnavailableError
 from lookalike.index.v1 import index_pb2 as pb
 from tests.command_line import Ended, Run
@@ -169,18 +170,18 @@ def test_an_item_that_is_listed_twice_is_copied_as_it_is_last(
     index: Index,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(indexes, "PAGE_WITH_VECTORS", 5)
-    items = indexes.Index.items
+    monkeypatch.setattr(calls, "PAGE_SIZE_WITH_VECTORS", 5)
+    items = IndexClient.items
     written: list[str] = []
 
-    def disturbed(self: Any, collection: str, view: Any) -> Any:
-        for number, found in enumerate(items(self, collection, view)):
+    def disturbed(self: Any, collection: str, **options: Any) -> Any:
+        for number, found in enumerate(items(self, collection, **options)):
             yield found
             if collection == OLD and number == 2 and not written:
                 written.append("p1")
                 index.write(item("p1", photo(1), price=9))
 
-    monkeypatch.setattr(indexes.Index, "items", disturbed)
+    monkeypatch.setattr(IndexClient, "items", disturbed)
     assert reindex("--yes").code == 0
     assert written
     assert made_alike(index)
@@ -193,11 +194,11 @@ def test_a_late_item_that_is_listed_twice_is_brought_over_as_it_is_last(
     during: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    items = indexes.Index.items
-    monkeypatch.setattr(indexes, "PAGE_WITH_VECTORS", 5)
+    items = IndexClient.items
+    monkeypatch.setattr(calls, "PAGE_SIZE_WITH_VECTORS", 5)
 
-    def disturbed(self: Any, collection: str, view: Any) -> Any:
-        for number, found in enumerate(items(self, collection, view)):
+    def disturbed(self: Any, collection: str, **options: Any) -> Any:
+        for number, found in enumerate(items(self, collection, **options)):
             yield found
             if collection == OLD and number == 8:
                 index.write(item("p1", photo(1), price=9))
@@ -205,7 +206,7 @@ def test_a_late_item_that_is_listed_twice_is_brought_over_as_it_is_last(
     def before() -> None:
         for number in range(1, 5):  # these four are at the end of the list then
             index.write(item(f"p{number}", photo(number), price=8))
-        monkeypatch.setattr(indexes.Index, "items", disturbed)
+        monkeypatch.setattr(IndexClient, "items", disturbed)
 
     during(before)
     ended = reindex("--yes", "--json")
@@ -245,7 +246,7 @@ def test_listings_that_the_new_collection_alone_has_are_not_deleted_unasked(
 def test_an_item_that_is_deleted_during_the_comparison_ends_nothing(
     reindex: Callable[..., Ended], index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    neighbors = indexes.Index.neighbors
+    neighbors = IndexClient.neighbors
     gone: list[str] = []
 
     def disturbed(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -254,7 +255,7 @@ def test_an_item_that_is_deleted_during_the_comparison_ends_nothing(
             index.delete("p7")
         return neighbors(self, *arguments, **options)
 
-    monkeypatch.setattr(indexes.Index, "neighbors", disturbed)
+    monkeypatch.setattr(IndexClient, "neighbors", disturbed)
     ended = reindex("--yes", "--json")
     assert (ended.code, ended.json["comparison"]["queries"]) == (0, 11)
     assert made_alike(index)
@@ -264,17 +265,17 @@ def test_the_timeout_is_the_indexs_and_the_reloads_too(
     reindex: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    begin = indexes.Index.__init__
+    begin = IndexClient.__init__
 
-    def seen(self: Any, target: str, timeout_s: float | None = None) -> None:
-        told.append(timeout_s)
-        begin(self, target, timeout_s)
+    def seen(self: Any, *arguments: Any, timeout: float, **options: Any) -> None:
+        told.append(timeout)
+        begin(self, *arguments, timeout=timeout, **options)
 
     def reload(_: str, timeout_s: float | None = None) -> str:
         told.append(timeout_s)
         return NEW_SPACE
 
-    monkeypatch.setattr(indexes.Index, "__init__", seen)
+    monkeypatch.setattr(IndexClient, "__init__", seen)
     monkeypatch.setattr(running, "reload_model", reload)
     assert reindex("--yes", "--reload", "127.0.0.1:1", "--timeout", "33").code == 0
     assert told == [33, 33]

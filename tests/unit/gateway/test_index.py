@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.budget import Budget
-from gateway.index import IndexUpstream, Serving, collection_name
+from gateway.index import IndexUpstream, Serving
 from gateway.items import Near, Photo
 from gateway.listings import (
     Hit,
@@ -195,15 +195,3 @@ async def test_where_the_name_leads_is_learnt_from_answers(
     services.errors = {"GetCollection": [MISSING]}
     assert await called_index.look(30) is None
     assert told == [Serving("listings-space-1", SPACE), None]
-
-
-@pytest.mark.parametrize(
-    ("space", "name"),
-    [
-        ("84e46878a5b8c0ffee", "photos-84e46878a5b8"),
-        ("Space 1", "photos-space-1"),
-        ("ü/1", "photos---1"),
-    ],
-)
-def test_collection_is_named_after_alias_and_space(space: str, name: str) -> None:
-    assert collection_name("photos", space) == name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from lookalike.cli.reindexing.comparing import Found, compare
-from lookalike.cli.reindexing.index import Index
-from lookalike.index.v1 import index_pb2 as pb
+from lookalike.client import IndexClient
+from lookalike.client.index import Item, Neighbor, NeighborsFound, QueryResult, Rerank
 
 # Photos by id: their listing and its category.
 PHOTOS = {
@@ -33,9 +33,9 @@ class Ranked:
 
     def __init__(self, rankings: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self._rankings = rankings
-        self.reranks: list[tuple[str, pb.Rerank | None]] = []
+        self.reranks: list[tuple[str, Rerank | None]] = []
 
-    def items(self, collection: str, view: Any) -> Iterator[pb.Item]:
+    def items(self, collection: str) -> Iterator[Item]:
         for key in self._rankings[collection]:
             yield self._item(key)
 
@@ -43,30 +43,32 @@ class Ranked:
         self,
         collection: str,
         item_ids: Sequence[str],
-        k: int,
         *,
-        of_listings: bool,
-        rerank: pb.Rerank | None = None,
-    ) -> list[pb.QueryResult]:
+        k: int,
+        distinct_products: bool = False,
+        exclude_same_product: bool = False,
+        rerank: Rerank | None = None,
+    ) -> NeighborsFound:
+        assert distinct_products == exclude_same_product
         self.reranks.append((collection, rerank))
         results = []
         for item_id in item_ids:
             ranked = [self._item(key) for key in self._rankings[collection][item_id]]
-            if of_listings:
+            if distinct_products:
                 own = PHOTOS[item_id][0]
                 firsts = {each.product_id: each for each in reversed(ranked)}
                 ranked = [each for each in firsts.values() if each.product_id != own]
-            near = [pb.Neighbor(item=each) for each in ranked[:k]]
-            results.append(pb.QueryResult(neighbors=near))
-        return results
+            near = tuple(Neighbor(each, 0.0, 0.0) for each in ranked[:k])
+            results.append(QueryResult(near, exact=True, complete=True))
+        return NeighborsFound(tuple(results), 0, collection, "space")
 
-    def _item(self, key: str) -> pb.Item:
+    def _item(self, key: str) -> Item:
         product, category = PHOTOS[key]
-        return pb.Item(id=key, product_id=product, category=category)
+        return Item(key, product, category=category)
 
 
-def ranked(**rankings: Mapping[str, Sequence[str]]) -> Index:
-    return cast("Index", Ranked(rankings))
+def ranked(**rankings: Mapping[str, Sequence[str]]) -> IndexClient:
+    return cast("IndexClient", Ranked(rankings))
 
 
 def test_figures_are_of_listings_categories_and_other_photos() -> None:
@@ -106,6 +108,6 @@ def test_the_sample_is_the_same_each_time() -> None:
 
 def test_the_new_collection_alone_is_asked_to_rank_again() -> None:
     index = Ranked({"old": {"a1": ["a2"]}, "new": {"a1": ["a2"]}})
-    rerank = pb.Rerank(candidates=50, vector_weight=0.25)
-    assert compare(cast("Index", index), "old", "new", 10, rerank) is not None
+    rerank = Rerank(candidates=50, vector_weight=0.25)
+    assert compare(cast("IndexClient", index), "old", "new", 10, rerank) is not None
     assert index.reranks == [("old", None)] * 2 + [("new", rerank)] * 2
