@@ -1,8 +1,8 @@
 """A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
 
-One row a photo: image_id, product_id, category, title, price, location, currency, and
-`vector:NAME`, a column of float32 lists, for each output NAME. The file's metadata names the
-embedding space. As JSON, one output's vectors by image id are written beside it.
+One row a photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
+photo's file), and `vector:NAME`, a column of float32 lists, for each output NAME. The file's
+metadata names the embedding space. As JSON, one output's vectors by image id are written beside it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import dataclasses
 import hashlib
 import itertools
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,22 @@ BATCH = 16
 CHUNK = 1024
 EMBEDDING_SPACE = b"embedding_space"
 _KEY = b"made_from"
-_LAYOUT = 3  # raise it when the columns change, so that no part of the old layout is taken up
+_LAYOUT = 4  # raise it when the columns change, so that no part of the old layout is taken up
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedPhoto:
+    """What became of one photo.
+
+    Attributes:
+        problem: Why it has no vectors; empty if it has.
+        sha256: Of its file, in hexadecimal; empty if that could not be read.
+        vectors: By output; none for a photo with a problem.
+    """
+
+    problem: str = ""
+    sha256: str = ""
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,10 +168,8 @@ def _load(path: Path) -> Bundle:
 
 def photo_vectors(
     engine: Engine, bundle: Bundle, images: Path, image_ids: Sequence[str]
-) -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
-    """Yields for each photo, in order, its problem and its vector of each output.
-
-    The problem is empty for a photo with vectors, and there are no vectors for one with a problem.
+) -> Iterator[EmbeddedPhoto]:
+    """Yields what becomes of each photo, in order.
 
     Args:
         engine: The bundle's.
@@ -166,28 +179,33 @@ def photo_vectors(
     """
     size = bundle.manifest.preprocessing.size
 
-    def load(image_id: str) -> NDArray[np.uint8] | str:
+    def load(image_id: str) -> tuple[EmbeddedPhoto, NDArray[np.uint8] | None]:
         file = photo_path(images, image_id)
+        sha256 = ""
         try:
-            return preprocess(file.read_bytes(), size, LIMITS)
+            encoded = file.read_bytes()
+            sha256 = hashlib.sha256(encoded).hexdigest()
+            return EmbeddedPhoto(sha256=sha256), preprocess(encoded, size, LIMITS)
         except FileNotFoundError:
-            return f"{file.name}: no such file"
+            problem = "no such file"
         except OSError as error:
-            return f"{file.name}: {error.strerror or error}"
+            problem = error.strerror or str(error)
         except LookalikeError as error:
-            return f"{file.name}: {error.message}"
+            problem = error.message
+        return EmbeddedPhoto(f"{file.name}: {problem}", sha256), None
 
     loaded = in_threads(load, image_ids)
     while some := list(itertools.islice(loaded, BATCH)):
-        good = [pixels for pixels in some if not isinstance(pixels, str)]
+        good = [pixels for _, pixels in some if pixels is not None]
         outputs = engine.infer(np.stack(good)) if good else {}
         rows = iter(range(len(good)))
-        for pixels in some:
-            if isinstance(pixels, str):
-                yield pixels, {}
+        for photo, pixels in some:
+            if pixels is None:
+                yield photo
             else:
                 row = next(rows)
-                yield "", {name: values[row] for name, values in outputs.items()}
+                vectors = {name: values[row] for name, values in outputs.items()}
+                yield dataclasses.replace(photo, vectors=vectors)
 
 
 def _embedded(
@@ -198,18 +216,21 @@ def _embedded(
     for chunk, file in missing:
         table = pa.Table.from_pandas(chunk, preserve_index=False)
         vectors = {o.name: np.zeros((len(chunk), o.dimension), np.float32) for o in outputs}
-        problems = [""] * len(chunk)
         ids = chunk["image_id"].tolist()
-        for row, (problem, found) in enumerate(photo_vectors(engine, bundle, images, ids)):
-            problems[row] = problem
-            for name, values in found.items():
+        photos = []
+        for row, photo in enumerate(photo_vectors(engine, bundle, images, ids)):
+            for name, values in photo.vectors.items():
                 vectors[name][row] = values
+            photos.append(photo)
             yield row
+        hashes = pa.array([photo.sha256 for photo in photos], pa.string())
+        table = table.append_column("sha256", hashes)
         for output in outputs:
             flat = pa.array(vectors[output.name].ravel())
             column = pa.FixedSizeListArray.from_arrays(flat, output.dimension)
             table = table.append_column(vector_column(output.name), column)
-        table = table.append_column("problem", pa.array(problems, pa.string()))
+        problems = pa.array([photo.problem for photo in photos], pa.string())
+        table = table.append_column("problem", problems)
         with replacing(file) as aside:
             pq.write_table(table, aside)
 

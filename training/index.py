@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import grpc
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from lookalike.errors import CollectionExistsError, CollectionNotFoundError
-from lookalike.index.v1 import index_pb2 as pb
-from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from lookalike.status import from_rpc_error
+from lookalike.catalogue.schema import (
+    CURRENCY,
+    INDEXED_ATTRIBUTES,
+    LOCATION,
+    PHOTO_SHA256,
+    TITLE,
+    collection_name,
+)
+from lookalike.client import Embedding, IndexClient
+from lookalike.client.index import Collection, Item
+from lookalike.errors import CollectionNotFoundError, LookalikeError
 from training.embed import EMBEDDING_SPACE, vector_column
 from training.errors import TrainingError
 from training.model import CATEGORY_OUTPUT
@@ -23,11 +29,13 @@ from training.model import CATEGORY_OUTPUT
 BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)
 FEATURES = vector_column("features")
-LOCATION = "location"
-CURRENCY = "currency"
-# What the gateway filters by, and how it calls the collection that an alias leads to.
-INDEXED = (LOCATION, "near_duplicate")
-_SPACE_DIGITS = 12
+# The columns that become attributes of an item, where a file has them.
+ATTRIBUTES = {
+    TITLE: "title",
+    LOCATION: "location",
+    CURRENCY: "currency",
+    PHOTO_SHA256: "sha256",
+}
 _TIMEOUT_S = 60.0
 
 
@@ -67,53 +75,44 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
         features_dimension = schema.field(FEATURES).type.list_size if has_features else 0
     except (OSError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
         raise TrainingError(f"{vectors}: not a file of `training embed`: {error}") from None
-    with grpc.insecure_channel(target) as channel:
-        stub = IndexServiceStub(channel)
-        try:
-            wanted = pb.Collection(
-                name=f"{collection}-{space[:_SPACE_DIGITS]}",
+    try:
+        with IndexClient(target, timeout=_TIMEOUT_S) as client:
+            wanted = Collection(
+                name=collection_name(collection, space),
                 embedding_space=space,
                 dimension=dimension,
                 features_dimension=features_dimension,
-                indexed_attributes=INDEXED,
+                indexed_attributes=INDEXED_ATTRIBUTES,
             )
             # One that was there before may keep no features; its vectors are worth having alone.
-            there = _ensure_collection(stub, wanted, collection)
+            there = _ensure_collection(client, wanted, collection)
             kept = there.features_dimension
-            counts = [0, 0]
-            rows = file.metadata.num_rows
             columns = [name for name in schema.names if kept or name != FEATURES]
-            work = _upserted(
-                stub, file.iter_batches(BATCH, columns=columns), collection, space, counts
-            )
-            for _ in track(work, "Indexing", total=rows):
+            items = _items(file.iter_batches(BATCH, columns=columns), space)
+            counts = [0, 0]
+            work = _upserted(client, collection, items, counts)
+            for _ in track(work, "Indexing", total=file.metadata.num_rows):
                 pass
-            request = pb.GetCollectionRequest(name=collection)
-            items = stub.GetCollection(request, timeout=_TIMEOUT_S).collection.item_count
-        except grpc.RpcError as error:
-            message = from_rpc_error(error).message
-            raise TrainingError(f"the index at {target}: {message}") from None
+            total = client.collection(collection).item_count
+    except LookalikeError as error:
+        where = f"the index at {target}"
+        named = where in error.message
+        raise TrainingError(error.message if named else f"{where}: {error.message}") from None
     lacking = _lacking(there, collection) if has_features and not kept else ""
-    return IndexedCatalogue(counts[0], counts[1], items, lacking)
+    return IndexedCatalogue(counts[0], counts[1], total, lacking)
 
 
-def _ensure_collection(stub: IndexServiceStub, wanted: pb.Collection, name: str) -> pb.Collection:
-    request = pb.GetCollectionRequest(name=name)
+def _ensure_collection(client: IndexClient, wanted: Collection, name: str) -> Collection:
+    """Returns the collection that a name leads to; makes it and the alias if there is none."""
     try:
-        return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
-    except grpc.RpcError as error:
-        if not isinstance(from_rpc_error(error), CollectionNotFoundError):
-            raise
-    try:
-        stub.CreateCollection(pb.CreateCollectionRequest(collection=wanted), timeout=_TIMEOUT_S)
-    except grpc.RpcError as error:
-        if not isinstance(from_rpc_error(error), CollectionExistsError):
-            raise
-    stub.SetAlias(pb.SetAliasRequest(name=name, collection=wanted.name), timeout=_TIMEOUT_S)
-    return stub.GetCollection(request, timeout=_TIMEOUT_S).collection
+        return client.collection(name)
+    except CollectionNotFoundError:
+        client.ensure_collection(wanted)
+        client.set_alias(name, wanted.name)
+        return client.collection(name)
 
 
-def _lacking(there: pb.Collection, name: str) -> str:
+def _lacking(there: Collection, name: str) -> str:
     if there.name == name:
         remedy = "choose a --collection that is free, for LOOKALIKE_GATEWAY_COLLECTION too"
     else:
@@ -122,33 +121,28 @@ def _lacking(there: pb.Collection, name: str) -> str:
     return f"{what}, so searches rank by category alone; {remedy}"
 
 
-def _attributes(row: dict[str, Any]) -> dict[str, str]:
-    texts = {"title": row["title"], LOCATION: row["location"], CURRENCY: row.get(CURRENCY, "")}
-    return {name: text for name, text in texts.items() if text}
+def _items(batches: Iterable[pa.RecordBatch], space: str) -> Iterator[Item]:
+    for batch in batches:
+        for row in batch.to_pylist():
+            features = row.get(FEATURES)
+            yield Item(
+                id=row["image_id"],
+                product_id=row["product_id"],
+                vector=Embedding(np.array(row[VECTOR], np.float32), space),
+                features=None if features is None else np.array(features, np.float32),
+                category=row["category"],
+                price=row["price"],
+                attributes={
+                    name: text for name, column in ATTRIBUTES.items() if (text := row.get(column))
+                },
+            )
 
 
 def _upserted(
-    stub: IndexServiceStub,
-    batches: Iterable[pa.RecordBatch],
-    collection: str,
-    space: str,
-    counts: list[int],
+    client: IndexClient, collection: str, items: Iterable[Item], counts: list[int]
 ) -> Iterator[int]:
-    for batch in batches:
-        items = [
-            pb.Item(
-                id=row["image_id"],
-                product_id=row["product_id"],
-                category=row["category"],
-                price=row["price"],
-                attributes=_attributes(row),
-                vector=pb.Vector(values=row[VECTOR], embedding_space=space),
-                features=row.get(FEATURES),
-            )
-            for row in batch.to_pylist()
-        ]
-        request = pb.BatchUpsertItemsRequest(collection=collection, items=items)
-        response = stub.BatchUpsertItems(request, timeout=_TIMEOUT_S)
-        counts[0] += response.inserted
-        counts[1] += response.replaced
-        yield from range(len(items))
+    """Writes items; yields once an item, and counts those inserted and replaced."""
+    for written in client.upsert_many(collection, items, batch_size=BATCH):
+        counts[0] += written.inserted
+        counts[1] += written.replaced
+        yield from range(written.inserted + written.replaced)

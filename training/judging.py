@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import CATEGORIES, PATH_SEPARATOR, roots_of
-from lookalike.model.bundle import Bundle, sha256_of
+from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine
 from lookalike.model.engines.torch_network import LEVELS, Network
 from training.config import TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.images import in_threads, photo_path
+from training.images import photo_path
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.progress import track_photos
@@ -147,8 +147,8 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
     judged = photo_vectors(engine, bundle, data / "images", ids)
     what = f"Judging {data.name} ({engine.precision})"
     found = list(track_photos(judged, what, total=len(ids)))
-    problems = [problem for problem, _ in found if problem]
-    good = np.array([not problem for problem, _ in found], bool)
+    problems = [photo.problem for photo in found if photo.problem]
+    good = np.array([not photo.problem for photo in found], bool)
     if not good.any():
         reason = f": {problems[0]}" if problems else ""
         raise TrainingError(f"{data}: no photo of a complete listing to judge{reason}")
@@ -156,11 +156,14 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
     files = [photo_path(data / "images", image_id) for image_id in photos["image_id"]]
     return Judged(
         manifest.labels,
-        {o.name: np.stack([v[o.name] for _, v in found if v]) for o in manifest.outputs},
+        {
+            o.name: np.stack([photo.vectors[o.name] for photo in found if not photo.problem])
+            for o in manifest.outputs
+        },
         photos["category"].to_numpy().astype(np.str_),
         photos["product_id"].to_numpy().astype(np.str_),
         np.array([str(file) for file in files], np.str_),
-        np.array(list(in_threads(sha256_of, files)), np.str_),
+        np.array([photo.sha256 for photo in found if not photo.problem], np.str_),
         photos["price"].to_numpy(np.float64),
     ), problems
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -103,12 +104,17 @@ def test_a_row_tells_of_the_listing_beside_the_vector(vectors: Path, marketplace
     about = ["image_id", "product_id", "category", "title", "price", "location", "currency"]
     listings = catalogue_photos(marketplace, CATEGORIES)
 
-    assert table.column_names == [*about, VECTOR, "vector:features"]
+    assert table.column_names == [*about, "sha256", VECTOR, "vector:features"]
     assert vector_column("category") == VECTOR
     assert table.schema.field(VECTOR).type == pa.list_(pa.float32(), 13)
     rows = {row["image_id"]: row for row in table.select(about).to_pylist()}
     told = listings[listings["image_id"].isin(rows)].to_dict("records")
     assert told == list(rows.values())
+    hashes = zip(rows, table["sha256"].to_pylist(), strict=True)
+    assert all(
+        sha256 == hashlib.sha256(photo_path(marketplace / "images", key).read_bytes()).hexdigest()
+        for key, sha256 in hashes
+    )
 
 
 def test_the_files_metadata_name_the_embedding_space(vectors: Path, bundle: Path) -> None:

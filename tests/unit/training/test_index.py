@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.index
-from gateway import items
-from gateway.index import collection_name
+from gateway.items import photo
+from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
@@ -86,14 +86,15 @@ def test_every_row_becomes_an_item_of_a_new_collection(
     space = pq.read_schema(vectors).metadata[EMBEDDING_SPACE].decode()
     assert (made.embedding_space, made.dimension, made.item_count) == (space, 13, len(rows))
     assert made.name == collection_name(collection, space), "and the name leads to it"
-    assert tuple(made.indexed_attributes) == items.INDEXED == training.index.INDEXED
+    assert tuple(made.indexed_attributes) == INDEXED_ATTRIBUTES
     for row in (rows[0], rows[-1]):
         request = pb.GetItemRequest(collection=collection, item_id=row["image_id"])
         item = stub.GetItem(request, timeout=10).item
         assert (item.product_id, item.category) == (row["product_id"], row["category"])
         assert item.price == row["price"]
         texts = {name: row[name] for name in ("title", "location", "currency")}
-        assert item.attributes == texts
+        assert item.attributes == {**texts, "photo_sha256": row["sha256"]}
+        assert photo(item).sha256 == row["sha256"], "by which the gateway knows identical photos"
         assert texts["currency"] == "GBP"
         assert list(item.vector.values) == row["vector:category"]
 
@@ -151,12 +152,12 @@ def test_a_collection_with_features_lacks_nothing(
     assert describe(stub, collection).features_dimension == 128
 
 
-def test_a_file_without_currencies_or_features_is_indexed_without(
+def test_a_file_without_currencies_hashes_or_features_is_indexed_without(
     vectors: Path, tmp_path: Path, target: str, stub: IndexServiceStub, collection: str
 ) -> None:
     table = pq.read_table(vectors)
     older = tmp_path / "older.parquet"
-    pq.write_table(table.drop_columns(["currency", "vector:features"]), older)
+    pq.write_table(table.drop_columns(["currency", "sha256", "vector:features"]), older)
     indexed = index(older, target, collection)
 
     assert (indexed.items, indexed.lacking) == (len(table), "")
@@ -199,7 +200,7 @@ def test_an_index_that_is_away_is_told_by_its_address(vectors: Path) -> None:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         refused = refusal(vectors, target, "listings")
 
-    assert refused.startswith(f"the index at {target}: ")
+    assert refused.startswith(f"the index at {target} cannot be reached: ")
     assert "refused" in refused.lower()
 
 
