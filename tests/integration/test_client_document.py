@@ -28,6 +28,7 @@ def test_blocks_of_the_document_run(
     # Here the services have other ports.
     gateway, embedder = stack.address("gateway"), stack.address("embedder_service")
     text = text.replace("127.0.0.1:50050", gateway).replace("127.0.0.1:50051", embedder)
+    text = text.replace("127.0.0.1:50052", stack.address("index_service"))
     text = text.replace("Client(timeout", f'Client("{gateway}", timeout')
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) == text.count("```python") > 10

@@ -16,9 +16,11 @@ from tests.fake_services import FakeEmbedder, FakeGateway, Served
 class Blocking:
     """An AsyncClient whose coroutines are waited for, and whose iterators are walked."""
 
+    client_class: type[Any] = AsyncClient
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._runner = asyncio.Runner()
-        self.client = AsyncClient(*args, **kwargs)
+        self.client = self.client_class(*args, **kwargs)
         self._closed = False
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
