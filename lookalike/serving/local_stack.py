@@ -64,7 +64,7 @@ class ServiceProcess:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                cwd=Path(__file__).resolve().parent.parent,
+                cwd=Path(__file__).resolve().parents[2],
                 start_new_session=self._detached,
             )
         deadline = time.monotonic() + timeout_s
