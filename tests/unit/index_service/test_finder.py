@@ -11,13 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from index_service.distances import Distances
+from index_service.distances import distances as exact_distances
 from index_service.native.memory.compaction import with_graph
 from index_service.native.memory.segments import Segments
+from index_service.native.search import second_stage
 from index_service.native.store.database import Store
 from index_service.records import (
     Collection,
     Filter,
     Item,
+    Matrix,
     Method,
     Metric,
     Query,
@@ -200,6 +204,28 @@ def test_more_are_ranked_where_candidates_are_of_too_few_products(index: Index) 
     # It is the limit of the sum, and not the candidates, that leaves too few.
     cut = replace(one_each, rerank=Rerank(100, max_distance=0.5))
     assert index.find(query, cut).ranked == 100
+
+
+@pytest.mark.parametrize("only", [Filter(), Filter(min_price=1)])
+def test_of_rows_that_are_too_far_nothing_exact_is_computed(
+    index: Index, only: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert(
+        *[photo(f"{i}", f"p{i}", i, 0, price=i % 5, features=[1, i + 1]) for i in range(400)]
+    )
+    compared: list[int] = []
+
+    def distances(vectors: Matrix, query: Matrix, metric: Metric) -> Distances:
+        compared.append(len(vectors))
+        return exact_distances(vectors, query, metric)
+
+    monkeypatch.setattr(second_stage, "distances", distances)
+    search = Search(9, filter=only, max_distance=36, rerank=Rerank(2), exact=True)
+    found = index.find(Query(ORIGIN, [0, 1]), search)
+    expected = [i for i in range(6, -1, -1) if only.min_price is None or i % 5]
+    assert [int(item.id) for item in found.neighbors.items] == expected
+    assert (found.ranked, found.complete) == (len(expected), True)
+    assert sum(compared) <= 7
 
 
 def test_query_without_features_is_answered_by_vector(filled: Index) -> None:
