@@ -140,7 +140,7 @@ class Finder:
                 continue
             stage = SecondStage(live.segments, chosen, rule, wanted.rerank, wanted.exact, read)
             found = stage.rank(probe, query)
-            if chosen.source.approximate and len(found.rows) < rule.k:
+            if found.short:
                 # It may miss what a filter left: nobody gets fewer than there are.
                 whole = plan(live.segments, rule.condition, exact=True, effort=effort)
                 found = replace(stage, plan=whole).rank(probe, query)

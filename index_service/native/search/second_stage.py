@@ -45,7 +45,8 @@ ReadFeatures: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
 class Ranked(NamedTuple):
     """One query's rows, nearest first: their sums, and their distances by vector.
 
-    `ranked` is how many rows were, `complete` whether no other can come before the last.
+    `ranked` is how many rows were, `complete` whether no other can come before the last, `short`
+    whether there may be more that an approximate source did not give.
     """
 
     rows: list[int]
@@ -53,6 +54,7 @@ class Ranked(NamedTuple):
     distances: list[float]
     ranked: int
     complete: bool
+    short: bool = False
 
 
 class _Candidates(NamedTuple):
@@ -86,7 +88,7 @@ class SecondStage:
     def rank(self, probe: Probes, query: FeaturesQuery) -> Ranked:
         """Returns the best `k` for one probe; fewer only if there are no more.
 
-        Of an approximate source there may be more, which it did not find.
+        Of an approximate source there may be more, which it did not find: see `Ranked.short`.
         """
         vector = comparable(probe.vectors, self.segments.collection.metric)[0]
         count = self.rerank.candidates
@@ -97,7 +99,11 @@ class SecondStage:
             ranked = self._ranked(near, query)
             no_more = near.reach == math.inf or near.reach > self.wanted.max_distance
             enough = len(ranked.rows) == self.wanted.k or self._is_cut(near)
-            if self.plan.source.approximate or no_more or enough:
+            if self.plan.source.approximate:
+                # A graph knows nothing of a distance: it gave all within it where some are beyond.
+                all_within = bool((near.distances > self.wanted.max_distance).any())
+                return ranked._replace(short=not (enough or all_within))
+            if no_more or enough:
                 return ranked
             count *= _WIDER
 

@@ -342,16 +342,55 @@ def test_answer_from_memory_is_refused_for_the_same_reasons(filled: Index) -> No
         find("listings", [Query(ORIGIN._replace(embedding_space="x"))], Search(1))
 
 
-def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(index: Index) -> None:
+@pytest.fixture
+def large(index: Index) -> Index:
+    """With a collection of 300 photos, and a graph."""
     index.create(replace(DESCRIBED, name="large", exact_up_to=10))
-    index.upsert(*[photo(f"{i}", f"p{i % 7}", i, 0) for i in range(300)], name="large")
+    photos = [photo(f"{i}", f"p{i % 7}", i, 0, features=[1, i]) for i in range(300)]
+    index.upsert(*photos, name="large")
     live = index.state.find("large")
     part = with_graph(live.segments.parts[0], live.collection, 1)
     segments = Segments(live.collection, (part,))
     index.state = index.state.with_live(replace(live, segments=segments))
+    return index
 
+
+@pytest.mark.parametrize(
+    ("search", "count"),
+    [
+        (Search(9, max_distance=16, rerank=Rerank(20)), 5),
+        (Search(9, distinct_products=True, max_distance=64, rerank=Rerank(20)), 7),
+        (Search(9, rerank=Rerank(20, 1, max_distance=9.8)), 4),
+    ],
+)
+def test_graph_is_believed_where_a_distance_cuts_what_it_gave(
+    large: Index, search: Search, count: int
+) -> None:
+    (found,) = large.finder.find("large", [Query(ORIGIN, [1, 0])], search).results
+    assert len(found.neighbors.items) == count
+    assert not found.complete
+    assert "candidates ranked" in found.shortfall
+
+
+@pytest.mark.parametrize(
+    ("search", "count"),
+    [
+        (Search(50, max_distance=1e6, rerank=Rerank(20)), 50),
+        (Search(8, distinct_products=True, max_distance=1e6, rerank=Rerank(20)), 7),
+        (Search(500, rerank=Rerank(20, 1, max_distance=9.8)), 4),
+    ],
+)
+def test_graph_is_not_believed_where_more_may_be_within_a_distance(
+    large: Index, search: Search, count: int
+) -> None:
+    (found,) = large.finder.find("large", [Query(ORIGIN, [1, 0])], search).results
+    assert len(found.neighbors.items) == count
+    assert found.ranked > 20
+
+
+def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(large: Index) -> None:
     def found(search: Search) -> tuple[Method, int, str]:
-        (result,) = index.finder.find("large", [Query(ORIGIN)], search).results
+        (result,) = large.finder.find("large", [Query(ORIGIN)], search).results
         return result.method, len(result.neighbors.items), result.shortfall
 
     assert found(Search(5)) == (Method.APPROXIMATE, 5, "")
