@@ -45,8 +45,9 @@ ReadFeatures: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
 class Ranked(NamedTuple):
     """One query's rows, nearest first: their sums, and their distances by vector.
 
-    `ranked` is how many rows were, `complete` whether no other can come before the last, `short`
-    whether there may be more that an approximate source did not give.
+    `ranked` is how many rows were, `complete` whether no other can come before the last, `scanned`
+    how many the source compared, or a graph gave, `short` whether there may be more that an
+    approximate source did not give.
     """
 
     rows: list[int]
@@ -54,15 +55,20 @@ class Ranked(NamedTuple):
     distances: list[float]
     ranked: int
     complete: bool
+    scanned: int
     short: bool = False
 
 
 class _Candidates(NamedTuple):
-    """Rows to rank, their distances by vector, and how far at least all others are."""
+    """Rows to rank, their distances by vector, and how far at least all others are.
+
+    `scanned` is of how many rows they are the nearest.
+    """
 
     rows: Row
     distances: Distances
     reach: float
+    scanned: int
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,7 @@ class SecondStage:
                 rows, reach = self._all_rows(vector), math.inf
             else:
                 rows, reach = source.candidates(vector, min(width, source.size))
+            scanned = len(rows) if source.approximate else source.size
             if none := barred(self.segments, probe, rows[None, :], self.wanted.condition):
                 rows = rows[~np.any(none, axis=0)[0]]
             if whole or source.approximate or len(rows) >= count:
@@ -132,7 +139,7 @@ class SecondStage:
             rows, first = rows[nearest[:count]], first[nearest[:count]]
         if reach < math.inf:
             reach -= float32_error(vector, self.segments.longest, max(reach, 0.0), metric)
-        return _Candidates(rows, first, reach)
+        return _Candidates(rows, first, reach, scanned)
 
     def _all_rows(self, vector: Matrix) -> Row:
         """Returns every row of the source that may be within the distance."""
@@ -157,7 +164,7 @@ class SecondStage:
 
     def _ranked(self, near: _Candidates, query: FeaturesQuery) -> Ranked:
         weight, limit = self.rerank.vector_weight, self.rerank.max_distance
-        rows, first, reach = near
+        rows, first, reach, scanned = near
         if self.wanted.max_distance < math.inf:
             within = first <= self.wanted.max_distance
             rows, first = rows[within], first[within]
@@ -171,9 +178,8 @@ class SecondStage:
         full = len(best) == self.wanted.k
         farthest = float(sums[best[-1]]) if full else math.inf if limit is None else limit
         complete = reach == math.inf or reach > self.wanted.max_distance or farthest < least
-        return Ranked(
-            rows[best].tolist(), sums[best].tolist(), first[best].tolist(), len(rows), complete
-        )
+        found = rows[best].tolist(), sums[best].tolist(), first[best].tolist()
+        return Ranked(*found, len(rows), complete, scanned)
 
     def _best(self, rows: Row, first: Distances, sums: Distances) -> npt.NDArray[np.intp]:
         """Returns where the best `k` are, in their order; one a product where they are distinct."""

@@ -368,7 +368,7 @@ def test_graph_is_believed_where_a_distance_cuts_what_it_gave(
 ) -> None:
     (found,) = large.finder.find("large", [Query(ORIGIN, [1, 0])], search).results
     assert len(found.neighbors.items) == count
-    assert not found.complete
+    assert (found.method, found.complete) == (Method.APPROXIMATE, False)
     assert "candidates ranked" in found.shortfall
 
 
@@ -385,7 +385,24 @@ def test_graph_is_not_believed_where_more_may_be_within_a_distance(
 ) -> None:
     (found,) = large.finder.find("large", [Query(ORIGIN, [1, 0])], search).results
     assert len(found.neighbors.items) == count
+    assert (found.method, found.candidates_scanned) == (Method.EXACT, 300)
     assert found.ranked > 20
+
+
+def test_answer_in_two_stages_says_how_many_the_graph_gave(large: Index) -> None:
+    asked = [Query(ORIGIN, [1, 0]), Query(ORIGIN)]
+    search = Search(5, rerank=Rerank(100, 0.5))
+    ranked, plain = large.finder.find("large", asked, search).results
+    assert (ranked.method, ranked.ranked, ranked.candidates_scanned) == (
+        Method.APPROXIMATE,
+        100,
+        100,
+    )
+    assert (plain.method, plain.ranked) == (Method.APPROXIMATE, 0)
+    assert 5 <= plain.candidates_scanned < 20
+    few = replace(search, filter=Filter(product_ids=("p3",)))
+    ranked, _ = large.finder.find("large", asked, few).results
+    assert ranked.ranked <= ranked.candidates_scanned <= 300
 
 
 def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(large: Index) -> None:
