@@ -104,10 +104,12 @@ class SecondStage:
         return [done[i] for i in range(len(probes))]
 
     def _numbers(self) -> Iterator[int]:
-        """Gives how many candidates to rank, then how many if these are of too few products."""
-        if self._search.exact:
+        """Gives how many candidates to rank, then how many if these are too few."""
+        number = self._search.k
+        if not self._search.exact:
+            number = max(self._rerank.candidates, number)
+        elif self._search.max_distance is None:
             return
-        number = max(self._rerank.candidates, self._search.k)
         while number < MAX_CANDIDATES:
             yield number
             number *= _WIDER
@@ -121,7 +123,8 @@ class SecondStage:
             there = len({hit.row[PRODUCT_ID] for hit in hits})
         else:
             there = len(hits)
-        if there < search.k and beyond < math.inf:
+        # With exact all that is within the distance is ranked, which may be few of all rows.
+        if (search.exact or there < search.k) and beyond < math.inf:
             return None
         best = self._best()
         for part in parts(hits, self._most):
