@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from index_service import checks
 from index_service.distances import Distances, distances
 from index_service.milvus import schema
 from index_service.milvus.best import SPARE, Best, Near
@@ -143,7 +144,10 @@ class SecondStage:
 
     def _of_all(self, probes: Sequence[Probe]) -> list[Ranked]:
         """Ranks every row that may be found."""
-        self._refuse_too_many(self._milvus.count(self._kept, self._condition, self._point))
+        count = self._milvus.count(self._kept, self._condition, self._point)
+        self._refuse_too_many(count)
+        if self._search.exact:
+            checks.ranked(len(probes), count, "exact")
         metric, within = self._kept.collection.metric, self._search.max_distance
         listing = MilvusListing(self._milvus, self._kept, self._point, self._condition)
         best = [self._best() for _ in probes]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from index_service import checks
 from index_service.native.memory.state import Live, State
 from index_service.native.reads import OvertakenError, Reads
 from index_service.native.search.filters import Condition
@@ -135,6 +136,9 @@ class Finder:
         """Ranks each query's candidates again; one without features stays as it is."""
         assert wanted.rerank is not None
         chosen = plan(live.segments, rule.condition, exact=wanted.exact, effort=effort)
+        if wanted.exact:
+            matching = round(chosen.source.size * chosen.share)
+            checks.ranked(len(sought.features), matching, "exact")
         read = self._reads.store.features
         hits: list[Hits] = []
         ranked: list[Ranked | None] = []
