@@ -26,6 +26,7 @@ from index_service.milvus.listing import MilvusListing
 from index_service.milvus.nearest import COMPARED, Nearest, NearestRows, parts, rows_at_once
 from index_service.milvus.probes import Probe
 from index_service.records import Matrix, Metric, Rerank, Search
+from index_service.workers import stop_if_caller_left
 from lookalike.errors import NotSupportedError
 
 Bits: TypeAlias = npt.NDArray[np.bool_]
@@ -95,6 +96,7 @@ class SecondStage:
         for number in self._numbers():
             found = self._nearest.of([probes[i] for i in left], number)
             for i, nearest in zip(left, found, strict=True):
+                stop_if_caller_left()
                 if (ranked := self._of_nearest(nearest, number)) is not None:
                     done[i] = ranked
             left = [i for i in left if i not in done]
@@ -154,6 +156,7 @@ class SecondStage:
         ranked = [0] * len(probes)
         seen = 0
         for rows in listing.rows([*COMPARED, schema.FEATURES], self._most):
+            stop_if_caller_left()
             seen += len(rows)
             self._refuse_too_many(seen)
             if not rows:

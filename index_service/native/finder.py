@@ -37,6 +37,7 @@ from index_service.records import (
     Search,
     Vector,
 )
+from index_service.workers import stop_if_caller_left
 
 # Rows to compare up to which a search is so quick that a change of threads would cost more.
 _QUICK_ROWS = 50_000
@@ -144,6 +145,7 @@ class Finder:
         ranked: list[Ranked | None] = []
         how: list[_How] = []
         for number, query in enumerate(sought.features):
+            stop_if_caller_left()
             probe = sought.probes.part([number])
             if query is None:
                 answering, own = _searched(live, probe, rule, wanted.exact, effort)
