@@ -14,6 +14,7 @@ from lookalike.errors import InvalidArgumentError
 MAX_ID = 128
 MAX_QUERIES = 1_000
 MAX_NEIGHBORS = 100_000
+MAX_RANKED = 1_000_000
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -71,6 +72,16 @@ def queries(number: int, k: int, path: str) -> None:
             f"{number} queries of k = {k} ask for {number * k} neighbours; the limit is "
             f"{MAX_NEIGHBORS}",
             field="k",
+        )
+
+
+def ranked(number: int, each: int, path: str) -> None:
+    """Checks how many items several queries rank together by features; one may rank any number."""
+    if number > 1 and number * each > MAX_RANKED:
+        raise InvalidArgumentError(
+            f"{number} queries rank {each} items each, {number * each} together; the limit is "
+            f"{MAX_RANKED}: send fewer queries at once",
+            field=path,
         )
 
 

@@ -287,8 +287,10 @@ def _rerank(request: pb.FindNeighborsRequest) -> Rerank:
     checks.in_range(weight, 0, math.inf, "rerank.vector_weight")
     farthest = sent.max_distance if sent.HasField("max_distance") else None
     usual = min(_DEFAULT_MAX_CANDIDATES, _CANDIDATES_PER_NEIGHBOR * request.k)
+    candidates = max(sent.candidates or usual, request.k)
+    checks.ranked(len(request.queries), candidates, "rerank.candidates")
     return Rerank(
-        max(sent.candidates or usual, request.k),
+        candidates,
         weight,
         None if farthest is None else checks.finite(farthest, "rerank.max_distance"),
     )

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
@@ -14,8 +15,25 @@ from lookalike.errors import QueueFullError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Set where a function runs whose caller has left.
+_left: ContextVar[threading.Event | None] = ContextVar("left", default=None)
+
 # About the time in which a busy pool frees a place.
 _RETRY_AFTER_MS = 100
+
+
+class CallerLeftError(Exception):
+    """Nobody waits for the answer: who asked has cancelled, or the time is up."""
+
+
+def stop_if_caller_left() -> None:
+    """Raises CallerLeftError in a function whose caller in `Workers.run` was cancelled.
+
+    For long reads, between their steps; it does nothing where no caller can leave.
+    """
+    left = _left.get()
+    if left is not None and left.is_set():
+        raise CallerLeftError
 
 
 class Workers:
@@ -37,7 +55,7 @@ class Workers:
         """Returns what the function returns.
 
         A caller that is cancelled takes a waiting function along; one that runs goes on to its
-        end, so a write is never left half done.
+        end, so a write is never left half done, unless it asks (`stop_if_caller_left`).
 
         Raises:
             QueueFullError: All threads are busy and as many calls wait as may.
@@ -48,9 +66,19 @@ class Workers:
                 "try again later",
                 retry_after_ms=_RETRY_AFTER_MS,
             )
-        future = self._executor.submit(function, *args, **kwargs)
+        left = threading.Event()
+
+        def answer() -> R:
+            _left.set(left)
+            return function(*args, **kwargs)
+
+        future = self._executor.submit(answer)
         future.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            left.set()
+            raise
 
     def close(self) -> None:
         """Waits for what is running; what still waits is cancelled."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from index_service import checks
 from index_service.distances import Distances, distances
 from index_service.milvus import schema
 from index_service.milvus.best import SPARE, Best, Near
@@ -25,6 +26,7 @@ from index_service.milvus.listing import MilvusListing
 from index_service.milvus.nearest import COMPARED, Nearest, NearestRows, parts, rows_at_once
 from index_service.milvus.probes import Probe
 from index_service.records import Matrix, Metric, Rerank, Search
+from index_service.workers import stop_if_caller_left
 from lookalike.errors import NotSupportedError
 
 Bits: TypeAlias = npt.NDArray[np.bool_]
@@ -94,6 +96,7 @@ class SecondStage:
         for number in self._numbers():
             found = self._nearest.of([probes[i] for i in left], number)
             for i, nearest in zip(left, found, strict=True):
+                stop_if_caller_left()
                 if (ranked := self._of_nearest(nearest, number)) is not None:
                     done[i] = ranked
             left = [i for i in left if i not in done]
@@ -104,10 +107,12 @@ class SecondStage:
         return [done[i] for i in range(len(probes))]
 
     def _numbers(self) -> Iterator[int]:
-        """Gives how many candidates to rank, then how many if these are of too few products."""
-        if self._search.exact:
+        """Gives how many candidates to rank, then how many if these are too few."""
+        number = self._search.k
+        if not self._search.exact:
+            number = max(self._rerank.candidates, number)
+        elif self._search.max_distance is None:
             return
-        number = max(self._rerank.candidates, self._search.k)
         while number < MAX_CANDIDATES:
             yield number
             number *= _WIDER
@@ -121,7 +126,8 @@ class SecondStage:
             there = len({hit.row[PRODUCT_ID] for hit in hits})
         else:
             there = len(hits)
-        if there < search.k and beyond < math.inf:
+        # With exact all that is within the distance is ranked, which may be few of all rows.
+        if (search.exact or there < search.k) and beyond < math.inf:
             return None
         best = self._best()
         for part in parts(hits, self._most):
@@ -140,13 +146,17 @@ class SecondStage:
 
     def _of_all(self, probes: Sequence[Probe]) -> list[Ranked]:
         """Ranks every row that may be found."""
-        self._refuse_too_many(self._milvus.count(self._kept, self._condition, self._point))
+        count = self._milvus.count(self._kept, self._condition, self._point)
+        self._refuse_too_many(count)
+        if self._search.exact:
+            checks.ranked(len(probes), count, "exact")
         metric, within = self._kept.collection.metric, self._search.max_distance
         listing = MilvusListing(self._milvus, self._kept, self._point, self._condition)
         best = [self._best() for _ in probes]
         ranked = [0] * len(probes)
         seen = 0
         for rows in listing.rows([*COMPARED, schema.FEATURES], self._most):
+            stop_if_caller_left()
             seen += len(rows)
             self._refuse_too_many(seen)
             if not rows:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
+from index_service import checks
 from index_service.native.memory.state import Live, State
 from index_service.native.reads import OvertakenError, Reads
 from index_service.native.search.filters import Condition
@@ -35,11 +37,19 @@ from index_service.records import (
     Search,
     Vector,
 )
+from index_service.workers import stop_if_caller_left
 
 # Rows to compare up to which a search is so quick that a change of threads would cost more.
 _QUICK_ROWS = 50_000
 # How many times as much a graph is asked for where it gave too little; then everything is compared.
 _WIDER = 10
+
+
+class _How(NamedTuple):
+    """How one query was answered, and by how many rows that were compared by vector."""
+
+    method: Method
+    scanned: int
 
 
 class Finder:
@@ -105,17 +115,15 @@ class Finder:
         rule = _rule(wanted, reads.condition(live, wanted.filter))
         effort = effort or live.effort
         if wanted.rerank:
-            chosen, hits, ranked = self._ranked_again(live, sought, rule, wanted, effort)
+            hits, ranked, how = self._ranked_again(live, sought, rule, wanted, effort)
         else:
             chosen, hits = _searched(live, sought.probes, rule, wanted.exact, effort)
-            ranked = [None] * len(hits)
+            ranked, how = [None] * len(hits), [_how(chosen, rule)] * len(hits)
         found = self._with_items(live, hits, from_memory=from_memory)
-        approximate = chosen.source.approximate
-        scanned = first_width(chosen, rule) if approximate else chosen.source.size
-        method = Method.APPROXIMATE if approximate else Method.EXACT
         results: list[QueryAnswer] = []
-        for i, (near, again) in enumerate(zip(found, ranked, strict=True)):
-            complete = again.complete if again else not approximate
+        for i, (near, again, own) in enumerate(zip(found, ranked, how, strict=True)):
+            method, scanned = own
+            complete = again.complete if again else method is Method.EXACT
             count = again.ranked if again else 0
             among = 0 if complete else count
             why = _shortfall(len(near.items), i in sought.by_items, wanted, among)
@@ -125,28 +133,37 @@ class Finder:
 
     def _ranked_again(
         self, live: Live, sought: Sought, rule: Wanted, wanted: Search, effort: int
-    ) -> tuple[Plan, list[Hits], list[Ranked | None]]:
+    ) -> tuple[list[Hits], list[Ranked | None], list[_How]]:
         """Ranks each query's candidates again; one without features stays as it is."""
         assert wanted.rerank is not None
         chosen = plan(live.segments, rule.condition, exact=wanted.exact, effort=effort)
+        if wanted.exact:
+            matching = round(chosen.source.size * chosen.share)
+            checks.ranked(len(sought.features), matching, "exact")
         read = self._reads.store.features
         hits: list[Hits] = []
         ranked: list[Ranked | None] = []
+        how: list[_How] = []
         for number, query in enumerate(sought.features):
+            stop_if_caller_left()
             probe = sought.probes.part([number])
             if query is None:
-                hits += _searched(live, probe, rule, wanted.exact, effort)[1]
+                answering, own = _searched(live, probe, rule, wanted.exact, effort)
+                hits += own
                 ranked.append(None)
+                how.append(_how(answering, rule))
                 continue
+            answering = chosen
             stage = SecondStage(live.segments, chosen, rule, wanted.rerank, wanted.exact, read)
             found = stage.rank(probe, query)
-            if chosen.source.approximate and len(found.rows) < rule.k:
+            if found.short:
                 # It may miss what a filter left: nobody gets fewer than there are.
-                whole = plan(live.segments, rule.condition, exact=True, effort=effort)
-                found = replace(stage, plan=whole).rank(probe, query)
+                answering = plan(live.segments, rule.condition, exact=True, effort=effort)
+                found = replace(stage, plan=answering).rank(probe, query)
             ranked.append(found)
+            how.append(_How(_method(answering), found.scanned))
             hits.append(Hits(found.rows, found.distances))
-        return chosen, hits, ranked
+        return hits, ranked, how
 
     def _with_items(
         self, live: Live, hits: Sequence[Hits], *, from_memory: bool = False
@@ -191,6 +208,16 @@ def _searched(
     # It may miss what a filter left: nobody gets fewer than there are.
     chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
     return chosen, search(live.segments, chosen, probes, rule)
+
+
+def _method(chosen: Plan) -> Method:
+    return Method.APPROXIMATE if chosen.source.approximate else Method.EXACT
+
+
+def _how(chosen: Plan, rule: Wanted) -> _How:
+    approximate = chosen.source.approximate
+    scanned = first_width(chosen, rule) if approximate else chosen.source.size
+    return _How(_method(chosen), scanned)
 
 
 def _rule(wanted: Search, condition: Condition) -> Wanted:

@@ -12,7 +12,7 @@ from index_service.records import Collection, Method, Metric, Query, Rerank
 from lookalike.errors import NotSupportedError
 from tests.contract.conftest import Make
 from tests.contract.listings import find, ids, nearest, vector
-from tests.contract.photos import LINE, RIGHT, UP, Photos, drawn, queries, write_features
+from tests.contract.photos import LINE, RIGHT, UP, Photos, at_a_gap, drawn, queries, write_features
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,35 @@ async def test_ranking_more_than_can_be_read_is_refused(
     with pytest.raises(NotSupportedError, match="products"):
         await nearest(backend, name, query, k=3, distinct_products=True, rerank=Rerank(3))
     assert ids(await nearest(backend, name, query, k=1, rerank=Rerank(2))) == ["0"]
+
+
+async def test_with_exact_no_more_is_read_than_what_may_be_within_the_distance(
+    backend: Backend, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from index_service.milvus import second_stage
+
+    monkeypatch.setattr(second_stage, "MAX_RANKED", 3)
+    photos = drawn(Metric.SQUARED_L2, 23)
+    name = await photos.write(backend, make)
+    (query,) = queries(23, 1)
+    firsts = [near.first for near in photos.near(*query, 0)]
+    for within in (5, 60):
+        limit = at_a_gap(firsts, within)
+        expected = photos.best(query, 0.04, 20, may=lambda near, limit=limit: near.first <= limit)
+        answer = await nearest(
+            backend,
+            name,
+            photos.query(query),
+            k=20,
+            exact=True,
+            max_distance=limit,
+            rerank=Rerank(1, 0.04),
+        )
+        photos.assert_found(answer, query, 0.04, expected)
+        count = sum(first <= limit for first in firsts)
+        assert (answer.ranked, answer.complete) == (count, True)
+        assert answer.method is Method.EXACT
+    assert answer.candidates_scanned < 200
 
 
 async def test_item_that_is_deleted_while_it_is_ranked_makes_room_for_the_next(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from index_service import checks
 from index_service.backend import Backend
 from index_service.records import (
     Examples,
@@ -35,6 +36,23 @@ from tests.contract.photos import (
 )
 
 # -- what is looked for ----------------------------------------------------------------------------
+
+
+async def test_several_queries_rank_no_more_than_so_many_items_together(
+    backend: Backend, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MAX_RANKED", 500)
+    photos = drawn(Metric.SQUARED_L2, 24)
+    name = await photos.write(backend, make)
+    asked = [photos.query(query) for query in queries(24, 2)]
+    how = {"k": 5, "rerank": Rerank(10, 0.04), "exact": True}
+    with pytest.raises(InvalidArgumentError, match="2 queries rank 300 items each") as caught:
+        await find(backend, name, asked, **how)
+    assert caught.value.field == "exact"
+    for one in asked:
+        assert (await nearest(backend, name, one, **how)).ranked == 300
+    some = await find(backend, name, asked, **how, filter=Filter(categories=("odd",)))
+    assert [result.ranked for result in some.results] == [150, 150]
 
 
 async def test_query_by_item_has_the_features_of_the_item(backend: Backend, make: Make) -> None:

@@ -101,7 +101,8 @@ def load(
     Args:
         directory: The cache's.
         collections: By key.
-        feature_bytes: How much memory each collection's features may take.
+        feature_bytes: How much memory each collection's features may take; those beyond are left
+            on the disk. Segments that could hold theirs, and did not, come without.
     """
     if not (directory / MANIFEST).exists():
         return None
@@ -128,10 +129,8 @@ def _live(
     none = Segments(collection, feature_bytes=feature_bytes)
     parts: list[Segment] = []
     for number, segment in enumerate(entry["segments"]):
-        kept, width = segment["features"] > 0, collection.features_dimension
-        if kept != (width > 0 and none.keeps_features(number)):
-            raise DirectoryError(f"{directory} was written with other memory for features")
-        parts.append(_segment(directory, f"{entry['key']}-{number}", collection, segment))
+        kept = segment if none.keeps_features(number) else {**segment, "features": 0}
+        parts.append(_segment(directory, f"{entry['key']}-{number}", collection, kept))
     codes = tuple(Codes(values) for values in entry["codes"])
     return Live(entry["key"], replace(none, parts=tuple(parts)), codes, entry["effort"])
 

@@ -41,11 +41,12 @@ def wants_graph(segments: Segments, segment: Segment) -> bool:
 def mergeable(segments: Segments) -> tuple[int, int] | None:
     """Returns where the first two neighbours that are both small begin and end, if there are some.
 
-    Segments are filled one after the other, so such are left by deletions alone.
+    Segments are filled one after the other, so such are left by deletions alone. One with features
+    and one without stay apart: together they would have none.
     """
-    sizes = [part.live_count for part in segments.parts]
-    for i, (one, other) in enumerate(pairwise(sizes)):
-        if max(one, other) <= MOST_ROWS // 4:
+    for i, (one, other) in enumerate(pairwise(segments.parts)):
+        small = max(one.live_count, other.live_count) <= MOST_ROWS // 4
+        if small and one.has_features == other.has_features:
             return i, i + 2
     return None
 

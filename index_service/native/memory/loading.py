@@ -13,12 +13,17 @@ import numpy as np
 
 from index_service.native.disk import cache
 from index_service.native.memory import state as states
+from index_service.native.memory.features import quantised
 from index_service.native.memory.rows import rows_of_columns
+from index_service.native.memory.segments import Segment
 from index_service.native.memory.state import Live, State
 from index_service.native.store.database import Store
 from index_service.records import Collection
 
 logger = logging.getLogger(__name__)
+
+# Rows whose features are read at a time.
+_ROWS = 4096
 
 
 def load(store: Store, directory: cache.Path, feature_bytes: int) -> State:
@@ -40,7 +45,7 @@ def load(store: Store, directory: cache.Path, feature_bytes: int) -> State:
             f"its newest write is {store.seq()}, that of the cache {directory} is {cached.seq}: it "
             "is older than the cache, or empty; delete the cache to go on with it as it is"
         )
-    live, since_key, since_seq = _begin(collections, cached, feature_bytes)
+    live, since_key, since_seq = _begin(collections, cached, feature_bytes, store)
     loaded = sum(len(each.segments) for each in live.values())
     read = 0
     for key, columns in store.columns(collections, since_key):
@@ -67,7 +72,10 @@ def load(store: Store, directory: cache.Path, feature_bytes: int) -> State:
 
 
 def _begin(
-    collections: dict[int, Collection], cached: cache.Cached | None, feature_bytes: int
+    collections: dict[int, Collection],
+    cached: cache.Cached | None,
+    feature_bytes: int,
+    store: Store,
 ) -> tuple[dict[int, Live], int, int]:
     """Returns collections as the cache has them, and the first key and last write it lacks."""
     live = {
@@ -75,4 +83,30 @@ def _begin(
     }
     if cached is None:
         return live, 0, 0
-    return {**live, **cached.live}, cached.next_key, cached.seq
+    held = {key: _with_features(each, store) for key, each in cached.live.items()}
+    return {**live, **held}, cached.next_key, cached.seq
+
+
+def _with_features(live: Live, store: Store) -> Live:
+    """Returns a collection with all features in memory that may be there.
+
+    A cache may lack some: more may be there now, or segments before theirs were merged.
+    """
+    segments, width = live.segments, live.collection.features_dimension
+    parts = tuple(
+        _filled(part, width, store)
+        if width and segments.keeps_features(number) and not part.has_features
+        else part
+        for number, part in enumerate(segments.parts)
+    )
+    return replace(live, segments=replace(segments, parts=parts))
+
+
+def _filled(part: Segment, width: int, store: Store) -> Segment:
+    values, none = np.zeros((part.size, width), np.int8), np.zeros(width, np.float32)
+    for start in range(0, part.size, _ROWS):
+        keys = part.rows.keys[start : min(start + _ROWS, part.size)].tolist()
+        by_key = store.features(keys)
+        known = np.stack([by_key.get(key, none) for key in keys]).astype(np.float32)
+        values[start : start + len(keys)], _ = quantised(known)
+    return replace(part, rows=replace(part.rows.part(slice(part.size)), features=values))

@@ -78,6 +78,15 @@ class Source(Protocol):
         """Returns every row there is to compare, ascending."""
         ...
 
+    def within(self, query: Matrix, limit: float) -> Row:
+        """Returns every row that is no farther by float32, ascending; and where that overflows.
+
+        Args:
+            query: float32 (dimension,), comparable.
+            limit: How far, and how far float32 can be off.
+        """
+        ...
+
 
 class AllRows:
     """Every row of the segments, one by one."""
@@ -115,6 +124,15 @@ class AllRows:
     def rows(self) -> Row:
         """See `Source.rows`."""
         return np.arange(self.size)
+
+    def within(self, query: Matrix, limit: float) -> Row:
+        """See `Source.within`."""
+        segments = self._segments
+        near = [
+            _within(part.rows.vectors[: part.size], query, limit, segments) + start
+            for part, start in zip(segments.parts, segments.starts, strict=False)
+        ]
+        return np.concatenate(near) if near else np.empty(0, np.int64)
 
 
 class SomeRows:
@@ -158,6 +176,12 @@ class SomeRows:
         """See `Source.rows`."""
         return self._rows
 
+    def within(self, query: Matrix, limit: float) -> Row:
+        """See `Source.within`."""
+        if self._vectors is None:
+            self._vectors = self._segments.vectors(self._rows)
+        return self._rows[_within(self._vectors, query, limit, self._segments)]
+
 
 class GraphRows:
     """What the segments' graphs lead to, and the rows behind the graphs, one by one.
@@ -200,6 +224,16 @@ class GraphRows:
     def rows(self) -> Row:
         """See `Source.rows`."""
         return np.arange(self.size)
+
+    def within(self, query: Matrix, limit: float) -> Row:
+        """See `Source.within`; compares every row."""
+        return AllRows(self._segments).within(query, limit)
+
+
+def _within(vectors: Matrix, query: Matrix, limit: float, segments: Segments) -> Row:
+    rough = rough_distances(vectors, query, segments.collection.metric)
+    # Not what is farther, so that nothing is lost where float32 overflows.
+    return np.flatnonzero(~(rough > limit))
 
 
 def _least(rough: npt.NDArray[np.float32], width: int) -> Candidates:

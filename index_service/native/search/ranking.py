@@ -20,9 +20,10 @@ import numpy.typing as npt
 
 from index_service.distances import Distances, comparable, distances
 from index_service.native.memory.segments import Bits, Segments
+from index_service.native.search.candidates import AllRows
 from index_service.native.search.filters import EVERY_ROW, Condition
 from index_service.native.search.planner import Plan
-from index_service.native.search.rounding import float32_error, rough_distances
+from index_service.native.search.rounding import float32_error
 from index_service.records import Matrix
 
 # Rows ranked at a time, and values compared again at a time: some 30 MB each, however many queries
@@ -123,12 +124,7 @@ def within(segments: Segments, probes: Probes, wanted: Wanted) -> tuple[Hits, in
     metric, limit = segments.collection.metric, wanted.max_distance
     (query,) = comparable(probes.vectors, metric)
     error = float32_error(query, segments.longest, limit, metric)
-    near: list[Row] = []
-    for part, start in zip(segments.parts, segments.starts, strict=False):
-        rough = rough_distances(part.rows.vectors[: part.size], query, metric)
-        # Not what is farther, so that nothing is lost where float32 overflows.
-        near.append(np.flatnonzero(~(rough > limit + error)) + start)
-    rows = np.concatenate(near) if near else np.empty(0, np.int64)
+    rows = AllRows(segments).within(query, limit + error)
     all_of_them = Wanted(len(rows), wanted.condition, wanted.distinct_products, limit)
     probes = replace(probes, vectors=query[None, :])
     (hits,) = _ranked(segments, probes, rows[None, :], all_of_them)

@@ -45,7 +45,9 @@ ReadFeatures: TypeAlias = Callable[[Sequence[int]], dict[int, Matrix]]
 class Ranked(NamedTuple):
     """One query's rows, nearest first: their sums, and their distances by vector.
 
-    `ranked` is how many rows were, `complete` whether no other can come before the last.
+    `ranked` is how many rows were, `complete` whether no other can come before the last, `scanned`
+    how many the source compared, or a graph gave, `short` whether there may be more that an
+    approximate source did not give.
     """
 
     rows: list[int]
@@ -53,14 +55,20 @@ class Ranked(NamedTuple):
     distances: list[float]
     ranked: int
     complete: bool
+    scanned: int
+    short: bool = False
 
 
 class _Candidates(NamedTuple):
-    """Rows to rank, their distances by vector, and how far at least all others are."""
+    """Rows to rank, their distances by vector, and how far at least all others are.
+
+    `scanned` is of how many rows they are the nearest.
+    """
 
     rows: Row
     distances: Distances
     reach: float
+    scanned: int
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class SecondStage:
     def rank(self, probe: Probes, query: FeaturesQuery) -> Ranked:
         """Returns the best `k` for one probe; fewer only if there are no more.
 
-        Of an approximate source there may be more, which it did not find.
+        Of an approximate source there may be more, which it did not find: see `Ranked.short`.
         """
         vector = comparable(probe.vectors, self.segments.collection.metric)[0]
         count = self.rerank.candidates
@@ -97,7 +105,11 @@ class SecondStage:
             ranked = self._ranked(near, query)
             no_more = near.reach == math.inf or near.reach > self.wanted.max_distance
             enough = len(ranked.rows) == self.wanted.k or self._is_cut(near)
-            if self.plan.source.approximate or no_more or enough:
+            if self.plan.source.approximate:
+                # A graph knows nothing of a distance: it gave all within it where some are beyond.
+                all_within = bool((near.distances > self.wanted.max_distance).any())
+                return ranked._replace(short=not (enough or all_within))
+            if no_more or enough:
                 return ranked
             count *= _WIDER
 
@@ -111,9 +123,10 @@ class SecondStage:
         while True:
             whole = (self.exact or width >= source.size) and not source.approximate
             if whole:
-                rows, reach = source.rows(), math.inf
+                rows, reach = self._all_rows(vector), math.inf
             else:
                 rows, reach = source.candidates(vector, min(width, source.size))
+            scanned = len(rows) if source.approximate else source.size
             if none := barred(self.segments, probe, rows[None, :], self.wanted.condition):
                 rows = rows[~np.any(none, axis=0)[0]]
             if whole or source.approximate or len(rows) >= count:
@@ -126,7 +139,18 @@ class SecondStage:
             rows, first = rows[nearest[:count]], first[nearest[:count]]
         if reach < math.inf:
             reach -= float32_error(vector, self.segments.longest, max(reach, 0.0), metric)
-        return _Candidates(rows, first, reach)
+        return _Candidates(rows, first, reach, scanned)
+
+    def _all_rows(self, vector: Matrix) -> Row:
+        """Returns every row of the source that may be within the distance."""
+        source, limit = self.plan.source, self.wanted.max_distance
+        if limit == math.inf:
+            return source.rows()
+        # By float32 first: a third of the time, where few are.
+        metric = self.segments.collection.metric
+        return source.within(
+            vector, limit + float32_error(vector, self.segments.longest, limit, metric)
+        )
 
     def _is_cut(self, near: _Candidates) -> bool:
         """Returns whether it was the limit of the sum that left fewer than `k`."""
@@ -140,7 +164,7 @@ class SecondStage:
 
     def _ranked(self, near: _Candidates, query: FeaturesQuery) -> Ranked:
         weight, limit = self.rerank.vector_weight, self.rerank.max_distance
-        rows, first, reach = near
+        rows, first, reach, scanned = near
         if self.wanted.max_distance < math.inf:
             within = first <= self.wanted.max_distance
             rows, first = rows[within], first[within]
@@ -154,9 +178,8 @@ class SecondStage:
         full = len(best) == self.wanted.k
         farthest = float(sums[best[-1]]) if full else math.inf if limit is None else limit
         complete = reach == math.inf or reach > self.wanted.max_distance or farthest < least
-        return Ranked(
-            rows[best].tolist(), sums[best].tolist(), first[best].tolist(), len(rows), complete
-        )
+        found = rows[best].tolist(), sums[best].tolist(), first[best].tolist()
+        return Ranked(*found, len(rows), complete, scanned)
 
     def _best(self, rows: Row, first: Distances, sums: Distances) -> npt.NDArray[np.intp]:
         """Returns where the best `k` are, in their order; one a product where they are distinct."""

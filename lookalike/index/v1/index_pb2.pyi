@@ -507,7 +507,9 @@ class Rerank(_message.Message):
     VECTOR_WEIGHT_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     candidates: _builtins.int
-    """How many candidates, 1 to 10,000; 0 for ten times `k`, or 1,000 if that is less."""
+    """How many candidates, 1 to 10,000; 0 for ten times `k`, or 1,000 if that is less. At most
+    1,000,000 for all queries together.
+    """
     vector_weight: _builtins.float
     """What the distance by `vector` counts, 0 or more; 0 ranks by features alone."""
     max_distance: _builtins.float
@@ -1403,7 +1405,7 @@ class FindNeighborsRequest(_message.Message):
     """Only items at most this far by `vector`; for the inner product the negative of one."""
     exact: _builtins.bool
     """Compare every item that may be found, also in a large collection, and by features where they
-    rank.
+    rank: then several queries may rank no more than 1,000,000 items together.
     """
     min_seq: _builtins.int
     """Only an answer that includes this write will do: `seq` of a write's response. UNAVAILABLE if

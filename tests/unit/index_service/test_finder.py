@@ -11,13 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index_service.native.memory.compaction import with_graph
-from index_service.native.memory.segments import Segments
+from index_service.distances import Distances
+from index_service.distances import distances as exact_distances
+from index_service.native.search import second_stage
 from index_service.native.store.database import Store
 from index_service.records import (
     Collection,
     Filter,
     Item,
+    Matrix,
     Method,
     Metric,
     Query,
@@ -202,6 +204,28 @@ def test_more_are_ranked_where_candidates_are_of_too_few_products(index: Index) 
     assert index.find(query, cut).ranked == 100
 
 
+@pytest.mark.parametrize("only", [Filter(), Filter(min_price=1)])
+def test_of_rows_that_are_too_far_nothing_exact_is_computed(
+    index: Index, only: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert(
+        *[photo(f"{i}", f"p{i}", i, 0, price=i % 5, features=[1, i + 1]) for i in range(400)]
+    )
+    compared: list[int] = []
+
+    def distances(vectors: Matrix, query: Matrix, metric: Metric) -> Distances:
+        compared.append(len(vectors))
+        return exact_distances(vectors, query, metric)
+
+    monkeypatch.setattr(second_stage, "distances", distances)
+    search = Search(9, filter=only, max_distance=36, rerank=Rerank(2), exact=True)
+    found = index.find(Query(ORIGIN, [0, 1]), search)
+    expected = [i for i in range(6, -1, -1) if only.min_price is None or i % 5]
+    assert [int(item.id) for item in found.neighbors.items] == expected
+    assert (found.ranked, found.complete) == (len(expected), True)
+    assert sum(compared) <= 7
+
+
 def test_query_without_features_is_answered_by_vector(filled: Index) -> None:
     found = filled.find(Query(ORIGIN), Search(3, rerank=Rerank(10, 0.5)))
     assert [item.id for item in found.neighbors.items] == ["a", "b", "c"]
@@ -314,25 +338,3 @@ def test_answer_from_memory_is_refused_for_the_same_reasons(filled: Index) -> No
         find("nothing", [Query(ORIGIN)], Search(1))
     with pytest.raises(EmbeddingSpaceMismatchError):
         find("listings", [Query(ORIGIN._replace(embedding_space="x"))], Search(1))
-
-
-def test_graph_that_leads_to_too_few_gives_way_to_an_exact_answer(index: Index) -> None:
-    index.create(replace(DESCRIBED, name="large", exact_up_to=10))
-    index.upsert(*[photo(f"{i}", f"p{i % 7}", i, 0) for i in range(300)], name="large")
-    live = index.state.find("large")
-    part = with_graph(live.segments.parts[0], live.collection, 1)
-    segments = Segments(live.collection, (part,))
-    index.state = index.state.with_live(replace(live, segments=segments))
-
-    def found(search: Search) -> tuple[Method, int, str]:
-        (result,) = index.finder.find("large", [Query(ORIGIN)], search).results
-        return result.method, len(result.neighbors.items), result.shortfall
-
-    assert found(Search(5)) == (Method.APPROXIMATE, 5, "")
-    assert found(Search(5, exact=True)) == (Method.EXACT, 5, "")
-    assert found(Search(8, distinct_products=True)) == (
-        Method.EXACT,
-        7,
-        "the collection has 7 products",
-    )
-    assert found(Search(500)) == (Method.EXACT, 300, "the collection has 300 items")

@@ -16,7 +16,7 @@ from index_service.native.disk import cache
 from index_service.native.memory import loading
 from index_service.native.memory import segments as segments_module
 from index_service.native.memory.columns import Rows
-from index_service.native.memory.compaction import rewritten, with_graph
+from index_service.native.memory.compaction import mergeable, rewritten, with_graph
 from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.segments import Segments
 from index_service.native.memory.state import Live
@@ -89,7 +89,12 @@ def found(index: Index, queries: list[Query], search: Search) -> list[object]:
     return [(each.neighbors, each.shortfall, each.method) for each in answer.results]
 
 
-def from_cache(index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Index, int]:
+def from_cache(
+    index: Index,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    feature_bytes: int = 1 << 62,
+) -> tuple[Index, int]:
     """An index loaded with the cache, and how many rows it read from the store."""
     read: list[int] = []
 
@@ -98,7 +103,7 @@ def from_cache(index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch) -
         return rows_of_columns(live, columns)
 
     monkeypatch.setattr(loading, "rows_of_columns", counted)
-    loaded = Index(index.store, directory)
+    loaded = Index(index.store, directory, feature_bytes)
     return loaded, sum(read)
 
 
@@ -302,6 +307,12 @@ def ranked(index: Index, candidates: int = COUNT) -> QueryAnswer:
     return result
 
 
+def found_by_features(index: Index) -> list[str]:
+    query, search = Query(vector(3, 0), [1, 2, 3, 4]), Search(2 * COUNT, rerank=Rerank(1))
+    (result,) = index.finder.find("featured", [query], search).results
+    return [item.id for item in result.neighbors.items]
+
+
 def in_memory(index: Index) -> list[bool]:
     return [part.has_features for part in index.state.find("featured").segments.parts]
 
@@ -332,14 +343,49 @@ def test_features_come_from_the_cache(
     assert ranked(loaded) == ranked(with_features)
 
 
-def test_cache_is_left_aside_where_features_may_take_other_memory(
-    with_features: Index, directory: Path
+def test_cache_is_used_where_features_may_take_other_memory(
+    with_features: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    expected = ranked(with_features)
     cache.save(directory, with_features.state)
-    assert in_memory(Index(with_features.store, directory, 1)) == [True, False, False]
-    collections = with_features.store.collections()
-    assert cache.load(directory, collections, 1) is None
-    assert cache.load(directory, collections, 1 << 20) is not None
+    fewer, read = from_cache(with_features, directory, monkeypatch, 1)
+    assert (read, in_memory(fewer)) == (0, [True, False, False])
+    assert ranked(fewer, 150) == ranked(with_features, 150)
+    cache.save(directory, fewer.state)
+    fewer.delete("f290")
+    fewer.upsert(featured(COUNT), name="featured")
+    more, read = from_cache(fewer, directory, monkeypatch, 1024)
+    assert (read, in_memory(more)) == (1, [True, True, False])
+    all_of_them, read = from_cache(fewer, directory, monkeypatch)
+    assert (read, in_memory(all_of_them)) == (1, [True, True, True])
+    assert ranked(all_of_them, COUNT).neighbors == expected.neighbors
+    assert found_by_features(all_of_them) == found_by_features(Index(fewer.store))
+
+
+def test_cache_is_used_after_segments_without_features_have_moved_to_the_front(
+    with_features: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_features.upsert(*[featured(i) for i in range(COUNT, 2 * COUNT)], name="featured")
+    index = Index(with_features.store, feature_bytes=1024)
+    assert in_memory(index) == [True, True, False, False, False]
+    index.delete(*[f"f{i}" for i in range(256) if i % 10], name="featured")
+    live = index.state.find("featured")
+    assert mergeable(live.segments) == (0, 2)
+    one, other, *rest = live.segments.parts
+    parts = (rewritten((one, other), FEATURED), *rest)
+    index.state = index.state.with_live(replace(live, segments=replace(live.segments, parts=parts)))
+    expected = ranked(index, 150)
+    cache.save(directory, index.state)
+    loaded, read = from_cache(index, directory, monkeypatch, 1024)
+    assert (read, in_memory(loaded)) == (0, [True, True, False, False])
+    assert ranked(loaded, 150) == expected
+
+
+def test_segments_with_and_without_features_stay_apart(with_features: Index) -> None:
+    index = Index(with_features.store, feature_bytes=1)
+    assert in_memory(index) == [True, False, False]
+    index.delete(*[f"f{i}" for i in range(COUNT) if i % 10], name="featured")
+    assert mergeable(index.segments("featured")) == (1, 3)
 
 
 def test_segments_with_and_without_features_become_one_without(with_features: Index) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from index_service.config import IndexSettings
 from index_service.native.backend import NativeBackend, open_native
 from index_service.native.disk import snapshot
+from index_service.native.memory.features import FeaturesQuery
+from index_service.native.search.ranking import Probes
+from index_service.native.search.second_stage import Ranked, SecondStage
 from index_service.records import (
     EVERYTHING,
     Batch,
@@ -21,6 +25,7 @@ from index_service.records import (
     Count,
     Packed,
     Query,
+    Rerank,
     Search,
     Upserted,
     View,
@@ -55,6 +60,32 @@ async def upsert(backend: NativeBackend, *sent: Photo, **options: Any) -> Upsert
 async def found(backend: NativeBackend, k: int = 5) -> list[str]:
     answer = await backend.find_neighbors("listings", [ORIGIN], Search(k))
     return [item.id for item in answer.results[0].neighbors.items]
+
+
+async def test_queries_of_a_caller_who_has_left_are_not_ranked(
+    settings: IndexSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranking, release = threading.Event(), threading.Event()
+    ranked: list[int] = []
+    rank = SecondStage.rank
+
+    def waiting(stage: SecondStage, probe: Probes, query: FeaturesQuery) -> Ranked:
+        ranked.append(1)
+        ranking.set()
+        release.wait()
+        return rank(stage, probe, query)
+
+    monkeypatch.setattr(SecondStage, "rank", waiting)
+    with open_native(settings) as backend:
+        await backend.create_collection(replace(LISTINGS, features_dimension=2))
+        await upsert(backend, photo("a", "x", 0, 0, features=[1, 0]))
+        queries, search = [Query(vector(0, 0), [1, 0])] * 50, Search(1, rerank=Rerank(5))
+        asked = asyncio.ensure_future(backend.find_neighbors("listings", queries, search))
+        await asyncio.to_thread(ranking.wait)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        release.set()
+    assert ranked == [1]
 
 
 async def test_what_was_written_is_there_after_a_restart(settings: IndexSettings) -> None:

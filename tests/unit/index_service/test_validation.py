@@ -186,6 +186,12 @@ MORE_REFUSED: list[tuple[Callable[[Any], object], Any, str, str]] = [
     (validation.search, find(max_distance=NAN), "max_distance", "nan"),
     (validation.search, find(rerank=pb.Rerank(candidates=-1)), "rerank.candidates", "-1"),
     (validation.search, find(rerank=pb.Rerank(candidates=10_001)), "rerank.candidates", "10001"),
+    (
+        validation.search,
+        find(queries=[pb.Query(item_id="a")] * 101, rerank=pb.Rerank(candidates=10_000)),
+        "rerank.candidates",
+        "101 queries rank 10000 items each, 1010000 .* limit is 1000000",
+    ),
     (validation.search, find(rerank=pb.Rerank(vector_weight=-0.1)), "rerank.vector_weight", "0.1"),
     (
         validation.search,
@@ -247,6 +253,9 @@ def test_requests_at_their_limits_are_accepted() -> None:
     validation.items(upsert(*[item(id=str(i)) for i in range(10_000)]))
     validation.search(find(k=100, queries=[pb.Query(item_id="a")] * 1000))
     validation.search(find(k=1000, queries=[pb.Query(item_id="a")] * 100))
+    most = pb.Rerank(candidates=10_000)
+    validation.search(find(queries=[pb.Query(item_id="a")] * 100, rerank=most))
+    validation.search(find(k=100, queries=[pb.Query(item_id="a")] * 1000, rerank=pb.Rerank()))
     validation.collection(create(name="a" * 64, dimension=4096))
 
 

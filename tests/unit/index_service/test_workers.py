@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from index_service.workers import Workers
+from index_service.workers import CallerLeftError, Workers, stop_if_caller_left
 from lookalike.errors import QueueFullError
 
 
@@ -52,3 +52,28 @@ async def test_cancelled_caller_takes_a_waiting_function_along_but_not_a_running
         release.set()
         await workers.run(ran.append, "third")
     assert ran == ["first", "third"]
+
+
+async def test_function_that_asks_is_told_that_its_caller_has_left() -> None:
+    started, release = threading.Event(), threading.Event()
+    told: list[bool] = []
+
+    def ask() -> None:
+        started.set()
+        release.wait()
+        try:
+            stop_if_caller_left()
+        except CallerLeftError:
+            told.append(True)
+            raise
+        told.append(False)
+
+    stop_if_caller_left()  # outside of workers nobody can leave
+    with Workers("jobs", threads=1, waiting=1) as workers:
+        leaving = asyncio.ensure_future(workers.run(ask))
+        await asyncio.to_thread(started.wait)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        release.set()
+        await workers.run(ask)  # in the same thread, for another caller
+    assert told == [True, False]
