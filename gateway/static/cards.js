@@ -4,7 +4,7 @@ import { el, number, percent } from "./dom.js";
 import { money } from "./money.js";
 
 export function href(listing, keep = {}) {
-  const query = new URLSearchParams({ item: listing.item_id, listing: listing.product_id, ...keep });
+  const query = new URLSearchParams({ item: listing.item_id, ...keep });
   return `#/similar?${query}`;
 }
 
