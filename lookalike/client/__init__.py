@@ -13,7 +13,6 @@ from lookalike.client.descriptions import (
     Limits,
     Model,
     ModelOutput,
-    PriceRange,
     Status,
 )
 from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
@@ -37,6 +36,7 @@ from lookalike.client.results import (
 from lookalike.client.synchronous import Client
 from lookalike.errors import LookalikeError
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 __all__ = [
     "TLS",
