@@ -44,6 +44,7 @@ _TARGETS: dict[str, tuple[float | None, float | None]] = {
     quality.PRECISION_5: (0.535, None),
     quality.ACCURACY_OF_LISTINGS: (0.61, None),
     quality.LIKENESS_ERROR: (None, 0.05),
+    quality.PRICE_COVERAGE: (0.77, 0.83),
 }
 
 

@@ -42,6 +42,8 @@ class Figure:
     @property
     def target(self) -> str | None:
         """The target as people write it."""
+        if self.at_most is not None and self.at_least is not None:
+            return f"{self.at_least:g} to {self.at_most:g}"
         if self.at_most is not None:
             return f"≤ {self.at_most:g}"
         return None if self.at_least is None else f"≥ {self.at_least:g}"
@@ -49,11 +51,10 @@ class Figure:
     @property
     def holds(self) -> bool | None:
         """Whether the target is met; none without a target or a value."""
-        if math.isnan(self.value):
+        if math.isnan(self.value) or self.target is None:
             return None
-        if self.at_most is not None:
-            return self.value <= self.at_most
-        return None if self.at_least is None else self.value >= self.at_least
+        above = self.at_least is None or self.value >= self.at_least
+        return above and (self.at_most is None or self.value <= self.at_most)
 
 
 def machine() -> dict[str, Any]:

@@ -114,14 +114,19 @@ def _forget_what_was_removed(files: DemoFiles) -> None:
 
 def _fill_once(gateway: str, files: DemoFiles) -> None:
     """Fills the index unless it was filled with this marketplace and this model."""
-    manifest = json.loads((files.bundle / "manifest.json").read_text())
-    sample = (files.marketplace / "sample.json").read_text()
-    facts = {"embedding_space": manifest["embedding_space"], "sample": sample}
+    facts = _filling(files)
     if is_filled(files.filled, facts):
         print("the index is filled already")
         return
     _fill(gateway, files)
     mark_filled(files.filled, facts)
+
+
+def _filling(files: DemoFiles) -> dict[str, str]:
+    """Returns what tells whether an index was filled with this marketplace and this model."""
+    manifest = json.loads((files.bundle / "manifest.json").read_text())
+    sample = (files.marketplace / "sample.json").read_text()
+    return {"embedding_space": manifest["embedding_space"], "sample": sample}
 
 
 def _fill(gateway: str, files: DemoFiles) -> None:
@@ -144,8 +149,11 @@ def _judge(gateway: str, files: DemoFiles) -> None:
     """Prints how good the answers are, about photos that training has not seen."""
     everything = known_photos(load_prepared(files.prepared), files.marketplace)
     asked = [photo for photo in everything if photo.split == "test"][:MOST_ASKED]
+    # Each photo is out of the catalogue for a while: who is stopped meanwhile fills it again.
+    files.filled.unlink(missing_ok=True)
     with Client(gateway) as client:
         served = measure(client, everything, asked)
+    mark_filled(files.filled, _filling(files))
     print(f"\nof {served.photos} photos that training has not seen, ranked by {served.ranking}:")
     for figure, value in served.lines():
         print(f"  {value:>6}  {figure}")

@@ -38,7 +38,6 @@ class ClassifiedListing:
         photos: What each says by itself, in the order of the request; None for one that failed.
         failures: Photos that could not be used.
         cached: Whether the vectors of all others were known.
-        degraded: What is less than it should be, in words.
     """
 
     vector: PhotoVector
@@ -46,7 +45,6 @@ class ClassifiedListing:
     photos: Sequence[Classification | None]
     failures: Sequence[PhotoFailure] = ()
     cached: bool = False
-    degraded: str = ""
 
 
 class Classifier:
@@ -164,7 +162,7 @@ class Classifier:
             await self.classification(photo.vector, budget) if photo else None
             for photo in sent.photos
         ]
-        return ClassifiedListing(vector, by_all, photos, sent.failures, sent.cached, sent.degraded)
+        return ClassifiedListing(vector, by_all, photos, sent.failures, sent.cached)
 
     async def classification(self, vector: PhotoVector, budget: Budget) -> Classification:
         """Returns the calibrated softmax over a photo's logits."""

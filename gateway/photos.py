@@ -48,14 +48,6 @@ class EmbeddedPhotos:
         """Whether all of these were known."""
         return all(photo.cached for photo in self.photos if photo)
 
-    @property
-    def degraded(self) -> str:
-        """How many could not be used, in words; empty if all could."""
-        if not self.failures:
-            return ""
-        few = f"{len(self.failures)} of {len(self.photos)}"
-        return f"{few} photos could not be used; the answer is by the others"
-
 
 Embed = Callable[[bytes], Awaitable[EmbeddedPhoto]]
 

@@ -53,7 +53,6 @@ def classified_listing(listing: ClassifiedListing, budget: Budget) -> pb.Classif
         failures=_failures(listing.failures),
         timings=_timings(budget),
         cached=listing.cached,
-        degraded=listing.degraded,
     )
 
 

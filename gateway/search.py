@@ -45,7 +45,7 @@ class SimilarListings:
 
     Attributes:
         cached: Whether the vectors of all photos were known.
-        degraded: What is missing, in words.
+        degraded: What is missing beside `failures`, in words.
         ranking: By what the listings are ranked.
         price: What such a thing costs; None if nobody asked, or no similar listing has a price.
         failures: Photos that could not be used.
@@ -113,7 +113,6 @@ class SimilarListingFinder:
             found,
             classification=classification,
             cached=photos.cached,
-            degraded="; ".join(filter(None, (photos.degraded, found.degraded))),
             failures=photos.failures,
         )
 

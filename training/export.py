@@ -43,6 +43,8 @@ PARITY_PHOTOS = 32
 # fp32 against fp32: only the order of additions differs.
 PARITY_TOLERANCE = 1e-2
 PARITY = "export_max_difference"
+# Why no ranking came of trying to fit one: trying again would give the same.
+NOT_FITTED = "export_not_fitted"
 
 
 def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
@@ -76,6 +78,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     if fitted.lacking:
         what = "range of prices" if fitted.ranking else "ranking, likeness or range of prices"
         print(f"no {what} is fitted: {fitted.lacking}")
+    tried = {NOT_FITTED: fitted.lacking} if ranks and fitted.ranking is None else {}
     judging = drawn(prepared, "validation", MAX_PHOTOS)
     with tempfile.TemporaryDirectory() as folder:
         print(
@@ -111,7 +114,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
             architecture=architecture_of(config),
             preprocessing=Preprocessing(config.image_size),
             outputs=outputs_of(config, len(prepared.categories)),
-            metrics={**metrics, PARITY: difference},
+            metrics={**metrics, PARITY: difference, **tried},
             files=files,
             variants=variants,
             ranking=fitted.ranking,
@@ -133,15 +136,16 @@ def _kept(
     except bundles.BundleError:
         return None
     manifest = bundle.manifest
+    ours = dict.fromkeys((PARITY, NOT_FITTED))
     same = (
         manifest.files[bundles.WEIGHTS].sha256 == bundles.sha256_of(weights)
         and manifest.preprocessing == Preprocessing(config.image_size)
         and manifest.architecture == architecture_of(config)
         and manifest.outputs == outputs_of(config, len(manifest.labels))
-        and {**manifest.metrics, PARITY: None} == {**metrics, PARITY: None}
+        and {**manifest.metrics, **ours} == {**metrics, **ours}
         and version in {"", manifest.version}
         and "int8" in manifest.variants
-        and (manifest.ranking is not None) == ranks
+        and (manifest.ranking is not None or NOT_FITTED in manifest.metrics) == ranks
         # judged by the limits of today
         and all(v.passed is not bool(misses(v.parity)) for v in manifest.variants.values())
     )

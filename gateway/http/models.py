@@ -161,7 +161,6 @@ class ClassifyReply(Classification):
             cached=listing.cached,
             photos=[Classification.of(photo) if photo else None for photo in listing.photos],
             failures=PhotoFailure.all_of(listing.failures),
-            degraded=listing.degraded,
             timings_ms=Timings.of(budget),
         )
 

@@ -83,7 +83,7 @@ class SimilarReply(BaseModel):
     shortfall: str = Field(description="Why there are fewer than `k`; empty if there are not.")
     exact: bool = Field(description="Whether nothing nearer can be missing.")
     cached: bool = Field(description="Whether the vectors of all photos were known.")
-    degraded: str = Field(description="What is less than it should be; empty if nothing is.")
+    degraded: str = Field(description="What else is less than it should be; empty if nothing is.")
     applied_seq: int = Field(description="The newest write that is taken into account.")
     candidates_scanned: int = Field(description="How many rows were compared by vector.")
     candidates_ranked: int = Field(

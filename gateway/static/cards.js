@@ -4,7 +4,7 @@ import { el, number, percent } from "./dom.js";
 import { money } from "./money.js";
 
 export function href(listing, keep = {}) {
-  const query = new URLSearchParams({ item: listing.item_id, listing: listing.product_id, ...keep });
+  const query = new URLSearchParams({ item: listing.item_id, ...keep });
   return `#/similar?${query}`;
 }
 
@@ -24,8 +24,9 @@ export const title = (listing) => listing.title || listing.item_id;
 export const price = (listing) => (listing.price === null ? "no price" : money(listing.price, listing.currency));
 
 // How likely a listing is the same item; never 0 or 100, since nobody knows that from photos.
+// The thresholds are the command line's.
 function chance(likeness) {
-  if (likeness >= 0.995) return "> 99 %";
+  if (likeness > 0.99) return "> 99 %";
   if (likeness < 0.01) return "< 1 %";
   return `${number(100 * likeness)} %`;
 }

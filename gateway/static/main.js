@@ -54,7 +54,7 @@ function showStart(lostPhoto) {
 function searchBy(files) {
   const id = take([...files]);
   if (!id) return;
-  // What was narrowed down to stays, as when a result is followed.
+  // What was narrowed down to stays, as when a result is followed; `listing` is of older links.
   const [, params] = address();
   for (const name of ["photo", "item", "listing"]) params.delete(name);
   location.hash = `#/similar?${new URLSearchParams([["photo", id], ...params])}`;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ from lookalike.cli.console import (
 from lookalike.cli.failing import Failures, failure_of
 from lookalike.cli.files import Failure
 from lookalike.cli.photo_files import PhotoFile, find_photos, read_photo
-from lookalike.errors import LookalikeError
+from lookalike.errors import InvalidArgumentError, LookalikeError
 
 if TYPE_CHECKING:
     from lookalike.client import Classification, Classified, Client
@@ -127,9 +127,14 @@ def _classify_listing(
             images[file.id] = read_photo(file.path)
         except CommandError as error:
             fail(file.id, error)
-    if not images:
+    readable = [file for file in files if file.id in images]
+    answer = _by_all(client, readable, list(images.values()), fail)
+    if answer is None:
+        if json:
+            emit({"photos": [_photo_as_json(file.id, failed[file.id]) for file in files]})
+        if len(files) > 1:
+            say(f"{counted(len(failed), 'photo')} of {len(files):,} failed")
         return ExitCode.FAILED
-    answer = client.classify(list(images.values()), allow_partial=True)
     names = list(images)
     for failure in answer.failures:
         fail(names[failure.photo], failure.error)
@@ -146,6 +151,24 @@ def _classify_listing(
         return ExitCode.OK
     say(f"{counted(len(failed), 'photo')} of {len(files):,} failed")
     return ExitCode.SOME_FAILED
+
+
+def _by_all(
+    client: Client,
+    files: Sequence[PhotoFile],
+    images: Sequence[bytes],
+    fail: Callable[[str, Exception], None],
+) -> Classified | None:
+    """Returns the answer by all photos; None if none can be used, and says so of each."""
+    try:
+        return client.classify(images, allow_partial=True) if images else None
+    except InvalidArgumentError as error:
+        if not error.field.startswith("images["):
+            raise  # no photo is at fault
+        # The gateway names the first alone; asked about each, it says what is wrong with each.
+        for file, outcome in _classified(client, files):
+            fail(file.id, outcome if isinstance(outcome, Exception) else error)
+        return None
 
 
 def _tell(failure: Failure) -> None:

@@ -14,7 +14,6 @@ from lookalike.client.descriptions import (
     Limits,
     Model,
     ModelOutput,
-    PriceRange,
     Status,
 )
 from lookalike.client.index import AsyncIndexClient, IndexClient
@@ -39,6 +38,7 @@ from lookalike.client.results import (
 from lookalike.client.synchronous import Client
 from lookalike.errors import LookalikeError
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 __all__ = [
     "TLS",

@@ -10,13 +10,13 @@ from lookalike.client.descriptions import (
     Limits,
     Model,
     ModelOutput,
-    PriceRange,
     Status,
 )
 from lookalike.client.messages import ranking, timings
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 
 def status(message: pb.GetStatusResponse) -> Status:

@@ -11,7 +11,7 @@ import grpc
 
 from lookalike.client import runs
 from lookalike.client.bulk import Ledger
-from lookalike.client.calls import Call, StreamCall
+from lookalike.client.calls import Call, StreamCall, check_size
 from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.failures import failure
 from lookalike.client.options import ClientOptions
@@ -43,6 +43,7 @@ class BlockingCaller:
 
     def _call(self, call: Call[T], wanted_s: float | None) -> T:
         seconds = self._options.seconds(wanted_s)
+        check_size(call.request, self._options.max_message_bytes)
         rpc = getattr(self._connections.stub(call.service), call.rpc)
         try:
             answer = rpc(call.request, timeout=seconds, metadata=self._options.metadata())
@@ -88,6 +89,7 @@ class Caller:
 
     async def _call(self, call: Call[T], wanted_s: float | None) -> T:
         seconds = self._options.seconds(wanted_s)
+        check_size(call.request, self._options.max_message_bytes)
         rpc = getattr(self._connections.stub(call.service), call.rpc)
         try:
             answer = await rpc(call.request, timeout=seconds, metadata=self._options.metadata())

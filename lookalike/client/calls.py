@@ -230,6 +230,21 @@ def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedIma
     return embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
 
 
+def check_size(request: Any, max_message_bytes: int) -> None:
+    """Raises ImageTooLargeError, rather than gRPC its own words, if a request is beyond the limit.
+
+    Args:
+        request: Of a unary call.
+        max_message_bytes: The limit.
+    """
+    size = request.ByteSize()
+    if size > max_message_bytes:
+        raise ImageTooLargeError(
+            f"the request has {size} bytes; the limit is {max_message_bytes} (max_message_bytes), "
+            "all photos together: send fewer, or smaller ones"
+        )
+
+
 def sized(request: Any, max_message_bytes: int) -> Any:
     """Returns a request, or the error of one that would end a stream with all that is on it."""
     size = request.ByteSize() + _FRAME_BYTES

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lookalike.client.results import NO_TIMINGS, Ranking, Timings
 from lookalike.likeness import Likeness
+from lookalike.pricing import PriceRange
 
 
 @dataclass(frozen=True)
@@ -162,23 +163,6 @@ class FittedRanking:
     blend: Likeness | None = None
     features: Likeness | None = None
     category: Likeness | None = None
-
-
-@dataclass(frozen=True)
-class PriceRange:
-    """How prices of similar listings become a range.
-
-    Attributes:
-        listings: How many listings its figures were fitted with.
-        coverage: The share of prices that the range is to hold.
-        width: How many spreads of the logarithms of prices it reaches to each side of the median.
-        least_spread: The least spread that is reckoned with.
-    """
-
-    listings: int
-    coverage: float
-    width: float
-    least_spread: float
 
 
 @dataclass(frozen=True)

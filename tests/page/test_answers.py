@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from lookalike.cli.console import per_cent
 from tests.page.conftest import OpenPage, search
 from tests.page.stub import Stub, answer, listing, price, problem, similar
 
@@ -35,6 +36,18 @@ def test_likeness_is_said_in_per_cent_and_in_words(
         expect(card.locator(".words")).to_have_text(words)
         expect(card.locator(".strong")).to_have_count(2 if strong else 0)
         expect(card).not_to_contain_text("16.296")
+
+
+def test_page_and_command_line_say_the_same_per_cent(
+    stub: Stub, open_stub: OpenPage, photos: Callable[..., list[Path]]
+) -> None:
+    shares = [0.0, 0.0099, 0.01, 0.014, 0.5, 0.984, 0.99, 0.9901, 0.9949, 0.995, 1.0]
+    stub.answer = answer([similar(n, share, LIKELY) for n, share in enumerate(shares)])
+    page = open_stub()
+    search(page, photos(1))
+    expect(page.locator(".chance")).to_have_count(len(shares))
+    shown = [re.sub("([<>]) ", r"\1", text) for text in page.locator(".chance").all_inner_texts()]
+    assert shown == [per_cent(share) for share in shares]
 
 
 def test_without_likeness_the_ranking_is_named_and_no_figure_is_made_up(

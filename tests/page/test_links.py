@@ -24,6 +24,8 @@ def test_link_to_a_photo_shows_it_with_what_is_known_of_it(stub: Stub, open_stub
     expect(shown).to_contain_text("£30, Leeds")
     expect(shown).to_contain_text("Appliances")
     expect(page.locator(".strip a")).to_have_count(1)
+    expect(page.locator(".strip a")).to_have_attribute("href", "#/similar?item=photo%2F3-b&k=12")
+    expect(page.locator(".card")).to_have_attribute("href", "#/similar?item=photo%2F1&k=12")
     expect(page.locator("#price")).to_be_visible()
 
 

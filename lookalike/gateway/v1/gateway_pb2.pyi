@@ -650,7 +650,7 @@ class ClassifyListingResponse(_message.Message):
     cached: _builtins.bool
     """Whether the vectors of all photos were known."""
     degraded: _builtins.str
-    """What is less than it should be, in words; empty if nothing is."""
+    """What else is less than it should be, in words; empty so far: `failures` names the photos."""
     @_builtins.property
     def classification(self) -> Global___Classification:
         """The categories, by the mean of the photos' logarithms of probabilities."""
@@ -809,7 +809,7 @@ class FindSimilarListingsResponse(_message.Message):
     cached: _builtins.bool
     """Whether the vectors of all photos were known."""
     degraded: _builtins.str
-    """What is less than it should be, in words; empty if nothing is."""
+    """What is less than it should be, in words, beside `failures`; empty if nothing is."""
     applied_seq: _builtins.int
     """The newest write that the answer takes into account."""
     candidates_scanned: _builtins.int

@@ -17,6 +17,10 @@ from benchmarks.report import Figure, show, write
         (Figure("rate", 0.96, "ratio", at_least=0.96), "≥ 0.96", True),
         (Figure("rate", 0.95, "ratio", at_least=0.96), "≥ 0.96", False),
         (Figure("rate", 0.95, "ratio"), None, None),
+        (Figure("held", 0.77, "share", at_most=0.83, at_least=0.77), "0.77 to 0.83", True),
+        (Figure("held", 0.83, "share", at_most=0.83, at_least=0.77), "0.77 to 0.83", True),
+        (Figure("held", 0.76, "share", at_most=0.83, at_least=0.77), "0.77 to 0.83", False),
+        (Figure("held", 0.84, "share", at_most=0.83, at_least=0.77), "0.77 to 0.83", False),
     ],
 )
 def test_figure_holds_exactly_if_it_meets_its_target(

@@ -1,4 +1,4 @@
-"""A step of the demo's pipeline that fails ends it, and says which one it was."""
+"""What is told of a step of the demo that fails, and what the next run makes of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import demo.__main__
 from demo.__main__ import main
+from demo.catalogue import mark_filled
 from demo.files import DemoFiles
 from demo.pipeline import make_bundle
+from demo.quality import Served
 from demo.timing import Stopwatch
 from lookalike.errors import StartupError
 
@@ -39,3 +42,44 @@ def test_filling_without_a_marketplace_is_told_by_file(
     assert main(["--files", str(tmp_path), "fill"]) == 1
     missing = tmp_path / "marketplace/Products.csv"
     assert capsys.readouterr().err.startswith(f"demo: {missing}: cannot be read: ")
+
+
+@pytest.fixture
+def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoFiles:
+    """Files of a demo whose index is filled; there are no photos to judge its answers by."""
+    files = DemoFiles(tmp_path)
+    for file, text in (
+        (files.bundle / "manifest.json", '{"embedding_space": "abc"}'),
+        (files.marketplace / "sample.json", "{}"),
+    ):
+        file.parent.mkdir()
+        file.write_text(text)
+    mark_filled(files.filled, {"embedding_space": "abc", "sample": "{}"})
+    monkeypatch.setattr(demo.__main__, "load_prepared", lambda _: None)
+    monkeypatch.setattr(demo.__main__, "known_photos", lambda *_: [])
+    return files
+
+
+def test_an_index_is_filled_again_after_its_answers_were_judged_in_part(
+    filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fills: list[str] = []
+    monkeypatch.setattr(demo.__main__, "_fill", lambda gateway, _: fills.append(gateway))
+
+    def lose_one(*_: object) -> Served:
+        raise StartupError("killed while a photo was out of the catalogue")
+
+    monkeypatch.setattr(demo.__main__, "measure", lose_one)
+    with pytest.raises(StartupError):
+        demo.__main__._judge("127.0.0.1:1", filled)
+    demo.__main__._fill_once("127.0.0.1:1", filled)
+    assert fills == ["127.0.0.1:1"]
+
+
+def test_an_index_is_not_filled_again_after_its_answers_were_judged(
+    filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo.__main__, "_fill", lambda *_: pytest.fail("it is filled already"))
+    monkeypatch.setattr(demo.__main__, "measure", lambda *_: Served(0, "blend", {}))
+    demo.__main__._judge("127.0.0.1:1", filled)
+    demo.__main__._fill_once("127.0.0.1:1", filled)

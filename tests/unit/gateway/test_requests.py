@@ -108,11 +108,11 @@ def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None
 
 def test_listing_of_several_photos_tells_each_in_its_place() -> None:
     vector = PhotoVector((1.0,), "space")
-    listing = ClassifiedListing(vector, CLASSES, [CLASSES, None], [FAILURE], True, "1 of 2")
+    listing = ClassifiedListing(vector, CLASSES, [CLASSES, None], [FAILURE], True)
     told = replies.classified_listing(listing, Budget(60))
     assert [len(photo.scores) for photo in told.photos] == [1, 0]
     assert told.classification.scores[0].category == "tools"
-    assert (told.cached, told.degraded, told.failures[0].photo) == (True, "1 of 2", 1)
+    assert (told.cached, told.degraded, told.failures[0].photo) == (True, "", 1)
 
 
 def test_status_says_what_is_lacking() -> None:

@@ -23,7 +23,7 @@ from lookalike.model.engines import load_engine
 from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.evaluate import evaluate_bundle, load_run
-from training.export import PARITY_TOLERANCE, export
+from training.export import NOT_FITTED, PARITY_TOLERANCE, export
 from training.files import read_json
 from training.prepare import load_prepared
 
@@ -191,6 +191,22 @@ def test_a_bundle_without_the_ranking_that_can_be_fitted_is_made_anew_and_then_k
 
     monkeypatch.delattr(training.export, "to_openvino")
     assert export(data, run, own_bundle).manifest == made
+
+
+@pytest.mark.usefixtures("no_conversion", "fits_few")
+def test_a_bundle_whose_likeness_cannot_be_fitted_is_made_once(
+    data: Path, run: Path, own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("training.fitting.fit_likeness", lambda *_: None)
+        made = export(data, run, own_bundle).manifest
+        assert made.ranking is None
+        patched.delattr(training.export, "to_openvino")
+        assert export(data, run, own_bundle).manifest == made
+
+    monkeypatch.setattr("training.fitting.LEAST_SIBLINGS", 10**6)
+    again = export(data, run, own_bundle).manifest
+    assert again.metrics.keys() == made.metrics.keys() - {NOT_FITTED}, "it is not even tried"
 
 
 @pytest.mark.usefixtures("no_conversion", "fits_few")

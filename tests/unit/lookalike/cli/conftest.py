@@ -70,8 +70,9 @@ class Gateway(FakeGateway):
 
     def _classify_listing(self, request: pb.ClassifyListingRequest) -> Any:
         errors = [self._judged(image) for image in request.images]
-        if all(errors):
-            return errors[0]
+        if errors and errors[0] and all(errors):
+            which = "photo 1: " if len(errors) > 1 else ""
+            return InvalidImageError(which + errors[0].message, field="images[0]")
         return pb.ClassifyListingResponse(
             classification=classification(),
             photos=[pb.Classification() if error else classification() for error in errors],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lookalike.cli import classify
-from lookalike.errors import QueueFullError
+from lookalike.errors import InvalidArgumentError, QueueFullError
 from tests.command_line import Run
 from tests.unit.lookalike.cli.conftest import SPACE, Gateway
 
@@ -126,7 +126,40 @@ def test_a_listing_without_a_photo_that_can_be_used_is_status_1(
     assert "ClassifyListing" not in gateway.requests
     ended = run("classify", photos / "d.png", "--listing")
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == "lookalike: image is not one of JPEG (INVALID_IMAGE)\n"
+    assert ended.err == f"lookalike: {photos / 'd.png'}: image is not one of JPEG (INVALID_IMAGE)\n"
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_photos_of_a_listing_are_all_named_where_none_can_be_used(
+    run: Run, gateway: Gateway, photos: Path, json_lines: bool
+) -> None:
+    (photos / "a.jpg").write_bytes(b"")
+    (photos / "b.JPG").write_bytes(b"<html>")
+    files = [photos / name for name in ("a.jpg", "b.JPG", "d.png")]
+    ended = run("classify", *files, "--listing", *["--json"] * json_lines)
+    assert ended.code == 1
+    assert ended.err.splitlines() == [
+        f"lookalike: {files[0]}: {files[0]}: is empty (UNREADABLE_FILE)",
+        f"lookalike: {files[1]}: image is not one of JPEG (INVALID_IMAGE)",
+        f"lookalike: {files[2]}: image is not one of JPEG (INVALID_IMAGE)",
+        "3 photos of 3 failed",
+    ]
+    if not json_lines:
+        assert ended.out == ""
+        return
+    told = ended.json["photos"]
+    assert [photo["photo"] for photo in told] == [str(file) for file in files]
+    reasons = [photo["error"]["reason"] for photo in told]
+    assert reasons == ["UNREADABLE_FILE", "INVALID_IMAGE", "INVALID_IMAGE"]
+
+
+def test_what_is_no_fault_of_a_photo_of_a_listing_names_none(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    gateway.answers["ClassifyListing"] = InvalidArgumentError("too many", field="images")
+    ended = run("classify", photos, "--listing")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "lookalike: too many (INVALID_ARGUMENT)\n"
 
 
 def test_a_listing_of_too_many_photos_is_refused_with_how_many_it_may_have(

@@ -11,7 +11,13 @@ import pytest
 import trustme
 
 from lookalike import TLS, Client
-from lookalike.errors import InvalidArgumentError, LookalikeError, UpstreamUnavailableError
+from lookalike.errors import (
+    ImageTooLargeError,
+    InvalidArgumentError,
+    LookalikeError,
+    UpstreamUnavailableError,
+)
+from lookalike.gateway.v1 import gateway_pb2 as pb
 from tests.fake_services import FakeEmbedder, FakeGateway, Served
 
 Serve = Callable[..., Served]
@@ -195,6 +201,21 @@ def test_embedder_that_is_not_ready_gets_nothing(connect: Any, serve: Serve) -> 
 
 def test_message_limit_is_both_ways(connect: Any, serve: Serve, gateway: FakeGateway) -> None:
     client = connect(serve(gateway).address, max_message_bytes=1000)
+    scores = [pb.CategoryScore(category="x" * 2000)]
+    gateway.answers["ClassifyImage"] = pb.ClassifyImageResponse(
+        classification=pb.Classification(scores=scores)
+    )
     with pytest.raises(LookalikeError) as caught:
-        client.classify(b"x" * 2000)
+        client.classify(b"x" * 900)
     assert caught.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("method", ["classify", "similar"])
+def test_photos_that_are_too_large_together_are_refused_with_limit_and_value(
+    connect: Any, serve: Serve, gateway: FakeGateway, method: str
+) -> None:
+    client = connect(serve(gateway).address, max_message_bytes=1000)
+    with pytest.raises(ImageTooLargeError, match=r"has 12\d\d bytes; the limit is 1000") as caught:
+        getattr(client, method)([b"x" * 600] * 2)
+    assert "(max_message_bytes)" in caught.value.message
+    assert gateway.requests == {}

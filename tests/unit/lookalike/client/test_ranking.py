@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import Embedding, Ranking
+from lookalike import Embedding, Ranking, pricing
 from lookalike.client import (
     FittedRanking,
     Likeness,
@@ -199,5 +199,7 @@ def test_a_model_tells_what_was_fitted(client: Any, connect: Any, serve: Any) ->
     blend, category = Likeness(4, 8, 2, 0.5), Likeness(-1, 3, 0, 20)
     assert fitted.ranking == FittedRanking("features", 0.25, 200, blend, None, category)
     assert fitted.price_range == PriceRange(50, 0.75, 2, 0.5)
+    assert pricing.estimate([10.0], [1.0], fitted.price_range) is not None
+    assert PriceRange is pricing.PriceRange
     plain = client.model()
     assert (plain.ranking, plain.price_range) == (None, None)
