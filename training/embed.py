@@ -34,14 +34,16 @@ from training import dictionary
 from training.errors import TrainingError
 from training.files import read_json, replacing, write_json
 from training.images import LIMITS, in_threads, photo_path
+from training.model import FEATURES_OUTPUT
 from training.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16
 CHUNK = 1024
 EMBEDDING_SPACE = b"embedding_space"
+RANKED_BY = b"ranked_by"  # the output that listings are ranked by too
 _KEY = b"made_from"
-_LAYOUT = 4  # raise it when the columns change, so that no part of the old layout is taken up
+_LAYOUT = 5  # raise it when the columns change, so that no part of the old layout is taken up
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,12 @@ def embed(
     failed = pc.not_equal(table["problem"], "")
     problems = table.filter(failed)["problem"].to_pylist()
     vectors = table.filter(pc.invert(failed)).drop_columns("problem")
-    metadata = {EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(), _KEY: key.encode()}
+    ranking = bundle.manifest.ranking
+    metadata = {
+        EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),
+        RANKED_BY: (ranking.output if ranking else FEATURES_OUTPUT).encode(),
+        _KEY: key.encode(),
+    }
     write_json(_problems_file(out), problems)
     with replacing(out) as aside:
         pq.write_table(vectors.replace_schema_metadata(metadata), aside)

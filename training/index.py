@@ -22,13 +22,12 @@ from lookalike.catalogue.schema import (
 from lookalike.client import Embedding, IndexClient
 from lookalike.client.index import Collection, Item
 from lookalike.errors import CollectionNotFoundError, LookalikeError
-from training.embed import EMBEDDING_SPACE, vector_column
+from training.embed import EMBEDDING_SPACE, RANKED_BY, vector_column
 from training.errors import TrainingError
-from training.model import CATEGORY_OUTPUT
+from training.model import CATEGORY_OUTPUT, FEATURES_OUTPUT
 
 BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)
-FEATURES = vector_column("features")
 # The columns that become attributes of an item, where a file has them.
 ATTRIBUTES = {
     TITLE: "title",
@@ -71,8 +70,10 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
         space = file.schema_arrow.metadata[EMBEDDING_SPACE].decode()
         schema = file.schema_arrow
         dimension = schema.field(VECTOR).type.list_size
-        has_features = FEATURES in schema.names
-        features_dimension = schema.field(FEATURES).type.list_size if has_features else 0
+        ranked_by = schema.metadata.get(RANKED_BY, FEATURES_OUTPUT.encode()).decode()
+        features = vector_column(ranked_by)
+        has_features = features in schema.names
+        features_dimension = schema.field(features).type.list_size if has_features else 0
     except (OSError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
         raise TrainingError(f"{vectors}: not a file of `training embed`: {error}") from None
     try:
@@ -87,8 +88,8 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
             # One that was there before may keep no features; its vectors are worth having alone.
             there = _ensure_collection(client, wanted, collection)
             kept = there.features_dimension
-            columns = [name for name in schema.names if kept or name != FEATURES]
-            items = _items(file.iter_batches(BATCH, columns=columns), space)
+            columns = [name for name in schema.names if kept or name != features]
+            items = _items(file.iter_batches(BATCH, columns=columns), space, features)
             counts = [0, 0]
             work = _upserted(client, collection, items, counts)
             for _ in track(work, "Indexing", total=file.metadata.num_rows):
@@ -121,10 +122,10 @@ def _lacking(there: Collection, name: str) -> str:
     return f"{what}, so searches rank by category alone; {remedy}"
 
 
-def _items(batches: Iterable[pa.RecordBatch], space: str) -> Iterator[Item]:
+def _items(batches: Iterable[pa.RecordBatch], space: str, features_column: str) -> Iterator[Item]:
     for batch in batches:
         for row in batch.to_pylist():
-            features = row.get(FEATURES)
+            features = row.get(features_column)
             yield Item(
                 id=row["image_id"],
                 product_id=row["product_id"],

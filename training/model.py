@@ -19,6 +19,7 @@ from training.config import TrainConfig
 from training.errors import TrainingError
 
 CATEGORY_OUTPUT = "category"
+FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other was fitted
 
 
 def build_network(config: TrainConfig, classes: int) -> Network:

@@ -157,8 +157,7 @@ def similar(
     elif isinstance(vector, Embedding):
         request.vector.values.extend(vector.vector.tolist())
         request.vector.embedding_space = vector.embedding_space
-        if FEATURES in vector.outputs:
-            request.vector.features.extend(vector.outputs[FEATURES].tolist())
+        request.vector.features.extend(_ranked_by(vector))
     else:
         values = np.asarray(vector, dtype=np.float32)
         if values.ndim != 1:
@@ -166,6 +165,16 @@ def similar(
         request.vector.values.extend(values.tolist())
         request.vector.embedding_space = embedding_space
     return Call(GATEWAY, "FindSimilarListings", request, messages.search_result)
+
+
+def _ranked_by(embedding: Embedding) -> Sequence[float]:
+    """Returns the output that listings are ranked by too: the one beside the first, if it is one.
+
+    Of several it is `features`.
+    """
+    others = {k: v for k, v in embedding.outputs.items() if k != embedding.output}
+    ranked_by = others.get(FEATURES) if len(others) > 1 else next(iter(others.values()), None)
+    return [] if ranked_by is None else ranked_by.tolist()
 
 
 def ingest(listing: Listing, image: bytes, request_id: str | None) -> Call[Ingested]:

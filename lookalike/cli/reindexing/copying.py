@@ -21,6 +21,7 @@ from lookalike.cli.photo_files import PhotoFolder
 from lookalike.client import Embedding, IndexClient
 from lookalike.client.index import Collection, Item, ItemView
 from lookalike.client.index.messages import item_message
+from lookalike.errors import ItemNotFoundError
 
 if TYPE_CHECKING:
     from lookalike.client import Client
@@ -188,6 +189,47 @@ class Copy:
         result.deleted = len(gone)
         return result
 
+    def add_features(self, advance: Callable[[int], None]) -> Copied:
+        """Embeds again those items of the new collection that have no features.
+
+        An item that somebody writes meanwhile stays as it was written.
+
+        Args:
+            advance: Is told of items done.
+        """
+        result, failures = Copied(passes=1), Failures()
+        batch: list[tuple[Item, Item]] = []
+
+        def flush() -> None:
+            items = [after for before, after in batch if self._is_still(before)]
+            if items:
+                self._index.upsert(self.new.name, items)
+            result.written += len(items)
+            batch.clear()
+
+        without = (
+            _Source(item, item.attributes.get(REINDEXED_FROM, ""))
+            for item in self._index.items(self.new.name, view=ItemView.VECTORS)
+            if item.features is None
+        )
+        try:
+            for source, outcome in self._embedded(without, failures):
+                advance(1)
+                if outcome is not None:
+                    batch.append((source.item, self._item(source, outcome)))
+                if len(batch) >= BATCH:
+                    flush()
+        finally:
+            flush()
+        result.failures = failures.items
+        return result
+
+    def _is_still(self, item: Item) -> bool:
+        try:
+            return fingerprint(self._index.get(self.new.name, item.id)) == fingerprint(item)
+        except ItemNotFoundError:
+            return False
+
     def _check_loss(self, done: Catalogue) -> None:
         """Raises CommandError if the new collection alone has photos that are no copies."""
         if not (own := {item_id for item_id, made_from in done.items() if not made_from}):
@@ -278,11 +320,12 @@ class Copy:
                 "start again"
             )
         vector, *features = (embedding.outputs[name] for name in self._outputs)
+        made_from = {REINDEXED_FROM: source.made_from} if source.made_from else {}
         return replace(
             source.item,
             vector=Embedding(vector, embedding.embedding_space),
             features=features[0] if features else None,
-            attributes={**source.item.attributes, REINDEXED_FROM: source.made_from},
+            attributes={**source.item.attributes, **made_from},
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lookalike.cli.console import CommandError, ExitCode, counted, emit, progress_bar, say
-from lookalike.cli.files import write_failures
+from lookalike.cli.files import Failure, write_failures
 from lookalike.cli.photo_files import PhotoFolder
 from lookalike.cli.reindexing import aliases, showing
 from lookalike.cli.reindexing.aliases import Served
@@ -120,21 +120,49 @@ class Run:
         return self._switch(copy, copied, report, json=json)
 
     def go_on(self, *, json: bool) -> ExitCode:
-        """Brings over what an interrupted run did not after its switch; returns the exit code."""
+        """Does what is left to do in a collection of that model; returns the exit code.
+
+        It brings over what an interrupted run did not after its switch, and gives features to
+        photos that were written without.
+        """
         say(f"'{self.now.alias}' leads to {self.now.collection}, which is of that model already")
         window = self._unfinished.read()
         if self._wishes.reload:
             self._reload(self._wishes.reload)
-        if window is None:
-            if json:
-                emit({"switched": False, "collection": self.now.collection})
-            return ExitCode.OK
-        late = self._catch_up(self._copy(window.old))
-        write_failures(self._listed, late.failures)
+        answer: dict[str, Any] = {"switched": False, "collection": self.now.collection}
+        failures: list[Failure] = []
+        if window is not None:
+            late = self._catch_up(self._copy(window.old))
+            answer["late"] = late.written + late.deleted
+            failures = late.failures
+        if without := self._without_features():
+            added = self._add_features(without)
+            answer["features_added"] = added.written
+            failures = [*failures, *added.failures]
+        if window is not None or without:
+            write_failures(self._listed, failures)
+            answer["failed"] = len(failures)
         if json:
-            answer = {"switched": False, "collection": self.now.collection}
-            emit({**answer, "late": late.written + late.deleted, "failed": len(late.failures)})
-        return ExitCode.SOME_FAILED if late.failures else ExitCode.OK
+            emit(answer)
+        return ExitCode.SOME_FAILED if failures else ExitCode.OK
+
+    def _without_features(self) -> int:
+        """Returns how many photos of a collection that keeps features have none."""
+        if not self._served.features_dimension:
+            return 0
+        states = (each for each in self._index.state().collections if each.name == self._name)
+        return sum(state.items - state.items_with_features for state in states)
+
+    def _add_features(self, without: int) -> Copied:
+        say(f"{counted(without, 'photo')} of {self._name} have no features")
+        if self._wishes.dry_run:
+            return Copied()
+        copy = self._copy(self._name)
+        with progress_bar("Embedding", total=without) as bar:
+            added = copy.add_features(bar.advance)
+        say(f"{counted(added.written, 'photo')} got their features")
+        showing.tell_failures(added.failures, self._listed, "that have no features")
+        return added
 
     def _switch(
         self, copy: Copy, copied: Copied, report: dict[str, Any], *, json: bool

@@ -96,6 +96,42 @@ def test_once_it_has_them_there_is_nothing_to_do(
     assert index.aliases()["listings"] == FEATURES
 
 
+def test_photos_that_were_written_without_get_their_features_in_place(
+    reindex: Callable[..., Ended], index: Index, model: NewModel
+) -> None:
+    assert reindex("--yes").code == 0
+    before = index.items(FEATURES)
+    for key in ("p1", "p7"):
+        bare = pb.Item()
+        bare.CopyFrom(before[key])
+        bare.ClearField("features")
+        index.write(bare, collection=FEATURES)
+    model.received.clear()
+    assert reindex("--dry-run").code == 0
+    assert not model.received
+    ended = reindex("--json")
+    assert (ended.code, ended.json["features_added"], ended.json["failed"]) == (0, 2, 0)
+    assert "2 photos got their features" in ended.err
+    assert len(model.received) == 2
+    assert index.items(FEATURES) == before
+    assert "features_added" not in reindex("--json").json
+
+
+def test_photo_that_is_replaced_while_it_gets_features_stays_replaced(
+    reindex: Callable[..., Ended], index: Index, model: NewModel
+) -> None:
+    assert reindex("--yes").code == 0
+    bare = index.items(FEATURES)["p1"]
+    bare.ClearField("features")
+    index.write(bare, collection=FEATURES)
+    newer = pb.Item()
+    newer.CopyFrom(bare)
+    newer.price = 99
+    model.at = lambda _: index.write(newer, collection=FEATURES)
+    assert reindex("--json").json["features_added"] == 0
+    assert index.items(FEATURES)["p1"].price == 99
+
+
 def test_the_way_back_and_forth_needs_no_other_model(
     reindex: Callable[..., Ended], run: Run, index: Index, model: NewModel
 ) -> None:

@@ -19,7 +19,7 @@ from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
-from training.embed import EMBEDDING_SPACE
+from training.embed import EMBEDDING_SPACE, RANKED_BY
 from training.errors import TrainingError
 from training.index import index
 
@@ -149,6 +149,18 @@ def test_a_collection_with_features_lacks_nothing(
 ) -> None:
     assert index(vectors, target, collection).lacking == ""
     assert index(vectors, target, collection).lacking == "", "also where it was there"
+    assert describe(stub, collection).features_dimension == 128
+
+
+def test_features_are_the_output_that_the_model_is_ranked_by(
+    vectors: Path, tmp_path: Path, target: str, stub: IndexServiceStub, collection: str
+) -> None:
+    table = pq.read_table(vectors)
+    names = [name.replace("vector:features", "vector:style") for name in table.column_names]
+    other = tmp_path / "style.parquet"
+    metadata = {**table.schema.metadata, RANKED_BY: b"style"}
+    pq.write_table(table.rename_columns(names).replace_schema_metadata(metadata), other)
+    assert index(other, target, collection).lacking == ""
     assert describe(stub, collection).features_dimension == 128
 
 

@@ -113,9 +113,12 @@ def test_an_embeddings_features_go_along_with_its_vector(client: Any, gateway: F
     client.similar(vector=client.embed(PHOTO, outputs=["category", "features", "style"]))
     values = np.array([1, 2], np.float32)
     client.similar(vector=Embedding(values, SPACE, "category", {"category": values}))
-    first, second = (request.vector for request in gateway.requests["FindSimilarListings"])
+    style = np.array([3, 4], np.float32)
+    client.similar(vector=Embedding(values, SPACE, "category", {"category": values, "s": style}))
+    first, second, third = (r.vector for r in gateway.requests["FindSimilarListings"])
     assert list(first.values) == list(first.features) == [len(PHOTO), sum(PHOTO) % 1000]
     assert second == pb.Vector(values=[1, 2], embedding_space=SPACE)
+    assert third == pb.Vector(values=[1, 2], embedding_space=SPACE, features=[3, 4])
 
 
 def test_a_listing_is_classified_by_all_its_photos(client: Any, gateway: FakeGateway) -> None:
