@@ -1,4 +1,4 @@
-"""Runs the index service: `python -m index_service`. Wiring only.
+"""Runs the index service: `python -m index_service`.
 
 python -m index_service                             serve
 python -m index_service restore SNAPSHOT DIRECTORY  make a data directory of a snapshot
@@ -24,7 +24,7 @@ from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from lookalike.serving.server import GrpcServer, run
 
-# Searches and writes share the interpreter; in Python's 5 ms a quick search is done fifty times.
+# Searches and writes share the interpreter; in Python's default of 5 ms, fifty quick searches run.
 _SWITCH_INTERVAL_S = 0.0005
 
 
@@ -53,7 +53,7 @@ def _opened(settings: IndexSettings) -> Iterator[Backend]:
     if settings.backend == "milvus":
         if not settings.milvus_uri:
             raise StartupError(f"{PREFIX}MILVUS_URI is not set; the milvus backend needs it")
-        try:  # pymilvus comes with an extra of its own
+        try:  # pymilvus is an optional dependency
             from index_service.milvus.backend import open_milvus  # noqa: PLC0415
         except ImportError as error:
             raise StartupError(f"the milvus backend is not installed: {error}") from None
@@ -61,7 +61,7 @@ def _opened(settings: IndexSettings) -> Iterator[Backend]:
             yield backend
         return
     with ExitStack() as stack:
-        if not settings.read_only:  # any number of processes may read a snapshot
+        if not settings.read_only:  # any number of processes may serve the same snapshot
             stack.enter_context(exclusive(settings.data_dir, f"{PREFIX}DATA_DIR"))
         yield stack.enter_context(open_native(settings))
 

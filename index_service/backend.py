@@ -1,4 +1,4 @@
-"""What the servicer asks of whoever keeps and searches the vectors. Knows none of them."""
+"""The protocol of backends, which store and search the vectors."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from index_service.records import (
 
 
 class Backend(Protocol):
-    """Keeps collections and searches them.
+    """Stores collections and searches them.
 
-    Wherever a collection's name is taken, an alias is too. Reads with a `min_seq` answer only with
-    a state that includes that write. What a backend cannot do, it refuses with
-    `NotSupportedError`; it never does something else instead.
+    Every argument that names a collection may be an alias, unless said otherwise. Reads with a
+    `min_seq` answer only from a state that includes that write. A backend refuses what it cannot do
+    with `NotSupportedError`; it never does something else instead.
 
-    All raise `CollectionNotFoundError` where there is no such collection, `QueueFullError` when too
-    much waits, and of what fits no collection the errors that `index_service.vectors` names.
+    All methods raise `CollectionNotFoundError` if there is no such collection, `QueueFullError` if
+    too many calls wait, and the errors named in `index_service.vectors` for vectors that do not fit
+    the collection.
     """
 
     async def create_collection(self, collection: Collection) -> None:
-        """Creates it; raises CollectionExistsError if the name is taken, by an alias too."""
+        """Creates a collection; raises CollectionExistsError if it or an alias has the name."""
         ...
 
     async def collection(self, name: str) -> tuple[Collection, int]:
@@ -49,25 +50,25 @@ class Backend(Protocol):
         ...
 
     async def delete_collection(self, name: str) -> int:
-        """Returns how many items went with it; raises CollectionInUseError if an alias leads to it.
+        """Deletes a collection, named by itself, and returns how many items it had.
 
-        Takes no alias.
+        Raises CollectionInUseError if an alias points at it.
         """
         ...
 
     async def set_alias(self, name: str, collection: str) -> tuple[str, int]:
-        """Returns where the alias led before, or nothing, and the write's number.
+        """Points an alias at a collection; returns its previous target, or "", and the write's seq.
 
         Raises CollectionExistsError if a collection has the name.
         """
         ...
 
     async def delete_alias(self, name: str) -> int:
-        """Returns the write's number; raises AliasNotFoundError."""
+        """Deletes an alias and returns the write's seq; raises AliasNotFoundError."""
         ...
 
     async def aliases(self) -> Mapping[str, str]:
-        """Returns the collection that each alias leads to."""
+        """Returns the collection that each alias points at."""
         ...
 
     async def upsert_items(
@@ -79,7 +80,7 @@ class Backend(Protocol):
     ) -> Upserted:
         """Adds items or replaces those of the same id: all or none, durable and visible.
 
-        Calls `placed` once it is certain that no later write comes before this one.
+        Calls `placed` once no later write can take effect before this one.
         """
         ...
 
@@ -94,31 +95,31 @@ class Backend(Protocol):
         ...
 
     async def list_items(
-        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self, name: str, where: Filter, *, size: int, after: int, view: View, min_seq: int = 0
     ) -> Page:
-        """Returns at most `size` items that come after `after`: 0, or a `Page.following`."""
+        """Returns at most `size` items behind `after`: 0, or the `following` of a page."""
         ...
 
-    async def count_items(self, name: str, only: Filter, min_seq: int = 0) -> Count:
+    async def count_items(self, name: str, where: Filter, min_seq: int = 0) -> Count:
         """Counts the items that the filter lets through."""
         ...
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
-        """Finds the neighbours of each query; raises ItemNotFoundError for one by such an id."""
+        """Finds the neighbours of each query; raises ItemNotFoundError for an unknown item id."""
         ...
 
     async def search_range(
         self, name: str, query: Query, search: Search, min_seq: int = 0
     ) -> RangeAnswer:
-        """Finds the nearest `search.k` of the items within `search.max_distance`; counts them."""
+        """Finds the nearest `search.k` items within `search.max_distance`, and counts all."""
         ...
 
     async def create_snapshot(self) -> Snapshot:
-        """Writes a copy of everything."""
+        """Writes a snapshot of everything."""
         ...
 
     async def state(self) -> IndexState:
-        """Describes how collections are searched."""
+        """Returns the state of the collections and how they are searched."""
         ...

@@ -1,6 +1,6 @@
-"""Checks that a request's fields keep the limits of the proto; each names the field and the limit.
+"""Checks a request's fields against the limits in the proto; errors name the field and the limit.
 
-A path and its end come apart: to join them costs more than the check, in a large batch.
+A path is passed in two parts: in a large batch, joining them would cost more than the check.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 def name(text: str, path: str) -> str:
-    """Returns a collection's or alias's name."""
+    """Checks the name of a collection or an alias, and returns it."""
     if not _NAME.fullmatch(text):
         raise InvalidArgumentError(
             f"{path} is '{text}'; it must be 1 to 64 of a-z, 0-9, _ and -, starting with a letter",
@@ -38,7 +38,7 @@ def length(text: str, maximum: int, path: str, end: str = "", *, minimum: int = 
 
 
 def count(entries: Sized, low: int, high: int, path: str, end: str = "") -> None:
-    """Checks how many entries there are."""
+    """Checks the number of entries."""
     if not low <= len(entries) <= high:
         raise InvalidArgumentError(
             f"{path}{end} has {len(entries)} entries; the limits are {low} and {high}",
@@ -55,14 +55,14 @@ def in_range(value: float, low: float, high: float, path: str) -> None:
 
 
 def finite(value: float, path: str) -> float:
-    """Returns a number that is neither NaN nor infinite."""
+    """Checks that a number is neither NaN nor infinite, and returns it."""
     if not math.isfinite(value):
         raise InvalidArgumentError(f"{path} is {value}; it must be finite", field=path)
     return value
 
 
 def queries(number: int, k: int, path: str) -> None:
-    """Checks how many queries there are, and how many neighbours they ask for together."""
+    """Checks the number of queries, and of the neighbours that they ask for together."""
     if not 1 <= number <= MAX_QUERIES:
         raise InvalidArgumentError(
             f"{path} has {number} entries; the limits are 1 and {MAX_QUERIES}", field=path
@@ -92,7 +92,7 @@ def ids(values: Iterable[str], path: str) -> None:
 
 
 def unique(values: Sequence[str], path: str, end: str = "") -> None:
-    """Checks that no value comes twice."""
+    """Checks that no value occurs twice."""
     if len(set(values)) == len(values):
         return
     first: dict[str, int] = {}

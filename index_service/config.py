@@ -1,4 +1,4 @@
-"""What the index service can be told, by environment variables with the prefix below."""
+"""The index service's settings: environment variables with the prefix below."""
 
 from __future__ import annotations
 

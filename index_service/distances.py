@@ -1,4 +1,4 @@
-"""Distances between vectors, and the lengths that cosines need: exact, in float64."""
+"""Exact distances between vectors, in float64, and the lengths that cosines need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
     Args:
         vectors: float32 of shape (..., dimension).
         queries: float32 of a shape that broadcasts with it.
-        metric: Which.
+        metric: How distance is measured.
     """
     rows, target = vectors.astype(np.float64), queries.astype(np.float64)
     # `sum` adds every row in the same order, so equal vectors are at equal distances; neither
@@ -35,7 +35,7 @@ def distances(vectors: Matrix, queries: Matrix, metric: Metric) -> Distances:
 
 
 def comparable(vectors: Matrix, metric: Metric) -> Matrix:
-    """Returns the vectors, of length 1 for the cosine: it is then their inner product."""
+    """Returns the vectors, scaled to length 1 for the cosine, which is then an inner product."""
     if metric is not Metric.COSINE:
         return vectors
     return (vectors / lengths(vectors)[..., None]).astype(np.float32)

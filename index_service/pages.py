@@ -1,4 +1,4 @@
-"""Page tokens: where the next page begins, and of which request. Opaque to callers."""
+"""Page tokens, opaque to callers: where the next page begins, and a digest of the request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def after(request: pb.ListItemsRequest) -> int:
     """Returns where the request's page begins; 0 for the first.
 
     Raises:
-        InvalidPageTokenError: It has a token that is none of ours, or of another request.
+        InvalidPageTokenError: Its token was not made here, or was made for another request.
     """
     sent = request.page_token
     if not sent:

@@ -1,4 +1,4 @@
-"""The plain values that the service's layers hand to each other. Knows neither protos nor SQL."""
+"""The plain values that the service's layers exchange."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy.typing as npt
 Matrix: TypeAlias = npt.NDArray[np.float32]
 """Vectors of shape (n, dimension), or one of shape (dimension,)."""
 
-DEFAULT_EXACT_UP_TO = 200_000
+DEFAULT_FULL_SCAN_THRESHOLD = 200_000
 DEFAULT_TARGET_RECALL = 0.99
 
 
 class Metric(StrEnum):
-    """How distance is measured; smaller is always nearer. The values are stored."""
+    """How distance is measured; smaller is always nearer. Stores contain these values."""
 
     SQUARED_L2 = "squared_l2"
     COSINE = "cosine"
@@ -33,7 +33,7 @@ class Method(StrEnum):
 
 
 class View(IntEnum):
-    """How much of an item is returned; each has what those before it have."""
+    """How much of an item to return; each level includes the previous."""
 
     IDS = 1
     FULL = 2
@@ -42,7 +42,10 @@ class View(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A set of vectors that may be compared with each other."""
+    """A set of vectors that may be compared with each other.
+
+    Searches compare all vectors up to `full_scan_threshold` items; above, they may use a graph.
+    """
 
     name: str
     embedding_space: str
@@ -50,7 +53,7 @@ class Collection:
     metric: Metric
     indexed_attributes: tuple[str, ...] = ()
     features_dimension: int = 0
-    exact_up_to: int = DEFAULT_EXACT_UP_TO
+    full_scan_threshold: int = DEFAULT_FULL_SCAN_THRESHOLD
     target_recall: float = DEFAULT_TARGET_RECALL
 
 
@@ -65,14 +68,14 @@ class Item(NamedTuple):
 
 
 class Vector(NamedTuple):
-    """A vector as it comes from a caller: it only claims to fit a collection."""
+    """A vector as a caller sent it, not yet checked against a collection."""
 
     values: Sequence[float]
     embedding_space: str
 
 
 class Batch(NamedTuple):
-    """Items to write, each id once, and what belongs to each: row i to item i."""
+    """Items to write, each id once; vector i and features i belong to item i."""
 
     items: Sequence[Item]
     vectors: Sequence[Vector]
@@ -81,7 +84,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which items count: all that is set must hold."""
+    """Which items may be found: all conditions that are set must hold."""
 
     categories: tuple[str, ...] = ()
     product_ids: tuple[str, ...] = ()
@@ -91,43 +94,43 @@ class Filter:
     exclude_product_ids: tuple[str, ...] = ()
 
 
-EVERYTHING = Filter()
+NO_FILTER = Filter()
 
 Example: TypeAlias = "Vector | str"
-"""A vector, or the id of an item for its vector."""
+"""A vector, or the id of an item whose vector is meant."""
 
 
 class Examples(NamedTuple):
-    """What to be near and what to be away from."""
+    """Examples of what to find, and of what not to find."""
 
     positives: tuple[Example, ...]
     negatives: tuple[Example, ...] = ()
 
 
 class Query(NamedTuple):
-    """What to look for, and its features for ranking again; empty for those of the item."""
+    """What to look for, and features to rank by; empty features stand for those of the item."""
 
     target: Vector | str | Examples
     features: Sequence[float] = ()
 
 
-class Packed(NamedTuple):
-    """Many queries by vector at once: shape (n, dimension) if they fit the collection."""
+class PackedVectors(NamedTuple):
+    """Many queries by vector, end to end: shape (n, dimension) if they fit the collection."""
 
     values: npt.NDArray[np.float32]  # flat
     embedding_space: str
 
 
-Queries: TypeAlias = "Sequence[Query] | Packed"
+Queries: TypeAlias = "Sequence[Query] | PackedVectors"
 
 
 class Rerank(NamedTuple):
-    """A second stage: candidates ranked again by cosine distance + `vector_weight` × distance.
+    """The second stage: ranks candidates by cosine distance of features + weight × distance.
 
     Attributes:
         candidates: How many of the nearest by vector are ranked; more if they hold fewer than `k`.
-        vector_weight: What the distance by vector counts, 0 or more.
-        max_distance: Most that the sum may be.
+        vector_weight: Weight of the distance by vector, 0 or more.
+        max_distance: Limit of the sum.
     """
 
     candidates: int
@@ -137,23 +140,23 @@ class Rerank(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the queries of one call have in common.
+    """The options of a search, which the queries of one call share.
 
     Attributes:
-        k: How many neighbours each wants.
-        distinct_products: At most one item a product.
-        exclude_same_product: Without the other items of a queried item's product.
+        k: How many neighbours to find for each query.
+        distinct_products: Find at most one item a product.
+        exclude_same_product: Leave out the other items of a queried item's product.
         filter: Which items may be found.
-        max_distance: How far they may be, by vector.
-        rerank: How they are ranked again by their features, if they are.
-        exact: Compare all items, by what they are ranked by.
-        view: How much of each item; not its vectors.
+        max_distance: Limit of the distance by vector.
+        rerank: How to rank again by features; None to rank by vector alone.
+        exact: Compare all items, by whatever they are ranked by.
+        view: How much of each item to return; never its vectors.
     """
 
     k: int
     distinct_products: bool = False
     exclude_same_product: bool = False
-    filter: Filter = EVERYTHING
+    filter: Filter = NO_FILTER
     max_distance: float | None = None
     rerank: Rerank | None = None
     exact: bool = False
@@ -163,7 +166,7 @@ class Search:
 class Neighbors(NamedTuple):
     """Items near a query, nearest first, and their distances.
 
-    `first_distances` are those of the first stage, where there were two.
+    `first_distances` are their distances by vector, if they were ranked again.
     """
 
     items: Sequence[Item]
@@ -172,10 +175,10 @@ class Neighbors(NamedTuple):
 
 
 class QueryAnswer(NamedTuple):
-    """The neighbours of one query, and why they may be fewer than `k`.
+    """The neighbours of one query, and why they are fewer than `k`, if they are.
 
     Attributes:
-        ranked: How many candidates were ranked again; 0 if they are in the order of vectors.
+        ranked: How many candidates were ranked again; 0 if they are ranked by vector.
         complete: Whether nothing nearer can be missing.
     """
 
@@ -188,7 +191,7 @@ class QueryAnswer(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answers to the queries of one call, and the newest write they take into account."""
+    """The answers to the queries of one call, and the newest write that they include."""
 
     results: Sequence[QueryAnswer]
     applied_seq: int
@@ -196,7 +199,7 @@ class Answer(NamedTuple):
 
 
 class RangeAnswer(NamedTuple):
-    """The nearest of the items within a distance, and how many there are."""
+    """The nearest items within a distance, and how many there are within it."""
 
     neighbors: Neighbors
     total: int
@@ -213,9 +216,9 @@ class FullItem(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some items in the order in which they were written, and where the next page begins.
+    """Some items in the order of writing, and where the next page begins.
 
-    `following` is what `list_items` takes as `after`; 0 if this page is the last.
+    `following` is the next page's `after` in `list_items`; 0 if this page is the last.
     """
 
     items: Sequence[FullItem]
@@ -224,7 +227,7 @@ class Page(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many items there are, of how many products."""
+    """The number of items, and of their products."""
 
     items: int
     products: int
@@ -232,7 +235,7 @@ class Count(NamedTuple):
 
 
 class Upserted(NamedTuple):
-    """What a batch of upserts did."""
+    """The result of a batch of upserts."""
 
     seq: int
     inserted: int
@@ -240,7 +243,7 @@ class Upserted(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """What a batch of deletions did."""
+    """The result of a batch of deletions."""
 
     seq: int
     deleted: int
@@ -256,7 +259,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """How a collection is searched."""
+    """The state of a collection, and how it is searched."""
 
     name: str
     items: int
@@ -265,7 +268,7 @@ class CollectionState:
     memory_bytes: int = 0
     recall: float | None = None
     recall_samples: int = 0
-    search_effort: int = 0
+    ef_search: int = 0
     items_with_features: int = 0
     feature_rows_in_memory: int = 0
     most_candidates: int = 0
@@ -273,7 +276,7 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """The service as a whole."""
+    """The state of the service as a whole."""
 
     backend: str
     read_only: bool

@@ -1,4 +1,4 @@
-"""Turns the service's own values into replies."""
+"""Converts the service's values to replies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _METHODS = {
 
 
 def collection(described: Collection, item_count: int) -> pb.Collection:
-    """Returns a collection's description."""
+    """Converts a collection."""
     return pb.Collection(
         name=described.name,
         embedding_space=described.embedding_space,
@@ -34,13 +34,13 @@ def collection(described: Collection, item_count: int) -> pb.Collection:
         item_count=item_count,
         indexed_attributes=described.indexed_attributes,
         features_dimension=described.features_dimension,
-        exact_up_to=described.exact_up_to,
+        exact_up_to=described.full_scan_threshold,
         target_recall=described.target_recall,
     )
 
 
 def item(found: Item, view: View = View.FULL) -> pb.Item:
-    """Returns an item without its vectors."""
+    """Converts an item without its vectors."""
     if view is View.IDS:
         return pb.Item(id=found.id, product_id=found.product_id)
     return pb.Item(
@@ -53,7 +53,7 @@ def item(found: Item, view: View = View.FULL) -> pb.Item:
 
 
 def full_item(found: FullItem, described: Collection, view: View = View.VECTORS) -> pb.Item:
-    """Returns an item, with its vectors if the view has them."""
+    """Converts an item, with its vectors if the view includes them."""
     message = item(found.item, view)
     if view is View.VECTORS:
         message.vector.values.extend(found.vector.tolist())
@@ -64,10 +64,10 @@ def full_item(found: FullItem, described: Collection, view: View = View.VECTORS)
 
 
 class _Messages:
-    """Messages of items that were found before, by the item's identity.
+    """Caches the messages of items, by the identity of the item.
 
-    Those that are found again are the same objects, as the index keeps them; to make the messages
-    anew costs more than the search.
+    The index caches items, so an item that is found again is the same object. Building its message
+    again would cost more than the search.
     """
 
     def __init__(self, most: int) -> None:
@@ -90,7 +90,7 @@ _messages = _Messages(20_000)
 
 
 def neighbors(near: Neighbors, view: View) -> list[pb.Neighbor]:
-    """Returns neighbours with their items."""
+    """Converts neighbours, with their items."""
     items = [item(each, view) if view is View.IDS else _messages.of(each) for each in near.items]
     if near.first_distances is None:
         return [
@@ -104,7 +104,7 @@ def neighbors(near: Neighbors, view: View) -> list[pb.Neighbor]:
 
 
 def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse:
-    """Returns the answers to a call's queries, as messages or as columns."""
+    """Converts the answers to a call's queries, to messages or to columns."""
     return pb.FindNeighborsResponse(
         results=() if columns else [_result(result, view) for result in answer.results],
         columns=_columns(answer) if columns else None,
@@ -116,7 +116,7 @@ def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse
 
 
 def in_range(answer: RangeAnswer, view: View) -> pb.SearchRangeResponse:
-    """Returns what is within a distance."""
+    """Converts the answer to a range search."""
     return pb.SearchRangeResponse(
         neighbors=neighbors(answer.neighbors, view),
         total=answer.total,
@@ -126,7 +126,7 @@ def in_range(answer: RangeAnswer, view: View) -> pb.SearchRangeResponse:
 
 
 def state(described: CollectionState) -> pb.CollectionState:
-    """Returns how a collection is searched."""
+    """Converts the state of a collection."""
     return pb.CollectionState(
         name=described.name,
         items=described.items,
@@ -135,7 +135,7 @@ def state(described: CollectionState) -> pb.CollectionState:
         memory_bytes=described.memory_bytes,
         recall=described.recall,
         recall_samples=described.recall_samples,
-        search_effort=described.search_effort,
+        search_effort=described.ef_search,
         items_with_features=described.items_with_features,
         feature_rows_in_memory=described.feature_rows_in_memory,
         most_candidates=described.most_candidates,

@@ -1,6 +1,6 @@
-"""The index service's RPCs: protos in, one call of the backend, protos out.
+"""The index service's RPCs: each converts protos, calls the backend once, and converts back.
 
-Large messages are taken apart and put together in a thread, so that others are not held up.
+Large messages are converted in a thread, so that they do not hold up other calls.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NAME = pb.DESCRIPTOR.services_by_name["IndexService"].full_name
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Items or queries of a message from which on a thread is worth its while.
+# Items or queries in a message from which converting it in a thread pays.
 _MANY = 16
-# Neighbours that take as long as one of those.
+# Neighbours that take as long to convert as one of those.
 _NEIGHBORS_A_QUERY = 16
 _UPSERTS_IN_FLIGHT = 8
 _SEARCHES_IN_FLIGHT = 64
@@ -35,8 +35,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     """Answers `lookalike.index.v1.IndexService`.
 
     Args:
-        backend: Keeps and searches the vectors.
-        conversions: Threads for large messages.
+        backend: Stores and searches the vectors.
+        conversions: Threads that convert large messages.
     """
 
     def __init__(self, backend: Backend, conversions: Workers) -> None:
@@ -122,10 +122,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def ListItems(
         self, request: pb.ListItemsRequest, context: Context
     ) -> pb.ListItemsResponse:
-        wanted, size, view = validation.page(request)
+        where, size, view = validation.page(request)
         page = await self._backend.list_items(
             request.collection,
-            wanted,
+            where,
             size=size,
             after=pages.after(request),
             view=view,
@@ -139,8 +139,8 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def CountItems(
         self, request: pb.CountItemsRequest, context: Context
     ) -> pb.CountItemsResponse:
-        wanted = validation.only(request.filter)
-        count = await self._backend.count_items(request.collection, wanted, request.min_seq)
+        where = validation.item_filter(request.filter)
+        count = await self._backend.count_items(request.collection, where, request.min_seq)
         return pb.CountItemsResponse(
             items=count.items, products=count.products, applied_seq=count.applied_seq
         )
@@ -164,12 +164,12 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def SearchRange(
         self, request: pb.SearchRangeRequest, context: Context
     ) -> pb.SearchRangeResponse:
-        query, wanted = validation.search_range(request)
+        query, search = validation.search_range(request)
         answer = await self._backend.search_range(
-            request.collection, query, wanted, request.min_seq
+            request.collection, query, search, request.min_seq
         )
         size = len(answer.neighbors.items) // _NEIGHBORS_A_QUERY
-        return await self._built(size, replies.in_range, answer, wanted.view)
+        return await self._converted(size, replies.in_range, answer, search.view)
 
     async def CreateSnapshot(
         self, request: pb.CreateSnapshotRequest, context: Context
@@ -189,11 +189,11 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def _upsert(
         self, request: pb.BatchUpsertItemsRequest, order: asyncio.Lock
     ) -> pb.BatchUpsertItemsResponse:
-        """Writes a batch; those of one `order` take effect in the order in which they came."""
+        """Writes a batch; batches that share an `order` take effect in the order of arrival."""
         await order.acquire()
         with ExitStack() as held:
             held.callback(order.release)
-            batch = await self._built(len(request.items), validation.items, request)
+            batch = await self._converted(len(request.items), validation.items, request)
             done = await self._backend.upsert_items(
                 request.collection, batch, request.request_id, placed=held.close
             )
@@ -203,19 +203,19 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
 
     async def _find(self, request: pb.FindNeighborsRequest) -> pb.FindNeighborsResponse:
         number = len(request.queries)
-        queries, wanted = await self._built(number, validation.search, request)
+        queries, search = await self._converted(number, validation.search, request)
         answer = await self._backend.find_neighbors(
-            request.collection, queries, wanted, request.min_seq
+            request.collection, queries, search, request.min_seq
         )
-        size = len(answer.results) * wanted.k
-        return await self._built(
-            size // _NEIGHBORS_A_QUERY, replies.found, answer, wanted.view, request.columns
+        size = len(answer.results) * search.k
+        return await self._converted(
+            size // _NEIGHBORS_A_QUERY, replies.found, answer, search.view, request.columns
         )
 
-    async def _built(
+    async def _converted(
         self, size: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Returns what the function makes, in a thread if it is of a certain size."""
+        """Runs a conversion, in a thread if the message is large."""
         if size < _MANY:
             return function(*args, **kwargs)
         return await self._conversions.run(function, *args, **kwargs)

@@ -1,6 +1,6 @@
-"""Turns requests into the service's own values, and refuses what breaks the limits of the proto.
+"""Converts requests to the service's values, and refuses those that exceed a limit of the proto.
 
-Whether a vector fits its collection is not for here to know: see `vectors.py`.
+Whether a vector fits its collection is checked later, in `vectors.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from index_service import checks
 from index_service.checks import MAX_ID
 from index_service.records import (
-    DEFAULT_EXACT_UP_TO,
+    DEFAULT_FULL_SCAN_THRESHOLD,
     DEFAULT_TARGET_RECALL,
     Batch,
     Collection,
@@ -21,7 +21,7 @@ from index_service.records import (
     Filter,
     Item,
     Metric,
-    Packed,
+    PackedVectors,
     Queries,
     Query,
     Rerank,
@@ -71,51 +71,51 @@ _VIEWS: dict[int, View] = {
 
 def collection(request: pb.CreateCollectionRequest) -> Collection:
     """Returns the collection to create."""
-    wanted = request.collection
-    checks.name(wanted.name, "collection.name")
-    checks.length(wanted.embedding_space, _MAX_SPACE, "collection.embedding_space")
-    checks.in_range(wanted.dimension, 1, _MAX_DIMENSION, "collection.dimension")
-    metric = METRICS.get(wanted.metric or pb.METRIC_SQUARED_L2)
+    sent = request.collection
+    checks.name(sent.name, "collection.name")
+    checks.length(sent.embedding_space, _MAX_SPACE, "collection.embedding_space")
+    checks.in_range(sent.dimension, 1, _MAX_DIMENSION, "collection.dimension")
+    metric = METRICS.get(sent.metric or pb.METRIC_SQUARED_L2)
     if metric is None:
         raise InvalidArgumentError(
-            f"collection.metric is {wanted.metric}, which is no known metric",
+            f"collection.metric is {sent.metric}, which is no known metric",
             field="collection.metric",
         )
-    indexed, path = list(wanted.indexed_attributes), "collection.indexed_attributes"
+    indexed, path = list(sent.indexed_attributes), "collection.indexed_attributes"
     checks.count(indexed, 0, _MAX_INDEXED, path)
     for i, key in enumerate(indexed):
         checks.length(key, _MAX_KEY, path, f"[{i}]")
     checks.unique(indexed, path)
-    checks.in_range(wanted.features_dimension, 0, _MAX_DIMENSION, "collection.features_dimension")
-    checks.in_range(wanted.exact_up_to, 0, 1 << 62, "collection.exact_up_to")
-    recall = wanted.target_recall or DEFAULT_TARGET_RECALL
+    checks.in_range(sent.features_dimension, 0, _MAX_DIMENSION, "collection.features_dimension")
+    checks.in_range(sent.exact_up_to, 0, 1 << 62, "collection.exact_up_to")
+    recall = sent.target_recall or DEFAULT_TARGET_RECALL
     checks.in_range(recall, 0.5, 1, "collection.target_recall")
     return Collection(
-        wanted.name,
-        wanted.embedding_space,
-        wanted.dimension,
+        sent.name,
+        sent.embedding_space,
+        sent.dimension,
         metric,
         tuple(indexed),
-        wanted.features_dimension,
-        wanted.exact_up_to or DEFAULT_EXACT_UP_TO,
+        sent.features_dimension,
+        sent.exact_up_to or DEFAULT_FULL_SCAN_THRESHOLD,
         recall,
     )
 
 
 def alias(request: pb.SetAliasRequest) -> tuple[str, str]:
-    """Returns an alias and where it is to lead."""
+    """Returns an alias and the collection to point it at."""
     return checks.name(request.name, "name"), request.collection
 
 
 def items(request: pb.BatchUpsertItemsRequest) -> Batch:
-    """Returns the items of an upsert and their vectors."""
+    """Returns the items of an upsert, with their vectors."""
     entries = request.items
     checks.count(entries, 1, _MAX_BATCH, "items")
     checks.length(request.request_id, _MAX_REQUEST_ID, "request_id", minimum=0)
-    taken = [_item(item, i) for i, item in enumerate(entries)]
-    checks.unique([item.id for item in taken], "items", ".id")
+    converted = [_item(item, i) for i, item in enumerate(entries)]
+    checks.unique([item.id for item in converted], "items", ".id")
     vectors = [Vector(item.vector.values, item.vector.embedding_space) for item in entries]
-    return Batch(taken, vectors, [item.features for item in entries])
+    return Batch(converted, vectors, [item.features for item in entries])
 
 
 def deletion(request: pb.BatchDeleteItemsRequest) -> tuple[list[str], list[str]]:
@@ -140,13 +140,13 @@ def item_id(request: pb.GetItemRequest) -> str:
 
 
 def page(request: pb.ListItemsRequest) -> tuple[Filter, int, View]:
-    """Returns which items to list, how many, and how much of each."""
+    """Returns the filter of a listing, the size of the page, and the view."""
     checks.in_range(request.page_size, 0, _MAX_PAGE, "page_size")
-    return only(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
+    return item_filter(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
 
 
-def only(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
-    """Returns a filter; `more_excluded` products are left out as well."""
+def item_filter(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
+    """Returns a filter that also excludes the products `more_excluded`."""
     if not sent.ByteSize() and not more_excluded:
         return Filter()
     checks.count(sent.categories, 0, _MAX_VALUES, "filter.categories")
@@ -175,7 +175,7 @@ def only(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
 
 
 def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
-    """Returns the queries, and what they have in common."""
+    """Returns the queries and the options of a search."""
     checks.in_range(request.k, 1, _MAX_K, "k")
     queries = _queries(request)
     checks.count(request.exclude_product_ids, 0, _MAX_EXCLUDED, "exclude_product_ids")
@@ -185,7 +185,7 @@ def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
         k=request.k,
         distinct_products=request.distinct_products,
         exclude_same_product=request.exclude_same_product,
-        filter=only(request.filter, request.exclude_product_ids),
+        filter=item_filter(request.filter, request.exclude_product_ids),
         max_distance=None if farthest is None else checks.finite(farthest, "max_distance"),
         rerank=_rerank(request) if request.HasField("rerank") else None,
         exact=request.exact,
@@ -194,7 +194,7 @@ def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
 
 
 def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
-    """Returns the query, and what it wants."""
+    """Returns the query and the options of a range search."""
     checks.in_range(request.limit, 0, _MAX_RANGE, "limit")
     if request.query.features:
         raise InvalidArgumentError(
@@ -203,14 +203,14 @@ def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
     return _query(request.query, "query"), Search(
         k=request.limit or _DEFAULT_RANGE,
         distinct_products=request.distinct_products,
-        filter=only(request.filter),
+        filter=item_filter(request.filter),
         max_distance=checks.finite(request.max_distance, "max_distance"),
         view=neighbor_view(request.view),
     )
 
 
 def neighbor_view(sent: int) -> View:
-    """Returns how much of a neighbour's item is wanted."""
+    """Returns the view of a neighbour's item."""
     view = _view(sent)
     if view is View.VECTORS:
         raise InvalidArgumentError(
@@ -244,9 +244,9 @@ def _queries(request: pb.FindNeighborsRequest) -> Queries:
             f"packed_vectors has {len(packed)} bytes, which is no multiple of {_FLOAT.itemsize}",
             field="packed_vectors",
         )
-    # How many vectors these are depends on the collection.
+    # The number of vectors depends on the dimension of the collection.
     values = np.frombuffer(packed, _FLOAT).astype(np.float32, copy=False)
-    return Packed(values, request.packed_embedding_space)
+    return PackedVectors(values, request.packed_embedding_space)
 
 
 def _query(query: pb.Query, path: str) -> Query:
@@ -306,7 +306,7 @@ def _item(item: pb.Item, number: int) -> Item:
         checks.length(product_id, MAX_ID, f"items[{number}].product_id")
     if len(category) > _MAX_CATEGORY:
         checks.length(category, _MAX_CATEGORY, f"items[{number}].category", minimum=0)
-    # NaN is not at least 0 either.
+    # This refuses NaN as well.
     if price is not None and not 0 <= price < math.inf:
         path = f"items[{number}].price"
         raise InvalidArgumentError(

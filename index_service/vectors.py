@@ -1,4 +1,4 @@
-"""Turns vectors that claim to fit a collection into one matrix, and refuses those that do not."""
+"""Converts the vectors of a request into one matrix, and refuses those that do not fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from index_service.records import Collection, Matrix, Metric, Packed, Vector
+from index_service.records import Collection, Matrix, Metric, PackedVectors, Vector
 from lookalike.errors import (
     DimensionMismatchError,
     EmbeddingSpaceMismatchError,
@@ -20,8 +20,8 @@ def matrix(vectors: Sequence[Vector], collection: Collection, fields: Sequence[s
     """Returns the vectors as float32 of shape (n, dimension).
 
     Args:
-        vectors: What a caller sent.
-        collection: What they must fit.
+        vectors: The vectors as a caller sent them.
+        collection: The collection that they must fit.
         fields: Path of each vector in the request, for the error message.
 
     Raises:
@@ -40,7 +40,7 @@ def matrix(vectors: Sequence[Vector], collection: Collection, fields: Sequence[s
     return rows
 
 
-def packed_matrix(packed: Packed, collection: Collection) -> Matrix:
+def packed_matrix(packed: PackedVectors, collection: Collection) -> Matrix:
     """Returns packed vectors as float32 of shape (n, dimension); raises what `matrix` raises."""
     if packed.embedding_space != collection.embedding_space:
         raise _space_mismatch(packed.embedding_space, collection, "packed_vectors")
@@ -57,7 +57,7 @@ def packed_matrix(packed: Packed, collection: Collection) -> Matrix:
 def features_matrix(
     features: Sequence[Sequence[float]], collection: Collection, fields: Sequence[str]
 ) -> Matrix:
-    """Returns those features that are not empty as float32 of shape (n, features_dimension).
+    """Returns the features that are not empty as float32 of shape (n, features_dimension).
 
     Raises:
         DimensionMismatchError, NonFiniteVectorError: As named.

@@ -1,4 +1,4 @@
-"""A named, sized thread pool with a bounded queue. Knows nothing of what runs in it."""
+"""A named, sized thread pool with a bounded queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lookalike.errors import QueueFullError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Set where a function runs whose caller has left.
+# Set in a pool's thread whose caller has left.
 _left: ContextVar[threading.Event | None] = ContextVar("left", default=None)
 
 # About the time in which a busy pool frees a place.
@@ -23,13 +23,13 @@ _RETRY_AFTER_MS = 100
 
 
 class CallerLeftError(Exception):
-    """Nobody waits for the answer: who asked has cancelled, or the time is up."""
+    """The caller no longer waits for the answer: it was cancelled, or its deadline has passed."""
 
 
 def stop_if_caller_left() -> None:
     """Raises CallerLeftError in a function whose caller in `Workers.run` was cancelled.
 
-    For long reads, between their steps; it does nothing where no caller can leave.
+    Long reads call this between their steps; elsewhere it does nothing.
     """
     left = _left.get()
     if left is not None and left.is_set():
@@ -40,7 +40,7 @@ class Workers:
     """Runs blocking functions beside the event loop; use as a context manager.
 
     Args:
-        name: What runs here, in the plural; in the threads' names and the error message.
+        name: What runs here, in the plural, for the threads' names and the error message.
         threads: How many functions run at once.
         waiting: How many more may wait.
     """
@@ -52,13 +52,13 @@ class Workers:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"index-{name}")
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Returns what the function returns.
+        """Runs the function in a thread and returns its result.
 
-        A caller that is cancelled takes a waiting function along; one that runs goes on to its
-        end, so a write is never left half done, unless it asks (`stop_if_caller_left`).
+        If the caller is cancelled, a function that still waits is cancelled too; one that runs goes
+        on to its end, so a write is never left half done, unless it calls `stop_if_caller_left`.
 
         Raises:
-            QueueFullError: All threads are busy and as many calls wait as may.
+            QueueFullError: All threads are busy and the queue is full.
         """
         if not self._places.acquire(blocking=False):
             raise QueueFullError(
@@ -81,7 +81,7 @@ class Workers:
             raise
 
     def close(self) -> None:
-        """Waits for what is running; what still waits is cancelled."""
+        """Waits for running functions; cancels those that still wait."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Self:

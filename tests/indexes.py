@@ -140,7 +140,7 @@ class Index:
 
     def upserting(self, *photos: Photo, name: str = "listings") -> Operation[Upserted]:
         sent = batch(photos)
-        return changes.Upsert(name, sent, changes.fitted(self.state.find(name), sent))
+        return changes.Upsert(name, sent, changes.validate(self.state.find(name), sent))
 
     def delete(self, *ids: str, products: Sequence[str] = (), name: str = "listings") -> Deleted:
         return self.apply(changes.delete_items(name, ids, products))

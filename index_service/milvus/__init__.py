@@ -1,1 +1,1 @@
-"""The backend of a Milvus cluster. pymilvus is imported here alone."""
+"""The backend in front of a Milvus cluster."""

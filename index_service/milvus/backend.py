@@ -1,8 +1,8 @@
-"""The index service as a front of a Milvus cluster: it keeps nothing itself.
+"""The backend in front of a Milvus cluster: it stores nothing itself.
 
-Decides what each call means in Milvus and refuses what Milvus cannot do. The calls themselves,
-which block, run in threads: reads in several, writes one after the other, in the order in which
-they came. pymilvus is imported here and in the modules beside this one alone.
+Translates each call into Milvus's terms and refuses what Milvus cannot do. The calls themselves
+block, so they run in threads: reads in several, writes one after the other, in the order in which
+they came.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from index_service.config import IndexSettings
 from index_service.milvus import schema
 from index_service.milvus.connection import (
     MAX_ROWS,
-    Kept,
     MilvusConnection,
     MilvusSettings,
+    StoredCollection,
 )
 from index_service.milvus.expressions import ID, PRODUCT_ID, matching, one_of
 from index_service.milvus.listing import MilvusListing
 from index_service.milvus.names import MilvusNames
-from index_service.milvus.probes import Probe, probes
 from index_service.milvus.search import MilvusSearch
+from index_service.milvus.selection import Selection
 from index_service.milvus.unseen import UnseenWrites
+from index_service.ranking.queries import NamedItem, ResolvedQueries, resolve
 from index_service.records import (
     Answer,
     Batch,
@@ -44,12 +45,10 @@ from index_service.records import (
     Upserted,
     View,
 )
+from index_service.refusals import item_not_found
 from index_service.vectors import features_matrix, matrix
 from index_service.workers import Workers
-from lookalike.errors import (
-    ItemNotFoundError,
-    NotSupportedError,
-)
+from lookalike.errors import NotSupportedError
 
 __all__ = ["MilvusBackend", "MilvusSettings"]
 
@@ -62,7 +61,7 @@ def open_milvus(settings: IndexSettings) -> MilvusBackend:
             token=settings.milvus_token,
             database=settings.milvus_database,
             index=settings.milvus_index,
-            search_effort=settings.milvus_search_effort,
+            ef_search=settings.milvus_search_effort,
             strong=settings.milvus_strong,
             timeout_s=settings.milvus_timeout_s,
             max_batch_bytes=settings.milvus_max_batch_bytes,
@@ -86,14 +85,14 @@ class MilvusBackend:
         self._positions = schema.Positions()
         self._reads = Workers("reads", threads=settings.threads, waiting=settings.waiting)
         self._writes = Workers("writes", threads=1, waiting=settings.waiting)
-        # What is written waits here until reads see it, and does not hold up the next write.
+        # Writes wait here until reads see them, without holding up the next write.
         self._acknowledgements = Workers(
             "acknowledgements", threads=settings.threads, waiting=2 * settings.waiting
         )
         self._unseen = UnseenWrites()
 
     def close(self) -> None:
-        """Waits for what runs, and ends the connection."""
+        """Waits for running calls, and closes the connection."""
         self._reads.close()
         self._writes.close()
         self._acknowledgements.close()
@@ -153,17 +152,17 @@ class MilvusBackend:
     ) -> Upserted:
         """See `Backend`."""
         _refuse_request_id(request_id)
-        # Tasks begin in the order in which they are made, and the one thread keeps it.
+        # Tasks start in the order in which they are created, and the single thread keeps it.
         writing = asyncio.ensure_future(self._writes.run(self._upsert_items, name, batch))
         if placed:
             placed()
-        kept, done = await writing
-        await self._acknowledgements.run(self._see, kept, done.seq)
+        stored, done = await writing
+        await self._acknowledgements.run(self._see, stored, done.seq)
         return done
 
-    def _upsert_items(self, name: str, batch: Batch) -> tuple[Kept, Upserted]:
-        kept = self._milvus.kept(name)
-        rows = self._rows(kept.collection, batch)
+    def _upsert_items(self, name: str, batch: Batch) -> tuple[StoredCollection, Upserted]:
+        stored = self._milvus.collection(name)
+        rows = self._rows(stored.collection, batch)
         if (size := sum(map(schema.size_of, rows))) > self._settings.max_batch_bytes:
             raise NotSupportedError(
                 f"the batch has {size} bytes; Milvus writes at most "
@@ -172,15 +171,15 @@ class MilvusBackend:
                 field="items",
             )
         ids = [item.id for item in batch.items]
-        point = self._milvus.read_point(kept, self._unseen.newest(kept.name, ids))
-        before = self._milvus.query(kept, one_of(ID, ids), [ID], point)
-        seq = self._milvus.upsert(kept, rows)
-        self._unseen.add(kept.name, ids, seq)
-        return kept, Upserted(seq, inserted=len(rows) - len(before), replaced=len(before))
+        read_ts = self._milvus.read_timestamp(stored, self._unseen.newest(stored.name, ids))
+        before = self._milvus.query(stored, one_of(ID, ids), [ID], read_ts)
+        seq = self._milvus.upsert(stored, rows)
+        self._unseen.add(stored.name, ids, seq)
+        return stored, Upserted(seq, inserted=len(rows) - len(before), replaced=len(before))
 
-    def _see(self, kept: Kept, seq: int) -> None:
-        self._milvus.wait_until_seen(kept, seq)
-        self._unseen.forget(kept.name, seq)
+    def _see(self, stored: StoredCollection, seq: int) -> None:
+        self._milvus.wait_until_seen(stored, seq)
+        self._unseen.forget(stored.name, seq)
 
     def _rows(self, collection: Collection, batch: Batch) -> list[dict[str, Any]]:
         count = len(batch.items)
@@ -196,19 +195,20 @@ class MilvusBackend:
     ) -> Deleted:
         """See `Backend`."""
         _refuse_request_id(request_id)
-        kept, done = await self._writes.run(self._delete_items, name, item_ids, product_ids)
-        await self._acknowledgements.run(self._see, kept, done.seq)
+        stored, done = await self._writes.run(self._delete_items, name, item_ids, product_ids)
+        await self._acknowledgements.run(self._see, stored, done.seq)
         return done
 
     def _delete_items(
         self, name: str, item_ids: Sequence[str], product_ids: Sequence[str]
-    ) -> tuple[Kept, Deleted]:
-        kept = self._milvus.kept(name)
+    ) -> tuple[StoredCollection, Deleted]:
+        stored = self._milvus.collection(name)
         named = [(ID, item_ids), (PRODUCT_ID, product_ids)]
         condition = " or ".join(one_of(field, values) for field, values in named if values)
-        unseen = self._unseen.newest(kept.name, None if product_ids else item_ids)
-        # Milvus deletes by primary key: what a condition matches must be found first.
-        rows = self._milvus.query(kept, condition, [ID], self._milvus.read_point(kept, unseen))
+        unseen = self._unseen.newest(stored.name, None if product_ids else item_ids)
+        # Milvus deletes by primary key: the rows that a condition matches must be found first.
+        read_ts = self._milvus.read_timestamp(stored, unseen)
+        rows = self._milvus.query(stored, condition, [ID], read_ts)
         if len(rows) >= MAX_ROWS:
             raise NotSupportedError(
                 f"this deletes {MAX_ROWS} items or more; Milvus deletes fewer at once, all or "
@@ -216,11 +216,11 @@ class MilvusBackend:
                 field="product_ids",
             )
         if not rows:
-            return kept, Deleted(self._milvus.now(), 0)
+            return stored, Deleted(self._milvus.now(), 0)
         ids = [row[ID] for row in rows]
-        seq = self._milvus.delete(kept, one_of(ID, ids))
-        self._unseen.add(kept.name, ids, seq)
-        return kept, Deleted(seq, len(rows))
+        seq = self._milvus.delete(stored, one_of(ID, ids))
+        self._unseen.add(stored.name, ids, seq)
+        return stored, Deleted(seq, len(rows))
 
     # -- reads ------------------------------------------------------------------------------------
 
@@ -229,22 +229,18 @@ class MilvusBackend:
         return await self._reads.run(self._item, name, item_id, min_seq)
 
     def _item(self, name: str, item_id: str, min_seq: int) -> tuple[FullItem, Collection]:
-        kept = self._milvus.kept(name)
-        fields = [*schema.FULL_FIELDS, *_vector_fields(kept.collection)]
-        point = self._milvus.read_point(kept, min_seq)
-        found = self._milvus.named(kept, [item_id], fields, point)
+        stored = self._milvus.collection(name)
+        fields = [*schema.FULL_FIELDS, *_vector_fields(stored.collection)]
+        read_ts = self._milvus.read_timestamp(stored, min_seq)
+        found = self._milvus.named(stored, [item_id], fields, read_ts)
         if item_id not in found:
-            raise ItemNotFoundError(
-                f"collection '{kept.collection.name}' has no item '{item_id}'",
-                field="item_id",
-                resource=("item", item_id),
-            )
-        return schema.full_item_of(found[item_id]), kept.collection
+            raise item_not_found(stored.collection, item_id, "item_id")
+        return schema.full_item_of(found[item_id]), stored.collection
 
     async def list_items(
         self,
         name: str,
-        only: Filter,
+        where: Filter,
         *,
         size: int,
         after: int,
@@ -253,22 +249,24 @@ class MilvusBackend:
     ) -> Page:
         """See `Backend`."""
         return await self._reads.run(
-            lambda: self._listing(name, only, min_seq).page(size, after, view)
+            lambda: self._listing(name, where, min_seq).page(size, after, view)
         )
 
     async def count_items(
         self,
         name: str,
-        only: Filter,
+        where: Filter,
         min_seq: int = 0,
     ) -> Count:
         """See `Backend`."""
-        return await self._reads.run(lambda: self._listing(name, only, min_seq).count())
+        return await self._reads.run(lambda: self._listing(name, where, min_seq).count())
 
-    def _listing(self, name: str, wanted: Filter, min_seq: int) -> MilvusListing:
-        kept = self._milvus.kept(name)
-        point = self._milvus.read_point(kept, min_seq)
-        return MilvusListing(self._milvus, kept, point, matching(wanted, kept.collection))
+    def _listing(self, name: str, where: Filter, min_seq: int) -> MilvusListing:
+        return MilvusListing(self._selection(self._milvus.collection(name), where, min_seq))
+
+    def _selection(self, stored: StoredCollection, where: Filter, min_seq: int) -> Selection:
+        read_ts = self._milvus.read_timestamp(stored, min_seq)
+        return Selection(self._milvus, stored, read_ts, matching(where, stored.collection))
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
@@ -277,18 +275,17 @@ class MilvusBackend:
         return await self._reads.run(self._find_neighbors, name, queries, search, min_seq)
 
     def _find_neighbors(self, name: str, queries: Queries, search: Search, min_seq: int) -> Answer:
-        kept = self._milvus.kept(name)
-        if search.exact and not kept.exact:
+        stored = self._milvus.collection(name)
+        if search.exact and not stored.exact:
             raise NotSupportedError(
-                f"collection '{kept.collection.name}' has the index {kept.index} in Milvus, by "
+                f"collection '{stored.collection.name}' has the index {stored.index} in Milvus, by "
                 "which no search is exact; create one with LOOKALIKE_INDEX_MILVUS_INDEX=FLAT",
                 field="exact",
             )
-        point = self._milvus.read_point(kept, min_seq)
-        sought = self._probes(kept, queries, search, point)
-        condition = matching(search.filter, kept.collection)
-        finder = MilvusSearch(self._milvus, kept, point, condition, search)
-        return Answer(finder.neighbors(sought), point, kept.collection)
+        selection = self._selection(stored, search.filter, min_seq)
+        resolved = _resolve(selection, queries, search)
+        found = MilvusSearch(selection, search).neighbors(list(resolved))
+        return Answer(found, selection.read_ts, stored.collection)
 
     async def search_range(
         self, name: str, query: Query, search: Search, min_seq: int = 0
@@ -297,22 +294,11 @@ class MilvusBackend:
         return await self._reads.run(self._search_range, name, query, search, min_seq)
 
     def _search_range(self, name: str, query: Query, search: Search, min_seq: int) -> RangeAnswer:
-        kept = self._milvus.kept(name)
-        point = self._milvus.read_point(kept, min_seq)
-        (probe,) = self._probes(kept, [query], search, point)
-        condition = matching(search.filter, kept.collection)
-        finder = MilvusSearch(self._milvus, kept, point, condition, search)
-        found, total = finder.within(probe)
-        return RangeAnswer(found, total, point, kept.collection)
-
-    def _probes(self, kept: Kept, queries: Queries, search: Search, point: int) -> list[Probe]:
-        fields = [ID, PRODUCT_ID, *_vector_fields(kept.collection)]
-        return probes(
-            queries,
-            kept.collection,
-            search,
-            lambda ids: self._milvus.named(kept, ids, fields, point),
-        )
+        stored = self._milvus.collection(name)
+        selection = self._selection(stored, search.filter, min_seq)
+        (resolved,) = _resolve(selection, [query], search)
+        found, total = MilvusSearch(selection, search).within(resolved)
+        return RangeAnswer(found, total, selection.read_ts, stored.collection)
 
     # -- the service ------------------------------------------------------------------------------
 
@@ -325,6 +311,20 @@ class MilvusBackend:
     async def state(self) -> IndexState:
         """See `Backend`."""
         return await self._reads.run(self._names.state)
+
+
+def _resolve(selection: Selection, queries: Queries, search: Search) -> ResolvedQueries[str]:
+    def read(ids: Sequence[str], with_features: bool) -> dict[str, NamedItem[str]]:
+        fields = [ID, PRODUCT_ID, schema.VECTOR, *([schema.FEATURES] if with_features else [])]
+        rows = selection.named(ids, fields)
+        return {
+            item_id: NamedItem(
+                item_id, row[PRODUCT_ID], schema.vector_of(row), schema.features_of(row)
+            )
+            for item_id, row in rows.items()
+        }
+
+    return resolve(queries, selection.collection, search, read)
 
 
 def _vector_fields(collection: Collection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Turns what pymilvus raises into our errors. Calls nothing."""
+"""Translates the errors that pymilvus raises into this project's."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
 class NotLoadedError(LookalikeError):
-    """Milvus has a collection on disk, not in memory. Never leaves this package."""
+    """Milvus has a collection on disk, not in memory; handled within this package."""
 
 
-def ours(error: Exception, method: str, timeout_s: float) -> LookalikeError:
-    """Returns the error of ours that says the same.
+def translated(error: Exception, method: str, timeout_s: float) -> LookalikeError:
+    """Returns this project's error for one that pymilvus raised.
 
     Args:
-        error: What a call of pymilvus raised.
+        error: What the call raised.
         method: The call.
-        timeout_s: How long it was given.
+        timeout_s: Its time limit.
     """
-    code, status, text = _told(error)
+    code, status, text = _details(error)
     known: LookalikeError | None = None
     if code == _NOT_FOUND or "can't find collection" in text:
         known = CollectionNotFoundError("there is no such collection any more")
@@ -65,10 +65,10 @@ def ours(error: Exception, method: str, timeout_s: float) -> LookalikeError:
     return known
 
 
-def _told(error: Exception) -> tuple[int, str, str]:
+def _details(error: Exception) -> tuple[int, str, str]:
     """Returns Milvus's code, gRPC's status, and the message of an error.
 
-    The status comes with an error of gRPC, or in one of pymilvus in the place of the code.
+    The status comes with an error of gRPC, or in place of the code in an error of pymilvus.
     """
     code: Any = getattr(error, "code", None)
     code = code() if callable(code) else code

@@ -1,8 +1,8 @@
-"""Collections and aliases in Milvus. Knows nothing of items.
+"""Manages collections and aliases in Milvus.
 
 Two services may act at the same time, and Milvus has no transactions: what one of them has checked
-may have changed when it acts. Milvus itself then refuses, except that a collection may be deleted
-while an alias is being set to it.
+may have changed when it acts. Milvus itself then refuses, with one exception: a collection may be
+deleted while an alias is being set to it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from index_service.milvus import schema
-from index_service.milvus.connection import Kept, MilvusConnection
+from index_service.milvus.connection import MilvusConnection, StoredCollection
 from index_service.records import Collection, CollectionState, IndexState
 from lookalike.errors import (
     AliasNotFoundError,
@@ -21,7 +21,7 @@ from lookalike.errors import (
 
 
 class MilvusNames:
-    """What there is, by name; its methods block.
+    """Creates, finds and deletes collections and aliases; its methods block.
 
     Args:
         milvus: The connection.
@@ -42,27 +42,27 @@ class MilvusNames:
 
     def collection(self, name: str) -> tuple[Collection, int]:
         """Returns a collection and its number of items."""
-        kept = self._milvus.kept(name)
-        return kept.collection, self._count(kept)
+        stored = self._milvus.collection(name)
+        return stored.collection, self._count(stored)
 
     def collections(self) -> Sequence[tuple[Collection, int]]:
         """Returns all of them, by name."""
-        return [(kept.collection, self._count(kept)) for kept in self._all()]
+        return [(stored.collection, self._count(stored)) for stored in self._all()]
 
     def delete(self, name: str) -> int:
         """Returns how many items went with it; raises CollectionInUseError."""
-        kept = self._milvus.kept(name)
-        if kept.collection.name != name:
+        stored = self._milvus.collection(name)
+        if stored.collection.name != name:
             raise CollectionNotFoundError(
                 f"'{name}' is an alias; name the collection itself", resource=("collection", name)
             )
-        if kept.aliases:
+        if stored.aliases:
             raise CollectionInUseError(
-                f"alias '{kept.aliases[0]}' leads to collection '{name}'; set or delete it first",
-                metadata={"alias": kept.aliases[0]},
+                f"alias '{stored.aliases[0]}' leads to collection '{name}'; set or delete it first",
+                metadata={"alias": stored.aliases[0]},
             )
-        number = self._count(kept)
-        self._milvus.drop(kept)
+        number = self._count(stored)
+        self._milvus.drop(stored)
         return number
 
     def set_alias(self, name: str, collection: str) -> tuple[str, int]:
@@ -73,8 +73,8 @@ class MilvusNames:
                 f"'{name}' is a collection; an alias needs a name of its own",
                 resource=("collection", name),
             )
-        kept = self._milvus.kept(collection)
-        self._milvus.set_alias(name, kept, exists=before is not None)
+        stored = self._milvus.collection(collection)
+        self._milvus.set_alias(name, stored, exists=before is not None)
         previous = before.collection.name if before is not None else ""
         return previous, self._milvus.now()
 
@@ -88,31 +88,33 @@ class MilvusNames:
 
     def aliases(self) -> dict[str, str]:
         """Returns the collection that each alias leads to."""
-        return {alias: kept.collection.name for kept in self._all() for alias in kept.aliases}
+        return {alias: stored.collection.name for stored in self._all() for alias in stored.aliases}
 
     def state(self) -> IndexState:
         """Describes all."""
         now = self._milvus.now()
         states = [
             CollectionState(
-                kept.collection.name,
-                items=self._milvus.count(kept, "", now),
-                items_in_graph=self._milvus.rows_in_graph(kept),
-                search_effort=0 if kept.exact else self._milvus.settings.search_effort,
-                items_with_features=self._with_features(kept, now),
+                stored.collection.name,
+                items=self._milvus.count(stored, "", now),
+                items_in_graph=self._milvus.rows_in_graph(stored),
+                ef_search=0 if stored.exact else self._milvus.settings.ef_search,
+                items_with_features=self._with_features(stored, now),
             )
-            for kept in self._all()
+            for stored in self._all()
         ]
         return IndexState("milvus", read_only=False, applied_seq=now, collections=states)
 
-    def _with_features(self, kept: Kept, point: int) -> int:
-        if not kept.collection.features_dimension:
+    def _with_features(self, stored: StoredCollection, read_ts: int) -> int:
+        if not stored.collection.features_dimension:
             return 0
-        return self._milvus.count(kept, schema.HAS_FEATURES, point)
+        return self._milvus.count(stored, schema.HAS_FEATURES, read_ts)
 
-    def _count(self, kept: Kept) -> int:
-        return self._milvus.count(kept, "", self._milvus.read_point(kept))
+    def _count(self, stored: StoredCollection) -> int:
+        return self._milvus.count(stored, "", self._milvus.read_timestamp(stored))
 
-    def _all(self) -> list[Kept]:
+    def _all(self) -> list[StoredCollection]:
         found = [self._milvus.find(name) for name in self._milvus.names()]
-        return sorted((k for k in found if k is not None), key=lambda kept: kept.collection.name)
+        return sorted(
+            (k for k in found if k is not None), key=lambda stored: stored.collection.name
+        )

@@ -1,10 +1,10 @@
-"""How a collection, and an item in it, is kept in Milvus. Makes no call.
+"""The layout of collections and items in Milvus.
 
-A collection of ours is a Milvus collection of one shard whose property `lookalike` says in JSON
-what Milvus has no place for. Every item is a row: `id` is the primary key, a missing price is -1,
-all attributes are one JSON text, and those that are indexed have a field each as well. Features are
-base64 text, since the oldest release that we support allows one vector field. `position` orders
-rows by the time of their writing.
+A collection is a Milvus collection of one shard whose property `lookalike` holds in JSON what
+Milvus has no place for. Every item is a row: `id` is the primary key, a missing price is -1, all
+attributes are one JSON text, and indexed attributes also have a field each. Features are base64
+text, since the oldest release that is supported allows one vector field. `position` orders rows by
+the time of writing.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def our_name(name: str) -> str:
 def properties(collection: Collection, index: str) -> dict[str, str]:
     """Returns the property that describes the collection.
 
-    Its `made` tells two collections of the same name apart, however alike: of two services that
-    create one at the same time, one is refused.
+    Its random `made` makes any two descriptions differ: if two services create a collection at the
+    same time, Milvus refuses one of them.
     """
     described = {
         "name": collection.name,
@@ -81,7 +81,7 @@ def properties(collection: Collection, index: str) -> dict[str, str]:
         "metric": collection.metric.value,
         "indexed_attributes": collection.indexed_attributes,
         "features_dimension": collection.features_dimension,
-        "exact_up_to": collection.exact_up_to,
+        "exact_up_to": collection.full_scan_threshold,
         "target_recall": collection.target_recall,
         "index": index,
         "since": position_now() - 2 * _SLACK,
@@ -91,28 +91,28 @@ def properties(collection: Collection, index: str) -> dict[str, str]:
 
 
 def collection_of(properties: Mapping[str, str]) -> tuple[Collection, str, int] | None:
-    """Returns what the properties describe; None if they are none of ours.
+    """Returns a collection, its index, and a position before those of all its rows.
 
-    It is the collection, its index, and a position before those of all its rows.
+    None if the properties are not of a collection that `properties` described.
     """
     if (text := properties.get(PROPERTY)) is None:
         return None
-    kept = json.loads(text)
+    stored = json.loads(text)
     collection = Collection(
-        name=kept["name"],
-        embedding_space=kept["embedding_space"],
-        dimension=kept["dimension"],
-        metric=Metric(kept["metric"]),
-        indexed_attributes=tuple(kept["indexed_attributes"]),
-        features_dimension=kept["features_dimension"],
-        exact_up_to=kept["exact_up_to"],
-        target_recall=kept["target_recall"],
+        name=stored["name"],
+        embedding_space=stored["embedding_space"],
+        dimension=stored["dimension"],
+        metric=Metric(stored["metric"]),
+        indexed_attributes=tuple(stored["indexed_attributes"]),
+        features_dimension=stored["features_dimension"],
+        full_scan_threshold=stored["exact_up_to"],
+        target_recall=stored["target_recall"],
     )
-    return collection, kept["index"], kept["since"]
+    return collection, stored["index"], stored["since"]
 
 
 def schema(collection: Collection) -> Any:
-    """Returns the fields of the collection, as pymilvus wants them."""
+    """Returns the fields of the collection for pymilvus."""
     fields = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     fields.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=_ID_BYTES)
     fields.add_field(PRODUCT_ID, DataType.VARCHAR, max_length=_ID_BYTES)
@@ -163,7 +163,7 @@ def rows(
 
 
 def size_of(row: Mapping[str, Any]) -> int:
-    """Returns about how many bytes the row has on its way to Milvus."""
+    """Estimates the size of the row in a message to Milvus."""
     return sum(
         len(value.encode()) if isinstance(value, str) else getattr(value, "nbytes", 8)
         for value in row.values()
@@ -171,7 +171,7 @@ def size_of(row: Mapping[str, Any]) -> int:
 
 
 def item_of(row: Mapping[str, Any]) -> Item:
-    """Returns the item of a row, or what of it was read."""
+    """Returns the item of a row, as far as its fields were read."""
     price = row.get(PRICE, -1.0)
     return Item(
         row[ID],
@@ -199,20 +199,20 @@ def features_of(row: Mapping[str, Any]) -> Matrix | None:
 
 
 def encoded(features: Matrix | None) -> str:
-    """Returns the text that stands for features."""
+    """Returns features as text."""
     return "" if features is None else b64encode(features.astype("<f4").tobytes()).decode("ascii")
 
 
 def position_now() -> int:
-    """Returns a position above all that are given out now, by clocks that agree to the minute."""
+    """Returns a position above all given out so far, if clocks agree to the minute."""
     return (time.time_ns() // 1000 - _POSITIONS_BEGIN_US << _TAG_BITS) + _SLACK
 
 
 class Positions:
-    """Numbers rows in the order in which they are written, without asking anyone.
+    """Numbers rows in the order of writing, without a call to Milvus.
 
-    A number is a time in microseconds and a tag that this process drew: unique, and of several
-    services' rows in order as far as their clocks agree.
+    A number is a time in microseconds and a random tag of this process: unique, and in order across
+    services as far as their clocks agree.
     """
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ class Positions:
         self._tag = secrets.randbits(_TAG_BITS)
 
     def take(self, number: int) -> list[int]:
-        """Returns as many positions, each above all before it."""
+        """Returns `number` positions, each above all before it."""
         with self._lock:
             now = time.time_ns() // 1000 - _POSITIONS_BEGIN_US
             first = max(self._next, now)

@@ -1,7 +1,7 @@
 """Answers searches: neighbours by vector, neighbours ranked again, everything in a range.
 
-Decides which stages a query goes through, and adds to what they find the items and the reasons why
-there are no more.
+Decides which stages a query goes through, and adds the items, and why there may be fewer than
+asked for.
 """
 
 from __future__ import annotations
@@ -9,148 +9,108 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from index_service.milvus import schema
-from index_service.milvus.best import SPARE, Near
-from index_service.milvus.connection import Kept, MilvusConnection
-from index_service.milvus.nearest import NearestRows
-from index_service.milvus.probes import Probe
+from index_service.milvus.nearest import NamedQuery, NearestRows
 from index_service.milvus.ranges import Ranges
-from index_service.milvus.second_stage import Ranked, SecondStage
-from index_service.records import (
-    Item,
-    Method,
-    Neighbors,
-    QueryAnswer,
-    Search,
-    View,
-)
+from index_service.milvus.second_stage import SecondStage
+from index_service.milvus.selection import Selection
+from index_service.milvus.top_rows import SPARE, RankedRow
+from index_service.ranking.shortfall import shortfall
+from index_service.records import Item, Method, Neighbors, QueryAnswer, Search, View
 
 
 class MilvusSearch:
-    """Searches one collection as it was at one point or later.
+    """Searches the selected rows.
 
     Args:
-        milvus: The connection.
-        kept: The collection.
-        point: What every search must have seen.
-        condition: Which rows count.
-        search: What is wanted.
+        selection: The rows.
+        search: What is asked for.
     """
 
-    def __init__(
-        self, milvus: MilvusConnection, kept: Kept, point: int, condition: str, search: Search
-    ) -> None:
-        self._milvus = milvus
-        self._kept = kept
-        self._point = point
-        self._condition = condition
+    def __init__(self, selection: Selection, search: Search) -> None:
+        self._selection = selection
         self._search = search
 
-    def neighbors(self, probes: Sequence[Probe]) -> list[QueryAnswer]:
-        """Returns the neighbours of each probe; of one without features by vector alone."""
+    def neighbors(self, queries: Sequence[NamedQuery]) -> list[QueryAnswer]:
+        """Returns the neighbours of each query; by vector alone for a query without features."""
         if self._search.rerank is None:
-            return list(self._by_vector(probes))
-        by_vector = self._by_vector([probe for probe in probes if probe.features is None])
-        again = self._ranked_again([probe for probe in probes if probe.features is not None])
-        return [next(by_vector if probe.features is None else again) for probe in probes]
+            return list(self._by_vector(queries))
+        by_vector = self._by_vector([query for query in queries if query.features is None])
+        again = self._reranked([query for query in queries if query.features is not None])
+        return [next(by_vector if query.features is None else again) for query in queries]
 
-    def _by_vector(self, probes: Sequence[Probe]) -> Iterator[QueryAnswer]:
+    def _by_vector(self, queries: Sequence[NamedQuery]) -> Iterator[QueryAnswer]:
         search = self._search
         nearest = NearestRows(
-            self._milvus,
-            self._kept,
-            self._point,
-            self._condition,
+            self._selection,
             fields=() if search.view is View.IDS else schema.FULL_FIELDS,
             max_distance=search.max_distance,
         )
-        for found in nearest.of(probes, search.k, distinct=search.distinct_products):
+        exact = self._selection.stored.exact
+        for found in nearest.of(queries, search.k, distinct=search.distinct_products):
             hits = found.hits[: search.k]
             neighbors = Neighbors(
                 [schema.item_of(hit.row) for hit in hits], [hit.distance for hit in hits]
             )
-            shortfall = self._shortfall(len(hits), found.probe)
-            exact = self._kept.exact
-            yield QueryAnswer(neighbors, found.seen, shortfall, _method(exact), complete=exact)
+            why = shortfall(len(hits), search, by_items=bool(found.query.own_items))
+            yield QueryAnswer(neighbors, found.seen, why, _method(exact), complete=exact)
 
-    def _ranked_again(self, probes: Sequence[Probe]) -> Iterator[QueryAnswer]:
-        ranked = SecondStage(
-            self._milvus, self._kept, self._point, self._condition, self._search
-        ).of(probes)
+    def _reranked(self, queries: Sequence[NamedQuery]) -> Iterator[QueryAnswer]:
+        ranked = SecondStage(self._selection, self._search).of(queries)
         found = self._with_items([each.best for each in ranked])
-        for probe, how, neighbors in zip(probes, ranked, found, strict=True):
-            yield QueryAnswer(
-                neighbors,
-                how.seen,
-                self._shortfall(len(neighbors.items), probe, how),
-                _method(how.exact),
-                how.ranked,
-                how.complete,
+        for query, how, neighbors in zip(queries, ranked, found, strict=True):
+            why = shortfall(
+                len(neighbors.items),
+                self._search,
+                by_items=bool(query.own_items),
+                ranked=how.ranked,
+                complete=how.complete,
             )
+            method = _method(how.exact)
+            yield QueryAnswer(neighbors, how.seen, why, method, how.ranked, how.complete)
 
-    def within(self, probe: Probe) -> tuple[Neighbors, int]:
-        """Returns the nearest `k` of what is within `max_distance`, and how many there are."""
+    def within(self, query: NamedQuery) -> tuple[Neighbors, int]:
+        """Returns the nearest `k` rows within `max_distance`, and how many there are within it."""
         search = self._search
         assert search.max_distance is not None
-        ranges = Ranges(self._milvus, self._kept, self._point, self._condition)
-        near, total = ranges.within(
-            probe, search.max_distance, search.k + SPARE, distinct=search.distinct_products
+        rows, total = Ranges(self._selection).within(
+            query, search.max_distance, search.k + SPARE, distinct=search.distinct_products
         )
-        (found,) = self._with_items([near])
+        (found,) = self._with_items([rows])
         return found._replace(first_distances=None), total
 
-    def _with_items(self, found: Sequence[Sequence[Near]]) -> list[Neighbors]:
-        """Returns the first `k` of each that are still there, with their items."""
+    def _with_items(self, found: Sequence[Sequence[RankedRow]]) -> list[Neighbors]:
+        """Returns the first `k` of each that still exist, with their items."""
         items: dict[tuple[str, int], Item] = {}
         gone: set[tuple[str, int]] = set()
         while True:
             left = [
-                [near for near in own if _key(near) not in gone][: self._search.k] for own in found
+                [row for row in own if _key(row) not in gone][: self._search.k] for own in found
             ]
-            unread = {_key(near): near for own in left for near in own if _key(near) not in items}
+            unread = {_key(row): row for own in left for row in own if _key(row) not in items}
             if not unread:
                 break
             items |= self._read(list(unread.values()))
-            # One that was deleted or replaced in between is not there any more.
+            # Those that are missing were deleted or replaced in between.
             gone |= unread.keys() - items.keys()
         return [
             Neighbors(
-                [items[_key(near)] for near in own],
-                [near.distance for near in own],
-                [near.first_distance for near in own],
+                [items[_key(row)] for row in own],
+                [row.distance for row in own],
+                [row.first_distance for row in own],
             )
             for own in left
         ]
 
-    def _read(self, rows: Sequence[Near]) -> dict[tuple[str, int], Item]:
+    def _read(self, rows: Sequence[RankedRow]) -> dict[tuple[str, int], Item]:
         if self._search.view is View.IDS:
-            return {_key(near): Item(near.item_id, near.product_id) for near in rows}
-        ids = [near.item_id for near in rows]
+            return {_key(row): Item(row.item_id, row.product_id) for row in rows}
         fields = [*schema.FULL_FIELDS, schema.POSITION]
-        found = self._milvus.named(self._kept, ids, fields, self._point)
+        found = self._selection.named([row.item_id for row in rows], fields)
         return {(key, row[schema.POSITION]): schema.item_of(row) for key, row in found.items()}
 
-    def _shortfall(self, found: int, probe: Probe, how: Ranked | None = None) -> str:
-        """Says why a query got fewer than `k` neighbours; empty if it got `k`."""
-        if found == self._search.k:
-            return ""
-        noun = "product" if self._search.distinct_products else "item"
-        other = "other " if probe.without else ""
-        text = f"the collection has {found or 'no'} {other}{noun}{'s' * (found != 1)}"
-        reasons = []
-        if self._condition or probe.without_products:
-            reasons.append("that the filter lets through")
-        if self._search.max_distance is not None:
-            reasons.append(f"within max_distance {self._search.max_distance:g}")
-        rerank = self._search.rerank
-        if how is not None and rerank is not None and rerank.max_distance is not None:
-            reasons.append(f"within rerank.max_distance {rerank.max_distance:g}")
-        if how is not None and not how.complete:
-            reasons.append(f"among the {how.ranked} candidates ranked")
-        return " ".join([text, *reasons])
 
-
-def _key(near: Near) -> tuple[str, int]:
-    return near.item_id, near.position
+def _key(row: RankedRow) -> tuple[str, int]:
+    return row.item_id, row.position
 
 
 def _method(exact: bool) -> Method:

@@ -1,1 +1,1 @@
-"""The backend of one machine: SQLite as store of record, everything that is searched in memory."""
+"""The backend of one machine: SQLite as store of record, all that is searched in memory."""

@@ -1,4 +1,4 @@
-"""The backend of one machine: SQLite as store of record, everything that is searched in memory."""
+"""The backend of one machine: SQLite as store of record, all that is searched in memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from index_service.config import IndexSettings
 from index_service.native import changes
+from index_service.native.batching import SearchBatcher
 from index_service.native.catalog import Catalog
 from index_service.native.changes import Operation
-from index_service.native.disk import snapshot
+from index_service.native.disk import snapshot as snapshots
 from index_service.native.finder import Finder
-from index_service.native.gathering import Gathering
 from index_service.native.item_cache import ItemCache
 from index_service.native.maintenance import Maintenance
 from index_service.native.memory import loading
-from index_service.native.memory.state import Live, State
+from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.reads import Reads
 from index_service.native.search.second_stage import most_candidates
 from index_service.native.store.database import Store
@@ -35,7 +35,7 @@ from index_service.records import (
     FullItem,
     IndexState,
     Method,
-    Packed,
+    PackedVectors,
     Page,
     Queries,
     Query,
@@ -50,12 +50,12 @@ from index_service.workers import Workers
 from lookalike.cpu import available_cores
 from lookalike.errors import ReadOnlyError, StorageFullError
 
-# Items that are made ready so quickly that a change of threads would cost more.
+# Items that are validated so quickly that a change of threads would cost more.
 _FEW_ITEMS = 16
 
 
 class _Published:
-    """The reference that writes swap, and the lock that whoever swaps it holds."""
+    """The state that readers see, and the lock under which it is replaced."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -70,7 +70,7 @@ class _Published:
 
 @contextmanager
 def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
-    """Opens the data directory, which must be this process's own, or a snapshot to read.
+    """Opens the data directory, which no other process may use, or a snapshot to read.
 
     Raises:
         StoreCorruptedError, StartupError: It cannot be served.
@@ -78,14 +78,14 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
     directory, read_only = settings.data_dir, settings.read_only
     with ExitStack() as stack:
         if read_only:
-            snapshot.verify(directory)
-        store = stack.enter_context(Store(directory / snapshot.DATABASE, read_only=read_only))
-        state = loading.load(store, directory / snapshot.CACHE, settings.max_feature_bytes)
+            snapshots.verify(directory)
+        store = stack.enter_context(Store(directory / snapshots.DATABASE, read_only=read_only))
+        state = loading.load(store, directory / snapshots.CACHE, settings.max_feature_bytes)
         published = _Published(state)
         threads = settings.search_threads or available_cores()
         pool = Workers("reads", threads=threads, waiting=settings.max_waiting_reads)
         stack.enter_context(pool)
-        # Apart from the reads, which would otherwise wait behind large batches.
+        # Separate from the reads, which would otherwise wait behind large batches.
         batches = Workers("batches", threads=1, waiting=settings.max_waiting_writes)
         stack.enter_context(batches)
         cache = ItemCache(settings.max_cached_items)
@@ -96,11 +96,11 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
             maintenance = Maintenance(
                 store,
                 finder,
-                directory / snapshot.CACHE,
+                directory / snapshots.CACHE,
                 current=published.current,
                 publish=published.publish,
                 writing=published.writing,
-                threads=max(1, threads // 2),  # the others go on answering
+                threads=max(1, threads // 2),  # the others go on serving
             )
             stack.enter_context(maintenance)
             writer = stack.enter_context(
@@ -125,7 +125,7 @@ def open_native(settings: IndexSettings) -> Iterator[NativeBackend]:
 
 
 class NativeBackend:
-    """See `Backend`."""
+    """Implements `Backend`."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class NativeBackend:
         self._reads = reads
         self._catalog = Catalog(reads)
         self._finder = finder
-        self._gathering = Gathering(finder.find_in_memory)
+        self._batcher = SearchBatcher(finder.find_in_memory)
         self._pool = pool
         self._batches = batches
         self._writer = writer
@@ -154,12 +154,15 @@ class NativeBackend:
         await self._write(changes.create_collection(collection))
 
     async def collection(self, name: str) -> tuple[Collection, int]:
-        live = self._reads.state().find(name)
-        return live.collection, len(live.segments)
+        snapshot = self._reads.state().find(name)
+        return snapshot.collection, len(snapshot.segments)
 
     async def collections(self) -> Sequence[tuple[Collection, int]]:
         state = self._reads.state()
-        return [(live.collection, len(live.segments)) for _, live in sorted(state.live.items())]
+        return [
+            (snapshot.collection, len(snapshot.segments))
+            for _, snapshot in sorted(state.collections.items())
+        ]
 
     async def delete_collection(self, name: str) -> int:
         return await self._write(changes.delete_collection(name))
@@ -202,22 +205,22 @@ class NativeBackend:
         return await self._pool.run(self._catalog.item, name, item_id, min_seq)
 
     async def list_items(
-        self, name: str, only: Filter, *, size: int, after: int, view: View, min_seq: int = 0
+        self, name: str, where: Filter, *, size: int, after: int, view: View, min_seq: int = 0
     ) -> Page:
         listed = self._catalog.list_items
         return await self._pool.run(
-            listed, name, only, size=size, after=after, view=view, min_seq=min_seq
+            listed, name, where, size=size, after=after, view=view, min_seq=min_seq
         )
 
-    async def count_items(self, name: str, only: Filter, min_seq: int = 0) -> Count:
-        return await self._pool.run(self._catalog.count, name, only, min_seq)
+    async def count_items(self, name: str, where: Filter, min_seq: int = 0) -> Count:
+        return await self._pool.run(self._catalog.count, name, where, min_seq)
 
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
         answer = None
-        if not isinstance(queries, Packed) and self._finder.is_quick(name, queries, search):
-            answer = await self._gathering.find(name, queries, search, min_seq)
+        if not isinstance(queries, PackedVectors) and self._finder.is_quick(name, queries, search):
+            answer = await self._batcher.find(name, queries, search, min_seq)
         if answer is None:
             answer = await self._pool.run(self._finder.find, name, queries, search, min_seq)
         if self._maintenance and answer.results[0].method is Method.APPROXIMATE:
@@ -238,16 +241,16 @@ class NativeBackend:
             "native",
             self._settings.read_only,
             state.seq,
-            [self._collection_state(live) for _, live in sorted(state.live.items())],
+            [self._collection_state(snapshot) for _, snapshot in sorted(state.collections.items())],
         )
 
-    def _collection_state(self, live: Live) -> CollectionState:
-        parts, name = live.segments.parts, live.collection.name
+    def _collection_state(self, snapshot: CollectionSnapshot) -> CollectionState:
+        parts, name = snapshot.segments.parts, snapshot.collection.name
         recall = self._maintenance.recall.get(name) if self._maintenance else None
         row_bytes = {part: part.rows.part(slice(part.size)).nbytes for part in parts}
         return CollectionState(
             name,
-            items=len(live.segments),
+            items=len(snapshot.segments),
             items_in_graph=sum(part.in_graph for part in parts),
             deleted_rows=sum(part.dead_count for part in parts),
             memory_bytes=sum(
@@ -256,13 +259,13 @@ class NativeBackend:
             ),
             recall=recall.share if recall else None,
             recall_samples=recall.samples if recall else 0,
-            search_effort=live.effort if any(part.graph for part in parts) else 0,
+            ef_search=snapshot.ef_search if any(part.graph for part in parts) else 0,
             items_with_features=sum(
                 int(np.count_nonzero(part.rows.scales[: part.size][~part.dead[: part.size]]))
                 for part in parts
             ),
             feature_rows_in_memory=sum(part.size for part in parts if part.has_features),
-            most_candidates=most_candidates(live.segments) or 0,
+            most_candidates=most_candidates(snapshot.segments) or 0,
         )
 
     async def _write(self, operation: Operation[R]) -> R:
@@ -282,14 +285,14 @@ class NativeBackend:
     def _upsert(self, name: str, batch: Batch, request_id: str) -> Operation[Upserted]:
         self._writable()
         if request_id:
-            # Looked at when it is the batch's turn: what has been answered before is answered so
-            # again, whatever has become of the collection.
+            # Validated when it is the batch's turn: a retry gets its first answer again, even if
+            # the collection has changed since.
             operation = changes.Upsert(name, batch)
             digest = changes.digest_of_batch(name, batch)
             return changes.once(operation, request_id, digest, Upserted)
-        # Here rather than in the writer's thread, so that it has only good batches to wait for.
-        fitted = changes.fitted(self._reads.state().find(name), batch)
-        return changes.Upsert(name, batch, fitted)
+        # Here rather than in the writer's thread, which then gets good batches only.
+        validated = changes.validate(self._reads.state().find(name), batch)
+        return changes.Upsert(name, batch, validated)
 
     def _snapshot(self) -> Snapshot:
         self._writable()
@@ -297,7 +300,7 @@ class NativeBackend:
         self._maintenance.save()
         try:
             with self._maintenance.saving:
-                return snapshot.create(self._settings.data_dir, self._store)
+                return snapshots.create(self._settings.data_dir, self._store)
         except OSError as error:
             raise StorageFullError(
                 f"the snapshot could not be written ({error.strerror}); nothing of it is left"
@@ -306,7 +309,7 @@ class NativeBackend:
     def _observe(
         self, maintenance: Maintenance, answer: Answer, queries: Queries, search: Search
     ) -> None:
-        if isinstance(queries, Packed) or not isinstance(queries[0].target, Vector):
+        if isinstance(queries, PackedVectors) or not isinstance(queries[0].target, Vector):
             return
         vector = np.array(queries[0].target.values, np.float32)
         maintenance.observe(answer.collection.name, vector, search)

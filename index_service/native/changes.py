@@ -1,8 +1,8 @@
-"""What a write does: to the store, and to the state that readers see next.
+"""The write operations: each changes the store, and the state that readers see next.
 
-Each function makes an operation, and an `Upsert` is one: given an open transaction and the state
-before, it returns the state after and an answer. It either does everything or raises, and the
-transaction undoes it.
+An operation is given an open transaction and the state before; it returns the state after and an
+answer. It either does everything or raises, and the transaction undoes it. The functions here
+return operations; an `Upsert` is one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from index_service.native.memory import state as states
 from index_service.native.memory.features import Bytes, Scales, quantised
 from index_service.native.memory.rows import rows_of
-from index_service.native.memory.state import Live, State
-from index_service.native.store.transaction import FLOAT, Transaction
+from index_service.native.memory.state import CollectionSnapshot, State
+from index_service.native.store.rows import FLOAT
+from index_service.native.store.transaction import Transaction
 from index_service.records import Batch, Collection, Deleted, Matrix, Upserted
 from index_service.vectors import features_matrix, matrix
 from lookalike.errors import (
@@ -36,21 +37,21 @@ Operation: TypeAlias = Callable[[Transaction, State], tuple[State, R]]
 
 
 def create_collection(collection: Collection) -> Operation[None]:
-    """Raises CollectionExistsError if the name is taken."""
+    """Creates a collection; raises CollectionExistsError if the name is taken."""
 
     def run(write: Transaction, state: State) -> tuple[State, None]:
         _check_free(collection.name, state)
         key = write.create_collection(collection)
-        return state.with_live(states.empty(key, collection, state.feature_bytes)), None
+        return state.with_collection(states.empty(key, collection, state.feature_bytes)), None
 
     return run
 
 
 def delete_collection(name: str) -> Operation[int]:
-    """Returns how many items went with it; raises CollectionInUseError if an alias leads to it."""
+    """Deletes a collection and returns how many items it had; raises CollectionInUseError."""
 
     def run(write: Transaction, state: State) -> tuple[State, int]:
-        if name not in state.live:
+        if name not in state.collections:
             kind = "an alias" if name in state.aliases else "no collection"
             raise CollectionNotFoundError(
                 f"'{name}' is {kind}; name the collection itself", resource=("collection", name)
@@ -60,30 +61,30 @@ def delete_collection(name: str) -> Operation[int]:
                 f"alias '{leading[0]}' leads to collection '{name}'; set or delete it first",
                 metadata={"alias": leading[0]},
             )
-        deleted = write.delete_collection(state.live[name].key)
-        rest = {other: kept for other, kept in state.live.items() if other != name}
-        return replace(state, live=rest), deleted
+        deleted = write.delete_collection(state.collections[name].key)
+        rest = {other: kept for other, kept in state.collections.items() if other != name}
+        return replace(state, collections=rest), deleted
 
     return run
 
 
 def set_alias(name: str, collection: str) -> Operation[tuple[str, int]]:
-    """Returns where it led before, and the write's number."""
+    """Points an alias at a collection; returns its previous target and the write's number."""
 
     def run(write: Transaction, state: State) -> tuple[State, tuple[str, int]]:
-        if name in state.live:
+        if name in state.collections:
             raise _taken(name, "collection")
-        live = state.find(collection)
+        snapshot = state.find(collection)
         previous = state.aliases.get(name, "")
-        write.set_alias(name, live.key)
-        aliases = {**state.aliases, name: live.collection.name}
+        write.set_alias(name, snapshot.key)
+        aliases = {**state.aliases, name: snapshot.collection.name}
         return replace(state, aliases=aliases), (previous, write.seq)
 
     return run
 
 
 def delete_alias(name: str) -> Operation[int]:
-    """Returns the write's number."""
+    """Deletes an alias and returns the write's number."""
 
     def run(write: Transaction, state: State) -> tuple[State, int]:
         if name not in state.aliases:
@@ -95,14 +96,14 @@ def delete_alias(name: str) -> Operation[int]:
     return run
 
 
-class Fitted(NamedTuple):
-    """A batch's vectors and features as a collection keeps them.
+class ValidatedBatch(NamedTuple):
+    """The vectors and features of a batch that fits a collection, converted for it.
 
     Attributes:
-        collection: Its key.
+        collection: Key of the collection.
         vectors: float32 (n, dimension).
-        features: As memory holds them.
-        blobs: As the store does; None for an item without.
+        features: Features for memory.
+        blobs: Features for the store; None for an item without.
     """
 
     collection: int
@@ -111,9 +112,9 @@ class Fitted(NamedTuple):
     blobs: list[bytes | None]
 
 
-def fitted(live: Live, batch: Batch) -> Fitted:
-    """Returns a batch as a collection keeps it; raises what `vectors` names."""
-    collection = live.collection
+def validate(snapshot: CollectionSnapshot, batch: Batch) -> ValidatedBatch:
+    """Checks and converts a batch for a collection; raises the errors named in `vectors`."""
+    collection = snapshot.collection
     fields = [f"items[{i}].vector" for i in range(len(batch.vectors))]
     vectors = matrix(batch.vectors, collection, fields)
     fields = [f"items[{i}].features" for i in range(len(batch.features))]
@@ -123,7 +124,7 @@ def fitted(live: Live, batch: Batch) -> Fitted:
     features[having] = sent
     rows = iter(sent.astype(FLOAT))
     blobs = [next(rows).tobytes() if has else None for has in having.tolist()]
-    return Fitted(live.key, vectors, quantised(features), blobs)
+    return ValidatedBatch(snapshot.key, vectors, quantised(features), blobs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,54 +132,52 @@ class Upsert:
     """The operation that adds items, or replaces those of the same id.
 
     Attributes:
-        name: Of the collection, or an alias.
+        name: Name of the collection, or an alias.
         batch: The items.
-        fit: The batch as the collection keeps it, if that is known; made again if the alias leads
-            elsewhere by then.
+        validated: The batch validated in advance; repeated if the alias points elsewhere by then.
     """
 
     name: str
     batch: Batch
-    fit: Fitted | None = None
+    validated: ValidatedBatch | None = None
 
     def __call__(self, write: Transaction, state: State) -> tuple[State, Upserted]:
         after, (answer,) = upsert_together([self], write, state)
         return after, answer
 
-    def fitted_to(self, live: Live) -> Fitted:
-        """Returns the batch as the collection keeps it."""
-        if self.fit and self.fit.collection == live.key:
-            return self.fit
-        return fitted(live, self.batch)
+    def validated_for(self, snapshot: CollectionSnapshot) -> ValidatedBatch:
+        """Returns the batch as validated for the collection."""
+        if self.validated and self.validated.collection == snapshot.key:
+            return self.validated
+        return validate(snapshot, self.batch)
 
 
 def upsert_together(
     upserts: Sequence[Upsert], write: Transaction, state: State
 ) -> tuple[State, list[Upserted]]:
-    """Does what the upserts do one after the other, with as few steps as one of them takes.
+    """Does several upserts with the steps of a single one: all or none.
 
-    They name the same collection, and no item twice. Each has a number of its own; all are done or
-    none.
+    They must name the same collection, and no item twice. Each gets its own number.
     """
-    live = state.find(upserts[0].name)
-    fits = [upsert.fitted_to(live) for upsert in upserts]
+    snapshot = state.find(upserts[0].name)
+    batches = [upsert.validated_for(snapshot) for upsert in upserts]
     items = [item for upsert in upserts for item in upsert.batch.items]
-    vectors = np.concatenate([fit.vectors for fit in fits])
-    blobs = [blob for fit in fits for blob in fit.blobs]
-    values, scales = zip(*(fit.features for fit in fits), strict=True)
+    vectors = np.concatenate([batch.vectors for batch in batches])
+    blobs = [blob for batch in batches for blob in batch.blobs]
+    values, scales = zip(*(batch.features for batch in batches), strict=True)
     features = np.concatenate(values), np.concatenate(scales)
     first_seq = write.seq
-    # Items that are replaced go with the last number: nobody sees a state in between.
+    # Replaced items are deleted with the last number: no reader sees a state in between.
     write.further_writes(len(upserts) - 1)
-    written = write.upsert(live.key, items, vectors, blobs)
+    written = write.upsert(snapshot.key, items, vectors, blobs)
     dead = np.array(sorted(written.dead.values()), np.int64)
-    rows = rows_of(live, written.first_key, items, written.products, vectors, features)
-    segments = live.segments.without(dead) if len(dead) else live.segments
+    rows = rows_of(snapshot, written.first_key, items, written.products, vectors, features)
+    segments = snapshot.segments.without(dead) if len(dead) else snapshot.segments
     answers: list[Upserted] = []
     for seq, upsert in enumerate(upserts, first_seq):
         replaced = sum(item.id in written.dead for item in upsert.batch.items)
         answers.append(Upserted(seq, len(upsert.batch.items) - replaced, replaced))
-    return state.with_live(replace(live, segments=segments.with_rows(rows))), answers
+    return state.with_collection(replace(snapshot, segments=segments.with_rows(rows))), answers
 
 
 def delete_items(
@@ -187,10 +186,10 @@ def delete_items(
     """Deletes items by id, and all items of the products; unknown ids are skipped."""
 
     def run(write: Transaction, state: State) -> tuple[State, Deleted]:
-        live = state.find(name)
-        dead = np.array(write.delete(live.key, item_ids, product_ids), np.int64)
-        after = replace(live, segments=live.segments.without(dead))
-        return state.with_live(after), Deleted(write.seq, len(dead))
+        snapshot = state.find(name)
+        dead = np.array(write.delete(snapshot.key, item_ids, product_ids), np.int64)
+        after = replace(snapshot, segments=snapshot.segments.without(dead))
+        return state.with_collection(after), Deleted(write.seq, len(dead))
 
     return run
 
@@ -198,13 +197,13 @@ def delete_items(
 def once(
     operation: Operation[A], request_id: str, digest: bytes, answer: Callable[..., A]
 ) -> Operation[A]:
-    """Makes an operation that a retry with the same id and content does not do again.
+    """Makes an operation idempotent: a retry with the same id and content gets the same answer.
 
     Args:
-        operation: What is done the first time.
-        request_id: The caller's.
-        digest: Of the request's content.
-        answer: Makes the answer of its values.
+        operation: What to do the first time.
+        request_id: The caller's id of the request.
+        digest: Digest of the request's content.
+        answer: Makes the answer from its stored values.
     """
 
     def run(write: Transaction, state: State) -> tuple[State, A]:
@@ -225,13 +224,13 @@ def once(
 
 
 def digest(*parts: object) -> bytes:
-    """Returns a digest of what a request says."""
+    """Returns a digest of the content of a request."""
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def digest_of_batch(name: str, batch: Batch) -> bytes:
     """Returns a digest of a batch as it was sent."""
-    # A map of protobuf comes in another order each time it is read.
+    # The order of a protobuf map differs each time it is read.
     items = [(*item[:4], sorted(item.attributes.items())) for item in batch.items]
     vectors = [(vector.embedding_space, _packed(vector.values)) for vector in batch.vectors]
     return digest("upsert", name, items, vectors, [_packed(each) for each in batch.features])
@@ -242,7 +241,7 @@ def _packed(values: Sequence[float]) -> bytes:
 
 
 def _check_free(name: str, state: State) -> None:
-    if name in state.live:
+    if name in state.collections:
         raise _taken(name, "collection")
     if name in state.aliases:
         raise _taken(name, "alias")

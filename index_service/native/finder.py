@@ -1,4 +1,4 @@
-"""Finds neighbours: plan, search, rank again, and the items that belong to the rows found."""
+"""Finds neighbours: resolves queries, plans, searches, ranks again, and reads the items found."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from typing import NamedTuple
 import numpy as np
 
 from index_service import checks
-from index_service.native.memory.state import Live, State
-from index_service.native.reads import OvertakenError, Reads
+from index_service.native.memory.features import query_of, restored
+from index_service.native.memory.state import CollectionSnapshot, State
+from index_service.native.reads import Reads, StaleStateError
 from index_service.native.search.filters import Condition
-from index_service.native.search.planner import Plan, plan
-from index_service.native.search.probes import Sought, sought_of
-from index_service.native.search.ranking import (
+from index_service.native.search.first_stage import (
     Hits,
-    Probes,
-    Wanted,
+    NumberedQueries,
+    RankingParams,
     first_width,
-    search,
-    within,
+    hits_within,
+    nearest_hits,
 )
-from index_service.native.search.second_stage import Ranked, SecondStage
+from index_service.native.search.planner import Plan, plan
+from index_service.native.search.second_stage import Ranked, SecondStage, features_at
+from index_service.ranking.queries import NamedItem, resolve
+from index_service.ranking.rerank import Reranker
+from index_service.ranking.shortfall import shortfall
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Answer,
+    Matrix,
     Method,
     Neighbors,
     Queries,
@@ -41,139 +45,173 @@ from index_service.workers import stop_if_caller_left
 
 # Rows to compare up to which a search is so quick that a change of threads would cost more.
 _QUICK_ROWS = 50_000
-# How many times as much a graph is asked for where it gave too little; then everything is compared.
-_WIDER = 10
+# By how much a graph search is widened if it gave too little; after that, all rows are compared.
+_GROWTH = 10
 
 
 class _How(NamedTuple):
-    """How one query was answered, and by how many rows that were compared by vector."""
+    """How a query was answered, and how many rows were compared with it by vector."""
 
     method: Method
     scanned: int
 
 
 class Finder:
-    """Answers searches; blocking, but for `is_quick` and `find_in_memory`."""
+    """Answers searches; all methods block but `is_quick` and `find_in_memory`."""
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
     def find(
-        self, name: str, queries: Queries, wanted: Search, min_seq: int = 0, effort: int = 0
+        self, name: str, queries: Queries, search: Search, min_seq: int = 0, ef_search: int = 0
     ) -> Answer:
-        """Finds the neighbours of each query; graphs are searched with `effort` if it is given."""
+        """Finds the neighbours of each query; `ef_search` overrides the collection's own."""
 
         def read(state: State) -> Answer:
-            return self._find(state, state.find(name), queries, wanted, effort)
+            return self._find(state, state.find(name), queries, search, ef_search)
 
         return self._reads.read(read, min_seq)
 
-    def is_quick(self, name: str, queries: Sequence[Query], wanted: Search) -> bool:
-        """Returns whether memory probably has the answer, and well under a millisecond later."""
-        if wanted.rerank or wanted.filter != EVERYTHING:
+    def is_quick(self, name: str, queries: Sequence[Query], search: Search) -> bool:
+        """Returns whether memory probably has the answer within well under a millisecond."""
+        if search.rerank or search.filter != NO_FILTER:
             return False
         rows = self._reads.state().find(name).segments.row_count
         plain = all(isinstance(query.target, Vector) for query in queries)
         return plain and len(queries) * max(1000, rows) <= _QUICK_ROWS
 
     def find_in_memory(
-        self, name: str, queries: Queries, wanted: Search, min_seq: int = 0
+        self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer | None:
-        """Finds neighbours without blocking; None if memory has not all of their items."""
+        """Finds neighbours without blocking; None if memory lacks some of their items."""
         state = self._reads.state(min_seq)
         try:
-            return self._find(state, state.find(name), queries, wanted, 0, from_memory=True)
-        except OvertakenError:
+            return self._find(state, state.find(name), queries, search, 0, from_memory=True)
+        except StaleStateError:
             return None
 
-    def search_range(self, name: str, query: Query, wanted: Search, min_seq: int) -> RangeAnswer:
-        """Finds the nearest `k` of what is within `max_distance`, and counts it."""
+    def search_range(self, name: str, query: Query, search: Search, min_seq: int) -> RangeAnswer:
+        """Finds the nearest `k` items within `max_distance`, and counts all within it."""
 
         def read(state: State) -> RangeAnswer:
-            live = state.find(name)
-            reads = self._reads
-            sought = sought_of(live, [query], wanted, reads.row_of, reads.store.features)
-            rule = _rule(wanted, reads.condition(live, wanted.filter))
-            hits, total = within(live.segments, sought.probes, rule)
-            (found,) = self._with_items(live, [hits])
-            return RangeAnswer(found, total, state.seq, live.collection)
+            snapshot = state.find(name)
+            resolved = self._resolve(snapshot, [query], search)
+            params = _params(search, self._reads.condition(snapshot, search.filter))
+            hits, total = hits_within(snapshot.segments, resolved, params)
+            (found,) = self._with_items(snapshot, [hits])
+            return RangeAnswer(found, total, state.seq, snapshot.collection)
 
         return self._reads.read(read, min_seq)
 
     def _find(
         self,
         state: State,
-        live: Live,
+        snapshot: CollectionSnapshot,
         queries: Queries,
-        wanted: Search,
-        effort: int,
+        search: Search,
+        ef_search: int,
         *,
         from_memory: bool = False,
     ) -> Answer:
-        reads = self._reads
-        sought = sought_of(live, queries, wanted, reads.row_of, reads.store.features)
-        rule = _rule(wanted, reads.condition(live, wanted.filter))
-        effort = effort or live.effort
-        if wanted.rerank:
-            hits, ranked, how = self._ranked_again(live, sought, rule, wanted, effort)
+        resolved = self._resolve(snapshot, queries, search)
+        params = _params(search, self._reads.condition(snapshot, search.filter))
+        ef_search = ef_search or snapshot.ef_search
+        if search.rerank:
+            hits, ranked, how = self._reranked(snapshot, resolved, params, search, ef_search)
         else:
-            chosen, hits = _searched(live, sought.probes, rule, wanted.exact, effort)
-            ranked, how = [None] * len(hits), [_how(chosen, rule)] * len(hits)
-        found = self._with_items(live, hits, from_memory=from_memory)
+            chosen, hits = _by_vector(snapshot, resolved, params, search.exact, ef_search)
+            ranked, how = [None] * len(hits), [_how(chosen, params)] * len(hits)
+        found = self._with_items(snapshot, hits, from_memory=from_memory)
         results: list[QueryAnswer] = []
-        for i, (near, again, own) in enumerate(zip(found, ranked, how, strict=True)):
-            method, scanned = own
+        for i, (near, again, (method, scanned)) in enumerate(zip(found, ranked, how, strict=True)):
             complete = again.complete if again else method is Method.EXACT
             count = again.ranked if again else 0
-            among = 0 if complete else count
-            why = _shortfall(len(near.items), i in sought.by_items, wanted, among)
-            sums = Neighbors(near.items, again.sums, again.distances) if again else near
-            results.append(QueryAnswer(sums, scanned, why, method, count, complete))
-        return Answer(results, state.seq, live.collection)
+            by_items = i in resolved.own_items
+            why = shortfall(
+                len(near.items), search, by_items=by_items, ranked=count, complete=complete
+            )
+            if again:
+                near = Neighbors(near.items, again.ranked_by, again.by_vector)  # noqa: PLW2901
+            results.append(QueryAnswer(near, scanned, why, method, count, complete))
+        return Answer(results, state.seq, snapshot.collection)
 
-    def _ranked_again(
-        self, live: Live, sought: Sought, rule: Wanted, wanted: Search, effort: int
+    def _resolve(
+        self, snapshot: CollectionSnapshot, queries: Queries, search: Search
+    ) -> NumberedQueries:
+        def read(ids: Sequence[str], with_features: bool) -> dict[str, NamedItem[int]]:
+            return self._named_items(snapshot, ids, with_features=with_features)
+
+        return resolve(queries, snapshot.collection, search, read)
+
+    def _named_items(
+        self, snapshot: CollectionSnapshot, ids: Sequence[str], *, with_features: bool
+    ) -> dict[str, NamedItem[int]]:
+        """Returns the items that exist; their keys are row numbers."""
+        found = ((item_id, self._reads.row_of(snapshot, item_id)) for item_id in ids)
+        numbers = {item_id: row for item_id, row in found if row is not None}
+        rows = np.array(list(numbers.values()), np.int64)
+        segments = snapshot.segments
+        features: list[Matrix | None] = [None] * len(rows)
+        if with_features:
+            values, scales = features_at(segments, rows, self._reads.store.features)
+            having = zip(restored(values, scales), scales.tolist(), strict=True)
+            features = [row if scale else None for row, scale in having]
+        products: list[int] = segments.take("products", rows).tolist()
+        columns = zip(rows.tolist(), products, segments.vectors(rows), features, strict=True)
+        return {
+            item_id: NamedItem(*values) for item_id, values in zip(numbers, columns, strict=True)
+        }
+
+    def _reranked(
+        self,
+        snapshot: CollectionSnapshot,
+        resolved: NumberedQueries,
+        params: RankingParams,
+        search: Search,
+        ef_search: int,
     ) -> tuple[list[Hits], list[Ranked | None], list[_How]]:
-        """Ranks each query's candidates again; one without features stays as it is."""
-        assert wanted.rerank is not None
-        chosen = plan(live.segments, rule.condition, exact=wanted.exact, effort=effort)
-        if wanted.exact:
-            matching = round(chosen.source.size * chosen.share)
-            checks.ranked(len(sought.features), matching, "exact")
+        """Ranks the candidates of each query again; a query without features stays as it is."""
+        segments = snapshot.segments
+        reranker = Reranker.of(search, snapshot.collection.metric)
         read = self._reads.store.features
+        chosen = plan(segments, params.condition, exact=search.exact, ef_search=ef_search)
+        if search.exact:
+            matching = round(chosen.source.size * chosen.share)
+            checks.ranked(len(resolved), matching, "exact")
         hits: list[Hits] = []
         ranked: list[Ranked | None] = []
         how: list[_How] = []
-        for number, query in enumerate(sought.features):
+        for number, features in enumerate(resolved.features):
             stop_if_caller_left()
-            probe = sought.probes.part([number])
-            if query is None:
-                answering, own = _searched(live, probe, rule, wanted.exact, effort)
+            query = resolved.part([number])
+            if features is None:
+                answering, own = _by_vector(snapshot, query, params, search.exact, ef_search)
                 hits += own
                 ranked.append(None)
-                how.append(_how(answering, rule))
+                how.append(_how(answering, params))
                 continue
             answering = chosen
-            stage = SecondStage(live.segments, chosen, rule, wanted.rerank, wanted.exact, read)
-            found = stage.rank(probe, query)
+            numbers = query_of(features)
+            stage = SecondStage(segments, chosen, params, reranker, search.exact, read)
+            found = stage.rank(query, numbers)
             if found.short:
-                # It may miss what a filter left: nobody gets fewer than there are.
-                answering = plan(live.segments, rule.condition, exact=True, effort=effort)
-                found = replace(stage, plan=answering).rank(probe, query)
+                # A graph may miss rows that the filter lets through: compare all of them.
+                answering = plan(segments, params.condition, exact=True, ef_search=ef_search)
+                found = replace(stage, plan=answering).rank(query, numbers)
             ranked.append(found)
             how.append(_How(_method(answering), found.scanned))
-            hits.append(Hits(found.rows, found.distances))
+            hits.append(Hits(found.rows, found.by_vector))
         return hits, ranked, how
 
     def _with_items(
-        self, live: Live, hits: Sequence[Hits], *, from_memory: bool = False
+        self, snapshot: CollectionSnapshot, hits: Sequence[Hits], *, from_memory: bool = False
     ) -> list[Neighbors]:
-        keys = _keys(live, hits)
+        keys = _keys(snapshot, hits)
         known = self._reads.cache.known(keys)
         items = [item for item in known if item is not None]
         if len(items) < len(keys):
             if from_memory:
-                raise OvertakenError
+                raise StaleStateError
             by_key = self._reads.items(keys)
             items = [by_key[key] for key in keys]
         found: list[Neighbors] = []
@@ -185,65 +223,46 @@ class Finder:
         return found
 
 
-def _keys(live: Live, hits: Sequence[Hits]) -> list[int]:
+def _keys(snapshot: CollectionSnapshot, hits: Sequence[Hits]) -> list[int]:
     rows = list(chain.from_iterable(own.rows for own in hits))
     if not rows:
         return []
-    keys: list[int] = live.segments.take("keys", np.array(rows, np.int64)).tolist()
+    keys: list[int] = snapshot.segments.take("keys", np.array(rows, np.int64)).tolist()
     return keys
 
 
-def _searched(
-    live: Live, probes: Probes, rule: Wanted, exact: bool, effort: int
+def _by_vector(
+    snapshot: CollectionSnapshot,
+    queries: NumberedQueries,
+    params: RankingParams,
+    exact: bool,
+    ef_search: int,
 ) -> tuple[Plan, list[Hits]]:
-    chosen = plan(live.segments, rule.condition, exact=exact, effort=effort)
+    segments, condition = snapshot.segments, params.condition
+    chosen = plan(segments, condition, exact=exact, ef_search=ef_search)
     if not chosen.source.approximate:
-        return chosen, search(live.segments, chosen, probes, rule)
-    # A graph knows nothing of a distance: what is too far is cut off afterwards.
-    near = replace(rule, max_distance=math.inf)
-    for share in (chosen.share, chosen.share / _WIDER):
-        hits = search(live.segments, chosen._replace(share=share), probes, near)
-        if all(len(own.rows) == rule.k for own in hits):
-            return chosen, [own.within(rule.max_distance) for own in hits]
-    # It may miss what a filter left: nobody gets fewer than there are.
-    chosen = plan(live.segments, rule.condition, exact=True, effort=effort)
-    return chosen, search(live.segments, chosen, probes, rule)
+        return chosen, nearest_hits(segments, chosen, queries, params)
+    # A graph cannot stop at a distance: what is too far is cut off afterwards.
+    unlimited = replace(params, max_distance=math.inf)
+    for share in (chosen.share, chosen.share / _GROWTH):
+        hits = nearest_hits(segments, chosen._replace(share=share), queries, unlimited)
+        if all(len(own.rows) == params.k for own in hits):
+            return chosen, [own.within(params.max_distance) for own in hits]
+    # A graph may miss rows that the filter lets through: compare all of them.
+    chosen = plan(segments, condition, exact=True, ef_search=ef_search)
+    return chosen, nearest_hits(segments, chosen, queries, params)
 
 
 def _method(chosen: Plan) -> Method:
     return Method.APPROXIMATE if chosen.source.approximate else Method.EXACT
 
 
-def _how(chosen: Plan, rule: Wanted) -> _How:
+def _how(chosen: Plan, params: RankingParams) -> _How:
     approximate = chosen.source.approximate
-    scanned = first_width(chosen, rule) if approximate else chosen.source.size
+    scanned = first_width(chosen, params) if approximate else chosen.source.size
     return _How(_method(chosen), scanned)
 
 
-def _rule(wanted: Search, condition: Condition) -> Wanted:
-    """Returns what the rows found must be."""
-    limit = math.inf if wanted.max_distance is None else wanted.max_distance
-    return Wanted(wanted.k, condition, wanted.distinct_products, limit)
-
-
-def _shortfall(found: int, by_items: bool, wanted: Search, among: int) -> str:
-    """Says why a query got fewer than `k` neighbours; empty if it got `k`.
-
-    `among` is how many candidates were ranked, if others may have been better.
-    """
-    if found >= wanted.k:
-        return ""
-    noun = "product" if wanted.distinct_products else "item"
-    other = "other " if by_items else ""
-    reasons = ""
-    if replace(wanted.filter, exclude_product_ids=()) != EVERYTHING:
-        reasons += " that the filter lets through"
-    if wanted.max_distance is not None:
-        reasons += " within max_distance"
-    if wanted.rerank and wanted.rerank.max_distance is not None:
-        reasons += " within rerank.max_distance"
-    if among:
-        reasons += f" among the {among} candidates ranked"
-    if wanted.filter.exclude_product_ids or wanted.exclude_same_product:
-        reasons += " besides those left out"
-    return f"the collection has {found or 'no'} {other}{noun}{'s' * (found != 1)}{reasons}"
+def _params(search: Search, condition: Condition) -> RankingParams:
+    limit = math.inf if search.max_distance is None else search.max_distance
+    return RankingParams(search.k, condition, search.distinct_products, limit)

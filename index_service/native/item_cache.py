@@ -1,4 +1,4 @@
-"""Items that were read before, by key. A key's item never changes, so nothing here gets stale."""
+"""Caches items by key. The item of a key never changes, so nothing here becomes stale."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from index_service.records import Item
 
 
 class ItemCache:
-    """A bounded number of items; when it is full, the older half goes. Thread-safe.
+    """Holds a bounded number of items; when full, drops the older half. Thread-safe.
 
     Args:
         most: How many items.
@@ -20,12 +20,12 @@ class ItemCache:
         self._older: dict[int, Item] = {}
 
     def known(self, keys: Sequence[int]) -> list[Item | None]:
-        """Returns each key's item, or None where it is not here."""
+        """Returns the item of each key; None if it is not cached."""
         newer, older = self._newer, self._older
         return [newer.get(key) or older.get(key) for key in keys]
 
     def keep(self, items: Mapping[int, Item]) -> None:
-        """Keeps items, and lets go of those that came longest ago."""
+        """Adds items; the oldest ones are dropped."""
         self._newer.update(items)
         if len(self._newer) > self._half:
             self._older, self._newer = self._newer, {}

@@ -1,6 +1,6 @@
-"""Finds neighbours among the operations that wait which can be done as one: small upserts.
+"""Joins consecutive small upserts of the queue into one operation.
 
-Most of what an upsert of one item costs is the same for many: statements, steps over arrays.
+Most of the cost of an upsert does not depend on its number of items: statements, steps over arrays.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from index_service.native.changes import Operation, Upsert, upsert_together
 from index_service.native.memory.state import State
 from index_service.native.store.transaction import Transaction
 
-# Items that are written as one: more would share no less, and take memory meanwhile.
+# Items written as one: more would hardly save anything, and take memory meanwhile.
 _MOST_ITEMS = 1000
 
 
 def runs(operations: Sequence[Operation[Any]]) -> Iterator[list[Operation[Any]]]:
-    """Yields all operations in their order: by themselves, or with neighbours for `as_one`."""
+    """Yields all operations in their order, alone or in runs that `as_one` can join."""
     run: list[Operation[Any]] = []
     ids: set[str] = set()
     for operation in operations:
@@ -34,7 +34,7 @@ def runs(operations: Sequence[Operation[Any]]) -> Iterator[list[Operation[Any]]]
 
 
 def as_one(run: Sequence[Operation[Any]]) -> Operation[Sequence[Any]]:
-    """Makes an operation that does a run, all or none, and answers for each of it."""
+    """Makes an operation that does a run, all or none, and returns the answer of each."""
     upserts = [operation for operation in run if isinstance(operation, Upsert)]
     if len(upserts) == len(run):
         return partial(upsert_together, upserts)
@@ -54,5 +54,5 @@ def _ids(operation: Operation[Any]) -> set[str]:
 
 
 def _alike(one: Operation[Any], other: Operation[Any]) -> bool:
-    """Returns whether both are upserts to one collection; what lies between moves no alias."""
+    """Returns whether both are upserts to one collection; no alias changes between neighbours."""
     return isinstance(one, Upsert) and isinstance(other, Upsert) and one.name == other.name

@@ -1,6 +1,6 @@
-"""What goes on in the background: compaction, graphs, measured recall, and the cache.
+"""Background work on one thread: compaction, graphs, measured recall, and the cache.
 
-One thread, which takes the writer's lock only to publish what it has made.
+It takes the writer's lock only to publish its results.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import numpy as np
 from index_service.native.disk import cache
 from index_service.native.finder import Finder
 from index_service.native.memory import compaction
-from index_service.native.memory.graph import LEAST_EFFORT, MOST_EFFORT
+from index_service.native.memory.graph import MAX_EF_SEARCH, MIN_EF_SEARCH
 from index_service.native.memory.segments import Segment
-from index_service.native.memory.state import Live, State
+from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.search.second_stage import MOST_FROM_GRAPH
 from index_service.native.store.database import Store
-from index_service.records import Answer, Matrix, Method, Packed, Search, View
+from index_service.records import Answer, Matrix, Method, PackedVectors, Search, View
 from lookalike.errors import LookalikeError
 
 logger = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
-# Rows behind a graph that wait for a pause between writes: a search compares them in 1 to 2 ms.
+# Up to so many rows behind a graph wait for a pause in writes: a search scans them in 1 to 2 ms.
 _TAIL_WHILE_WRITTEN = 300_000
-# Rows or writes after which the cache is written again, and the least time between two.
+# Rows or writes after which the cache is written again, and the minimum time in between.
 _CACHE_AFTER_ROWS = 200_000
 _CACHE_AFTER_WRITES = 20_000
 _CACHE_INTERVAL_S = 60.0
@@ -43,28 +43,28 @@ _SAMPLE_INTERVAL_S = 30.0
 
 
 class Recall(NamedTuple):
-    """How many of the true neighbours a sample of approximate answers had."""
+    """The share of the true neighbours that a sample of approximate answers contained."""
 
     share: float
     samples: int
 
 
-class _Question(NamedTuple):
+class _SampledQuery(NamedTuple):
     vector: Matrix
-    wanted: Search
+    search: Search
 
 
 class Maintenance:
-    """Use as a context manager.
+    """Runs the background thread; use as a context manager.
 
     Args:
-        store: The store of record; for what it may forget.
-        finder: Answers the sample.
-        directory: Of the cache.
-        current: Returns what readers see.
-        publish: Makes them see another state.
-        writing: Held by whoever changes it.
-        threads: How many a graph is built with.
+        store: The store of record, whose tombstones are deleted once the cache is written.
+        finder: Answers the sampled queries.
+        directory: Directory of the cache.
+        current: Returns the state that readers see.
+        publish: Replaces that state.
+        writing: Lock held while that state is changed.
+        threads: How many threads build a graph.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class Maintenance:
         self._publish = publish
         self._writing = writing
         self._threads = threads
-        self.saving = threading.Lock()  # held while the cache is written, or copied
+        self.saving = threading.Lock()  # held while the cache is written or copied
         self.recall: dict[str, Recall] = {}
-        self._questions: dict[str, deque[_Question]] = {}
+        self._samples: dict[str, deque[_SampledQuery]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="index-maintenance")
         self._loaded = current()
-        self._saved: State | None = None  # what the cache holds, if this process wrote it
+        self._saved: State | None = None  # the content of the cache, if this process wrote it
         self._saved_at = time.monotonic()
         self._sampled_at = time.monotonic()
-        self._seen = 0  # the newest write when graphs were last thought of
+        self._seen = 0  # the newest write at the last step
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -106,27 +106,27 @@ class Maintenance:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Ends, and writes the cache if it is not of the newest write."""
+        """Stops, and writes the cache if it is not of the newest write."""
         self._ended.set()
         self._thread.join()
         if self._current() is not self._saved:
             self.save()
 
-    def observe(self, name: str, vector: Matrix, wanted: Search) -> None:
-        """Keeps an approximately answered query for the sample, once in a while."""
+    def observe(self, name: str, vector: Matrix, search: Search) -> None:
+        """Adds an approximately answered query to the sample, once in a while."""
         if random.random() < 0.05:
-            questions = self._questions.setdefault(name, deque(maxlen=_SAMPLE))
-            questions.append(_Question(vector, wanted))
+            samples = self._samples.setdefault(name, deque(maxlen=_SAMPLE))
+            samples.append(_SampledQuery(vector, search))
 
     def save(self) -> None:
-        """Writes the cache, and lets the store forget what the cache now knows."""
+        """Writes the cache, and deletes the tombstones that it makes superfluous."""
         with self.saving:
             state = self._current()
             started = time.perf_counter()
             try:
                 cache.save(self._directory, state)
                 with self._writing, self._store.transaction() as write:
-                    write.forget_deaths(state.seq)
+                    write.forget_tombstones(state.seq)
             except (OSError, LookalikeError) as error:
                 logger.warning("the cache was not written", extra={"error": str(error)})
                 return
@@ -141,16 +141,16 @@ class Maintenance:
             )
 
     def step(self) -> bool:
-        """Does the most pressing thing, if there is any; returns whether there was."""
+        """Does the most urgent work; returns whether there was any."""
         state = self._current()
         is_written_to, self._seen = state.seq != self._seen, state.seq
-        for live in state.live.values():
-            if self._compact(live) or self._index(live, is_written_to=is_written_to):
+        for snapshot in state.collections.values():
+            if self._compact(snapshot) or self._index(snapshot, is_written_to=is_written_to):
                 return True
         now = time.monotonic()
         if now - self._sampled_at > _SAMPLE_INTERVAL_S:
             self._sampled_at = now
-            for name in list(self._questions):
+            for name in list(self._samples):
                 self.check_recall(name)
         if now - self._saved_at > _CACHE_INTERVAL_S and self._much_was_written():
             self.save()
@@ -162,25 +162,25 @@ class Maintenance:
         return rows > _CACHE_AFTER_ROWS or state.seq - saved.seq > _CACHE_AFTER_WRITES
 
     def check_recall(self, name: str) -> None:
-        """Compares approximate answers with exact ones; searches further where they fall short."""
-        questions = list(self._questions.get(name, ()))
-        live = self._current().live.get(name)
-        if live is None or not questions:
-            self._questions.pop(name, None)
+        """Measures recall on the sample, and adjusts `ef_search` to the target."""
+        samples = list(self._samples.get(name, ()))
+        snapshot = self._current().collections.get(name)
+        if snapshot is None or not samples:
+            self._samples.pop(name, None)
             return
         shares: list[float] = []
-        for vector, asked in questions:
+        for vector, sampled in samples:
             if self._ended.is_set():
                 return
-            query = Packed(vector, live.collection.embedding_space)
-            wanted = _first_stage(asked)
+            query = PackedVectors(vector, snapshot.collection.embedding_space)
+            search = _first_stage(sampled)
             try:
-                found = self._finder.find(name, query, wanted)
+                found = self._finder.find(name, query, search)
                 if found.results[0].method is Method.EXACT:
                     continue
-                true = self._finder.find(name, query, replace(wanted, exact=True))
+                true = self._finder.find(name, query, replace(search, exact=True))
             except LookalikeError:  # another collection has the name by now
-                self._questions.pop(name, None)
+                self._samples.pop(name, None)
                 self.recall.pop(name, None)
                 return
             shares.append(_share(found, true))
@@ -188,26 +188,26 @@ class Maintenance:
             return
         recall = Recall(float(np.mean(shares)), len(shares))
         self.recall[name] = recall
-        effort = live.effort
-        if recall.share < live.collection.target_recall:
-            effort = min(MOST_EFFORT, 2 * effort)
-        elif recall.share == 1 and effort > LEAST_EFFORT:
-            effort = max(LEAST_EFFORT, int(0.8 * effort))
+        ef_search = snapshot.ef_search
+        if recall.share < snapshot.collection.target_recall:
+            ef_search = min(MAX_EF_SEARCH, 2 * ef_search)
+        elif recall.share == 1 and ef_search > MIN_EF_SEARCH:
+            ef_search = max(MIN_EF_SEARCH, int(0.8 * ef_search))
         logger.info(
             "recall measured",
             extra={
                 "collection": name,
                 "recall": recall.share,
                 "samples": recall.samples,
-                "search_effort": effort,
+                "search_effort": ef_search,
             },
         )
-        if effort != live.effort:
-            self._change(name, lambda live: replace(live, effort=effort))
+        if ef_search != snapshot.ef_search:
+            self._change(name, lambda snapshot: replace(snapshot, ef_search=ef_search))
 
     def _work(self) -> None:
-        # Not niced: whoever waits for an answer would wait for the interpreter, which a thread of
-        # low priority holds on to while others have the processors.
+        # Not niced: a thread of low priority keeps the interpreter's lock while others have the
+        # processors, so searches would wait for it.
         while not self._ended.is_set():
             try:
                 if self.step():
@@ -216,30 +216,30 @@ class Maintenance:
                 logger.exception("background work failed")
             self._ended.wait(_INTERVAL_S)
 
-    def _compact(self, live: Live) -> bool:
-        parts = live.segments.parts
+    def _compact(self, snapshot: CollectionSnapshot) -> bool:
+        parts = snapshot.segments.parts
         for i, part in enumerate(parts):
             if compaction.wants_rewriting(part):
-                return self._exchange(live, i, i + 1, "segment compacted")
-        if found := compaction.mergeable(live.segments):
-            return self._exchange(live, *found, "segments merged")
+                return self._exchange(snapshot, i, i + 1, "segment compacted")
+        if found := compaction.mergeable(snapshot.segments):
+            return self._exchange(snapshot, *found, "segments merged")
         return False
 
-    def _index(self, live: Live, *, is_written_to: bool) -> bool:
-        for i, part in enumerate(live.segments.parts):
+    def _index(self, snapshot: CollectionSnapshot, *, is_written_to: bool) -> bool:
+        for i, part in enumerate(snapshot.segments.parts):
             tail = part.size - part.in_graph
-            # What is behind a graph is soon compared; to add to graphs takes a whole processor,
-            # which whoever writes and asks at the same time would miss.
+            # The rows behind a graph are scanned quickly; extending a graph takes a whole
+            # processor, which concurrent writes and searches would lack.
             if is_written_to and tail < _TAIL_WHILE_WRITTEN:
                 continue
-            if compaction.wants_graph(live.segments, part):
-                return self._exchange(live, i, i + 1, "graph built")
+            if compaction.wants_graph(snapshot.segments, part):
+                return self._exchange(snapshot, i, i + 1, "graph built")
         return False
 
-    def _exchange(self, live: Live, start: int, end: int, event: str) -> bool:
-        """Puts a better segment in the place of some; returns False if they are gone by then."""
+    def _exchange(self, snapshot: CollectionSnapshot, start: int, end: int, event: str) -> bool:
+        """Replaces some segments by a better one; returns False if they are gone by then."""
         began = time.perf_counter()
-        collection, before = live.collection, live.segments.parts[start:end]
+        collection, before = snapshot.collection, snapshot.segments.parts[start:end]
         if event == "graph built":
             made = compaction.with_graph(before[0], collection, self._threads, self._ended.is_set)
             if made is None:
@@ -247,15 +247,15 @@ class Maintenance:
         else:
             made = compaction.rewritten(before, collection)
 
-        def exchanged(live: Live) -> Live:
-            parts = live.segments.parts
+        def exchanged(snapshot: CollectionSnapshot) -> CollectionSnapshot:
+            parts = snapshot.segments.parts
             now = parts[start:end]
             caught_up = compaction.caught_up(made, before, now, collection)
             rest: tuple[Segment, ...] = (*parts[:start], caught_up, *parts[end:])
-            return replace(live, segments=replace(live.segments, parts=rest))
+            return replace(snapshot, segments=replace(snapshot.segments, parts=rest))
 
-        # Only this thread changes which segments there are, apart from new ones at the end.
-        if not self._change(collection.name, exchanged, live.key):
+        # Only this thread changes the list of segments, apart from new ones at the end.
+        if not self._change(collection.name, exchanged, snapshot.key):
             return False
         logger.info(
             event,
@@ -267,27 +267,32 @@ class Maintenance:
         )
         return True
 
-    def _change(self, name: str, change: Callable[[Live], Live], key: int | None = None) -> bool:
+    def _change(
+        self,
+        name: str,
+        change: Callable[[CollectionSnapshot], CollectionSnapshot],
+        key: int | None = None,
+    ) -> bool:
         with self._writing:
             state = self._current()
-            live = state.live.get(name)
-            if live is None or (key is not None and live.key != key):
+            snapshot = state.collections.get(name)
+            if snapshot is None or (key is not None and snapshot.key != key):
                 return False
-            self._publish(state.with_live(change(live)))
+            self._publish(state.with_collection(change(snapshot)))
             return True
 
 
 def _rows(state: State) -> int:
-    return sum(live.segments.row_count for live in state.live.values())
+    return sum(snapshot.segments.row_count for snapshot in state.collections.values())
 
 
-def _first_stage(asked: Search) -> Search:
-    """Returns what a graph is asked for; a second stage ranks without it."""
-    wanted = replace(asked, view=View.IDS, exact=False)
-    if asked.rerank is None:
-        return wanted
-    k = min(asked.rerank.candidates, MOST_FROM_GRAPH)
-    return replace(wanted, k=k, rerank=None, distinct_products=False, max_distance=None)
+def _first_stage(search: Search) -> Search:
+    """Returns the search for candidates alone, since a graph has no part in ranking them again."""
+    first = replace(search, view=View.IDS, exact=False)
+    if search.rerank is None:
+        return first
+    k = min(search.rerank.candidates, MOST_FROM_GRAPH)
+    return replace(first, k=k, rerank=None, distinct_products=False, max_distance=None)
 
 
 def _share(found: Answer, true: Answer) -> float:
@@ -295,6 +300,6 @@ def _share(found: Answer, true: Answer) -> float:
     expected = true_result.neighbors.distances
     if not expected:
         return 1.0
-    # By distance: which of several at the same distance was found makes no difference.
+    # Compared by distance: items at the same distance are equally good.
     good = sum(distance <= expected[-1] for distance in found_result.neighbors.distances)
     return min(1.0, good / len(expected))

@@ -1,8 +1,8 @@
-"""What all reads have in common: the state they see, and what memory does not hold of an item.
+"""What all reads share: the state that they see, and the item data that memory does not hold.
 
-A read goes on with the state that was current when it began. The store, though, may be a write
-ahead of it: what memory does not hold comes from there by an item's key, which never stands for
-anything else. If the item is gone there, the state was overtaken, and the read begins anew.
+A read goes on with the state that was current when it began. The store may be a write ahead of it:
+item data is read from there by an item's key, which always stands for the same content. If the item
+is gone from the store, the state is stale, and the read is repeated with the next state.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from contextlib import suppress
 from typing import TypeVar
 
 from index_service.native.item_cache import ItemCache
-from index_service.native.memory.state import Live, State
+from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.search.filters import EVERY_ROW, Condition, condition
 from index_service.native.store.database import Store
-from index_service.records import EVERYTHING, Filter, Item
-from lookalike.errors import IndexRecoveringError, ItemNotFoundError
+from index_service.records import NO_FILTER, Filter, Item
+from lookalike.errors import IndexRecoveringError
 
 R = TypeVar("R")
 
 _RETRY_AFTER_MS = 200
 ATTEMPTS = 5
 _PUBLISHED_WITHIN_S = 0.1
-_LOOK_AGAIN_S = 0.001
+_POLL_INTERVAL_S = 0.001
 
 
-class OvertakenError(Exception):
+class StaleStateError(Exception):
     """The store has changed items that a read found in memory: read again."""
 
 
 class Reads:
-    """Thread-safe, and blocking: whoever may not wait uses it in threads.
+    """Reads consistently from memory and store; thread-safe, and blocking.
 
     Args:
         store: The store of record.
-        items: Items that were read before.
+        items: A cache of items that were read before.
         current: Returns the state that readers see.
-        writing: Held by whoever changes it.
+        writing: The lock held while that state is changed.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Reads:
         self._writing = writing
 
     def state(self, min_seq: int = 0) -> State:
-        """Returns what readers see; raises IndexRecoveringError if it is of before `min_seq`."""
+        """Returns what readers see; raises IndexRecoveringError if it is older than `min_seq`."""
         state = self._current()
         if state.seq < min_seq:
             raise IndexRecoveringError(
@@ -66,55 +66,57 @@ class Reads:
         return state
 
     def read(self, function: Callable[[State], R], min_seq: int = 0) -> R:
-        """Returns what the function makes of a state that is not overtaken on the way."""
+        """Returns the function's result for a state that stays current while it runs.
+
+        Raises:
+            StoreCorruptedError: The store lacks an item that memory has.
+        """
         for _ in range(ATTEMPTS):
             state = self.state(min_seq)
-            with suppress(OvertakenError):
+            with suppress(StaleStateError):
                 return function(state)
-            # What was committed is published at once. To wait for the lock instead would take
-            # seconds beside a busy writer, who takes it again before others have woken up.
+            # A committed state is published at once. Waiting for the lock instead would take
+            # seconds beside a busy writer, who takes it again before other threads wake up.
             deadline = time.monotonic() + _PUBLISHED_WITHIN_S
             while self._current() is state and time.monotonic() < deadline:
-                time.sleep(_LOOK_AGAIN_S)
+                time.sleep(_POLL_INTERVAL_S)
         with self._writing:  # nothing changes now
-            return function(self.state(min_seq))
+            try:
+                return function(self.state(min_seq))
+            except StaleStateError:
+                raise self.store.corrupted("it lacks items that were in it at start") from None
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
-        """Returns items by key; raises OvertakenError if one of them is gone."""
+        """Returns items by key; raises StaleStateError if one of them is gone."""
         known = zip(keys, self.cache.known(keys), strict=True)
         found = {key: item for key, item in known if item is not None}
         if missing := [key for key in keys if key not in found]:
             read = self.store.items(missing)
             if len(read) < len(set(missing)):
-                raise OvertakenError
+                raise StaleStateError
             self.cache.keep(read)
             found |= read
         return found
 
-    def row_of(self, live: Live, item_id: str, field: str) -> tuple[int, int]:
-        """Returns an item's key and row.
+    def row_of(self, snapshot: CollectionSnapshot, item_id: str) -> int | None:
+        """Returns an item's row; None if there is no such item.
 
         Raises:
-            ItemNotFoundError: There is no such item.
-            OvertakenError: It is newer than the state.
+            StaleStateError: The item is newer than the state.
         """
-        if (key := self.store.key(live.key, item_id)) is None:
-            raise ItemNotFoundError(
-                f"collection '{live.collection.name}' has no item '{item_id}'",
-                field=field,
-                resource=("item", item_id),
-            )
-        if (row := live.segments.row_of(key)) is None:
-            raise OvertakenError
-        return key, row
+        if (key := self.store.key(snapshot.key, item_id)) is None:
+            return None
+        if (row := snapshot.segments.row_of(key)) is None:
+            raise StaleStateError
+        return row
 
-    def condition(self, live: Live, only: Filter) -> Condition:
-        """Returns what a filter asks of the collection's columns."""
-        if only == EVERYTHING:
+    def condition(self, snapshot: CollectionSnapshot, where: Filter) -> Condition:
+        """Returns what a filter demands of the collection's columns."""
+        if where == NO_FILTER:
             return EVERY_ROW
         return condition(
-            only,
-            live.collection,
-            live.codes,
-            lambda ids: self.store.product_numbers(live.key, ids),
+            where,
+            snapshot.collection,
+            snapshot.codes,
+            lambda ids: self.store.product_numbers(snapshot.key, ids),
         )

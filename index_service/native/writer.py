@@ -1,7 +1,4 @@
-"""The one thread that writes: it takes all that waits as one commit, so that many share a sync.
-
-Knows neither protos nor what an operation does.
-"""
+"""The single writer thread: group commit of all waiting operations, so that they share a sync."""
 
 from __future__ import annotations
 
@@ -22,9 +19,9 @@ from lookalike.errors import DrainingError, LookalikeError, QueueFullError
 
 R = TypeVar("R")
 
-# Operations in a commit: beyond, a sync costs each next to nothing, and the first waits long.
+# Operations in a commit: with more, the sync costs each hardly less, and the first waits longer.
 _MOST_TOGETHER = 256
-# About the time in which a busy writer takes what waits.
+# About the time in which a busy writer takes the waiting operations.
 _RETRY_AFTER_MS = 100
 
 
@@ -36,14 +33,14 @@ class _Waiting(NamedTuple):
 class Writer:
     """Commits operations, each all or none, in the order of their submission.
 
-    Use as a context manager. An operation's future has its answer once it is on disk and readers
+    Use as a context manager. The future of an operation is resolved once it is on disk and readers
     see it.
 
     Args:
         store: The store of record.
-        current: Returns what readers see.
-        publish: Makes them see another state.
-        writing: Held from reading the state to publishing the next.
+        current: Returns the state that readers see.
+        publish: Replaces that state.
+        writing: Lock held from reading the state to publishing the next one.
         waiting: How many operations may wait.
     """
 
@@ -67,7 +64,7 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="index-writer")
 
     def submit(self, operation: Operation[R]) -> Future[R]:
-        """Returns the future answer; raises QueueFullError if too many wait."""
+        """Queues an operation and returns its future; raises QueueFullError if too many wait."""
         future: Future[R] = Future()
         with self._changed:
             if self._closed:
@@ -92,7 +89,7 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Ends when all that was submitted is answered."""
+        """Waits until all submitted operations are answered."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -109,7 +106,7 @@ class Writer:
             return [self._queue.popleft() for _ in range(count)]
 
     def _commit(self, group: list[_Waiting]) -> None:
-        """Commits a group; if that fails, each alone, so that only those at fault fail."""
+        """Commits a group; if that fails, each alone, so that only the faulty ones fail."""
         outcomes: list[Any] = []
         try:
             with self._writing:
@@ -137,7 +134,7 @@ class Writer:
 def _done(
     run: Sequence[Operation[Any]], write: Transaction, state: State
 ) -> tuple[State, Sequence[Any]]:
-    """Does a run; returns the state after it, and each operation's answer or its error."""
+    """Does a run of operations; returns the state after it, and the answer or error of each."""
     try:
         with write.operation():
             return as_one(run)(write, state)
@@ -146,7 +143,7 @@ def _done(
             raise
         if len(run) == 1:
             return state, [error]
-    # Each alone, so that only those at fault fail.
+    # Each alone, so that only the faulty ones fail.
     outcomes: list[Any] = []
     for operation in run:
         state, answers = _done([operation], write, state)

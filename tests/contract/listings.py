@@ -8,7 +8,7 @@ import numpy as np
 
 from index_service.backend import Backend
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Answer,
     Batch,
     Collection,
@@ -94,7 +94,7 @@ def ids(answer: QueryAnswer) -> list[str]:
 async def listed(
     backend: Backend,
     name: str,
-    only: Filter = EVERYTHING,
+    only: Filter = NO_FILTER,
     *,
     size: int = 100,
     view: View = View.FULL,

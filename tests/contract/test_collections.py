@@ -24,7 +24,7 @@ async def test_collection_is_described_as_it_was_created(backend: Backend, make:
         Metric.COSINE,
         indexed_attributes=("colour", 'a "key"', "日本"),
         features_dimension=4,
-        exact_up_to=12_345,
+        full_scan_threshold=12_345,
         target_recall=0.9,
     )
     name = await make(wanted)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from index_service.backend import Backend
-from index_service.records import EVERYTHING, Batch, Collection, Item, Metric, Vector, View
+from index_service.records import NO_FILTER, Batch, Collection, Item, Metric, Vector, View
 from lookalike.errors import (
     DimensionMismatchError,
     EmbeddingSpaceMismatchError,
@@ -111,7 +111,7 @@ async def test_read_with_a_write_number_sees_the_write(backend: Backend, line: s
         seq = (await write(backend, line, [(item("a"), vector(number, 0))])).seq
         found, _ = await backend.item(line, "a", seq)
         assert found.vector[0] == number
-        answer = await backend.count_items(line, EVERYTHING, seq)
+        answer = await backend.count_items(line, NO_FILTER, seq)
         assert answer.items == 1
         assert answer.applied_seq >= seq
 
@@ -176,11 +176,9 @@ async def test_items_are_listed_in_the_order_of_writing(backend: Backend, line: 
 
 async def test_pages_end_where_the_items_do(backend: Backend, line: str) -> None:
     await write(backend, line, [(item(f"{i}"), vector(0, 0)) for i in range(4)])
-    first = await backend.list_items(line, EVERYTHING, size=2, after=0, view=View.IDS)
+    first = await backend.list_items(line, NO_FILTER, size=2, after=0, view=View.IDS)
     assert first.following > 0
-    second = await backend.list_items(
-        line, EVERYTHING, size=2, after=first.following, view=View.IDS
-    )
+    second = await backend.list_items(line, NO_FILTER, size=2, after=first.following, view=View.IDS)
     assert second.following == 0
     assert [e.item.id for e in second.items] == ["2", "3"]
 
@@ -189,10 +187,10 @@ async def test_item_written_between_two_pages_is_on_a_later_one(
     backend: Backend, line: str
 ) -> None:
     await write(backend, line, [(item(f"{i}"), vector(0, 0)) for i in range(4)])
-    page = await backend.list_items(line, EVERYTHING, size=2, after=0, view=View.FULL)
+    page = await backend.list_items(line, NO_FILTER, size=2, after=0, view=View.FULL)
     await write(backend, line, [(item("new"), vector(0, 0))])
     await backend.delete_items(line, ["2"], [])
-    rest = await backend.list_items(line, EVERYTHING, size=9, after=page.following, view=View.FULL)
+    rest = await backend.list_items(line, NO_FILTER, size=9, after=page.following, view=View.FULL)
     assert [e.item.id for e in rest.items] == ["3", "new"]
 
 

@@ -130,7 +130,7 @@ async def test_with_exact_no_more_is_read_than_what_may_be_within_the_distance(
 async def test_item_that_is_deleted_while_it_is_ranked_makes_room_for_the_next(
     backend: Backend, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from index_service.milvus.connection import Kept, MilvusConnection
+    from index_service.milvus.connection import MilvusConnection, StoredCollection
     from index_service.milvus.expressions import ID, one_of
 
     name = await make(LINE)
@@ -138,7 +138,11 @@ async def test_item_that_is_deleted_while_it_is_ranked_makes_room_for_the_next(
     doomed, read = ["1"], MilvusConnection.named
 
     def named(
-        milvus: MilvusConnection, kept: Kept, wanted: Sequence[str], fields: Sequence[str], at: int
+        milvus: MilvusConnection,
+        kept: StoredCollection,
+        wanted: Sequence[str],
+        fields: Sequence[str],
+        at: int,
     ) -> Mapping[str, Any]:
         if doomed:
             gone = milvus.delete(kept, one_of(ID, [doomed.pop()]))

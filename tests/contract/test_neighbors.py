@@ -13,7 +13,7 @@ from index_service.records import (
     Item,
     Method,
     Metric,
-    Packed,
+    PackedVectors,
     Query,
     Search,
     Vector,
@@ -96,14 +96,16 @@ async def test_many_queries_are_answered_in_their_order(backend: Backend, line: 
 
 async def test_packed_queries_are_queries_by_vector(backend: Backend, line: str) -> None:
     await write_on_a_line(backend, line, {"a": 0, "b": 1, "c": 3})
-    packed = Packed(np.array([0, 0, 3, 0], np.float32), SPACE)
+    packed = PackedVectors(np.array([0, 0, 3, 0], np.float32), SPACE)
     answer = await backend.find_neighbors(line, packed, Search(1))
     assert [ids(result) for result in answer.results] == [["a"], ["c"]]
     with pytest.raises(EmbeddingSpaceMismatchError):
-        await backend.find_neighbors(line, Packed(np.array([0, 0], np.float32), "other"), Search(1))
+        await backend.find_neighbors(
+            line, PackedVectors(np.array([0, 0], np.float32), "other"), Search(1)
+        )
     with pytest.raises(DimensionMismatchError):
         await backend.find_neighbors(
-            line, Packed(np.array([0, 0, 0], np.float32), SPACE), Search(1)
+            line, PackedVectors(np.array([0, 0, 0], np.float32), SPACE), Search(1)
         )
 
 

@@ -14,7 +14,7 @@ from index_service.records import (
     Filter,
     Method,
     Metric,
-    Packed,
+    PackedVectors,
     Query,
     Rerank,
     Vector,
@@ -176,7 +176,7 @@ async def test_nothing_is_ranked_again_where_there_are_no_features(
         await find(
             backend,
             name,
-            Packed(np.zeros(2, np.float32), SPACE),  # type: ignore[arg-type]
+            PackedVectors(np.zeros(2, np.float32), SPACE),  # type: ignore[arg-type]
             k=1,
             rerank=Rerank(3, 1),
         )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from index_service.records import EVERYTHING, Batch, Collection, Filter, Item, Matrix, Metric
+from index_service.records import NO_FILTER, Batch, Collection, Filter, Item, Matrix, Metric
 
 Doubles = npt.NDArray[np.float64]
 
@@ -70,14 +70,14 @@ class Kept:
         """Returns what the filter lets through, by id."""
         return {id_: e for id_, e in self.entries.items() if passes(where, e.item)}
 
-    def products(self, where: Filter = EVERYTHING) -> int:
+    def products(self, where: Filter = NO_FILTER) -> int:
         """Returns how many products have an item that the filter lets through."""
         return len({entry.item.product_id for entry in self.matching(where).values()})
 
     def rank(
         self,
         target: Doubles,
-        where: Filter = EVERYTHING,
+        where: Filter = NO_FILTER,
         *,
         without: Members[str] = (),
         without_products: Members[str] = (),

@@ -14,7 +14,7 @@ import numpy as np
 
 from index_service.backend import Backend
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Batch,
     Collection,
     Item,
@@ -57,7 +57,7 @@ def write(data_dir: Path) -> None:
 async def _fill(backend: Backend) -> None:
     for name, limit in (("exact", 1000), ("graph", 10)):
         await backend.create_collection(
-            Collection(name, SPACE, 4, Metric.SQUARED_L2, ("colour",), exact_up_to=limit)
+            Collection(name, SPACE, 4, Metric.SQUARED_L2, ("colour",), full_scan_threshold=limit)
         )
         await upsert(backend, name, range(60))
         await backend.delete_items(name, [], [f"{name}-product-3"])
@@ -96,9 +96,9 @@ async def _read(backend: Backend) -> Content:
     content = Content({}, {}, dict(await backend.aliases()), {})
     for collection, size in await backend.collections():
         name = collection.name
-        page = await backend.list_items(name, EVERYTHING, size=1000, after=0, view=View.VECTORS)
+        page = await backend.list_items(name, NO_FILTER, size=1000, after=0, view=View.VECTORS)
         listed = [(full.item, np.asarray(full.vector).tolist()) for full in page.items]
-        count = await backend.count_items(name, EVERYTHING)
+        count = await backend.count_items(name, NO_FILTER)
         query = Query(Vector([0.0] * collection.dimension, collection.embedding_space))
         answer = await backend.find_neighbors(name, [query], Search(1000, exact=True))
         found = {item.id for item in answer.results[0].neighbors.items}

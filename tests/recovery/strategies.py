@@ -12,14 +12,14 @@ import numpy as np
 from hypothesis import strategies as st
 
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Batch,
     Collection,
     Examples,
     Filter,
     Item,
     Metric,
-    Packed,
+    PackedVectors,
     Query,
     Rerank,
     Search,
@@ -51,7 +51,7 @@ def collections(draw: st.DrawFn) -> Collection:
         metric=draw(st.sampled_from(Metric)),
         indexed_attributes=draw(st.sampled_from([(), KEYS[:1], KEYS])),
         features_dimension=draw(st.sampled_from([0, 2])),
-        exact_up_to=draw(st.sampled_from([1, 8, 200_000])),
+        full_scan_threshold=draw(st.sampled_from([1, 8, 200_000])),
     )
 
 
@@ -67,9 +67,9 @@ def vectors(collection: Collection) -> st.SearchStrategy[Vector]:
     return values(collection.dimension).map(lambda drawn: Vector(drawn, SPACE))
 
 
-def packed(drawn: Sequence[Vector]) -> Packed:
+def packed(drawn: Sequence[Vector]) -> PackedVectors:
     """Puts vectors one after the other."""
-    return Packed(np.array([vector.values for vector in drawn], np.float32).ravel(), SPACE)
+    return PackedVectors(np.array([vector.values for vector in drawn], np.float32).ravel(), SPACE)
 
 
 @st.composite
@@ -98,7 +98,7 @@ def batches(draw: st.DrawFn, collection: Collection) -> Batch:
 def filters(draw: st.DrawFn, collection: Collection) -> Filter:
     """A filter that the collection can apply; often none."""
     if draw(st.booleans()):
-        return EVERYTHING
+        return NO_FILTER
     keys = draw(st.lists(st.sampled_from(KEYS), max_size=2))
     return Filter(
         categories=some(draw, CATEGORIES),

@@ -34,10 +34,6 @@ def expected(data_dir: Path) -> Content:
     return small_index.read(copy)
 
 
-UNVERIFIED = pytest.mark.xfail(reason="where there is a cache, rows are read without their CRC")
-UNPROTECTED = pytest.mark.xfail(reason="of the store's tables, only that of items has checksums")
-
-
 @pytest.fixture(params=["with a cache", "without a cache"])
 def copy(request: pytest.FixtureRequest, data_dir: Path, fast_path: Path) -> Callable[[], Path]:
     """Makes a fresh copy of the index; each call removes the one before."""
@@ -104,12 +100,6 @@ def test_store_that_is_gone_is_missed(copy: Copy) -> None:
         small_index.read(path.parent)
 
 
-BY_ITEMS = pytest.mark.parametrize(
-    "copy", [pytest.param("with a cache", marks=UNVERIFIED), "without a cache"], indirect=True
-)
-
-
-@BY_ITEMS
 def test_flipped_bits_of_items_are_found_or_change_nothing(
     copy: Copy, data_dir: Path, expected: Content
 ) -> None:
@@ -123,13 +113,11 @@ def test_flipped_bits_of_items_are_found_or_change_nothing(
             assert small_index.read(path.parent) == expected, f"bit {bit} of byte {offset}"
 
 
-@BY_ITEMS
 @pytest.mark.parametrize("text", ["title of exact 016", "graph-58"])
 def test_changed_text_of_an_item_is_found(text: str, copy: Copy, expected: Content) -> None:
     change(copy() / DATABASE, text, expected)
 
 
-@UNPROTECTED
 @pytest.mark.parametrize("text", ["exact-product-4", "shop"])
 def test_changed_name_of_a_product_or_an_alias_is_found(
     text: str, copy: Copy, expected: Content

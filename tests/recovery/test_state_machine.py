@@ -16,7 +16,7 @@ from hypothesis.stateful import rule
 from index_service.backend import Backend
 from index_service.native.disk import snapshot as snapshots
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Filter,
     FullItem,
     Query,
@@ -120,9 +120,7 @@ class IndexMachine(WritingMachine):
         name = self.any_name(data)
         if (kept := self._known(name)) is None:
             return
-        page = self.run(
-            self.backend.list_items(name, EVERYTHING, size=size, after=0, view=View.IDS)
-        )
+        page = self.run(self.backend.list_items(name, NO_FILTER, size=size, after=0, view=View.IDS))
         before = set(kept.entries)
         batch = data.draw(draws.batches(kept.collection))
         self.written(self.run(self.backend.upsert_items(name, batch)).seq)
@@ -131,7 +129,7 @@ class IndexMachine(WritingMachine):
         while page.following:
             page = self.run(
                 self.backend.list_items(
-                    name, EVERYTHING, size=size, after=page.following, view=View.IDS
+                    name, NO_FILTER, size=size, after=page.following, view=View.IDS
                 )
             )
             ids += [full.item.id for full in page.items]
@@ -172,9 +170,7 @@ class IndexMachine(WritingMachine):
             assert await backend.aliases() == self.aliases
             assert [c.name for c, _ in await backend.collections()] == sorted(self.kept)
             for name, kept in self.kept.items():
-                self._check_list(
-                    kept, EVERYTHING, await self._list(backend, name, EVERYTHING, 1000)
-                )
+                self._check_list(kept, NO_FILTER, await self._list(backend, name, NO_FILTER, 1000))
             if read_only:
                 with pytest.raises(ReadOnlyError):
                     await backend.delete_alias("a")
@@ -190,8 +186,8 @@ class IndexMachine(WritingMachine):
         for read in [
             self.backend.collection(name),
             self.backend.item(name, "item"),
-            self.backend.count_items(name, EVERYTHING),
-            self.backend.list_items(name, EVERYTHING, size=1, after=0, view=View.IDS),
+            self.backend.count_items(name, NO_FILTER),
+            self.backend.list_items(name, NO_FILTER, size=1, after=0, view=View.IDS),
             self.backend.find_neighbors(name, [vector], Search(1)),
             self.backend.search_range(name, vector, Search(1, max_distance=1)),
         ]:

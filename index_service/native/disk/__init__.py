@@ -1,1 +1,1 @@
-"""The files: the data directory, the cache, snapshots."""
+"""Files beside the store: the data directory, the cache, snapshots."""

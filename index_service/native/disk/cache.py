@@ -1,12 +1,11 @@
-"""Memory on disk: what start-up reads instead of every row of the store.
+"""Saves the state in memory to disk, so that start-up need not read every row of the store.
 
-A directory that is complete or absent: written beside its place, synced, and moved there. Each file
-is in the manifest with its length and SHA-256, and is verified before it is used. It can always be
-made again from the store, so whatever is wrong with it costs time and nothing else.
+The directory is written atomically, and each file is verified before use (see `directories.py`). It
+can always be rebuilt from the store, so a faulty cache costs time and nothing else.
 
     cache/
       manifest.json           format, seq, next_key, collections with their segments, files
-      <collection>-<segment>-<column>.bin    (none of a column without bytes)
+      <collection>-<segment>-<column>.bin    (none for a column without bytes)
       <collection>-<segment>.graph
 """
 
@@ -31,7 +30,7 @@ from index_service.native.disk.directories import (
 from index_service.native.memory import graph
 from index_service.native.memory.columns import Codes, Rows, blank
 from index_service.native.memory.segments import EMPTY_BITS, Segment, Segments
-from index_service.native.memory.state import Live, State
+from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.records import Collection
 
 __all__ = ["Cached", "Path", "load", "save"]
@@ -47,19 +46,19 @@ class Cached:
 
     seq: int
     next_key: int
-    live: Mapping[int, Live]
+    collections: Mapping[int, CollectionSnapshot]
 
 
 def save(directory: Path, state: State) -> None:
-    """Writes the state in the directory's place; raises OSError, and leaves what was there."""
+    """Replaces the cache; raises OSError, and leaves the old one, if that fails."""
     with replace_directory(directory) as (folder, files):
         collections: list[dict[str, Any]] = []
         next_key = 1
-        for live in state.live.values():
+        for snapshot in state.collections.values():
             segments: list[dict[str, Any]] = []
-            for number, part in enumerate(live.segments.parts):
-                stem = f"{live.key}-{number}"
-                rows = part.live()  # a graph leads to dead rows too, and fits no others
+            for number, part in enumerate(snapshot.segments.parts):
+                stem = f"{snapshot.key}-{number}"
+                rows = part.live()  # with a graph dead rows are saved too, as they are in the graph
                 if part.graph:
                     rows = part.rows.part(slice(part.size))
                     part.graph.save(folder / f"{stem}.graph")
@@ -79,9 +78,9 @@ def save(directory: Path, state: State) -> None:
                 next_key = max(next_key, int(part.rows.keys[part.size - 1]) + 1 if part.size else 1)
             collections.append(
                 {
-                    "key": live.key,
-                    "effort": live.effort,
-                    "codes": [codes.values() for codes in live.codes],
+                    "key": snapshot.key,
+                    "effort": snapshot.ef_search,  # as format 2 calls it
+                    "codes": [codes.values() for codes in snapshot.codes],
                     "segments": segments,
                 }
             )
@@ -96,13 +95,13 @@ def save(directory: Path, state: State) -> None:
 def load(
     directory: Path, collections: Mapping[int, Collection], feature_bytes: int
 ) -> Cached | None:
-    """Returns what the directory holds of these collections; None if there is no good cache.
+    """Reads the cache of these collections; None if there is no valid cache.
 
     Args:
-        directory: The cache's.
-        collections: By key.
+        directory: Directory of the cache.
+        collections: The collections by key.
         feature_bytes: How much memory each collection's features may take; those beyond are left
-            on the disk. Segments that could hold theirs, and did not, come without.
+            on disk. Segments that were saved without features stay without.
     """
     if not (directory / MANIFEST).exists():
         return None
@@ -110,13 +109,13 @@ def load(
         manifest = read_manifest(directory)
         if manifest.get("format") != _FORMAT:
             raise DirectoryError(f"{directory / MANIFEST} is of another release")
-        live = {
+        loaded = {
             entry["key"]: _live(directory, collections[entry["key"]], entry, feature_bytes)
             for entry in manifest["collections"]
             if entry["key"] in collections
         }
-        return Cached(manifest["seq"], manifest["next_key"], live)
-    except Exception as error:  # whatever is wrong with it, the store has all of it
+        return Cached(manifest["seq"], manifest["next_key"], loaded)
+    except Exception as error:  # whatever the fault, the store has everything
         logger.warning(
             "the cache is left aside; the store is read instead", extra={"error": str(error)}
         )
@@ -125,14 +124,16 @@ def load(
 
 def _live(
     directory: Path, collection: Collection, entry: Mapping[str, Any], feature_bytes: int
-) -> Live:
+) -> CollectionSnapshot:
     none = Segments(collection, feature_bytes=feature_bytes)
     parts: list[Segment] = []
     for number, segment in enumerate(entry["segments"]):
-        kept = segment if none.keeps_features(number) else {**segment, "features": 0}
-        parts.append(_segment(directory, f"{entry['key']}-{number}", collection, kept))
+        fitting = segment if none.keeps_features(number) else {**segment, "features": 0}
+        parts.append(_segment(directory, f"{entry['key']}-{number}", collection, fitting))
     codes = tuple(Codes(values) for values in entry["codes"])
-    return Live(entry["key"], replace(none, parts=tuple(parts)), codes, entry["effort"])
+    return CollectionSnapshot(
+        entry["key"], replace(none, parts=tuple(parts)), codes, entry["effort"]
+    )
 
 
 def _segment(

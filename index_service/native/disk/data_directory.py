@@ -1,4 +1,4 @@
-"""Makes the data directory this process's own. Knows nothing of what is kept in it."""
+"""Locks the data directory for one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lookalike.errors import StartupError
 
 @contextmanager
 def exclusive(path: Path, variable: str) -> Iterator[None]:
-    """Makes the directory if it is missing and holds it, until the context or the process ends.
+    """Creates the directory if it is missing and locks it until the context or the process ends.
 
     Args:
         path: The directory.
@@ -23,7 +23,7 @@ def exclusive(path: Path, variable: str) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # Never deleted: a process could then lock a file that no longer has a name.
+        # Never deleted: otherwise a process could lock a file that no longer has a name.
         lock = (path / "lock").open("ab")
     except OSError as error:
         raise StartupError(
@@ -31,7 +31,7 @@ def exclusive(path: Path, variable: str) -> Iterator[None]:
         ) from None
     with lock:
         try:
-            # The kernel drops it with the process, however that ends.
+            # The kernel releases it with the process, however that ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StartupError(

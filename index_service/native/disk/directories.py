@@ -1,7 +1,7 @@
-"""Directories that are complete or absent, and whose files are as they were written.
+"""Writes directories atomically, and verifies their files.
 
-Written beside their place, each file synced, then the directory; moved there; then the parent is
-synced. A manifest names every file with its length and SHA-256.
+A directory is written under a temporary name; each file is synced, then the directory; it is
+renamed, and the parent is synced. Its manifest lists every file with its length and SHA-256.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _CHUNK = 1 << 20
 
 
 class DirectoryError(Exception):
-    """A directory is not as it was written; the message names the file."""
+    """A directory was damaged or changed; the message names the file."""
 
 
 class Files:
-    """What a directory will hold; `manifest` is written with the list of files."""
+    """The files of a directory that is being written; `manifest` is written with their list."""
 
     def __init__(self) -> None:
         self.manifest: dict[str, Any] = {}
         self.entries: dict[str, dict[str, Any]] = {}
 
     def add(self, path: Path) -> None:
-        """Adds a file that was written; syncs it."""
+        """Syncs a file that was written, and adds it to the list."""
         with path.open("rb") as file:
             os.fsync(file.fileno())
         self.entries[path.name] = described(path)
@@ -49,9 +49,9 @@ def write_file(path: Path, array: npt.NDArray[np.generic], files: Files) -> None
 
 @contextmanager
 def replace_directory(directory: Path) -> Iterator[tuple[Path, Files]]:
-    """Gives an empty folder that takes the directory's place at the end of the block.
+    """Yields an empty folder that replaces the directory at the end of the block.
 
-    Until then, and if the block or the disk fails, what was there stays.
+    Until then, and if the block or the disk fails, the old directory stays.
     """
     folder = directory.with_name(f"{directory.name}.new")
     old = directory.with_name(f"{directory.name}.old")
@@ -68,7 +68,7 @@ def replace_directory(directory: Path) -> Iterator[tuple[Path, Files]]:
             file.flush()
             os.fsync(file.fileno())
         sync(folder)
-        if directory.exists():  # a directory cannot be moved over another
+        if directory.exists():  # a directory cannot be renamed over another
             directory.rename(old)
         folder.rename(directory)
         sync(directory.parent)
@@ -81,7 +81,7 @@ def replace_directory(directory: Path) -> Iterator[tuple[Path, Files]]:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Returns a directory's manifest, having verified every file.
+    """Verifies every file of a directory, and returns its manifest.
 
     Raises:
         DirectoryError: A file is missing, too short or long, or changed.

@@ -1,7 +1,7 @@
-"""Snapshots: a copy of the store and of the cache, from which an index starts anywhere.
+"""Creates, verifies and restores snapshots: copies of the store and of the cache.
 
-A snapshot is a data directory with a manifest: complete or absent, verified when it is restored,
-and served as it is by a read-only index.
+A snapshot is a data directory with a manifest. It is written atomically and verified when it is
+restored; a read-only index serves it as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def create(data_dir: Path, store: Store) -> Snapshot:
     """Copies the store as it is now, and the cache, which may be of an earlier write.
 
     Args:
-        data_dir: Whose `snapshots` gets a directory named by the newest write.
+        data_dir: The data directory; the snapshot is created below `snapshots`, and named by the
+            newest write.
         store: The store of record, open.
 
     Raises:
@@ -50,7 +51,7 @@ def create(data_dir: Path, store: Store) -> Snapshot:
         if (data_dir / CACHE / MANIFEST).exists():
             (new / CACHE).mkdir()
             for path in sorted((data_dir / CACHE).iterdir()):
-                # Files of a cache never change, so that another name for them is a copy.
+                # The files of a cache never change, so a hard link is a copy.
                 _link(path, new / CACHE / path.name)
             sync(new / CACHE)
         files.manifest = {"seq": seq, "cache": _cache_of(new)}
@@ -62,10 +63,10 @@ def create(data_dir: Path, store: Store) -> Snapshot:
 
 
 def verify(snapshot: Path) -> int:
-    """Returns the newest write in a snapshot whose files are all as they were written.
+    """Verifies the files of a snapshot, and returns its newest write.
 
     Raises:
-        StartupError: They are not; the message names the file.
+        StartupError: One was damaged or changed; the message names it.
     """
     try:
         manifest = read_manifest(snapshot)
@@ -79,7 +80,7 @@ def verify(snapshot: Path) -> int:
 
 
 def restore(snapshot: Path, data_dir: Path) -> int:
-    """Makes a data directory of a snapshot; returns the newest write in it.
+    """Creates a data directory from a snapshot; returns its newest write.
 
     Raises:
         StartupError: The snapshot is damaged, or the directory holds an index already.
@@ -95,7 +96,7 @@ def restore(snapshot: Path, data_dir: Path) -> int:
         for path in [p for p in new.rglob("*") if p.is_file()]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        (new / MANIFEST).unlink()  # a data directory changes, and has none
+        (new / MANIFEST).unlink()  # a data directory has none, since its files change
         for folder in (new, *(p for p in new.rglob("*") if p.is_dir())):
             sync(folder)
         if data_dir.exists():
@@ -114,7 +115,7 @@ def restore(snapshot: Path, data_dir: Path) -> int:
 
 
 def _cache_of(folder: Path) -> dict[str, Any]:
-    """Returns what tells one cache from another; nothing where there is none."""
+    """Returns what identifies a cache; empty if there is none."""
     path = folder / CACHE / MANIFEST
     return described(path) if path.exists() else {}
 

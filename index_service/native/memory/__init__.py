@@ -1,1 +1,1 @@
-"""What memory holds: columns, segments, graphs, and the state that readers see."""
+"""The index in memory: columns, segments, graphs, and the state that readers see."""

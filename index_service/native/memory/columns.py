@@ -1,7 +1,7 @@
-"""What memory holds of a collection's items: arrays with one entry an item, appended to alone.
+"""The columns of a collection's items: append-only arrays with one entry an item.
 
-A column may be longer than what readers know of: rows that they know never change, and those beyond
-are the writer's. So a row costs its writer no copy, and readers need no lock.
+A column may be longer than its readers know: the rows that they know never change, and the writer
+fills those beyond. So appending needs no copy, and readers need no lock.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from index_service.records import Collection, Matrix
 Keys: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.int32]
 
-# The code of an item that lacks an attribute.
 MISSING = -1
+"""The code of an item that lacks an attribute."""
+
 _LEAST_ROWS = 1024
 
 
 class Codes:
-    """Numbers the values of one field, such as a category, in the order in which they come."""
+    """Numbers the values of one field, such as the category, in order of first occurrence."""
 
     def __init__(self, values: Sequence[str] = ()) -> None:
         self._codes = {value: code for code, value in enumerate(values)}
 
     def code(self, value: str | None) -> int:
-        """Returns the value's number, a new one if need be; the writer alone may ask."""
+        """Returns the value's number, a new one if it has none; only the writer may call this."""
         if value is None:
             return MISSING
         return self._codes.setdefault(value, len(self._codes))
 
     def known(self, values: Sequence[str]) -> list[int]:
-        """Returns the numbers of those of the values that have one."""
+        """Returns the numbers of the values that have one."""
         return [code for value in values if (code := self._codes.get(value)) is not None]
 
     def values(self) -> list[str]:
@@ -47,16 +48,16 @@ class Codes:
 
 @dataclass(frozen=True)
 class Rows:
-    """Some items as columns, to be appended: row i of each belongs to item i.
+    """Items as columns: row i of each column belongs to item i.
 
     Attributes:
         keys: int64, ascending.
-        vectors: float32 (n, dimension), as they are compared: for the cosine of length 1.
-        products: int32.
+        vectors: float32 (n, dimension), comparable: of length 1 for the cosine.
+        products: int32, numbers of products.
         prices: float64, NaN for none.
-        features: int8 (n, features_dimension), or of no width where memory holds none.
-        scales: float32, what makes each row of features one of length 1; 0 for an item without.
-        codes: int32 arrays: of the category, and of each indexed attribute.
+        features: int8 (n, features_dimension), or of width 0 if memory holds none.
+        scales: float32, factors that give each row of features length 1; 0 for an item without.
+        codes: int32 arrays, of the category and of each indexed attribute.
     """
 
     keys: Keys
@@ -83,7 +84,7 @@ class Rows:
         )
 
     def without_features(self) -> Rows:
-        """Returns the rows with no more of their features than which have some."""
+        """Returns the rows without their features, but with the scales, which tell who has some."""
         return replace(self, features=self.features[:, :0])
 
     def column(self, name: str) -> npt.NDArray[np.generic]:
@@ -112,12 +113,12 @@ class Rows:
 
 
 def blank(collection: Collection, count: int, features: int) -> Rows:
-    """Returns rows without content; memory that is not written to is not taken.
+    """Returns uninitialised rows, which take memory only as they are written.
 
     Args:
-        collection: Whose they are.
-        count: How many.
-        features: The width of their features.
+        collection: The collection.
+        count: How many rows.
+        features: Width of their features.
     """
     return Rows(
         np.empty(count, np.int64),
@@ -131,16 +132,16 @@ def blank(collection: Collection, count: int, features: int) -> Rows:
 
 
 def appended(rows: Rows, size: int, new: Rows, most: int, collection: Collection) -> Rows:
-    """Returns columns whose first `size` rows are those of `rows`, and whose next are `new`.
+    """Returns columns of the first `size` rows of `rows`, followed by `new`.
 
-    The same columns where they have room; else longer ones, with a copy.
+    They are the same columns if these have room; otherwise longer copies.
 
     Args:
         rows: Columns of at least `size` rows.
-        size: How many of them count.
-        new: What comes behind them.
-        most: Most rows that columns may have room for.
-        collection: Whose they are.
+        size: How many of these rows are in use.
+        new: The rows to append.
+        most: The most rows that columns may have room for.
+        collection: The collection.
     """
     end = size + len(new)
     if end > len(rows):

@@ -1,7 +1,7 @@
-"""Rewrites a segment without its dead rows, and gives it a graph, while writes go on.
+"""Rewrites segments without their dead rows, and builds their graphs, while writes go on.
 
-Both begin with a segment as it is and take their time; what was written meanwhile is brought up at
-the end, which is quick. Knows neither the store nor who asks.
+Both take long and start from a segment as it is; what was written meanwhile is applied at the end,
+which is quick.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from index_service.native.memory import graph
 from index_service.native.memory.segments import EMPTY_BITS, MOST_ROWS, Segment, Segments
 from index_service.records import Collection
 
-# Shares of a segment: dead rows above which it is rewritten, and rows behind its graph above which
-# it gets a new one.
+# Shares of a segment: of dead rows, above which it is rewritten, and of rows behind its graph,
+# above which the graph is extended.
 _DEAD_SHARE = 0.2
 _TAIL_SHARE = 0.05
 _FEW = 1000
 
 
 def wants_rewriting(segment: Segment) -> bool:
-    """Returns whether enough of its rows are dead."""
+    """Returns whether enough of a segment's rows are dead."""
     return segment.dead_count > max(_FEW, _DEAD_SHARE * segment.size)
 
 
 def wants_graph(segments: Segments, segment: Segment) -> bool:
-    """Returns whether it has so many rows without a graph that answers are slow."""
-    if len(segments) <= segments.collection.exact_up_to:
+    """Returns whether a segment has so many rows without a graph that searches are slow."""
+    if len(segments) <= segments.collection.full_scan_threshold:
         return False
     tail = segment.size - segment.in_graph
-    # Ten thousand rows behind a graph are compared so quickly that it need not grow.
+    # Ten thousand rows behind a graph are scanned so quickly that it need not grow.
     least = 10 * _FEW if segment.graph else _FEW
     return tail > max(least, _TAIL_SHARE * segment.in_graph)
 
 
 def mergeable(segments: Segments) -> tuple[int, int] | None:
-    """Returns where the first two neighbours that are both small begin and end, if there are some.
+    """Returns the range of the first two neighbouring segments that are both small, if any.
 
-    Segments are filled one after the other, so such are left by deletions alone. One with features
-    and one without stay apart: together they would have none.
+    Segments are filled one after the other, so only deletions leave small ones. A segment with
+    features is not merged with one without: together they would have none.
     """
     for i, (one, other) in enumerate(pairwise(segments.parts)):
         small = max(one.live_count, other.live_count) <= MOST_ROWS // 4
@@ -52,8 +52,8 @@ def mergeable(segments: Segments) -> tuple[int, int] | None:
 
 
 def rewritten(parts: tuple[Segment, ...], collection: Collection) -> Segment:
-    """Returns one segment of the rows of some neighbours that are not dead."""
-    # Of several, one that lacks features: what memory does not hold cannot be taken over.
+    """Merges neighbouring segments into one without dead rows."""
+    # If one of them lacks features, so does the result: memory does not hold them.
     like = min(parts, key=lambda part: part.has_features)
     whole = Segment(like.rows.part(slice(0)), 0, EMPTY_BITS)
     for part in parts:
@@ -70,7 +70,7 @@ def with_graph(
 ) -> Segment | None:
     """Returns the segment with a graph over all of its rows, dead ones too; None if given up.
 
-    Rows behind its graph are added to a copy of that: a tenth of the work, where a segment grows.
+    An existing graph is copied and extended: a tenth of the work for a segment that grows.
     """
     known = segment.graph or graph.empty(collection.dimension, collection.metric)
     vectors = segment.rows.vectors[len(known) : segment.size]
@@ -81,13 +81,13 @@ def with_graph(
 def caught_up(
     made: Segment, before: tuple[Segment, ...], now: tuple[Segment, ...], collection: Collection
 ) -> Segment:
-    """Returns what was made of some neighbours, with what was written to them since.
+    """Applies the writes since `before` to a segment made from it.
 
     Args:
-        made: Of `before`.
-        before: The neighbours as they were.
-        now: The same as they are; rows may have come to the last one, and any may have died.
-        collection: Whose they are.
+        made: What was made of `before`.
+        before: Neighbouring segments as they were.
+        now: The same segments as they are: the last one may have more rows, each more dead ones.
+        collection: The collection.
     """
     old, new = before[-1], now[-1]
     if made.graph and made.rows is old.rows:

@@ -1,7 +1,6 @@
-"""Features as memory holds them: a byte a value, and cosines that no order of adding can change.
+"""Features quantised to a byte a value, and cosines that do not depend on the order of summation.
 
-A row of whole numbers from -127 to 127 keeps a vector's direction; cosines need no length. Knows
-nothing of segments.
+Rows are whole numbers from -127 to 127, which keep a vector's direction; cosines need no length.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ Bytes: TypeAlias = npt.NDArray[np.int8]
 Scales: TypeAlias = npt.NDArray[np.float32]
 
 _MOST = 127
-# A dot product of whole numbers is exact in float32 while every sum stays below 2**24, whichever
-# way BLAS adds: equal photos are equally near, in a batch or alone.
+# A dot product of whole numbers is exact in float32 while every sum stays below 2**24, in whatever
+# order BLAS adds: equal photos are equally near, in a batch or alone.
 _EXACT_IN_FLOAT32 = 1 << 24
 _COLUMNS = 128
 
 
 class FeaturesQuery(NamedTuple):
-    """What rows are compared with: whole numbers, shape (features_dimension,), and their scale."""
+    """A query's features: whole numbers, shape (features_dimension,), and their scale."""
 
     numbers: Matrix
     scale: float
 
 
 def quantised(features: Matrix) -> tuple[Bytes, Scales]:
-    """Returns features in a byte a value, and what makes each row's length 1.
+    """Quantises features, and returns them with the factors that give each row length 1.
 
     Args:
-        features: float32 (n, features_dimension), finite; a row of zeros has none.
+        features: float32 (n, features_dimension), finite; zeros for an item without features.
 
     Returns:
-        int8 of that shape, and float32 (n,), 0 for a row that has none.
+        int8 of that shape, and float32 (n,), 0 for an item without features.
     """
     if not features.size:
         return features.astype(np.int8), np.zeros(len(features), np.float32)
@@ -57,7 +56,7 @@ def restored(values: Bytes, scales: Scales) -> Matrix:
 
 
 def query_of(features: Matrix) -> FeaturesQuery:
-    """Returns what to compare rows with: ten bits a value, so that rows decide how exact it is.
+    """Quantises the features of a query, to ten bits or more, so that the rows limit the accuracy.
 
     Args:
         features: float32 (features_dimension,), finite and not all 0.
@@ -71,12 +70,12 @@ def query_of(features: Matrix) -> FeaturesQuery:
 def cosine_distances(
     values: Bytes, scales: Scales, query: FeaturesQuery
 ) -> npt.NDArray[np.float64]:
-    """Returns one minus the cosine, 0 to 2, of each row; 1 for a row that has no features.
+    """Returns one minus the cosine, 0 to 2, of each row; 1 for a row without features.
 
     Args:
         values: int8 (n, features_dimension).
         scales: float32 (n,).
-        query: What they are compared with.
+        query: What to compare them with.
     """
     products = np.zeros(len(values))
     for start in range(0, values.shape[1], _COLUMNS):

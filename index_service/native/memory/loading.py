@@ -1,6 +1,6 @@
-"""Builds what readers see from the cache, or from the store where there is no cache.
+"""Builds the state in memory from the cache, or from the store if there is no cache.
 
-The cache holds memory as it was after some write; the store tells what came and went since.
+The cache holds the state after some write; the later changes come from the store.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from index_service.native.memory import state as states
 from index_service.native.memory.features import quantised
 from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.segments import Segment
-from index_service.native.memory.state import Live, State
+from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.store.database import Store
 from index_service.records import Collection
 
@@ -27,11 +27,11 @@ _ROWS = 4096
 
 
 def load(store: Store, directory: cache.Path, feature_bytes: int) -> State:
-    """Returns the state that the store's newest write left.
+    """Returns the state after the store's newest write.
 
     Args:
         store: The store of record, open.
-        directory: Of the cache; what is wrong there is logged, and left aside.
+        directory: Directory of the cache; a cache with any fault is logged, and ignored.
         feature_bytes: How much memory each collection's features may take.
 
     Raises:
@@ -45,29 +45,29 @@ def load(store: Store, directory: cache.Path, feature_bytes: int) -> State:
             f"its newest write is {store.seq()}, that of the cache {directory} is {cached.seq}: it "
             "is older than the cache, or empty; delete the cache to go on with it as it is"
         )
-    live, since_key, since_seq = _begin(collections, cached, feature_bytes, store)
-    loaded = sum(len(each.segments) for each in live.values())
+    snapshots, since_key, since_seq = _begin(collections, cached, feature_bytes, store)
+    loaded = sum(len(each.segments) for each in snapshots.values())
     read = 0
     for key, columns in store.columns(collections, since_key):
         read += len(columns.keys)
-        rows = rows_of_columns(live[key], columns)
-        live[key] = replace(live[key], segments=live[key].segments.with_rows(rows))
+        rows = rows_of_columns(snapshots[key], columns)
+        snapshots[key] = replace(snapshots[key], segments=snapshots[key].segments.with_rows(rows))
     if cached:
-        dead = np.array(store.deaths(since_seq), np.int64)
-        for key, each in live.items():
-            live[key] = replace(each, segments=each.segments.without(dead))
+        dead = np.array(store.tombstones(since_seq), np.int64)
+        for key, each in snapshots.items():
+            snapshots[key] = replace(each, segments=each.segments.without(dead))
     names = {key: collection.name for key, collection in collections.items()}
     aliases = {alias: names[key] for alias, key in store.aliases().items()}
     logger.info(
         "index loaded",
         extra={
-            "collections": len(live),
+            "collections": len(snapshots),
             "items_from_cache": loaded,
             "items_from_store": read,
             "duration_ms": round((time.perf_counter() - started) * 1e3, 3),
         },
     )
-    by_name = {each.collection.name: each for each in live.values()}
+    by_name = {each.collection.name: each for each in snapshots.values()}
     return State(store.seq(), by_name, aliases, feature_bytes)
 
 
@@ -76,30 +76,30 @@ def _begin(
     cached: cache.Cached | None,
     feature_bytes: int,
     store: Store,
-) -> tuple[dict[int, Live], int, int]:
-    """Returns collections as the cache has them, and the first key and last write it lacks."""
-    live = {
+) -> tuple[dict[int, CollectionSnapshot], int, int]:
+    """Returns the collections of the cache, the first key that it lacks, and its last write."""
+    snapshots = {
         key: states.empty(key, collection, feature_bytes) for key, collection in collections.items()
     }
     if cached is None:
-        return live, 0, 0
-    held = {key: _with_features(each, store) for key, each in cached.live.items()}
-    return {**live, **held}, cached.next_key, cached.seq
+        return snapshots, 0, 0
+    held = {key: _with_features(each, store) for key, each in cached.collections.items()}
+    return {**snapshots, **held}, cached.next_key, cached.seq
 
 
-def _with_features(live: Live, store: Store) -> Live:
-    """Returns a collection with all features in memory that may be there.
+def _with_features(snapshot: CollectionSnapshot, store: Store) -> CollectionSnapshot:
+    """Reads the features that fit into memory and are not in the cache.
 
-    A cache may lack some: more may be there now, or segments before theirs were merged.
+    More memory may be allowed now, or segments without features may have moved up in a merge.
     """
-    segments, width = live.segments, live.collection.features_dimension
+    segments, width = snapshot.segments, snapshot.collection.features_dimension
     parts = tuple(
         _filled(part, width, store)
         if width and segments.keeps_features(number) and not part.has_features
         else part
         for number, part in enumerate(segments.parts)
     )
-    return replace(live, segments=replace(segments, parts=parts))
+    return replace(snapshot, segments=replace(segments, parts=parts))
 
 
 def _filled(part: Segment, width: int, store: Store) -> Segment:
@@ -107,6 +107,6 @@ def _filled(part: Segment, width: int, store: Store) -> Segment:
     for start in range(0, part.size, _ROWS):
         keys = part.rows.keys[start : min(start + _ROWS, part.size)].tolist()
         by_key = store.features(keys)
-        known = np.stack([by_key.get(key, none) for key in keys]).astype(np.float32)
+        known = np.stack([by_key.get(key, none) for key in keys])
         values[start : start + len(keys)], _ = quantised(known)
     return replace(part, rows=replace(part.rows.part(slice(part.size)), features=values))

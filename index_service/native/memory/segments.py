@@ -1,7 +1,6 @@
-"""Immutable segments: up to a million items in memory, which of them are dead, and their graph.
+"""Immutable segments of up to a million items: their columns, which are dead, and their graph.
 
-A write builds the next segment from the last one, and whoever holds the last one goes on reading
-it. Knows neither items' attributes nor the store.
+A write builds the next segment from the last one, while readers go on with the last one.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ Bits = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Some items of one collection as they were after some write, in the order of their keys.
+    """Items of one collection as they were after some write, in the order of their keys.
 
     Attributes:
-        rows: Their columns; those from `size` on are not this segment's.
-        size: How many rows there are.
-        dead: Of at least `size` rows, which were deleted or replaced.
-        dead_count: How many were.
+        rows: Their columns; rows from `size` on do not belong to this segment.
+        size: The number of rows.
+        dead: Mask of the rows that were deleted or replaced; at least `size` long.
+        dead_count: The number of dead rows.
         longest: Length of the longest vector.
-        graph: Leads to the first `len(graph)` rows; those behind are compared one by one.
+        graph: A graph over the first `len(graph)` rows; the rows behind it are scanned.
     """
 
     rows: Rows
@@ -43,22 +42,22 @@ class Segment:
 
     @property
     def in_graph(self) -> int:
-        """How many rows the graph leads to."""
+        """The number of rows in the graph."""
         return len(self.graph) if self.graph else 0
 
     @property
     def live_count(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return self.size - self.dead_count
 
     @property
     def has_features(self) -> bool:
-        """Whether memory holds the features of its items, if they have some."""
+        """Whether memory holds the features of the items that have some."""
         return bool(self.rows.features.shape[1])
 
     @property
     def room(self) -> int:
-        """How many more rows it may have."""
+        """How many more rows fit."""
         return MOST_ROWS - self.size
 
     def live(self) -> Rows:
@@ -67,7 +66,7 @@ class Segment:
         return rows.part(~self.dead[: self.size]) if self.dead_count else rows
 
     def with_rows(self, new: Rows, collection: Collection) -> Segment:
-        """Returns a segment that also has these rows; at most as many as there is room for."""
+        """Returns a segment with these rows appended; they must fit."""
         size = self.size + len(new)
         dead = self.dead
         if not self.has_features:
@@ -84,7 +83,7 @@ class Segment:
         )
 
     def find(self, keys: Keys) -> npt.NDArray[np.int64]:
-        """Returns the rows of those of the keys that it has, dead or not; `keys` ascend."""
+        """Returns the rows of the keys that it contains, dead or not; `keys` must ascend."""
         own = self.rows.keys[: self.size]
         at = np.searchsorted(own, keys)
         inside = at < self.size
@@ -92,7 +91,7 @@ class Segment:
         return at[inside]
 
     def without(self, keys: Keys) -> Segment:
-        """Returns a segment without these items; keys that it has not are skipped."""
+        """Returns a segment in which these items are dead; unknown keys are skipped."""
         rows = self.find(keys)
         rows = rows[~self.dead[rows]]
         if not len(rows):
@@ -110,16 +109,16 @@ class Segments:
     """All segments of one collection, in the order of their keys.
 
     Attributes:
-        collection: Whose they are.
+        collection: The collection.
         parts: The segments.
-        feature_bytes: How much memory features may take, a segment more or less; of segments beyond
-            it memory holds none.
+        feature_bytes: How much memory features may take, give or take a segment; segments beyond it
+            have none in memory.
     """
 
     collection: Collection
     parts: tuple[Segment, ...] = ()
     feature_bytes: int = 0
-    starts: tuple[int, ...] = field(init=False)  # of each segment among all rows, and their number
+    starts: tuple[int, ...] = field(init=False)  # first row of each segment, and the total
 
     def __post_init__(self) -> None:
         starts = [0]
@@ -128,12 +127,12 @@ class Segments:
         object.__setattr__(self, "starts", tuple(starts))
 
     def __len__(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return sum(part.live_count for part in self.parts)
 
     @property
     def row_count(self) -> int:
-        """How many rows there are, dead ones too."""
+        """The number of rows, dead ones included."""
         return self.starts[-1]
 
     @property
@@ -142,7 +141,7 @@ class Segments:
         return max((part.longest for part in self.parts), default=0.0)
 
     def with_rows(self, new: Rows) -> Segments:
-        """Returns segments that also have these rows, whose keys are above all others."""
+        """Returns segments with these rows appended; their keys must be above all others."""
         parts = list(self.parts)
         while len(new):
             if not parts or not parts[-1].room:
@@ -155,22 +154,22 @@ class Segments:
         return replace(self, parts=tuple(parts))
 
     def keeps_features(self, number: int) -> bool:
-        """Returns whether the n-th segment, from 0, is to hold its items' features."""
+        """Returns whether the n-th segment, from 0, holds features in memory."""
         return number * MOST_ROWS * self.collection.features_dimension < self.feature_bytes
 
     def without(self, keys: Keys) -> Segments:
-        """Returns segments without these items; keys that they have not are skipped."""
+        """Returns segments in which these items are dead; unknown keys are skipped."""
         return replace(self, parts=tuple(part.without(keys) for part in self.parts))
 
     def row_of(self, key: int) -> int | None:
-        """Returns an item's row among all, or None if it is dead or was never here."""
+        """Returns an item's row number; None if it is dead or unknown."""
         for part, start in zip(self.parts, self.starts, strict=False):
             for row in part.find(np.array([key])):
                 return None if part.dead[row] else start + int(row)
         return None
 
     def vectors(self, rows: npt.NDArray[np.int64]) -> Matrix:
-        """Returns vectors as they are compared: (..., dimension) for rows of any shape."""
+        """Returns comparable vectors, shape (..., dimension) for rows of any shape."""
         return self.take("vectors", rows).astype(np.float32, copy=False)
 
     def take(self, column: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
@@ -188,7 +187,7 @@ class Segments:
         return found.reshape(*rows.shape, *found.shape[1:])
 
     def dead(self, rows: npt.NDArray[np.int64]) -> Bits:
-        """Returns which of some rows, of any shape, are dead."""
+        """Returns a mask of the rows, of any shape, that are dead."""
         found = np.zeros(rows.shape, bool)
         for part, start in zip(self.parts, self.starts, strict=False):
             if part.dead_count:

@@ -1,7 +1,6 @@
-"""What readers see: everything as it was after some write, in values that never change.
+"""The state that readers see: an immutable snapshot of everything after some write.
 
-Writes build the next state from the last one and swap one reference, so readers need no lock. Knows
-neither protos nor SQL.
+A write builds the next state from the last one and replaces one reference, so readers need no lock.
 """
 
 from __future__ import annotations
@@ -10,57 +9,64 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from index_service.native.memory.columns import Codes
-from index_service.native.memory.graph import LEAST_EFFORT
+from index_service.native.memory.graph import MIN_EF_SEARCH
 from index_service.native.memory.segments import Segments
 from index_service.records import Collection
 from lookalike.errors import CollectionNotFoundError
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class CollectionSnapshot:
     """A collection as it was after some write.
 
     Attributes:
         key: Its key in the store.
         segments: Its items.
-        codes: Numbers of its categories, and of each indexed attribute's values; they only grow.
-        effort: How far its graphs are searched.
+        codes: Codes of its categories, and of the values of each indexed attribute; append-only.
+        ef_search: Size of the candidate list with which its graphs are searched.
     """
 
     key: int
     segments: Segments
     codes: tuple[Codes, ...]
-    effort: int = LEAST_EFFORT
+    ef_search: int = MIN_EF_SEARCH
 
     @property
     def collection(self) -> Collection:
-        """Its description."""
+        """Its definition."""
         return self.segments.collection
 
 
-def empty(key: int, collection: Collection, feature_bytes: int) -> Live:
-    """Returns a new collection, whose features may take some memory."""
+def empty(key: int, collection: Collection, feature_bytes: int) -> CollectionSnapshot:
+    """Returns a new collection; `feature_bytes` is how much memory its features may take."""
     codes = tuple(Codes() for _ in range(1 + len(collection.indexed_attributes)))
-    return Live(key, Segments(collection, feature_bytes=feature_bytes), codes)
+    return CollectionSnapshot(key, Segments(collection, feature_bytes=feature_bytes), codes)
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything, as it was after write `seq`; `feature_bytes` is for each new collection."""
+    """All collections and aliases after write `seq`.
+
+    Attributes:
+        seq: Number of the write; 0 if there was none.
+        collections: The collections by name.
+        aliases: The name of the collection that each alias points at.
+        feature_bytes: How much memory the features of a new collection may take.
+    """
 
     seq: int = 0
-    live: Mapping[str, Live] = field(default_factory=dict)
+    collections: Mapping[str, CollectionSnapshot] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     feature_bytes: int = 0
 
-    def find(self, name: str) -> Live:
-        """Returns the collection that a name or an alias leads to."""
-        if live := self.live.get(self.aliases.get(name, name)):
-            return live
+    def find(self, name: str) -> CollectionSnapshot:
+        """Returns the collection of a name or an alias; raises CollectionNotFoundError."""
+        if snapshot := self.collections.get(self.aliases.get(name, name)):
+            return snapshot
         raise CollectionNotFoundError(
             f"there is no collection or alias '{name}'", resource=("collection", name)
         )
 
-    def with_live(self, live: Live) -> State:
-        """Returns a state in which one collection is like this."""
-        return replace(self, live={**self.live, live.collection.name: live})
+    def with_collection(self, snapshot: CollectionSnapshot) -> State:
+        """Returns a state with this collection added or replaced."""
+        return replace(self, collections={**self.collections, snapshot.collection.name: snapshot})

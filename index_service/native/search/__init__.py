@@ -1,1 +1,1 @@
-"""Queries against what memory holds: conditions, plan, candidates, ranking."""
+"""Searches memory: conditions, plan, candidates, ranking."""

@@ -1,7 +1,7 @@
-"""Where the rows come from that are compared with a query: all of them, some, or a graph's.
+"""Sources of candidate rows: all rows, the rows that a filter lets through, or a graph's.
 
-With `graph.py` the only place that knows FAISS. Each source returns somewhat more rows than are
-wanted, by float32; `ranking.py` and `second_stage.py` compare them again.
+Each source returns somewhat more rows than are wanted, compared in float32; `first_stage.py` and
+`second_stage.py` compare them again.
 """
 
 from __future__ import annotations
@@ -15,39 +15,44 @@ import numpy.typing as npt
 
 from index_service.native.memory.graph import FAISS_METRICS
 from index_service.native.memory.segments import Segments
-from index_service.native.search.rounding import rough_distances
+from index_service.ranking.float32 import float32_distances
 from index_service.records import Matrix, Metric
 
-# Queries from which on FAISS compares by matrix products: a third of the time for 1,000 queries in
-# one thread, which each search has (see the package's __init__). By itself FAISS never does.
+# Number of queries from which FAISS compares by matrix products, which takes a third of the time
+# for 1,000 queries on the one thread that a search has (see the package's __init__). FAISS's own
+# default never does.
 faiss.cvar.distance_compute_blas_threshold = 8
 
 Row = npt.NDArray[np.int64]
 
 
 class Nearest(NamedTuple):
-    """Rows near each query, shape (n, width), -1 for none, and how far they reach.
+    """Rows near each query.
 
-    Any row that is not among them is at least that far, by float32; all of them reach infinitely
-    far.
+    Attributes:
+        rows: Shape (n, width); -1 for no row.
+        lower_bounds: No other row is nearer to a query than this, by float32; infinite if there is
+            no other row.
     """
 
     rows: Row
-    reach: list[float]
+    lower_bounds: list[float]
 
 
 class Candidates(NamedTuple):
-    """Rows near one query in no order, shape (n,), and how far they reach.
+    """Rows near one query, in no order.
 
-    Any row that is not among them is at least that far, by float32; -infinity where nobody knows.
+    Attributes:
+        rows: Shape (n,).
+        lower_bound: No other row is nearer than this, by float32; -infinity if unknown.
     """
 
     rows: Row
-    reach: float
+    lower_bound: float
 
 
 class Source(Protocol):
-    """Gives rows near to queries."""
+    """Gives candidate rows near queries."""
 
     approximate: bool
 
@@ -66,7 +71,7 @@ class Source(Protocol):
         ...
 
     def candidates(self, query: Matrix, width: int) -> Candidates:
-        """Returns the `width` rows nearest to one query, or all: quicker than in order.
+        """Returns the `width` rows nearest to one query, or all; unordered, which is quicker.
 
         Args:
             query: float32 (dimension,), comparable.
@@ -75,21 +80,21 @@ class Source(Protocol):
         ...
 
     def rows(self) -> Row:
-        """Returns every row there is to compare, ascending."""
+        """Returns the numbers of all rows, ascending."""
         ...
 
     def within(self, query: Matrix, limit: float) -> Row:
-        """Returns every row that is no farther by float32, ascending; and where that overflows.
+        """Returns all rows within a distance by float32, ascending, and those that overflow.
 
         Args:
             query: float32 (dimension,), comparable.
-            limit: How far, and how far float32 can be off.
+            limit: The distance, plus the error of float32.
         """
         ...
 
 
 class AllRows:
-    """Every row of the segments, one by one."""
+    """Compares every row of the segments."""
 
     approximate = False
 
@@ -116,7 +121,7 @@ class AllRows:
         """See `Source.candidates`."""
         metric = self._segments.collection.metric
         rough = [
-            rough_distances(part.rows.vectors[: part.size], query, metric)
+            float32_distances(part.rows.vectors[: part.size], query, metric)
             for part in self._segments.parts
         ]
         return _least(np.concatenate(rough) if len(rough) > 1 else rough[0], width)
@@ -136,9 +141,9 @@ class AllRows:
 
 
 class SomeRows:
-    """The rows that a filter lets through, one by one.
+    """Compares the rows that a filter lets through.
 
-    Where they are few, gathering them costs less than comparing all and dropping most.
+    If they are few, gathering them costs less than comparing all rows and dropping most.
 
     Args:
         segments: The segments.
@@ -162,15 +167,16 @@ class SomeRows:
         if self._vectors is None:
             self._vectors = self._segments.vectors(self._rows)
         found = _compared(queries, self._vectors, width, self._segments, 0)
-        return Nearest(self._rows[found.rows] if len(self._rows) else found.rows, found.reach)
+        rows = self._rows[found.rows] if len(self._rows) else found.rows
+        return Nearest(rows, found.lower_bounds)
 
     def candidates(self, query: Matrix, width: int) -> Candidates:
         """See `Source.candidates`."""
         if self._vectors is None:
             self._vectors = self._segments.vectors(self._rows)
         metric = self._segments.collection.metric
-        found = _least(rough_distances(self._vectors, query, metric), width)
-        return Candidates(self._rows[found.rows], found.reach)
+        found = _least(float32_distances(self._vectors, query, metric), width)
+        return Candidates(self._rows[found.rows], found.lower_bound)
 
     def rows(self) -> Row:
         """See `Source.rows`."""
@@ -184,18 +190,18 @@ class SomeRows:
 
 
 class GraphRows:
-    """What the segments' graphs lead to, and the rows behind the graphs, one by one.
+    """Searches the segments' graphs, and compares every row that is in no graph yet.
 
     Args:
         segments: The segments.
-        effort: How far each graph is searched.
+        ef_search: Size of the candidate list with which each graph is searched.
     """
 
     approximate = True
 
-    def __init__(self, segments: Segments, effort: int) -> None:
+    def __init__(self, segments: Segments, ef_search: int) -> None:
         self._segments = segments
-        self._effort = effort
+        self._ef_search = ef_search
 
     @property
     def size(self) -> int:
@@ -203,12 +209,12 @@ class GraphRows:
         return self._segments.row_count
 
     def nearest(self, queries: Matrix, width: int) -> Nearest:
-        """See `Source.nearest`; reaches infinitely far, as nobody knows how far it does."""
+        """See `Source.nearest`; the bounds are infinite, since what a graph misses is unknown."""
         segments = self._segments
         found: list[Nearest] = []
         for part, start in zip(segments.parts, segments.starts, strict=False):
             if part.graph:
-                rows = part.graph.nearest(queries, width, self._effort)
+                rows = part.graph.nearest(queries, width, self._ef_search)
                 found.append(Nearest(np.where(rows < 0, -1, rows + start), []))
             if part.size > part.in_graph:
                 tail = part.rows.vectors[part.in_graph : part.size]
@@ -231,22 +237,22 @@ class GraphRows:
 
 
 def _within(vectors: Matrix, query: Matrix, limit: float, segments: Segments) -> Row:
-    rough = rough_distances(vectors, query, segments.collection.metric)
-    # Not what is farther, so that nothing is lost where float32 overflows.
+    rough = float32_distances(vectors, query, segments.collection.metric)
+    # `not >` rather than `<=`, which would lose the NaNs of an overflow in float32.
     return np.flatnonzero(~(rough > limit))
 
 
 def _least(rough: npt.NDArray[np.float32], width: int) -> Candidates:
-    """Returns the rows at the `width` least distances, of more than so many."""
+    """Returns the rows at the `width` least distances, of more than `width`."""
     rows = np.argpartition(rough, width)  # NaN comes last
-    reach = float(rough[rows[width]])
-    return Candidates(rows[:width], -math.inf if math.isnan(reach) else reach)
+    lower_bound = float(rough[rows[width]])
+    return Candidates(rows[:width], -math.inf if math.isnan(lower_bound) else lower_bound)
 
 
 def _compared(
     queries: Matrix, vectors: Matrix, width: int, segments: Segments, start: int
 ) -> Nearest:
-    """Compares queries with all of some vectors, whose first row is `start`."""
+    """Compares queries with all of the vectors, whose rows are numbered from `start`."""
     if width >= len(vectors):
         rows = np.arange(start, start + len(vectors))
         return Nearest(
@@ -254,10 +260,10 @@ def _compared(
         )
     metric = segments.collection.metric
     scores, rows = faiss.knn(queries, vectors, width, metric=FAISS_METRICS[metric])
-    reach = scores[:, -1].astype(np.float64)
+    lower_bound = scores[:, -1].astype(np.float64)
     if metric is not Metric.SQUARED_L2:  # FAISS gives products, greatest first
-        reach = (1 if metric is Metric.COSINE else 0) - reach
-    return Nearest(rows + start if start else rows, reach.tolist())
+        lower_bound = (1 if metric is Metric.COSINE else 0) - lower_bound
+    return Nearest(rows + start if start else rows, lower_bound.tolist())
 
 
 def _joined(found: list[Nearest], count: int) -> Nearest:
@@ -266,4 +272,5 @@ def _joined(found: list[Nearest], count: int) -> Nearest:
     if not found:
         return Nearest(np.empty((count, 0), np.int64), [math.inf] * count)
     rows = np.concatenate([nearest.rows for nearest in found], axis=1)
-    return Nearest(rows, [min(each) for each in zip(*(n.reach for n in found), strict=True)])
+    bounds = zip(*(nearest.lower_bounds for nearest in found), strict=True)
+    return Nearest(rows, [min(each) for each in bounds])

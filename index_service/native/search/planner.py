@@ -1,7 +1,8 @@
-"""Decides how a search is answered: every row, those that a filter lets through, or the graphs.
+"""Chooses the source of candidates: every row, the rows that a filter lets through, or the graphs.
 
-Exact wherever that is fast. At 13 dimensions comparing a row takes about 3 ns and gathering one
-first about 10 ns more, so a filter that lets a third through is cheaper to apply afterwards.
+Chooses an exact one wherever that is fast. At 13 dimensions comparing a row takes about 3 ns and
+gathering one first about 10 ns more, so a filter that lets a third of the rows through is cheaper
+to apply afterwards.
 """
 
 from __future__ import annotations
@@ -18,35 +19,35 @@ _GATHERED_SHARE = 0.3
 
 
 class Plan(NamedTuple):
-    """Where rows come from, and which share of them will be left by the filter and the dead."""
+    """A source, and the share of its rows that are neither dead nor dropped by the filter."""
 
     source: Source
     share: float
 
 
-def plan(segments: Segments, condition: Condition, *, exact: bool, effort: int) -> Plan:
+def plan(segments: Segments, condition: Condition, *, exact: bool, ef_search: int) -> Plan:
     """Returns how to search.
 
     Args:
         segments: What is searched.
-        condition: What rows must hold.
-        exact: Whether graphs are out of the question.
-        effort: How far graphs are searched.
+        condition: What rows must fulfil.
+        exact: Whether graphs may not be used.
+        ef_search: Size of the candidate list with which graphs are searched.
     """
     rows, matching = segments.row_count, len(segments)
-    if not condition.lets_all_through and not condition.excludes_alone:
+    if not condition.is_empty and not condition.only_excludes_products:
         allowed = [
             np.flatnonzero(condition.of_segment(part)) + start
             for part, start in zip(segments.parts, segments.starts, strict=False)
         ]
         matching = sum(len(some) for some in allowed)
         few = matching <= _GATHERED_SHARE * rows
-        if few and (exact or matching <= segments.collection.exact_up_to):
+        if few and (exact or matching <= segments.collection.full_scan_threshold):
             return Plan(SomeRows(segments, _joined(allowed)), 1.0)
     share = matching / rows if matching else 1.0
-    many = matching > segments.collection.exact_up_to
+    many = matching > segments.collection.full_scan_threshold
     if many and not exact and any(part.graph for part in segments.parts):
-        return Plan(GraphRows(segments, effort), share)
+        return Plan(GraphRows(segments, ef_search), share)
     return Plan(AllRows(segments), share)
 
 

@@ -1,7 +1,6 @@
-"""The store of record: what is committed here was promised, everything else derives from it.
+"""The store of record: a write is durable once it is committed here; all else derives from it.
 
-One SQLite database with one writer; see `transaction.py` for what it writes. Knows neither FAISS
-nor what a vector means.
+One SQLite database with one writer, which `transaction.py` implements.
 """
 
 from __future__ import annotations
@@ -17,17 +16,18 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from index_service.native.store import schema
-from index_service.native.store.transaction import FLOAT, Transaction, chunks, number
+from index_service.native.store import rows, schema
+from index_service.native.store.rows import FLOAT
+from index_service.native.store.transaction import Transaction, chunks, number
 from index_service.records import Collection, FullItem, Item, Matrix, Metric
 from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
 
-# Rows that are read at a time where all are.
+# Rows read at a time if all are read.
 _ROWS = 10_000
 
 
 class Columns(NamedTuple):
-    """Some items of one collection as columns: the i-th of each belongs to the i-th item."""
+    """Some items of one collection as columns."""
 
     keys: list[int]
     products: list[int]
@@ -41,13 +41,12 @@ class Columns(NamedTuple):
 class Store:
     """The database; use as a context manager.
 
-    Reads may come from any thread, each of which gets a connection of its own: SQLite then shows
-    it whole transactions only, and never makes it wait for the writer. Writes come one at a time;
-    the caller sees to that.
+    Any thread may read. Each gets a connection of its own, so SQLite shows it whole transactions
+    only, and never makes it wait for the writer. The caller must write from one thread at a time.
 
     Args:
-        path: The database file; made if missing.
-        read_only: Whether it is a snapshot's, which nothing changes, now or later.
+        path: The database file; created if missing.
+        read_only: Whether it is a snapshot's, which never changes.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -59,7 +58,7 @@ class Store:
         self._numbers: dict[tuple[int, str], int] = {}  # the writer's, of products
 
     def open(self) -> None:
-        """Opens and checks the file.
+        """Opens and checks the file, and upgrades it if an earlier release has written it.
 
         Raises:
             StoreCorruptedError: It is damaged, or no database at all.
@@ -68,21 +67,19 @@ class Store:
         with self._translated():
             try:
                 self._writer = self._connect()
-                if self._read_only:
-                    schema.known_version(self._writer, self._path)
-                else:
+                if not self._read_only:
                     schema.prepare(self._writer, self._path)
             except sqlite3.OperationalError as error:  # no such file, read-only, no space
                 verb = "read" if self._read_only else "write to"
                 raise StartupError(f"cannot {verb} the store {self._path}: {error}") from None
-            # On a connection of its own: the pages that it reads would stay in the writer's cache.
+            # On its own connection: the pages that it reads would stay in the writer's cache.
             with closing(self._connect()) as checker:
                 (verdict,) = checker.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise self.corrupted(" ".join(verdict.split()))
 
     def close(self) -> None:
-        """Closes all connections; the last one folds the log into the database file."""
+        """Closes all connections; the last one writes the log into the database file."""
         for connection in self._connections:
             connection.close()
 
@@ -92,33 +89,38 @@ class Store:
             return number(db, "SELECT seq FROM writes")
 
     def next_key(self) -> int:
-        """Returns the first key that no item ever had."""
+        """Returns the first key that no item has had yet."""
         with self._reading() as db:
             return number(db, "SELECT next_key FROM writes")
 
     def collections(self) -> dict[int, Collection]:
-        """Returns all collections by key."""
+        """Returns all collections by key; raises StoreCorruptedError if one was changed."""
         sql = (
-            "SELECT key, name, embedding_space, dimension, metric, indexed_attributes,"
+            "SELECT checksum, key, name, embedding_space, dimension, metric, indexed_attributes,"
             " features_dimension, exact_up_to, target_recall FROM collections"
         )
+        found: dict[int, Collection] = {}
         with self._reading() as db:
-            return {
-                key: Collection(
-                    name, space, dimension, Metric(metric), tuple(json.loads(attributes)), *rest
-                )
-                for key, name, space, dimension, metric, attributes, *rest in db.execute(sql)
-            }
+            for expected, *values in db.execute(sql):
+                key, name, space, dimension, metric, attributes, *rest = values
+                rows.verify("collection", name, tuple(values), expected)
+                indexed = tuple(json.loads(attributes))
+                found[key] = Collection(name, space, dimension, Metric(metric), indexed, *rest)
+        return found
 
     def aliases(self) -> dict[str, int]:
-        """Returns the key of the collection that each alias leads to."""
+        """Returns the key of each alias's collection; raises StoreCorruptedError likewise."""
+        found: dict[str, int] = {}
         with self._reading() as db:
-            return dict(db.execute("SELECT name, collection FROM aliases"))
+            for name, key, expected in db.execute("SELECT name, collection, checksum FROM aliases"):
+                rows.verify("alias", name, (name, key), expected)
+                found[name] = key
+        return found
 
     def columns(
         self, collections: Mapping[int, Collection], since: int
     ) -> Iterator[tuple[int, Columns]]:
-        """Yields items with keys from `since` on, some at a time, with their collection's key.
+        """Yields items with keys from `since` on, in blocks of one collection, with its key.
 
         Args:
             collections: All of them, by key.
@@ -132,13 +134,13 @@ class Store:
             f"SELECT collection, key, {names} FROM items WHERE key >= ? ORDER BY key LIMIT {_ROWS}"
         )
         with self._reading() as db:
-            while rows := db.execute(sql, (since,)).fetchall():
-                since = rows[-1][1] + 1
-                for row in rows:
-                    if schema.checksum(*row[2:9]) != row[9]:
+            while block := db.execute(sql, (since,)).fetchall():
+                since = block[-1][1] + 1
+                for row in block:
+                    if rows.item_checksum(*row[2:9]) != row[9]:
                         raise self.corrupted(f"item '{row[2]}' is not as it was written")
-                for collection in sorted({row[0] for row in rows}):
-                    own = [row for row in rows if row[0] == collection]
+                for collection in sorted({row[0] for row in block}):
+                    own = [row for row in block if row[0] == collection]
                     if (known := collections.get(collection)) is None:
                         raise self.corrupted(f"items are of collection {collection}, which is none")
                     _, keys, _, products, categories, prices, attributes, vectors, features, _ = (
@@ -166,56 +168,37 @@ class Store:
         found: Matrix = values.reshape(len(blobs), dimension).astype(np.float32)
         return found
 
-    def deaths(self, since: int) -> list[int]:
-        """Returns the keys that went with a write after `since`."""
+    def tombstones(self, since: int) -> list[int]:
+        """Returns the keys that were deleted after write `since`."""
         with self._reading() as db:
-            rows = db.execute("SELECT key FROM deaths WHERE seq > ? ORDER BY key", (since,))
+            rows = db.execute("SELECT key FROM tombstones WHERE seq > ? ORDER BY key", (since,))
             return [key for (key,) in rows.fetchall()]
 
-    def items(self, keys: Sequence[int]) -> dict[int, Item]:
-        """Returns those of the items that exist, by key."""
-        columns = "key, id, product_id, category, price, attributes"
-        found: dict[int, Item] = {}
-        with self._reading() as db:
-            for chunk, marks in chunks(keys):
-                sql = (
-                    f"SELECT {columns} FROM items JOIN products ON product = number"
-                    f" WHERE key IN ({marks})"
-                )
-                for key, *item in db.execute(sql, chunk).fetchall():
-                    found[key] = _item(*item)
-        return found
-
-    def features(self, keys: Sequence[int]) -> dict[int, Matrix]:
-        """Returns the features of those items that have some, by key."""
-        found: dict[int, Matrix] = {}
-        with self._reading() as db:
-            for chunk, marks in chunks(keys):
-                sql = f"SELECT key, features FROM items WHERE key IN ({marks})"
-                for key, blob in db.execute(sql, chunk).fetchall():
-                    if blob is not None:
-                        found[key] = np.frombuffer(blob, FLOAT)
-        return found
-
     def full_items(self, keys: Sequence[int]) -> dict[int, FullItem]:
-        """Returns those of the items that exist, with their vectors, by key."""
-        columns = "key, vector, features, id, product_id, category, price, attributes"
+        """Returns the items that exist of some keys, with their vectors, by key.
+
+        Raises:
+            StoreCorruptedError: An item, or its product, is not as it was written.
+        """
         found: dict[int, FullItem] = {}
         with self._reading() as db:
             for chunk, marks in chunks(keys):
                 sql = (
-                    f"SELECT {columns} FROM items JOIN products ON product = number"
+                    f"SELECT {rows.ITEM_COLUMNS} FROM items i JOIN products p ON product = number"
                     f" WHERE key IN ({marks})"
                 )
-                for key, vector, features, *item in db.execute(sql, chunk).fetchall():
-                    found[key] = FullItem(
-                        _item(*item),
-                        np.frombuffer(vector, FLOAT).astype(np.float32),
-                        None
-                        if features is None
-                        else np.frombuffer(features, FLOAT).astype(np.float32),
-                    )
+                for row in db.execute(sql, chunk).fetchall():
+                    found[row[0]] = rows.verified(row)
         return found
+
+    def items(self, keys: Sequence[int]) -> dict[int, Item]:
+        """Returns the items that exist of some keys, by key; raises what `full_items` raises."""
+        return {key: full.item for key, full in self.full_items(keys).items()}
+
+    def features(self, keys: Sequence[int]) -> dict[int, Matrix]:
+        """Returns the features of the items that have some; raises what `full_items` raises."""
+        full = self.full_items(keys)
+        return {key: each.features for key, each in full.items() if each.features is not None}
 
     def key(self, collection: int, item_id: str) -> int | None:
         """Returns an item's key, or None."""
@@ -225,7 +208,7 @@ class Store:
         return None if row is None else int(row[0])
 
     def product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
-        """Returns the numbers of those of the products that ever had an item."""
+        """Returns the numbers of the products that have ever had an item."""
         numbers: list[int] = []
         with self._reading() as db:
             for chunk, marks in chunks(product_ids):
@@ -236,14 +219,14 @@ class Store:
         return numbers
 
     def copy_to(self, path: Path) -> None:
-        """Copies the database as it is at one moment; neither waits for the writer nor stops it."""
+        """Copies the database as it is at one moment, without waiting for the writer."""
         with self._reading() as db, sqlite3.connect(path) as copy:
             db.backup(copy)
         copy.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Commits, durably, what is done in the block; an exception in it undoes everything.
+        """Commits durably what the block writes; an exception in it undoes everything.
 
         Raises:
             StorageFullError: The disk is full; nothing was kept.
@@ -264,14 +247,14 @@ class Store:
                 raise
 
     def corrupted(self, finding: str) -> StoreCorruptedError:
-        """Returns the error that says what is wrong with the file."""
+        """Returns the error for a finding about the file."""
         return StoreCorruptedError(
             f"the store {self._path} is damaged ({finding}); restore a snapshot, or run "
             "`python -m index_service salvage` to keep what can be read"
         )
 
     def _connect(self) -> sqlite3.Connection:
-        # Python's own check of threads would keep `close` from closing the readers' connections.
+        # With Python's check of threads, `close` could not close the readers' connections.
         uri = self._path.absolute().as_uri()
         db = sqlite3.connect(
             f"{uri}?mode=ro&immutable=1" if self._read_only else uri,
@@ -280,6 +263,8 @@ class Store:
             check_same_thread=False,
         )
         self._connections.append(db)
+        if self._read_only:
+            schema.read_as_current(db, self._path)
         return db
 
     @contextmanager
@@ -294,6 +279,8 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except rows.DamagedRowError as error:
+            raise self.corrupted(str(error)) from None
         except sqlite3.DatabaseError as error:
             # The low byte is the kind of error; the rest says where SQLite met it.
             kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -301,7 +288,7 @@ class Store:
                 raise StorageFullError(
                     "the disk of the index service is full; nothing of this write was kept"
                 ) from error
-            # Text that is not UTF-8 has no code of its own.
+            # Text that is not UTF-8 has no error code of its own.
             undecodable = "decode to UTF-8" in str(error)
             if undecodable or kind in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 raise self.corrupted(str(error)) from error
@@ -322,7 +309,3 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _item(id_: str, product_id: str, category: str, price: float | None, attributes: str) -> Item:
-    return Item(id_, product_id, category, price, json.loads(attributes))

@@ -1,4 +1,4 @@
-"""Keeps what can be read of a damaged store. Explicit: nothing calls it but the command line."""
+"""Keeps what can be read of a damaged store; run from the command line alone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 from index_service.native.disk.snapshot import CACHE
 from index_service.native.store import schema
 from index_service.native.store.database import Store
+from index_service.native.store.rows import checksum, item_checksum
 from lookalike.errors import StartupError
 
+# The tables with the key by which they are read, parents first.
 _TABLES = {"collections": "key", "aliases": "rowid", "products": "number", "items": "key"}
+_COLUMNS = {"aliases": "name, collection, checksum"}
 _STEP = 256
 
 
 class Salvaged(NamedTuple):
-    """How many rows of each table were kept, how many items were dropped, and the damaged file."""
+    """The number of rows kept of each table, of items dropped, and the damaged file."""
 
     kept: dict[str, int]
     dropped: int
@@ -27,9 +30,10 @@ class Salvaged(NamedTuple):
 
 
 def salvage(path: Path) -> Salvaged:
-    """Puts a store with all that can be read in a damaged one's place, and keeps the damaged one.
+    """Replaces a damaged store with one of all that can be read, and keeps the damaged one aside.
 
-    An item is dropped if its checksum is not its content's, or its product or collection is lost.
+    A row is dropped if its checksum does not fit its content, an item also if its product or its
+    collection is lost.
 
     Raises:
         StartupError: Nothing can be read.
@@ -42,22 +46,24 @@ def salvage(path: Path) -> Salvaged:
     try:
         damaged = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         version = schema.known_version(damaged, path)
+        if version:
+            schema.read_as_current(damaged, path)
     except sqlite3.DatabaseError as error:
         raise StartupError(f"nothing of the store {path} can be read: {error}") from None
-    if version != schema.VERSION:
-        raise StartupError(f"the store {path} has layout {version}; start this release on it first")
+    if not version:
+        raise StartupError(f"nothing of the store {path} can be read: it is empty")
     with Store(new):
         pass
     with sqlite3.connect(new) as db:
         for table, order in _TABLES.items():
             kept[table] = 0
             for row in _readable(damaged, table, order):
-                if table == "items" and schema.checksum(*row[2:9]) != row[9]:
-                    dropped += 1
+                if (good := _verified(table, row)) is None:
+                    dropped += table == "items"
                     continue
-                marks = ", ".join("?" * len(row))
+                marks = ", ".join("?" * len(good))
                 try:
-                    db.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+                    db.execute(f"INSERT INTO {table} VALUES ({marks})", good)
                     kept[table] += 1
                 except sqlite3.IntegrityError:
                     dropped += table == "items"
@@ -80,14 +86,25 @@ def salvage(path: Path) -> Salvaged:
         file = path.with_name(path.name + suffix)
         if file.exists():
             file.rename(aside.with_name(aside.name + suffix))
-    # The cache knows the items that were dropped; it is made again from the store.
+    # The cache contains the items that were dropped; it is built again from the store.
     shutil.rmtree(path.parent / CACHE, ignore_errors=True)
     new.rename(path)
     return Salvaged(kept, dropped, aside)
 
 
+def _verified(table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Returns a row with its checksum; None if that does not fit its content."""
+    *values, expected = row
+    if table == "items":
+        return row if item_checksum(*values[2:]) == expected else None
+    if expected is None:  # a layout without checksums of these rows
+        return (*values, checksum(*values))
+    return row if checksum(*values) == expected else None
+
+
 def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Any, ...]]:
-    """Yields the rows that can be read, by ranges: one bad page must not cost the rest."""
+    """Yields the rows that can be read, by ranges, so that one bad page does not cost the rest."""
+    columns = _COLUMNS.get(table, "*")
     try:
         (last,) = db.execute(f"SELECT max({order}) FROM {table}").fetchone()
     except sqlite3.DatabaseError:
@@ -98,10 +115,11 @@ def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[
         stop = start + _STEP
         try:
             rows = db.execute(
-                f"SELECT * FROM {table} WHERE {order} >= ? AND {order} < ?", (start, stop)
+                f"SELECT {columns} FROM {table} WHERE {order} >= ? AND {order} < ?", (start, stop)
             ).fetchall()
         except sqlite3.DatabaseError:
-            rows = list(_one_by_one(db, table, order, range(start, stop)))
+            sql = f"SELECT {columns} FROM {table} WHERE {order} = ?"
+            rows = list(_one_by_one(db, sql, range(start, stop)))
         misses = 0 if rows else misses + 1
         yield from rows
         if last is None and misses > 1000:
@@ -109,11 +127,9 @@ def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[
         start = stop
 
 
-def _one_by_one(
-    db: sqlite3.Connection, table: str, order: str, keys: range
-) -> Iterator[tuple[Any, ...]]:
+def _one_by_one(db: sqlite3.Connection, sql: str, keys: range) -> Iterator[tuple[Any, ...]]:
     for key in keys:
         try:
-            yield from db.execute(f"SELECT * FROM {table} WHERE {order} = ?", (key,)).fetchall()
+            yield from db.execute(sql, (key,)).fetchall()
         except sqlite3.DatabaseError:
             continue

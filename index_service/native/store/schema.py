@@ -1,31 +1,35 @@
 """The layout of the store's database file, and the settings that make its commits durable.
 
-`PRAGMA user_version` counts layouts. A later layout adds its step to `prepare`; a file from a
-later release than this one is refused, as this one could only misread it.
+`PRAGMA user_version` counts layouts. The writer upgrades a file of an earlier layout in place, in
+one transaction. A file that may not be changed (a snapshot that is served, a damaged file that is
+salvaged) is read through views instead: see `read_as_current`. A file of a later layout is refused,
+as this release could only misread it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from pathlib import Path
 
+from index_service.native.store.rows import checksum, item_checksum
 from lookalike.errors import StartupError
 
-VERSION = 2
-# Kibibytes of pages that the writer keeps: its index of ids is met at random places.
+VERSION = 3
+# Kibibytes of pages that the writer caches: it looks ids up at random places of their index.
 _WRITER_CACHE_KIB = 64 * 1024
-# Pages in the log before they are folded into the file: each folding waits for the disk twice.
+# Pages in the log before a checkpoint: each checkpoint waits for the disk twice.
 _CHECKPOINT_PAGES = 8192
 
 _TABLES = f"""
 BEGIN;
 
--- A single row: the number of the newest write, and the first key that no item ever had.
+-- A single row: the number of the newest write, and the first key that no item has had yet.
 CREATE TABLE writes (seq INTEGER NOT NULL, next_key INTEGER NOT NULL) STRICT;
 INSERT INTO writes VALUES (0, 1);
 
--- AUTOINCREMENT: the key of a deleted collection must not come back for another one.
+-- For every `checksum` see `rows.py`.
+
+-- AUTOINCREMENT: the key of a deleted collection must not be used again.
 CREATE TABLE collections (
   key                INTEGER PRIMARY KEY AUTOINCREMENT,
   name               TEXT NOT NULL UNIQUE,
@@ -35,12 +39,14 @@ CREATE TABLE collections (
   indexed_attributes TEXT NOT NULL,  -- a JSON array of strings
   features_dimension INTEGER NOT NULL,
   exact_up_to        INTEGER NOT NULL,
-  target_recall      REAL NOT NULL
+  target_recall      REAL NOT NULL,
+  checksum           INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE aliases (
   name       TEXT PRIMARY KEY,
-  collection INTEGER NOT NULL REFERENCES collections (key)
+  collection INTEGER NOT NULL REFERENCES collections (key),
+  checksum   INTEGER NOT NULL
 ) STRICT;
 
 -- Products have numbers, which take less memory than their ids and never change.
@@ -48,11 +54,12 @@ CREATE TABLE products (
   number     INTEGER PRIMARY KEY,
   collection INTEGER NOT NULL,
   product_id TEXT NOT NULL,
+  checksum   INTEGER NOT NULL,
   UNIQUE (collection, product_id)
 ) STRICT;
 
--- An item that is replaced gets a new key: what a key stands for never changes, and keys are in
--- the order of writing.
+-- An item that is replaced gets a new key: the content of a key never changes, and keys are in the
+-- order of writing.
 CREATE TABLE items (
   key        INTEGER PRIMARY KEY,
   collection INTEGER NOT NULL,
@@ -63,16 +70,16 @@ CREATE TABLE items (
   attributes TEXT NOT NULL,     -- a JSON object of strings
   vector     BLOB NOT NULL,     -- little-endian float32
   features   BLOB,              -- likewise
-  checksum   INTEGER NOT NULL,  -- see `checksum`
+  checksum   INTEGER NOT NULL,
   UNIQUE (collection, id)
 ) STRICT;
 CREATE INDEX items_by_product ON items (product);
 
--- Keys that are gone, and the write they went with: what a cache of an earlier write must forget.
-CREATE TABLE deaths (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
-CREATE INDEX deaths_by_seq ON deaths (seq);
+-- Deleted keys, and the write that deleted them: what a cache of an earlier write must drop.
+CREATE TABLE tombstones (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE INDEX tombstones_by_seq ON tombstones (seq);
 
--- What retries are answered with.
+-- The answers that retries get.
 CREATE TABLE requests (
   id     TEXT PRIMARY KEY,
   seq    INTEGER NOT NULL,
@@ -96,14 +103,14 @@ COMMIT;
 """
 _MOVE_1 = """
 BEGIN;
-INSERT INTO collections SELECT key, name, embedding_space, dimension, metric, '[]', 0, 200000, 0.99
-  FROM collections_1;
-INSERT INTO products (collection, product_id)
-  SELECT DISTINCT collection, product_id FROM items_1 ORDER BY collection, product_id;
+INSERT INTO collections SELECT key, name, embedding_space, dimension, metric, '[]', 0, 200000,
+  0.99, 0 FROM collections_1;
+INSERT INTO products (collection, product_id, checksum)
+  SELECT DISTINCT collection, product_id, 0 FROM items_1 ORDER BY collection, product_id;
 INSERT INTO items
   SELECT row_number() OVER (ORDER BY i.seq, i.rowid), i.collection, i.id, p.number, i.category,
          i.price, i.attributes, i.vector, NULL,
-         checksum(i.id, p.number, i.category, i.price, i.attributes, i.vector, NULL)
+         item_checksum(i.id, p.number, i.category, i.price, i.attributes, i.vector, NULL)
   FROM items_1 i JOIN products p USING (collection, product_id);
 UPDATE writes SET seq = (SELECT seq FROM writes_1),
                   next_key = (SELECT coalesce(max(key), 0) + 1 FROM items);
@@ -113,25 +120,33 @@ DROP TABLE writes_1;
 COMMIT;
 """
 
-
-def checksum(  # noqa: PLR0917 - SQLite calls it too
-    id_: str,
-    product: int,
-    category: str,
-    price: float | None,
-    attributes: str,
-    vector: bytes,
-    features: bytes | None,
-) -> int:
-    """Returns the CRC-32 of an item's row: SQLite checks structure, not content."""
-    amount = None if price is None else price + 0.0  # SQLite keeps no negative zero
-    text = f"{id_}\0{product}\0{category}\0{amount!r}\0{attributes}\0"
-    value = zlib.crc32(vector, zlib.crc32(text.encode("utf-8", "surrogatepass")))
-    return zlib.crc32(features, value) if features else value
+# Layout 2 had no checksums but those of items, and called tombstones deaths.
+_FROM_2 = """
+ALTER TABLE collections ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE aliases ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE products ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deaths RENAME TO tombstones;
+DROP INDEX deaths_by_seq;
+CREATE INDEX tombstones_by_seq ON tombstones (seq);
+"""
+_CHECKSUMS = f"""
+UPDATE collections SET checksum = checksum(key, name, embedding_space, dimension, metric,
+  indexed_attributes, features_dimension, exact_up_to, target_recall);
+UPDATE aliases SET checksum = checksum(name, collection);
+UPDATE products SET checksum = checksum(number, collection, product_id);
+PRAGMA user_version = {VERSION};
+"""
+# Layout 2 as if it were the current one; a row without a checksum is not verified.
+_VIEWS_OF_2 = """
+CREATE TEMP VIEW collections AS SELECT *, NULL AS checksum FROM main.collections;
+CREATE TEMP VIEW aliases AS SELECT rowid, name, collection, NULL AS checksum FROM main.aliases;
+CREATE TEMP VIEW products AS SELECT *, NULL AS checksum FROM main.products;
+CREATE TEMP VIEW tombstones AS SELECT * FROM main.deaths;
+"""
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Sets up the writer's connection, and the tables of a new file.
+    """Sets up the writer's connection, and creates or upgrades the tables.
 
     Raises:
         StartupError: A newer release has written the file.
@@ -146,7 +161,9 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         db.executescript(_TABLES)
     elif version == 1:
-        _upgrade_from_1(db)
+        _upgrade(db, f"{_FROM_1}{_TABLES}{_MOVE_1}")
+    elif version == 2:
+        _upgrade(db, _FROM_2)
 
 
 def known_version(db: sqlite3.Connection, path: Path) -> int:
@@ -160,10 +177,24 @@ def known_version(db: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _upgrade_from_1(db: sqlite3.Connection) -> None:
-    db.create_function("checksum", 7, checksum, deterministic=True)
+def read_as_current(db: sqlite3.Connection, path: Path) -> None:
+    """Makes a connection to a file that may not be changed show it in the current layout.
+
+    Raises:
+        StartupError: It cannot, as the file's layout is too old or too new.
+    """
+    version = known_version(db, path)
+    if version == 1:
+        raise StartupError(f"the store {path} has layout 1; start this release on it first")
+    if version == 2:
+        db.executescript(_VIEWS_OF_2)
+
+
+def _upgrade(db: sqlite3.Connection, steps: str) -> None:
+    db.create_function("item_checksum", 7, item_checksum, deterministic=True)
+    db.create_function("checksum", -1, checksum, deterministic=True)
     db.execute("PRAGMA foreign_keys = OFF")
-    # One transaction, so that a process that ends on the way leaves layout 1.
-    steps = f"{_FROM_1}{_TABLES}{_MOVE_1}".replace("BEGIN;", "").replace("COMMIT;", "")
+    # One transaction, so that a process that ends on the way leaves the earlier layout.
+    steps = f"{steps}{_CHECKSUMS}".replace("BEGIN;", "").replace("COMMIT;", "")
     db.executescript(f"BEGIN;{steps}COMMIT;")
     db.execute("PRAGMA foreign_keys = ON")

@@ -1,7 +1,7 @@
-"""What is written to the store: several operations in one commit, each of them all or none.
+"""Writes to the store: several operations in one commit, each of them all or none.
 
-Statements name many rows at once: Python's sqlite3 lets go of the interpreter at every step of a
-statement, and beside other busy threads each row would have to wait to get it back.
+Statements write many rows at once: Python's sqlite3 releases the interpreter at every step of a
+statement, and beside other busy threads each row would wait to get it back.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from index_service.native.store.schema import checksum
+from index_service.native.store.rows import FLOAT, checksum, item_checksum
 from index_service.records import Collection, Item, Matrix
 
-FLOAT = np.dtype("<f4")  # little-endian on every machine, so that a file can move
-# SQLite takes 32,766 parameters in a statement. A JSON array would be one, but SQLite cuts strings
-# that come out of JSON at a NUL.
+# SQLite takes 32,766 parameters in a statement. A JSON array would be a single one, but SQLite cuts
+# strings in JSON at a NUL.
 _CHUNK = 1000
 _ROW_PARAMETERS = 10
 _ROWS = 500
 # How many writes back a retry is recognised.
 _REMEMBERED = 100_000
-# Products whose numbers the writer keeps at hand; many listings are written soon after each other.
+# Product numbers that the writer caches: the photos of a listing are written soon after each other.
 _NUMBERS_KEPT = 200_000
 
 
 class Written(NamedTuple):
-    """What an upsert did: new items have keys from `first_key` on; `dead` were replaced, by id."""
+    """The result of an upsert.
+
+    Attributes:
+        first_key: Key of the first item; the others follow.
+        products: Numbers of the items' products.
+        dead: Keys of the items that were replaced, by id.
+    """
 
     first_key: int
     products: list[int]
@@ -38,11 +41,11 @@ class Written(NamedTuple):
 
 
 class Transaction:
-    """A commit in the making; `seq` is the number of its newest write.
+    """An open transaction; `seq` is the number of its newest write.
 
     Args:
         db: The writer's connection, in a transaction.
-        numbers: Products' numbers by collection and id, kept between transactions.
+        numbers: A cache of product numbers by collection and id, kept between transactions.
     """
 
     def __init__(self, db: sqlite3.Connection, numbers: dict[tuple[int, str], int]) -> None:
@@ -52,9 +55,9 @@ class Transaction:
 
     @contextmanager
     def operation(self) -> Iterator[None]:
-        """Makes the block a write of its own; an exception undoes it, and it alone.
+        """Makes the block a write of its own, which an exception undoes.
 
-        `undone` tells whether SQLite gave the whole transaction up.
+        If SQLite rolled back the whole transaction, `undone` is true afterwards.
         """
         before = self.seq, self._next_key
         self._db.execute("SAVEPOINT operation")
@@ -63,7 +66,7 @@ class Transaction:
             yield
         except BaseException:
             self.seq, self._next_key = before
-            self._numbers.clear()  # some may be of products that are undone now
+            self._numbers.clear()  # some products may be undone
             with suppress(sqlite3.Error):  # on a full disk everything is undone already
                 self._db.execute("ROLLBACK TO operation")
                 self._db.execute("RELEASE operation")
@@ -71,7 +74,7 @@ class Transaction:
         self._db.execute("RELEASE operation")
 
     def further_writes(self, count: int) -> None:
-        """Gives the operation the numbers of as many further writes that are part of it."""
+        """Numbers as many further writes that are part of the operation."""
         self.seq += count
 
     def nothing_written(self) -> None:
@@ -80,11 +83,11 @@ class Transaction:
 
     @property
     def undone(self) -> bool:
-        """Whether SQLite gave the whole transaction up, as it may on a full disk."""
+        """Whether SQLite rolled back the whole transaction, as it may on a full disk."""
         return not self._db.in_transaction
 
     def finish(self) -> None:
-        """Writes down how far the transaction got; call last."""
+        """Stores the last number and key; call last."""
         self._db.execute("DELETE FROM requests WHERE seq <= ?", (self.seq - _REMEMBERED,))
         self._db.execute("UPDATE writes SET seq = ?, next_key = ?", (self.seq, self._next_key))
 
@@ -95,24 +98,37 @@ class Transaction:
         return row and (row[0], json.loads(row[1]))
 
     def remember(self, request_id: str, digest: bytes, answer: Sequence[int]) -> None:
-        """Keeps what a retry is to be answered with."""
+        """Stores the answer that a retry will get."""
         row = (request_id, self.seq, digest, json.dumps(list(answer)))
         self._db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", row)
 
     def create_collection(self, c: Collection) -> int:
-        """Returns the key of the new collection; keys are not used again."""
-        sql = (
-            "INSERT INTO collections (name, embedding_space, dimension, metric, indexed_attributes,"
-            " features_dimension, exact_up_to, target_recall)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING key"
+        """Creates a collection and returns its key; keys are not used again."""
+        columns = (
+            "name, embedding_space, dimension, metric, indexed_attributes, features_dimension,"
+            " exact_up_to, target_recall"
         )
-        attributes = json.dumps(list(c.indexed_attributes))
-        values = (c.name, c.embedding_space, c.dimension, c.metric.value, attributes)
-        rest = (c.features_dimension, c.exact_up_to, c.target_recall)
-        return number(self._db, sql, *values, *rest)
+        values = (
+            c.name,
+            c.embedding_space,
+            c.dimension,
+            c.metric.value,
+            json.dumps(list(c.indexed_attributes)),
+            c.features_dimension,
+            c.full_scan_threshold,
+            float(c.target_recall),
+        )
+        sql = (
+            f"INSERT INTO collections ({columns}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+            " RETURNING key"
+        )
+        key = number(self._db, sql, *values)
+        sql = "UPDATE collections SET checksum = ? WHERE key = ?"
+        self._db.execute(sql, (checksum(key, *values), key))
+        return key
 
     def delete_collection(self, key: int) -> int:
-        """Returns how many items went with it."""
+        """Deletes a collection and returns how many items it had."""
         deleted = self._db.execute("DELETE FROM items WHERE collection = ?", (key,)).rowcount
         self._db.execute("DELETE FROM products WHERE collection = ?", (key,))
         self._db.execute("DELETE FROM collections WHERE key = ?", (key,))
@@ -120,8 +136,9 @@ class Transaction:
         return deleted
 
     def set_alias(self, name: str, key: int) -> None:
-        """Lets the name lead to a collection."""
-        self._db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (name, key))
+        """Points an alias at a collection."""
+        row = (name, key, checksum(name, key))
+        self._db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", row)
 
     def delete_alias(self, name: str) -> None:
         """Deletes an alias."""
@@ -136,7 +153,7 @@ class Transaction:
     ) -> Written:
         """Adds items, each id once, or replaces those of the same id; row i belongs to item i."""
         dead = self._keys(collection, [item.id for item in items])
-        self._bury(sorted(dead.values()))
+        self._delete(sorted(dead.values()))
         products = self._product_numbers(collection, [item.product_id for item in items])
         first, blobs = self._next_key, _blobs(vectors)
         self._next_key += len(items)
@@ -144,14 +161,14 @@ class Transaction:
         for i, (id_, _, category, price, attributes) in enumerate(items):
             text = _json(attributes)
             row = (id_, products[i], category, price, text, blobs[i], features[i])
-            values += (first + i, collection, *row, checksum(*row))
+            values += (first + i, collection, *row, item_checksum(*row))
         self._insert("items", _ROW_PARAMETERS, values)
         return Written(first, products, dead)
 
     def delete(
         self, collection: int, item_ids: Sequence[str], product_ids: Sequence[str]
     ) -> list[int]:
-        """Returns the keys of the items that were there and are now gone."""
+        """Deletes items by id, and all items of the products; returns the keys of those deleted."""
         keys = set(self._keys(collection, item_ids).values())
         for chunk, marks in chunks(product_ids):
             sql = (
@@ -159,12 +176,12 @@ class Transaction:
                 f" (SELECT number FROM products WHERE collection = ? AND product_id IN ({marks}))"
             )
             keys.update(key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall())
-        self._bury(sorted(keys))
+        self._delete(sorted(keys))
         return sorted(keys)
 
-    def forget_deaths(self, seq: int) -> None:
-        """Forgets the keys that went with writes up to `seq`: a cache of then knows them."""
-        self._db.execute("DELETE FROM deaths WHERE seq <= ?", (seq,))
+    def forget_tombstones(self, seq: int) -> None:
+        """Forgets the keys deleted up to write `seq`, which a cache of that write lacks already."""
+        self._db.execute("DELETE FROM tombstones WHERE seq <= ?", (seq,))
 
     def _keys(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
         keys: dict[str, int] = {}
@@ -173,10 +190,10 @@ class Transaction:
             keys.update(self._db.execute(sql, (collection, *chunk)).fetchall())
         return keys
 
-    def _bury(self, keys: Sequence[int]) -> None:
+    def _delete(self, keys: Sequence[int]) -> None:
         for chunk, marks in chunks(keys):
             self._db.execute(f"DELETE FROM items WHERE key IN ({marks})", chunk)
-        self._insert("deaths", 2, [value for key in keys for value in (key, self.seq)])
+        self._insert("tombstones", 2, [value for key in keys for value in (key, self.seq)])
 
     def _product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
         known = self._numbers
@@ -195,8 +212,8 @@ class Transaction:
             values: list[Any] = []
             for i, product_id in enumerate(new, following):
                 known[collection, product_id] = i
-                values += (i, collection, product_id)
-            self._insert("products", 3, values)
+                values += (i, collection, product_id, checksum(i, collection, product_id))
+            self._insert("products", 4, values)
         return [known[collection, product_id] for product_id in product_ids]
 
     def _insert(self, table: str, width: int, values: list[Any]) -> None:
@@ -209,7 +226,7 @@ class Transaction:
 
 
 def chunks(ids: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
-    """Yields runs of ids, each with as many parameter marks."""
+    """Yields the ids in chunks, each with its parameter marks."""
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
         yield chunk, ", ".join("?" * len(chunk))
@@ -217,7 +234,7 @@ def chunks(ids: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
 
 def number(db: sqlite3.Connection, sql: str, *parameters: object) -> int:
     """Returns the only value of the only row."""
-    # Fetched to the end: a statement left open would keep its transaction open.
+    # Fetched to the end: an open statement would keep its transaction open.
     ((value,),) = db.execute(sql, parameters).fetchall()
     return int(value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from index_service.native.memory import segments as segments_module
 from index_service.native.store.database import Store
-from index_service.records import EVERYTHING, Count, Filter, View
+from index_service.records import NO_FILTER, Count, Filter, View
 from lookalike.errors import IndexRecoveringError, ItemNotFoundError, UnknownFilterFieldError
 from tests.indexes import LISTINGS, Index, photo
 
@@ -42,7 +42,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 def page(
     index: Index,
-    only: Filter = EVERYTHING,
+    only: Filter = NO_FILTER,
     *,
     size: int = 4,
     after: int = 0,
@@ -52,7 +52,7 @@ def page(
     return [each.item.id for each in found.items], found.following
 
 
-def every_page(index: Index, only: Filter = EVERYTHING, *, size: int) -> list[list[str]]:
+def every_page(index: Index, only: Filter = NO_FILTER, *, size: int) -> list[list[str]]:
     pages, after = [], 0
     while True:
         ids, after = page(index, only, size=size, after=after)
@@ -113,7 +113,7 @@ def test_page_that_begins_behind_the_last_item_is_empty(index: Index) -> None:
 def test_page_has_vectors_only_where_they_are_asked_for(index: Index) -> None:
     def listed(view: View) -> list[int]:
         found = index.catalog.list_items(
-            "listings", EVERYTHING, size=2, after=0, view=view, min_seq=0
+            "listings", NO_FILTER, size=2, after=0, view=view, min_seq=0
         )
         return [len(each.vector) for each in found.items]
 
@@ -121,19 +121,19 @@ def test_page_has_vectors_only_where_they_are_asked_for(index: Index) -> None:
 
 
 def test_items_and_their_products_are_counted(index: Index) -> None:
-    assert index.catalog.count("listings", EVERYTHING, 0) == Count(10, 5, 2)
+    assert index.catalog.count("listings", NO_FILTER, 0) == Count(10, 5, 2)
     index.delete("photo-9", "photo-0", "photo-1")
     index.upsert(photo("photo-2", "product-4", 0, 0))
-    assert index.catalog.count("listings", EVERYTHING, 0) == Count(7, 4, 4)
+    assert index.catalog.count("listings", NO_FILTER, 0) == Count(7, 4, 4)
     assert index.catalog.count("listings", Filter(max_price=4), 0) == Count(2, 2, 4)
     assert index.catalog.count("listings", Filter(categories=("none",)), 0) == Count(0, 0, 4)
     with pytest.raises(IndexRecoveringError):
-        index.catalog.count("listings", EVERYTHING, 5)
+        index.catalog.count("listings", NO_FILTER, 5)
 
 
 def test_collection_without_items_has_a_page_and_a_count(index: Index) -> None:
     index.create(replace(INDEXED, name="empty"))
-    found = index.catalog.list_items("empty", EVERYTHING, size=1, after=0, view=View.IDS, min_seq=0)
+    found = index.catalog.list_items("empty", NO_FILTER, size=1, after=0, view=View.IDS, min_seq=0)
     assert (found.items, found.following) == ([], 0)
     only = Filter(categories=("home",))
     assert index.catalog.count("empty", only, 0) == Count(0, 0, 3)

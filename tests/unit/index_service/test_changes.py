@@ -48,12 +48,16 @@ def same(first: Index, second: Index) -> bool:
             index.state.aliases,
             {
                 name: (
-                    live.key,
-                    live.collection,
-                    [key for part in live.segments.parts for key in part.live().keys],
-                    [row.tolist() for part in live.segments.parts for row in part.live().vectors],
+                    snapshot.key,
+                    snapshot.collection,
+                    [key for part in snapshot.segments.parts for key in part.live().keys],
+                    [
+                        row.tolist()
+                        for part in snapshot.segments.parts
+                        for row in part.live().vectors
+                    ],
                 )
-                for name, live in index.state.live.items()
+                for name, snapshot in index.state.collections.items()
             },
         )
         for index in (first, second)

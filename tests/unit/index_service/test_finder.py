@@ -240,9 +240,11 @@ def test_features_that_memory_does_not_hold_come_from_the_store(index: Index) ->
     index.upsert(*[photo(f"{i}", f"p{i}", i, 0, features=each) for i, each in enumerate(features)])
     query, search = Query(ORIGIN, [1, 2]), Search(5, rerank=Rerank(150, 0.001))
     found = index.find(query, search)
-    live = index.state.find("listings")
-    parts = tuple(replace(p, rows=p.rows.without_features()) for p in live.segments.parts)
-    index.state = index.state.with_live(replace(live, segments=replace(live.segments, parts=parts)))
+    snapshot = index.state.find("listings")
+    parts = tuple(replace(p, rows=p.rows.without_features()) for p in snapshot.segments.parts)
+    index.state = index.state.with_collection(
+        replace(snapshot, segments=replace(snapshot.segments, parts=parts))
+    )
     assert index.find(query, search) == found
     # Reading them takes long: at most so many are.
     assert index.find(query, Search(5, rerank=Rerank(250, 0.001))).ranked == 200

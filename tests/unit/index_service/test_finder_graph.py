@@ -14,7 +14,9 @@ from index_service.native.store.database import Store
 from index_service.records import Collection, Filter, Method, Metric, Query, Rerank, Search
 from tests.indexes import SPACE, Index, photo, vector
 
-LARGE = Collection("large", SPACE, 2, Metric.SQUARED_L2, features_dimension=2, exact_up_to=10)
+LARGE = Collection(
+    "large", SPACE, 2, Metric.SQUARED_L2, features_dimension=2, full_scan_threshold=10
+)
 ORIGIN = vector(0, 0)
 
 
@@ -26,10 +28,10 @@ def large(tmp_path: Path) -> Iterator[Index]:
         index.create(LARGE)
         photos = [photo(f"{i}", f"p{i % 7}", i, 0, features=[1, i]) for i in range(300)]
         index.upsert(*photos, name="large")
-        live = index.state.find("large")
-        part = with_graph(live.segments.parts[0], LARGE, 1)
+        snapshot = index.state.find("large")
+        part = with_graph(snapshot.segments.parts[0], LARGE, 1)
         segments = Segments(LARGE, (part,))
-        index.state = index.state.with_live(replace(live, segments=segments))
+        index.state = index.state.with_collection(replace(snapshot, segments=segments))
         yield index
 
 

@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service.native.finder import _searched
+from index_service.native.finder import _by_vector
 from index_service.native.memory import graph
 from index_service.native.memory.columns import Codes
 from index_service.native.memory.compaction import with_graph
 from index_service.native.memory.segments import Segments
-from index_service.native.memory.state import Live
+from index_service.native.memory.state import CollectionSnapshot
 from index_service.native.search.candidates import GraphRows
 from index_service.native.search.filters import Condition
+from index_service.native.search.first_stage import (
+    Hits,
+    NumberedQueries,
+    RankingParams,
+    nearest_hits,
+)
 from index_service.native.search.planner import plan
-from index_service.native.search.ranking import Hits, Probes, Wanted, search
 from index_service.records import Collection, Metric
 from tests.indexes import SPACE, rows
 
@@ -30,23 +35,23 @@ class Built:
     """A collection whose first rows a graph leads to, and queries."""
 
     segments: Segments
-    probes: Probes
+    queries: NumberedQueries
 
     @property
-    def live(self) -> Live:
-        return Live(1, self.segments, (Codes(),))
+    def snapshot(self) -> CollectionSnapshot:
+        return CollectionSnapshot(1, self.segments, (Codes(),))
 
 
 def built(metric: Metric, tail: int = 500) -> Built:
     rng = np.random.default_rng(5)
     values = rng.normal(size=(ROWS + QUERIES, DIMENSION)).astype(np.float32)
-    described = Collection("listings", SPACE, DIMENSION, metric, exact_up_to=100)
+    described = Collection("listings", SPACE, DIMENSION, metric, full_scan_threshold=100)
     products = (np.arange(ROWS) // 2).tolist()
     columns = rows(described, values[:ROWS], products=products)
     first = Segments(described).with_rows(columns.part(slice(ROWS - tail)))
     graphed = with_graph(first.parts[0], described, 1)
     segments = Segments(described, (graphed,)).with_rows(columns.part(slice(ROWS - tail, None)))
-    return Built(segments, Probes(values[ROWS:]))
+    return Built(segments, NumberedQueries(values[ROWS:]))
 
 
 @pytest.fixture(scope="module", params=list(Metric))
@@ -64,49 +69,51 @@ def recall(found: list[Hits], true: list[Hits]) -> float:
     return float(np.mean([len(set(a.rows) & set(b.rows)) / max(1, len(b.rows)) for a, b in pairs]))
 
 
-def answers(built: Built, wanted: Wanted, exact: bool, effort: int = 64) -> list[Hits]:
-    chosen = plan(built.segments, wanted.condition, exact=exact, effort=effort)
+def answers(built: Built, params: RankingParams, exact: bool, ef_search: int = 64) -> list[Hits]:
+    chosen = plan(built.segments, params.condition, exact=exact, ef_search=ef_search)
     assert chosen.source.approximate is not exact
-    return search(built.segments, chosen, built.probes, wanted)
+    return nearest_hits(built.segments, chosen, built.queries, params)
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "params",
     [
-        Wanted(K),
-        Wanted(K, distinct_products=True),
-        Wanted(K, Condition(none_of=(1, 2, 3))),
-        Wanted(K, Condition(among=(("products", tuple(range(0, 2500, 2))),))),
+        RankingParams(K),
+        RankingParams(K, distinct_products=True),
+        RankingParams(K, Condition(none_of=(1, 2, 3))),
+        RankingParams(K, Condition(among=(("products", tuple(range(0, 2500, 2))),))),
     ],
 )
-def test_graph_finds_nearly_all_that_comparing_finds(any_metric: Built, wanted: Wanted) -> None:
-    true = answers(any_metric, wanted, exact=True)
-    found = answers(any_metric, wanted, exact=False)
+def test_graph_finds_nearly_all_that_comparing_finds(
+    any_metric: Built, params: RankingParams
+) -> None:
+    true = answers(any_metric, params, exact=True)
+    found = answers(any_metric, params, exact=False)
     assert recall(found, true) > 0.95
     assert all(hits.distances == sorted(hits.distances) for hits in found)
 
 
 def test_more_effort_finds_more(any_metric: Built) -> None:
-    wanted = Wanted(K)
-    true = answers(any_metric, wanted, exact=True)
-    found = [recall(answers(any_metric, wanted, False, effort), true) for effort in (16, 500)]
+    params = RankingParams(K)
+    true = answers(any_metric, params, exact=True)
+    found = [recall(answers(any_metric, params, False, ef_search), true) for ef_search in (16, 500)]
     assert found[1] >= found[0]
     assert found[1] > 0.99
 
 
 def test_rows_behind_the_graph_are_all_found(squared: Built) -> None:
     tail = np.arange(ROWS - 500, ROWS)
-    own = Built(squared.segments, Probes(squared.segments.vectors(tail)))
-    assert [hits.rows[0] for hits in answers(own, Wanted(1), exact=False)] == tail.tolist()
+    own = Built(squared.segments, NumberedQueries(squared.segments.vectors(tail)))
+    assert [hits.rows[0] for hits in answers(own, RankingParams(1), exact=False)] == tail.tolist()
 
 
 def test_dead_rows_are_left_out_though_the_graph_leads_to_them(squared: Built) -> None:
-    nearest = [hits.rows[0] for hits in answers(squared, Wanted(1), exact=True)]
+    nearest = [hits.rows[0] for hits in answers(squared, RankingParams(1), exact=True)]
     keys = squared.segments.take("keys", np.array(nearest))
-    fewer = Built(squared.segments.without(np.unique(keys).astype(np.int64)), squared.probes)
-    found = answers(fewer, Wanted(K), exact=False)
+    fewer = Built(squared.segments.without(np.unique(keys).astype(np.int64)), squared.queries)
+    found = answers(fewer, RankingParams(K), exact=False)
     assert not {row for hits in found for row in hits.rows} & set(nearest)
-    assert recall(found, answers(fewer, Wanted(K), exact=True)) > 0.95
+    assert recall(found, answers(fewer, RankingParams(K), exact=True)) > 0.95
 
 
 def test_graph_that_finds_fewer_than_there_are_is_not_relied_on(
@@ -118,22 +125,22 @@ def test_graph_that_finds_fewer_than_there_are_is_not_relied_on(
 
     real = GraphRows.nearest
     monkeypatch.setattr(GraphRows, "nearest", blind)
-    wanted = Wanted(K)
-    chosen, hits = _searched(squared.live, squared.probes, wanted, False, 32)
+    params = RankingParams(K)
+    chosen, hits = _by_vector(squared.snapshot, squared.queries, params, False, 32)
     assert not chosen.source.approximate
-    assert hits == answers_exactly(squared, wanted)
+    assert hits == answers_exactly(squared, params)
 
 
-def answers_exactly(built: Built, wanted: Wanted) -> list[Hits]:
-    return answers(built, wanted, exact=True)
+def answers_exactly(built: Built, params: RankingParams) -> list[Hits]:
+    return answers(built, params, exact=True)
 
 
 def test_fewer_than_k_are_returned_only_if_there_are_no_more(squared: Built) -> None:
     few = Condition(among=(("products", (5, 6)),))
     several = Condition(among=(("products", tuple(range(60))),))
     for condition, count in ((few, 4), (several, 120)):
-        wanted = Wanted(1000, condition)
-        _, hits = _searched(squared.live, squared.probes, wanted, False, 32)
+        params = RankingParams(1000, condition)
+        _, hits = _by_vector(squared.snapshot, squared.queries, params, False, 32)
         assert [len(own.rows) for own in hits] == [count] * QUERIES
 
 
@@ -141,9 +148,9 @@ def test_segments_with_and_without_a_graph_are_searched_together(squared: Built)
     described = squared.segments.collection
     bare = replace(squared.segments.parts[0], graph=None)
     parts = (*squared.segments.parts, bare)
-    both = Built(Segments(described, parts), squared.probes)
-    found = answers(both, Wanted(K), exact=False)
-    assert recall(found, answers(both, Wanted(K), exact=True)) > 0.95
+    both = Built(Segments(described, parts), squared.queries)
+    found = answers(both, RankingParams(K), exact=False)
+    assert recall(found, answers(both, RankingParams(K), exact=True)) > 0.95
     assert any(row >= ROWS for hits in found for row in hits.rows)
 
 
@@ -160,6 +167,6 @@ def test_saved_graph_finds_the_same(tmp_path: Path) -> None:
     made.save(tmp_path / "x.graph")
     loaded = graph.load(tmp_path / "x.graph")
     assert (len(loaded), loaded.nbytes) == (500, made.nbytes)
-    for effort in (16, 100):
-        found, again = (each.nearest(vectors[:20], 10, effort) for each in (made, loaded))
+    for ef_search in (16, 100):
+        found, again = (each.nearest(vectors[:20], 10, ef_search) for each in (made, loaded))
         np.testing.assert_array_equal(found, again)

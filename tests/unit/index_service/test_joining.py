@@ -45,11 +45,11 @@ def described(index: Index) -> dict[str, object]:
     for table in ("writes", "products", "items"):
         rows = index.store._writer.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
         kept[table] = rows
-    kept["deaths"] = index.store.deaths(0)
-    for name, live in index.state.live.items():
-        columns = [part.live().arrays() for part in live.segments.parts]
+    kept["tombstones"] = index.store.tombstones(0)
+    for name, snapshot in index.state.collections.items():
+        columns = [part.live().arrays() for part in snapshot.segments.parts]
         kept[name] = [{k: array.tobytes() for k, array in each.items()} for each in columns]
-        kept[f"{name}'s codes"] = [codes.values() for codes in live.codes]
+        kept[f"{name}'s codes"] = [codes.values() for codes in snapshot.codes]
     return kept
 
 

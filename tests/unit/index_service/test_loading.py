@@ -19,7 +19,7 @@ from index_service.native.memory.columns import Rows
 from index_service.native.memory.compaction import mergeable, rewritten, with_graph
 from index_service.native.memory.rows import rows_of_columns
 from index_service.native.memory.segments import Segments
-from index_service.native.memory.state import Live
+from index_service.native.memory.state import CollectionSnapshot
 from index_service.native.store.database import Columns, Store
 from index_service.records import (
     Collection,
@@ -35,7 +35,7 @@ from lookalike.errors import StoreCorruptedError
 from tests.indexes import SPACE, Index, Photo, photo, vector
 
 DESCRIBED = Collection(
-    "listings", SPACE, 2, Metric.COSINE, indexed_attributes=("brand",), exact_up_to=100
+    "listings", SPACE, 2, Metric.COSINE, indexed_attributes=("brand",), full_scan_threshold=100
 )
 COUNT = 300
 
@@ -98,9 +98,9 @@ def from_cache(
     """An index loaded with the cache, and how many rows it read from the store."""
     read: list[int] = []
 
-    def counted(live: Live, columns: Columns) -> Rows:
+    def counted(snapshot: CollectionSnapshot, columns: Columns) -> Rows:
         read.append(len(columns.keys))
-        return rows_of_columns(live, columns)
+        return rows_of_columns(snapshot, columns)
 
     monkeypatch.setattr(loading, "rows_of_columns", counted)
     loaded = Index(index.store, directory, feature_bytes)
@@ -138,7 +138,7 @@ def test_what_was_written_after_the_cache_comes_from_the_store(
     index.apply(changes.delete_collection("empty"))
     loaded, read = from_cache(index, directory, monkeypatch)
     assert read == 3
-    assert set(loaded.state.live) == {"listings", "later"}
+    assert set(loaded.state.collections) == {"listings", "later"}
     assert loaded.state.aliases == {"shop": "later"}
     assert loaded.state.seq == index.state.seq
     every = Search(400)
@@ -149,28 +149,28 @@ def test_what_was_written_after_the_cache_comes_from_the_store(
     assert Index(index.store).found(vector(1, 1), every) == loaded.found(vector(1, 1), every)
 
 
-def test_deaths_that_the_cache_knows_can_be_forgotten(
+def test_tombstones_of_which_the_cache_knows_can_be_forgotten(
     index: Index, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.save(directory, index.state)
     with index.store.transaction() as write:
-        write.forget_deaths(index.state.seq)
+        write.forget_tombstones(index.state.seq)
     index.delete("1")
-    assert len(index.store.deaths(0)) == 1
+    assert len(index.store.tombstones(0)) == 1
     loaded, _ = from_cache(index, directory, monkeypatch)
     assert loaded.found(vector(1, 1), Search(400)) == index.found(vector(1, 1), Search(400))
 
 
 def test_graph_and_effort_come_from_the_cache(index: Index, directory: Path) -> None:
-    live = index.state.find("listings")
-    parts = tuple(with_graph(part, DESCRIBED, 1) for part in live.segments.parts)
-    graphed = replace(live, segments=Segments(DESCRIBED, parts), effort=77)
-    index.state = index.state.with_live(graphed)
+    snapshot = index.state.find("listings")
+    parts = tuple(with_graph(part, DESCRIBED, 1) for part in snapshot.segments.parts)
+    graphed = replace(snapshot, segments=Segments(DESCRIBED, parts), ef_search=77)
+    index.state = index.state.with_collection(graphed)
     cache.save(directory, index.state)
     loaded = Index(index.store, directory)
     assert asked(loaded) == asked(index)
     again = loaded.state.find("listings")
-    assert again.effort == 77
+    assert again.ef_search == 77
     assert [part.in_graph for part in again.segments.parts] == [128, 128, 44]
     assert [part.dead_count for part in again.segments.parts] == [part.dead_count for part in parts]
     assert loaded.find(Query(vector(1, 0)), Search(5)).method is Method.APPROXIMATE
@@ -188,10 +188,10 @@ def test_cache_with_a_bad_file_is_left_aside_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    live = index.state.find("listings")
-    parts = (with_graph(live.segments.parts[0], DESCRIBED, 1), *live.segments.parts[1:])
-    graphed = replace(live, segments=Segments(DESCRIBED, parts))
-    cache.save(directory, index.state.with_live(graphed))
+    snapshot = index.state.find("listings")
+    parts = (with_graph(snapshot.segments.parts[0], DESCRIBED, 1), *snapshot.segments.parts[1:])
+    graphed = replace(snapshot, segments=Segments(DESCRIBED, parts))
+    cache.save(directory, index.state.with_collection(graphed))
     names = [path.name for path in files(directory)]
     assert "1-0.graph" in names
     assert "1-0-dead.bin" in names
@@ -369,11 +369,13 @@ def test_cache_is_used_after_segments_without_features_have_moved_to_the_front(
     index = Index(with_features.store, feature_bytes=1024)
     assert in_memory(index) == [True, True, False, False, False]
     index.delete(*[f"f{i}" for i in range(256) if i % 10], name="featured")
-    live = index.state.find("featured")
-    assert mergeable(live.segments) == (0, 2)
-    one, other, *rest = live.segments.parts
+    snapshot = index.state.find("featured")
+    assert mergeable(snapshot.segments) == (0, 2)
+    one, other, *rest = snapshot.segments.parts
     parts = (rewritten((one, other), FEATURED), *rest)
-    index.state = index.state.with_live(replace(live, segments=replace(live.segments, parts=parts)))
+    index.state = index.state.with_collection(
+        replace(snapshot, segments=replace(snapshot.segments, parts=parts))
+    )
     expected = ranked(index, 150)
     cache.save(directory, index.state)
     loaded, read = from_cache(index, directory, monkeypatch, 1024)

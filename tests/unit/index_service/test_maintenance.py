@@ -16,14 +16,14 @@ from index_service.native.disk import cache
 from index_service.native.maintenance import Maintenance, Recall
 from index_service.native.memory import compaction
 from index_service.native.memory import segments as segments_module
-from index_service.native.memory.graph import LEAST_EFFORT, MOST_EFFORT
+from index_service.native.memory.graph import MAX_EF_SEARCH, MIN_EF_SEARCH
 from index_service.native.memory.segments import Segment
 from index_service.native.search.candidates import GraphRows
 from index_service.native.store.database import Store
 from index_service.records import Collection, Filter, Matrix, Method, Metric, Query, Rerank, Search
 from tests.indexes import LISTINGS, SPACE, Index, photo, rows, segments_of, vector
 
-DESCRIBED = Collection("listings", SPACE, 2, Metric.SQUARED_L2, exact_up_to=100)
+DESCRIBED = Collection("listings", SPACE, 2, Metric.SQUARED_L2, full_scan_threshold=100)
 
 
 @pytest.fixture
@@ -197,19 +197,19 @@ def test_collection_that_is_deleted_meanwhile_is_not_brought_back(
     assert everything(index) == everything(Index(index.store))
 
 
-def test_cache_is_written_at_the_end_and_the_deaths_in_it_forgotten(
+def test_cache_is_written_at_the_end_and_the_tombstones_in_it_forgotten(
     index: Index, maintenance: Maintenance, directory: Path
 ) -> None:
     with maintenance:
         fill(index, 50)
         index.delete("3")
-    assert index.store.deaths(0) == []
+    assert index.store.tombstones(0) == []
     loaded = cache.load(directory, index.store.collections(), 1 << 62)
     assert loaded is not None
     assert loaded.seq == index.state.seq
 
 
-def test_cache_that_cannot_be_written_keeps_the_deaths(
+def test_cache_that_cannot_be_written_keeps_the_tombstones(
     index: Index, maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(index, 50)
@@ -220,7 +220,7 @@ def test_cache_that_cannot_be_written_keeps_the_deaths(
 
     monkeypatch.setattr(cache, "write_file", full)
     maintenance.save()
-    assert len(index.store.deaths(0)) == 1
+    assert len(index.store.tombstones(0)) == 1
 
 
 def observed(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch, *searches: Search) -> None:
@@ -231,8 +231,8 @@ def observed(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch, *searche
             maintenance.observe("listings", row, wanted)
 
 
-def effort(index: Index) -> int:
-    return index.state.find("listings").effort
+def ef_search(index: Index) -> int:
+    return index.state.find("listings").ef_search
 
 
 def test_recall_that_is_short_makes_searches_go_further(
@@ -249,9 +249,9 @@ def test_recall_that_is_short_makes_searches_go_further(
 
     monkeypatch.setattr(GraphRows, "nearest", misled)
     observed(maintenance, monkeypatch, Search(10))
-    for expected in (96, 192, 384, 768, 1024, MOST_EFFORT):
+    for expected in (96, 192, 384, 768, 1024, MAX_EF_SEARCH):
         maintenance.check_recall("listings")
-        assert effort(index) == expected
+        assert ef_search(index) == expected
     assert maintenance.recall["listings"].share == pytest.approx(0.9, abs=0.05)
 
 
@@ -260,17 +260,17 @@ def test_recall_that_is_perfect_lets_searches_go_less_far(
 ) -> None:
     fill(index, 300)
     stepped(maintenance)
-    live = index.state.find("listings")
-    index.state = index.state.with_live(replace(live, effort=100))
+    snapshot = index.state.find("listings")
+    index.state = index.state.with_collection(replace(snapshot, ef_search=100))
     observed(maintenance, monkeypatch, Search(10))
     efforts = []
     for _ in range(8):
         maintenance.check_recall("listings")
-        efforts.append(effort(index))
+        efforts.append(ef_search(index))
     assert maintenance.recall["listings"] == Recall(1.0, 10)
     assert efforts == sorted(efforts, reverse=True)
     assert efforts[0] < 100
-    assert efforts[-1] == LEAST_EFFORT
+    assert efforts[-1] == MIN_EF_SEARCH
 
 
 def test_recall_is_measured_of_searches_of_all_kinds(

@@ -16,14 +16,14 @@ from index_service.config import IndexSettings
 from index_service.native.backend import NativeBackend, open_native
 from index_service.native.disk import snapshot
 from index_service.native.memory.features import FeaturesQuery
-from index_service.native.search.ranking import Probes
+from index_service.native.search.first_stage import Probes
 from index_service.native.search.second_stage import Ranked, SecondStage
 from index_service.records import (
-    EVERYTHING,
+    NO_FILTER,
     Batch,
     CollectionState,
     Count,
-    Packed,
+    PackedVectors,
     Query,
     Rerank,
     Search,
@@ -100,8 +100,8 @@ async def test_what_was_written_is_there_after_a_restart(settings: IndexSettings
         assert await backend.aliases() == {"shop": "listings"}
         assert await backend.collections() == [(LISTINGS, 97)]
         assert await backend.collection("shop") == (LISTINGS, 97)
-        assert await backend.count_items("shop", EVERYTHING) == Count(97, 49, 4)
-        page = await backend.list_items("shop", EVERYTHING, size=2, after=0, view=View.IDS)
+        assert await backend.count_items("shop", NO_FILTER) == Count(97, 49, 4)
+        page = await backend.list_items("shop", NO_FILTER, size=2, after=0, view=View.IDS)
         assert [each.item.id for each in page.items] == ["1", "4"]
         item, _ = await backend.item("listings", "1", written.seq)
         assert item.vector.tolist() == [1, 0]
@@ -141,7 +141,7 @@ async def test_many_writes_at_once_all_take_effect(settings: IndexSettings) -> N
         writes = [upsert(backend, *photos(20, 20 * i)) for i in range(30)]
         answers = await asyncio.gather(*writes)
         assert sorted(answer.seq for answer in answers) == list(range(2, 32))
-        assert await backend.count_items("listings", EVERYTHING) == Count(600, 300, 31)
+        assert await backend.count_items("listings", NO_FILTER) == Count(600, 300, 31)
 
 
 async def test_place_of_a_write_is_told_before_its_answer(settings: IndexSettings) -> None:
@@ -163,9 +163,9 @@ async def test_read_of_a_write_to_come_is_refused(settings: IndexSettings) -> No
             backend.find_neighbors("listings", [Query("a")], Search(1), seq + 1),
             backend.search_range("listings", ORIGIN, Search(1, max_distance=1), seq + 1),
             backend.item("listings", "a", seq + 1),
-            backend.count_items("listings", EVERYTHING, seq + 1),
+            backend.count_items("listings", NO_FILTER, seq + 1),
             backend.list_items(
-                "listings", EVERYTHING, size=1, after=0, view=View.IDS, min_seq=seq + 1
+                "listings", NO_FILTER, size=1, after=0, view=View.IDS, min_seq=seq + 1
             ),
         ]
         for read in reads:
@@ -181,7 +181,7 @@ async def test_answers_agree_whichever_way_they_are_found(settings: IndexSetting
         await upsert(backend, *photos(30))
         slow = await backend.find_neighbors("listings", [Query("29"), ORIGIN], Search(5))
         quick = await backend.find_neighbors("listings", [ORIGIN], Search(5))
-        packed = Packed(np.zeros(2, np.float32), SPACE)
+        packed = PackedVectors(np.zeros(2, np.float32), SPACE)
         by_bytes = await backend.find_neighbors("listings", packed, Search(5))
         assert quick == by_bytes
         assert quick.results[0] == slow.results[1]

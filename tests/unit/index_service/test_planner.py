@@ -18,7 +18,7 @@ from index_service.records import Filter
 from lookalike.errors import UnknownFilterFieldError
 from tests.indexes import LISTINGS, segments_of
 
-INDEXED = replace(LISTINGS, indexed_attributes=("brand", "size"), exact_up_to=100)
+INDEXED = replace(LISTINGS, indexed_attributes=("brand", "size"), full_scan_threshold=100)
 CODES = (Codes(["home", "garden"]), Codes(["acme", "umbrella"]), Codes(["s", "m", "l"]))
 NUMBERS = {"lamp": 0, "sofa": 1, "desk": 2}
 
@@ -98,10 +98,10 @@ def test_attribute_that_is_not_indexed_is_refused_naming_those_that_are() -> Non
 
 
 def test_filter_that_asks_nothing_is_told_from_one_that_lets_nothing_through() -> None:
-    assert asked(Filter()).lets_all_through
-    assert not asked(Filter(categories=("unknown",))).lets_all_through
-    assert asked(Filter(exclude_product_ids=("lamp",))).excludes_alone
-    assert not asked(Filter(exclude_product_ids=("lamp",), min_price=1)).excludes_alone
+    assert asked(Filter()).is_empty
+    assert not asked(Filter(categories=("unknown",))).is_empty
+    assert asked(Filter(exclude_product_ids=("lamp",))).only_excludes_products
+    assert not asked(Filter(exclude_product_ids=("lamp",), min_price=1)).only_excludes_products
 
 
 RARE = Condition(among=(("products", (1,)),), min_price=0.0)  # every fourth row
@@ -132,22 +132,22 @@ GRAPHS = {
 def test_graph_is_asked_only_where_comparing_takes_long(
     large: bool, wanted: Condition, exact: bool, source: type
 ) -> None:
-    assert type(plan(GRAPHS[large], wanted, exact=exact, effort=32).source) is source
+    assert type(plan(GRAPHS[large], wanted, exact=exact, ef_search=32).source) is source
 
 
 def test_collection_without_a_graph_is_searched_exactly_however_large() -> None:
-    chosen = plan(filled(1000), EVERY_ROW, exact=False, effort=32)
+    chosen = plan(filled(1000), EVERY_ROW, exact=False, ef_search=32)
     assert isinstance(chosen.source, AllRows)
     assert not chosen.source.approximate
 
 
 def test_plan_expects_what_the_filter_and_the_dead_leave() -> None:
     segments = filled(80)
-    assert plan(segments, EVERY_ROW, exact=False, effort=32).share == 1
-    assert plan(segments, COMMON, exact=False, effort=32).share == 0.75
-    assert plan(segments, RARE, exact=False, effort=32).share == 1
+    assert plan(segments, EVERY_ROW, exact=False, ef_search=32).share == 1
+    assert plan(segments, COMMON, exact=False, ef_search=32).share == 0.75
+    assert plan(segments, RARE, exact=False, ef_search=32).share == 1
     dead = segments.without(np.arange(1, 41))
-    assert plan(dead, EVERY_ROW, exact=False, effort=32).share == 0.5
-    assert plan(dead, RARE, exact=False, effort=32).source.size == 10
+    assert plan(dead, EVERY_ROW, exact=False, ef_search=32).share == 0.5
+    assert plan(dead, RARE, exact=False, ef_search=32).source.size == 10
     nothing = segments.without(np.arange(1, 81))
-    assert plan(nothing, EVERY_ROW, exact=False, effort=32).share == 1
+    assert plan(nothing, EVERY_ROW, exact=False, ef_search=32).share == 1

@@ -11,7 +11,7 @@ from index_service.native import changes
 from index_service.native.disk import cache
 from index_service.native.store.database import Store
 from index_service.native.store.salvage import salvage
-from index_service.records import EVERYTHING, Search
+from index_service.records import NO_FILTER, Search
 from lookalike.errors import StartupError, StoreCorruptedError
 from tests.indexes import Index, photo, vector
 
@@ -47,7 +47,7 @@ def test_good_store_is_kept_whole(path: Path) -> None:
     with Store(path) as store:
         index = Index(store)
         assert (store.seq(), store.next_key(), store.aliases()) == (4, 2001, {"shop": 1})
-        assert index.catalog.count("listings", EVERYTHING, 0).items == 1999
+        assert index.catalog.count("listings", NO_FILTER, 0).items == 1999
         assert index.upsert(photo("new", "x", 0, 0)).seq == 5
         assert store.key(1, "new") == 2001
 
@@ -74,13 +74,13 @@ def test_all_but_the_damaged_pages_is_kept(path: Path) -> None:
     assert 0 < done.kept["items"] < 2000
     with Store(path) as store:
         index = Index(store)
-        assert index.catalog.count("listings", EVERYTHING, 0).items == done.kept["items"]
+        assert index.catalog.count("listings", NO_FILTER, 0).items == done.kept["items"]
         items, distances, _ = index.find(vector(0, 0), Search(1000)).neighbors
         for item, distance in zip(items, distances, strict=True):
             number = int(item.id.removeprefix("photo-"))
             assert (item.product_id, distance) == (f"product-{number // 3}", number**2)
         index.upsert(*[photo(f"photo-{i}", "again", i, 0) for i in range(2000)])
-        assert index.catalog.count("listings", EVERYTHING, 0).items == 2000
+        assert index.catalog.count("listings", NO_FILTER, 0).items == 2000
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 8, 12, 28])
@@ -93,7 +93,7 @@ def test_whichever_page_is_damaged_what_is_kept_can_be_served(path: Path, page: 
     with Store(path) as store:
         index = Index(store)
         if done.kept["collections"]:
-            assert index.catalog.count("listings", EVERYTHING, 0).items == done.kept["items"]
+            assert index.catalog.count("listings", NO_FILTER, 0).items == done.kept["items"]
             index.found(vector(0, 0), Search(600))
             index.upsert(photo("new", "x", 0, 0))
         else:

@@ -11,7 +11,7 @@ import pytest
 
 from index_service.native.store import schema
 from index_service.native.store.database import Store
-from index_service.native.store.schema import checksum
+from index_service.native.store.rows import item_checksum
 from index_service.records import Collection, Item, Metric, Search
 from tests.indexes import Index, photo, vector
 
@@ -122,8 +122,8 @@ def test_new_store_has_the_newest_layout_and_is_not_set_up_again(tmp_path: Path)
 def test_checksum_depends_on_every_field_of_an_item() -> None:
     row = ("id", 1, "category", 2.5, "{}", b"vector", b"features")
     others = ("x", 2, "x", None, "x", b"x", None)
-    sums = {checksum(*row)} | {
-        checksum(*(*row[:i], other, *row[i + 1 :]))  # type: ignore[arg-type]
+    sums = {item_checksum(*row)} | {
+        item_checksum(*(*row[:i], other, *row[i + 1 :]))  # type: ignore[arg-type]
         for i, other in enumerate(others)
     }
     assert len(sums) == 8

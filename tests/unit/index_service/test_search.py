@@ -18,8 +18,14 @@ from index_service.native.memory import segments as segments_module
 from index_service.native.memory.segments import Segments
 from index_service.native.search.candidates import AllRows, SomeRows
 from index_service.native.search.filters import EVERY_ROW, Condition
+from index_service.native.search.first_stage import (
+    Hits,
+    NumberedQueries,
+    RankingParams,
+    hits_within,
+    nearest_hits,
+)
 from index_service.native.search.planner import Plan, plan
-from index_service.native.search.ranking import Hits, Probes, Wanted, search, within
 from index_service.records import Collection, Matrix, Metric
 from tests.indexes import SPACE, distances_by_hand, rows, segments_of
 
@@ -35,8 +41,8 @@ class Case:
     """What is searched, and for what."""
 
     segments: Segments
-    probes: Probes
-    wanted: Wanted
+    queries: NumberedQueries
+    params: RankingParams
 
     def allowed(self, row: int, number: int) -> bool:
         """Whether a probe may find a row, by plain comparison of its columns."""
@@ -44,11 +50,11 @@ class Case:
         product = int(self.segments.take("products", own)[0])
         price = float(self.segments.take("prices", own)[0])
         category = int(self.segments.take("codes0", own)[0])
-        condition = self.wanted.condition
+        condition = self.params.condition
         return (
             not self.segments.dead(own)[0]
-            and row not in self.probes.own_rows.get(number, ())
-            and product not in self.probes.own_products.get(number, ())
+            and row not in self.queries.own_items.get(number, ())
+            and product not in self.queries.own_products.get(number, ())
             and product not in condition.none_of
             and all(category in numbers for _, numbers in condition.among)
             and (condition.min_price is None or price >= condition.min_price)
@@ -58,14 +64,14 @@ class Case:
     def by_hand(self, number: int) -> Hits:
         metric = self.segments.collection.metric
         vectors = self.segments.vectors(np.arange(self.segments.row_count))
-        query = comparable(self.probes.vectors[number], metric)
+        query = comparable(self.queries.vectors[number], metric)
         ranked = sorted((d, row) for row, d in enumerate(distances_by_hand(vectors, query, metric)))
         hits, seen = Hits([], []), set[int]()
         for distance, row in ranked:
             product = int(self.segments.take("products", np.array([row]))[0])
-            if distance > self.wanted.max_distance or not self.allowed(row, number):
+            if distance > self.params.max_distance or not self.allowed(row, number):
                 continue
-            if self.wanted.distinct_products and product in seen:
+            if self.params.distinct_products and product in seen:
                 continue
             seen.add(product)
             hits.rows.append(row)
@@ -73,8 +79,8 @@ class Case:
         return hits
 
     def expected(self) -> list[Hits]:
-        every = [self.by_hand(number) for number in range(len(self.probes.vectors))]
-        return [Hits(own.rows[: self.wanted.k], own.distances[: self.wanted.k]) for own in every]
+        every = [self.by_hand(number) for number in range(len(self.queries.vectors))]
+        return [Hits(own.rows[: self.params.k], own.distances[: self.params.k]) for own in every]
 
 
 conditions = st.builds(
@@ -115,15 +121,15 @@ def drawn_segments(draw: st.DrawFn, vectors: Matrix, metric: Metric) -> Segments
 def drawn_case(draw: st.DrawFn, values: Matrix, queries: int, metric: Metric, far: float) -> Case:
     built = drawn_segments(draw, values[queries:], metric)
     owners = range(queries)[::2] if built.row_count else []
-    own_rows = {i: draw(st.lists(st.integers(0, built.row_count - 1), max_size=2)) for i in owners}
+    own_items = {i: draw(st.lists(st.integers(0, built.row_count - 1), max_size=2)) for i in owners}
     own_products = {i: draw(st.lists(st.integers(0, PRODUCTS), max_size=1)) for i in owners}
-    wanted = Wanted(
+    params = RankingParams(
         k=draw(st.integers(1, 12)),
         condition=draw(st.just(EVERY_ROW) | conditions),
         distinct_products=draw(st.booleans()),
         max_distance=draw(st.sampled_from([math.inf, far])),
     )
-    return Case(built, Probes(values[:queries], own_rows, own_products), wanted)
+    return Case(built, NumberedQueries(values[:queries], (), own_items, own_products), params)
 
 
 @st.composite
@@ -152,8 +158,8 @@ def cosine_cases(draw: st.DrawFn) -> Case:
 
 
 def searched(case: Case) -> list[Hits]:
-    chosen = plan(case.segments, case.wanted.condition, exact=True, effort=0)
-    return search(case.segments, chosen, case.probes, case.wanted)
+    chosen = plan(case.segments, case.params.condition, exact=True, ef_search=0)
+    return nearest_hits(case.segments, chosen, case.queries, case.params)
 
 
 @settings(max_examples=150, deadline=None)
@@ -173,25 +179,25 @@ def test_cosine_search_equals_comparing_everything_by_hand(case: Case) -> None:
 @settings(max_examples=100, deadline=None)
 @given(exact_cases())
 def test_range_search_equals_comparing_everything_by_hand(case: Case) -> None:
-    if case.wanted.max_distance == math.inf:
-        case = replace(case, wanted=replace(case.wanted, max_distance=4.0))
-    case = replace(case, probes=case.probes.part([0]))
+    if case.params.max_distance == math.inf:
+        case = replace(case, params=replace(case.params, max_distance=4.0))
+    case = replace(case, queries=case.queries.part([0]))
     every = case.by_hand(0)
-    expected = Hits(every.rows[: case.wanted.k], every.distances[: case.wanted.k])
-    assert within(case.segments, case.probes, case.wanted) == (expected, len(every.rows))
+    expected = Hits(every.rows[: case.params.k], every.distances[: case.params.k])
+    assert hits_within(case.segments, case.queries, case.params) == (expected, len(every.rows))
 
 
 @settings(max_examples=50, deadline=None)
 @given(exact_cases(), st.floats(0.01, 1.0))
 def test_all_sources_agree_whatever_share_is_expected_of_them(case: Case, share: float) -> None:
     allowed: Sequence[np.ndarray] = [
-        np.flatnonzero(case.wanted.condition.of_segment(part)) + start
+        np.flatnonzero(case.params.condition.of_segment(part)) + start
         for part, start in zip(case.segments.parts, case.segments.starts, strict=False)
     ]
     if not allowed:
         return
     for source in (AllRows(case.segments), SomeRows(case.segments, np.concatenate(allowed))):
-        assert search(case.segments, Plan(source, share), case.probes, case.wanted) == (
+        assert nearest_hits(case.segments, Plan(source, share), case.queries, case.params) == (
             case.expected()
         )
 
@@ -208,7 +214,7 @@ def test_float32_losing_the_differences_does_not_change_the_answer(
     if metric is Metric.INNER_PRODUCT:
         vectors[:, 0] = -vectors[:, 1:].sum(axis=1)
     built = segments_of(collection(metric, 13), vectors[:1000])
-    case = Case(built, Probes(vectors[1000:]), Wanted(20))
+    case = Case(built, NumberedQueries(vectors[1000:]), RankingParams(20))
     assert searched(case) == case.expected()
 
 
@@ -218,16 +224,16 @@ def test_distances_that_overflow_float32_are_ranked_all_the_same(sign: int, metr
     far = np.float32(2.0**100)
     vectors = np.arange(1, 101, dtype=np.float32)[:, None] * far
     built = segments_of(collection(metric, 1), vectors)
-    for queries in (1, 30):  # FAISS computes large batches in another way
-        probes = Probes(np.full((queries, 1), -sign * far, np.float32))
-        case = Case(built, probes, Wanted(3))
+    for count in (1, 30):  # FAISS computes large batches in another way
+        queries = NumberedQueries(np.full((count, 1), -sign * far, np.float32))
+        case = Case(built, queries, RankingParams(3))
         assert searched(case) == case.expected()
 
 
 def test_cosine_distance_ignores_length_and_stays_within_0_and_2() -> None:
     vectors = np.array([[3e30, 4e30], [3e-30, 4e-30], [-6, -8], [4, -3]], np.float32)
     built = segments_of(collection(Metric.COSINE, 2), vectors)
-    case = Case(built, Probes(np.array([[0.3, 0.4]], np.float32)), Wanted(4))
+    case = Case(built, NumberedQueries(np.array([[0.3, 0.4]], np.float32)), RankingParams(4))
     ((*near, right_angle, opposite),) = [hits.distances for hits in searched(case)]
     assert near == pytest.approx([0, 0], abs=1e-7)
     assert all(distance >= 0 for distance in near)
@@ -238,7 +244,7 @@ def test_cosine_distance_ignores_length_and_stays_within_0_and_2() -> None:
 
 def test_items_at_the_same_distance_come_in_the_order_of_writing() -> None:
     built = segments_of(collection(Metric.SQUARED_L2, 13), np.ones((500, 13)))
-    case = Case(built, Probes(np.zeros((1, 13), np.float32)), Wanted(3))
+    case = Case(built, NumberedQueries(np.zeros((1, 13), np.float32)), RankingParams(3))
     assert searched(case) == [Hits([0, 1, 2], [13.0, 13.0, 13.0])]
 
 
@@ -246,20 +252,27 @@ def test_k_distinct_products_are_found_behind_a_product_with_most_items() -> Non
     vectors = np.array([[0, 0]] * 1000 + [[5, 0], [6, 0], [7, 0]])
     described = collection(Metric.SQUARED_L2, 2)
     built = segments_of(described, vectors, products=[0] * 1000 + [1, 2, 3])
-    wanted = Wanted(4, distinct_products=True)
-    case = Case(built, Probes(np.zeros((1, 2), np.float32)), wanted)
+    params = RankingParams(4, distinct_products=True)
+    case = Case(built, NumberedQueries(np.zeros((1, 2), np.float32)), params)
     assert searched(case) == [Hits([0, 1000, 1001, 1002], [0.0, 25.0, 36.0, 49.0])]
 
 
 @pytest.mark.parametrize("condition", [EVERY_ROW, Condition(min_price=1.0)])
 def test_collection_without_items_has_no_neighbours(condition: Condition) -> None:
     empty = Segments(collection(Metric.COSINE, 3))
-    case = Case(empty, Probes(np.ones((2, 3), np.float32)), Wanted(5, condition))
+    case = Case(empty, NumberedQueries(np.ones((2, 3), np.float32)), RankingParams(5, condition))
     assert searched(case) == [Hits([], []), Hits([], [])]
-    assert within(empty, Probes(np.ones((1, 3), np.float32)), case.wanted) == (Hits([], []), 0)
+    assert hits_within(empty, NumberedQueries(np.ones((1, 3), np.float32)), case.params) == (
+        Hits([], []),
+        0,
+    )
 
 
 def test_collection_of_dead_rows_alone_has_no_neighbours() -> None:
     built = segments_of(collection(Metric.SQUARED_L2, 2), np.ones((50, 2)))
-    case = Case(built.without(np.arange(1, 51)), Probes(np.ones((1, 2), np.float32)), Wanted(5))
+    case = Case(
+        built.without(np.arange(1, 51)),
+        NumberedQueries(np.ones((1, 2), np.float32)),
+        RankingParams(5),
+    )
     assert searched(case) == [Hits([], [])]

@@ -17,7 +17,14 @@ from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
 from tests.indexes import LISTINGS
 
 COLLECTION = Collection(
-    "listings", "space-1", 2, Metric.COSINE, ("brand", "size"), 3, exact_up_to=7, target_recall=0.5
+    "listings",
+    "space-1",
+    2,
+    Metric.COSINE,
+    ("brand", "size"),
+    3,
+    full_scan_threshold=7,
+    target_recall=0.5,
 )
 LAMP = Item("photo-1", "lamp", "Home", 12.5, {"title": "Lamp \0 ☂"})
 SOFA = Item("photo-2", "sofa", "", None, {})
@@ -116,10 +123,10 @@ def test_replaced_item_gets_a_new_key_and_its_old_one_is_among_the_dead(store: S
     assert [store.key(key, f"photo-{i}") for i in (1, 2, 3)] == [1, 3, 4]
     assert written.products == [2, 1]  # what a product is numbered never changes
     delete(store, key, ["photo-1"])
-    assert [store.deaths(seq) for seq in (0, 2, 3, 4)] == [[1, 2], [1, 2], [1], []]
+    assert [store.tombstones(seq) for seq in (0, 2, 3, 4)] == [[1, 2], [1, 2], [1], []]
     with store.transaction() as write:
-        write.forget_deaths(3)
-    assert store.deaths(0) == [1]
+        write.forget_tombstones(3)
+    assert store.tombstones(0) == [1]
 
 
 def test_keys_are_not_used_again_after_their_items_are_gone(path: Path) -> None:
@@ -157,7 +164,7 @@ def test_failure_of_one_operation_undoes_it_alone(store: Store) -> None:
     assert written.first_key == 4
     assert ids(store) == ["photo-1", "photo-2", "before", "after"]
     assert store.items([4])[4].product_id == "b"
-    assert (store.seq(), store.next_key(), store.deaths(0)) == (4, 5, [])
+    assert (store.seq(), store.next_key(), store.tombstones(0)) == (4, 5, [])
 
 
 def test_seq_grows_by_one_with_every_operation_and_survives_reopening(path: Path) -> None:

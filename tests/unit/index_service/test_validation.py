@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from index_service import validation
-from index_service.records import EVERYTHING, Filter, Metric, Packed, Query, Rerank, Search, View
+from index_service.records import (
+    NO_FILTER,
+    Filter,
+    Metric,
+    PackedVectors,
+    Query,
+    Rerank,
+    Search,
+    View,
+)
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
@@ -270,8 +279,8 @@ def test_price_that_is_not_set_is_not_zero() -> None:
 
 def test_what_is_not_set_has_the_default_that_the_proto_states() -> None:
     described = validation.collection(create())
-    assert (described.exact_up_to, described.target_recall) == (200_000, 0.99)
-    assert validation.page(page()) == (EVERYTHING, 100, View.FULL)
+    assert (described.full_scan_threshold, described.target_recall) == (200_000, 0.99)
+    assert validation.page(page()) == (NO_FILTER, 100, View.FULL)
     queries, search = validation.search(find())
     assert (queries, search) == ([Query("a", [])], Search(1))
     query, search = validation.search_range(nearby())
@@ -304,5 +313,5 @@ def test_packed_vectors_are_little_endian_float32() -> None:
     queries, _ = validation.search(
         find(queries=[], packed_vectors=packed, packed_embedding_space="s")
     )
-    assert isinstance(queries, Packed)
+    assert isinstance(queries, PackedVectors)
     assert (queries.values.tolist(), queries.embedding_space) == ([1.0, 2.0], "s")

@@ -1,7 +1,7 @@
-"""Gathers the small searches of one turn of the event loop, and answers them as one.
+"""Batches the small searches that arrive in one turn of the event loop.
 
-Nobody waits for others to come: what arrived while the loop was busy is what there is. Sixteen
-queries at once cost little more than three one by one, most of which is Python's.
+No search waits for others to come: a batch is what arrived while the loop was busy. Sixteen queries
+at once cost little more than three one by one, most of which is Python's overhead.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from index_service.records import Answer, Query, Search
 
 Find: TypeAlias = Callable[[str, Sequence[Query], Search, int], Answer | None]
 
-# Queries that are answered together: more would hold the loop up for a millisecond.
+# Queries in a batch: more would block the loop for a millisecond.
 _MOST_TOGETHER = 32
 
 
 class _Common(NamedTuple):
-    """What searches must share to be answered as one."""
+    """What searches must share to be in one batch."""
 
     name: str
-    wanted: Search
+    search: Search
     min_seq: int
 
 
@@ -32,11 +32,11 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[Answer | None]
 
 
-class Gathering:
-    """Use on one event loop.
+class SearchBatcher:
+    """Answers small searches in batches; use on one event loop.
 
     Args:
-        find: Answers queries at once, without blocking; or returns None if it cannot.
+        find: Answers queries without blocking; returns None if it cannot.
     """
 
     def __init__(self, find: Find) -> None:
@@ -44,14 +44,14 @@ class Gathering:
         self._waiting: dict[_Common, deque[_Waiting]] = {}
 
     async def find(
-        self, name: str, queries: Sequence[Query], wanted: Search, min_seq: int
+        self, name: str, queries: Sequence[Query], search: Search, min_seq: int
     ) -> Answer | None:
-        """Returns what `find` does for these queries, or raises what it raises for them."""
+        """Returns the result of `find` for these queries, or raises its error for them."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._answer_all)
         future: asyncio.Future[Answer | None] = loop.create_future()
-        self._waiting.setdefault(_Common(name, wanted, min_seq), deque()).append(
+        self._waiting.setdefault(_Common(name, search, min_seq), deque()).append(
             _Waiting(queries, future)
         )
         return await future
@@ -68,16 +68,16 @@ class Gathering:
                 self._answer(common, [s for s in together if not s.future.done()])
 
     def _answer(self, common: _Common, searches: list[_Waiting]) -> None:
-        if not searches:  # all of them have left
+        if not searches:  # all of them were cancelled
             return
         queries = [query for search in searches for query in search.queries]
         try:
-            answer = self._find(common.name, queries, common.wanted, common.min_seq)
+            answer = self._find(common.name, queries, common.search, common.min_seq)
         except Exception as error:
             if len(searches) == 1:
                 searches[0].future.set_exception(error)
                 return
-            for search in searches:  # one of them is at fault, and the others are not
+            for search in searches:  # one of them is faulty, the others are not
                 self._answer(common, [search])
             return
         start = 0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from index_service.native import gathering
-from index_service.native.gathering import Gathering
+from index_service.native import batching
+from index_service.native.batching import SearchBatcher
 from index_service.records import Answer, Neighbors, Query, QueryAnswer, Search
 from lookalike.errors import InvalidArgumentError
 from tests.indexes import LISTINGS, vector
@@ -47,7 +47,7 @@ def finding() -> Finding:
 async def test_searches_of_one_turn_are_answered_together_each_with_its_own(
     finding: Finding,
 ) -> None:
-    gathered = Gathering(finding)
+    gathered = SearchBatcher(finding)
     sent = [[Query("a")], [Query("b"), Query("c")], [Query("d")]]
     answers = await asyncio.gather(*[gathered.find("x", each, Search(1), 0) for each in sent])
     assert [said(answer) for answer in answers] == [["a"], ["b", "c"], ["d"]]
@@ -57,7 +57,7 @@ async def test_searches_of_one_turn_are_answered_together_each_with_its_own(
 
 
 async def test_searches_that_differ_in_what_they_want_are_answered_apart(finding: Finding) -> None:
-    gathered = Gathering(finding)
+    gathered = SearchBatcher(finding)
     differing: list[tuple[str, Search, int]] = [
         ("x", Search(1), 0),
         ("x", Search(2), 0),
@@ -72,7 +72,7 @@ async def test_searches_that_differ_in_what_they_want_are_answered_apart(finding
 async def test_bad_search_fails_alone_and_its_error_counts_its_own_queries(
     finding: Finding,
 ) -> None:
-    gathered = Gathering(finding)
+    gathered = SearchBatcher(finding)
     good, bad, last = await asyncio.gather(
         gathered.find("x", [Query("a")], Search(1), 0),
         gathered.find("x", [Query("bad")], Search(1), 0),
@@ -88,13 +88,13 @@ async def test_bad_search_fails_alone_and_its_error_counts_its_own_queries(
 
 async def test_what_memory_lacks_is_none_for_each_of_them(finding: Finding) -> None:
     finding.knows = False
-    gathered = Gathering(finding)
+    gathered = SearchBatcher(finding)
     sent = [gathered.find("x", [Query(vector(0, 0))], Search(1), 0) for _ in range(3)]
     assert await asyncio.gather(*sent) == [None] * 3
 
 
 async def test_caller_that_left_is_not_answered_and_the_others_are(finding: Finding) -> None:
-    gathered = Gathering(finding)
+    gathered = SearchBatcher(finding)
     tasks = [
         asyncio.ensure_future(gathered.find("x", [Query(each)], Search(1), 0)) for each in "abc"
     ]
@@ -108,8 +108,8 @@ async def test_caller_that_left_is_not_answered_and_the_others_are(finding: Find
 async def test_no_more_than_so_many_are_answered_together(
     finding: Finding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "_MOST_TOGETHER", 2)
-    gathered = Gathering(finding)
+    monkeypatch.setattr(batching, "_MOST_TOGETHER", 2)
+    gathered = SearchBatcher(finding)
     answers = await asyncio.gather(
         *[gathered.find("x", [Query(each)], Search(1), 0) for each in "abcde"]
     )

@@ -1,4 +1,4 @@
-"""Makes one vector to look for of several examples. Does not know where their vectors come from."""
+"""Combines positive and negative examples into one query vector."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from index_service.distances import comparable
 from index_service.records import Matrix, Metric
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 
-_NOTHING_LEFT = 1e-6
+_MIN_NORM = 1e-6
 
 
-def moved(
+def rocchio(
     positives: Sequence[Matrix], negatives: Sequence[Matrix], metric: Metric, path: str
 ) -> Matrix:
-    """Returns the positives' mean, moved away from that of the negatives by their difference.
+    """Returns the mean of the positives plus its difference from the mean of the negatives.
 
     After Rocchio, 1971.
 
     Args:
         positives: At least one, float32 of shape (dimension,) each.
         negatives: Likewise, or none.
-        metric: For the cosine each first has length 1.
-        path: Of the examples in the request, for the error message.
+        metric: For the cosine each example is first scaled to length 1.
+        path: Path of the examples in the request, for the error message.
 
     Raises:
-        NonFiniteVectorError: float32 cannot hold what comes out.
-        InvalidArgumentError: That has no direction, and the metric is the cosine.
+        NonFiniteVectorError: The result does not fit into float32.
+        InvalidArgumentError: The result has no direction, and the metric is the cosine.
     """
     mean = _mean(positives, metric)
     if negatives:
         mean = 2 * mean - _mean(negatives, metric)
     if not (np.abs(mean) <= np.finfo(np.float32).max).all():
         raise NonFiniteVectorError(f"{path} lead to a vector that float32 cannot hold", field=path)
-    # Of vectors of length 1: what is left below that is what float32 rounded off.
-    if metric is Metric.COSINE and np.abs(mean).max() < _NOTHING_LEFT:
+    # The examples have length 1: anything smaller than this is rounding error of float32.
+    if metric is Metric.COSINE and np.abs(mean).max() < _MIN_NORM:
         raise InvalidArgumentError(f"{path} cancel out: what is left has no direction", field=path)
     return mean.astype(np.float32)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service.native.search.probes import Sought, sought_of
+from index_service.native.search.first_stage import NumberedQueries
 from index_service.native.store.database import Store
 from index_service.records import (
     Collection,
     Examples,
     Metric,
-    Packed,
+    PackedVectors,
     Queries,
     Query,
     Rerank,
@@ -49,13 +49,16 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def sought(index: Index, *queries: Query, name: str = "listings", **wanted: object) -> Sought:
+def sought(
+    index: Index, *queries: Query, name: str = "listings", **wanted: object
+) -> NumberedQueries:
     return resolved(index, queries, Search(3, **wanted), name)  # type: ignore[arg-type]
 
 
-def resolved(index: Index, queries: Queries, wanted: Search, name: str = "listings") -> Sought:
-    live = index.state.find(name)
-    return sought_of(live, queries, wanted, index.reads.row_of, index.store.features)
+def resolved(
+    index: Index, queries: Queries, search: Search, name: str = "listings"
+) -> NumberedQueries:
+    return index.finder._resolve(index.state.find(name), queries, search)
 
 
 def field(index: Index, error: type[LookalikeError], *queries: Query, **wanted: object) -> str:
@@ -67,10 +70,9 @@ def field(index: Index, error: type[LookalikeError], *queries: Query, **wanted: 
 def test_queries_of_all_kinds_become_one_matrix(index: Index) -> None:
     examples = Examples((vector(0, 2), "b"), ("c",))
     found = sought(index, Query(vector(7, 8)), Query("a"), Query(examples))
-    assert found.probes.vectors.tolist() == [[7, 8], [1, 0], [3, -2]]
-    assert found.probes.own_rows == {1: [0], 2: [1, 2]}
-    assert found.probes.own_products == {}
-    assert found.by_items == {1, 2}
+    assert found.vectors.tolist() == [[7, 8], [1, 0], [3, -2]]
+    assert found.own_items == {1: [0], 2: [1, 2]}
+    assert found.own_products == {}
 
 
 def test_products_of_the_items_asked_for_are_left_out_on_request(index: Index) -> None:
@@ -81,17 +83,17 @@ def test_products_of_the_items_asked_for_are_left_out_on_request(index: Index) -
         Query(Examples(("a", "c"))),
         exclude_same_product=True,
     )
-    assert found.probes.own_products == {0: [1], 2: [1, 2]}
+    assert found.own_products == {0: [1], 2: [1, 2]}
 
 
 def test_positive_examples_alone_are_their_mean(index: Index) -> None:
-    (mean,) = sought(index, Query(Examples(("a", "b", "c")))).probes.vectors
+    (mean,) = sought(index, Query(Examples(("a", "b", "c")))).vectors
     np.testing.assert_allclose(mean, [4 / 3, 4 / 3], rtol=1e-6)
 
 
 def test_examples_have_length_1_before_they_are_averaged_for_the_cosine(index: Index) -> None:
     examples = Examples(("a", vector(0, 100)), (vector(0, 3),))
-    (moved,) = sought(index, Query(examples), name="angles").probes.vectors
+    (moved,) = sought(index, Query(examples), name="angles").vectors
     np.testing.assert_allclose(moved, [1, 0], atol=1e-6)
 
 
@@ -128,14 +130,14 @@ def test_what_does_not_fit_is_refused_naming_its_place(index: Index) -> None:
     assert field(index, ItemNotFoundError, good, Query("nothing")) == "queries[1].item_id"
 
 
-def packed(*values: float, space: str = SPACE) -> Packed:
-    return Packed(np.array(values, np.float32), space)
+def packed(*values: float, space: str = SPACE) -> PackedVectors:
+    return PackedVectors(np.array(values, np.float32), space)
 
 
 def test_packed_vectors_are_taken_as_they_are(index: Index) -> None:
     found = resolved(index, packed(1, 2, 3, 4), Search(3))
-    assert found.probes.vectors.tolist() == [[1, 2], [3, 4]]
-    assert found.by_items == frozenset()
+    assert found.vectors.tolist() == [[1, 2], [3, 4]]
+    assert found.own_items == {}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_packed_vectors_are_taken_as_they_are(index: Index) -> None:
     ],
 )
 def test_packed_vectors_that_do_not_fit_are_refused(
-    index: Index, queries: Packed, wanted: Search, error: type[LookalikeError], message: str
+    index: Index, queries: PackedVectors, wanted: Search, error: type[LookalikeError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         resolved(index, queries, wanted)
@@ -168,8 +170,8 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
     expected: list[list[float]] = [[5, 6], [1, 0], [7, 8], [0.5, 0.5], [1, 1]]
     for features, hand in zip(found.features, expected, strict=True):
         assert features is not None
-        length = np.linalg.norm(hand)
-        np.testing.assert_allclose(features.numbers * features.scale, hand / length, atol=0.005)
+        found_length, length = np.linalg.norm(features), np.linalg.norm(hand)
+        np.testing.assert_allclose(features / found_length, hand / length, atol=0.005)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +192,7 @@ def test_query_without_features_cannot_be_ranked_again(index: Index, query: Quer
 def test_same_example_twice_counts_twice(index: Index) -> None:
     found = sought(index, Query(Examples(("a", "a", "b"))), rerank=Rerank(10))
     assert found.features[0] is not None
-    np.testing.assert_allclose(
-        found.features[0].numbers[1] / found.features[0].numbers[0], 0.5, 0.01
-    )
+    np.testing.assert_allclose(found.features[0][1] / found.features[0][0], 0.5, 0.01)
 
 
 def test_features_that_do_not_fit_or_cancel_out_are_refused(index: Index) -> None:
@@ -214,7 +214,7 @@ def test_collection_without_features_cannot_rank_again(index: Index) -> None:
 
 def test_mean_of_vectors_near_the_end_of_float32_does_not_overflow(index: Index) -> None:
     far = vector(3e38, 0)
-    (mean,) = sought(index, Query(Examples((far, far)))).probes.vectors
+    (mean,) = sought(index, Query(Examples((far, far)))).vectors
     np.testing.assert_allclose(mean, [3e38, 0])
     opposite = Query(Examples((far,), (vector(-3e38, 0),)))
     assert field(index, NonFiniteVectorError, opposite) == "queries[0].examples"

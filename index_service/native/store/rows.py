@@ -1,0 +1,79 @@
+"""Rows of the store as values, verified by their checksums.
+
+SQLite's own check finds damaged structure; these CRC-32s find changed content.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+
+from index_service.records import FullItem, Item, Matrix
+
+FLOAT = np.dtype("<f4")  # little-endian on every machine, so that a file can move
+
+ITEM_COLUMNS = (
+    "key, id, product, category, price, attributes, vector, features, i.checksum,"
+    " p.collection, p.product_id, p.checksum"
+)
+"""What `verified` reads of a row of `items i JOIN products p ON product = number`."""
+
+
+class DamagedRowError(Exception):
+    """A row is not as it was written; the message names it."""
+
+
+def item_checksum(  # noqa: PLR0917 - SQLite calls it too
+    id_: str,
+    product: int,
+    category: str,
+    price: float | None,
+    attributes: str,
+    vector: bytes,
+    features: bytes | None,
+) -> int:
+    """Returns the CRC-32 of an item's row."""
+    amount = None if price is None else price + 0.0  # SQLite stores no negative zero
+    text = f"{id_}\0{product}\0{category}\0{amount!r}\0{attributes}\0"
+    value = zlib.crc32(vector, zlib.crc32(text.encode("utf-8", "surrogatepass")))
+    return zlib.crc32(features, value) if features else value
+
+
+def checksum(*values: str | float) -> int:
+    """Returns the CRC-32 of the values of any other row."""
+    return zlib.crc32("\0".join(map(str, values)).encode("utf-8", "surrogatepass"))
+
+
+def verify(table: str, name: str, values: tuple[str | float, ...], expected: int | None) -> None:
+    """Checks a row that is no item's.
+
+    Args:
+        table: Kind of the row, for the error message.
+        name: Name of the row, for the error message.
+        values: Its values.
+        expected: Its checksum; None in a store from before these rows had one.
+
+    Raises:
+        DamagedRowError: The checksum is not that of the values.
+    """
+    if expected is not None and checksum(*values) != expected:
+        raise DamagedRowError(f"{table} '{name}' is not as it was written")
+
+
+def verified(row: tuple[Any, ...]) -> FullItem:
+    """Returns the item of a row of `ITEM_COLUMNS`; raises DamagedRowError."""
+    _, id_, product, category, price, attributes, vector, features, expected = row[:9]
+    if item_checksum(*row[1:8]) != expected:
+        raise DamagedRowError(f"item '{id_}' is not as it was written")
+    collection, product_id, product_checksum = row[9:]
+    verify("product", product_id, (product, collection, product_id), product_checksum)
+    item = Item(id_, product_id, category, price, json.loads(attributes))
+    return FullItem(item, floats(vector), None if features is None else floats(features))
+
+
+def floats(blob: bytes) -> Matrix:
+    """Returns a vector, float32 of shape (dimension,)."""
+    return np.frombuffer(blob, FLOAT).astype(np.float32)
