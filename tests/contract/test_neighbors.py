@@ -107,6 +107,10 @@ async def test_packed_queries_are_queries_by_vector(backend: Backend, line: str)
         await backend.find_neighbors(
             line, PackedVectors(np.array([0, 0, 0], np.float32), SPACE), Search(1)
         )
+    with pytest.raises(InvalidArgumentError, match="1001 entries"):
+        await backend.find_neighbors(
+            line, PackedVectors(np.zeros(2 * 1001, np.float32), SPACE), Search(1)
+        )
 
 
 async def test_query_must_fit_the_collection(backend: Backend, line: str) -> None:

@@ -109,6 +109,15 @@ async def test_ties_are_in_the_order_of_writing(
     assert ids(again) == [*order[1:], order[0]]
 
 
+async def test_same_distance_by_features_is_ranked_by_vector(backend: Backend, make: Make) -> None:
+    name = await make(LINE)
+    rows = [(item(key), vector(x, 0)) for key, x in (("a", 3), ("b", 1), ("c", 2))]
+    features: dict[str, Any] = dict.fromkeys("abc", (0.0, 3.0))
+    await write(backend, name, rows, **features)
+    answer = await nearest(backend, name, Query(vector(0, 0), UP), k=2, rerank=Rerank(3))
+    assert ids(answer) == ["b", "c"]
+
+
 async def test_item_without_features_is_as_far_as_one_at_a_right_angle(
     backend: Backend, make: Make
 ) -> None:

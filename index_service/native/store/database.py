@@ -169,10 +169,13 @@ class Store:
         return found
 
     def tombstones(self, since: int) -> list[int]:
-        """Returns the keys that were deleted after write `since`."""
+        """Returns the keys deleted after write `since`; raises StoreCorruptedError likewise."""
         with self._reading() as db:
-            rows = db.execute("SELECT key FROM tombstones WHERE seq > ? ORDER BY key", (since,))
-            return [key for (key,) in rows.fetchall()]
+            sql = "SELECT key, seq, checksum FROM tombstones WHERE seq > ? ORDER BY key"
+            found = db.execute(sql, (since,)).fetchall()
+            for key, seq, expected in found:
+                rows.verify("tombstone", str(key), (key, seq), expected)
+        return [key for key, _, _ in found]
 
     def full_items(self, keys: Sequence[int]) -> dict[int, FullItem]:
         """Returns the items that exist of some keys, with their vectors, by key.

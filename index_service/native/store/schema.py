@@ -76,7 +76,11 @@ CREATE TABLE items (
 CREATE INDEX items_by_product ON items (product);
 
 -- Deleted keys, and the write that deleted them: what a cache of an earlier write must drop.
-CREATE TABLE tombstones (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE tombstones (
+  key      INTEGER PRIMARY KEY,
+  seq      INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+) STRICT;
 CREATE INDEX tombstones_by_seq ON tombstones (seq);
 
 -- The answers that retries get.
@@ -126,6 +130,7 @@ ALTER TABLE collections ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE aliases ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE products ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deaths RENAME TO tombstones;
+ALTER TABLE tombstones ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 DROP INDEX deaths_by_seq;
 CREATE INDEX tombstones_by_seq ON tombstones (seq);
 """
@@ -134,6 +139,7 @@ UPDATE collections SET checksum = checksum(key, name, embedding_space, dimension
   indexed_attributes, features_dimension, exact_up_to, target_recall);
 UPDATE aliases SET checksum = checksum(name, collection);
 UPDATE products SET checksum = checksum(number, collection, product_id);
+UPDATE tombstones SET checksum = checksum(key, seq);
 PRAGMA user_version = {VERSION};
 """
 # Layout 2 as if it were the current one; a row without a checksum is not verified.
@@ -141,7 +147,7 @@ _VIEWS_OF_2 = """
 CREATE TEMP VIEW collections AS SELECT *, NULL AS checksum FROM main.collections;
 CREATE TEMP VIEW aliases AS SELECT rowid, name, collection, NULL AS checksum FROM main.aliases;
 CREATE TEMP VIEW products AS SELECT *, NULL AS checksum FROM main.products;
-CREATE TEMP VIEW tombstones AS SELECT * FROM main.deaths;
+CREATE TEMP VIEW tombstones AS SELECT *, NULL AS checksum FROM main.deaths;
 """
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, NamedTuple
 
 from index_service.native.store.rows import FLOAT, checksum, item_checksum
@@ -193,7 +194,8 @@ class Transaction:
     def _delete(self, keys: Sequence[int]) -> None:
         for chunk, marks in chunks(keys):
             self._db.execute(f"DELETE FROM items WHERE key IN ({marks})", chunk)
-        self._insert("tombstones", 2, [value for key in keys for value in (key, self.seq)])
+        rows = [(key, self.seq, checksum(key, self.seq)) for key in keys]
+        self._insert("tombstones", 3, list(chain.from_iterable(rows)))
 
     def _product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
         known = self._numbers

@@ -14,7 +14,7 @@ from index_service.native.memory.state import State
 from index_service.native.reads import ATTEMPTS, StaleStateError
 from index_service.native.store.database import Store
 from index_service.records import Filter, Item, Query, Search, View
-from lookalike.errors import IndexRecoveringError
+from lookalike.errors import IndexRecoveringError, StoreCorruptedError
 from tests.indexes import Index, photo, vector
 
 
@@ -71,6 +71,13 @@ def test_read_that_is_overtaken_again_and_again_ends_by_holding_writes_up(index:
     assert index.reads.read(read) == 2
     assert held == [*[False] * ATTEMPTS, True]
     assert not index.writing.locked()
+
+
+def test_store_that_lacks_what_memory_has_is_damaged(index: Index) -> None:
+    key = index.store.key(1, "a")
+    index.store._writer.execute("DELETE FROM items WHERE key = ?", (key,))
+    with pytest.raises(StoreCorruptedError, match="lacks items"):
+        index.found(vector(0, 0), Search(5))
 
 
 def test_item_that_is_newer_than_the_state_makes_the_read_begin_again(index: Index) -> None:

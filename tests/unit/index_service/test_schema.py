@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from index_service.native.store import schema
 from index_service.native.store.database import Store
 from index_service.native.store.rows import item_checksum
+from index_service.native.store.salvage import salvage
 from index_service.records import Collection, Item, Metric, Search
+from lookalike.errors import StartupError, StoreCorruptedError
 from tests.indexes import Index, photo, vector
 
 LAYOUT_1 = """
@@ -41,6 +44,61 @@ INSERT INTO collections VALUES (2, 'listings', 'space-1', 2, 'squared_l2');
 INSERT INTO collections VALUES (4, 'empty', 'space-1', 3, 'cosine');
 INSERT INTO collections VALUES (7, 'others', 'space-1', 1, 'inner_product');
 PRAGMA user_version = 1;
+"""
+
+
+LAYOUT_2 = """
+CREATE TABLE writes (seq INTEGER NOT NULL, next_key INTEGER NOT NULL) STRICT;
+INSERT INTO writes VALUES (9, 5);
+CREATE TABLE collections (
+  key                INTEGER PRIMARY KEY AUTOINCREMENT,
+  name               TEXT NOT NULL UNIQUE,
+  embedding_space    TEXT NOT NULL,
+  dimension          INTEGER NOT NULL,
+  metric             TEXT NOT NULL,
+  indexed_attributes TEXT NOT NULL,
+  features_dimension INTEGER NOT NULL,
+  exact_up_to        INTEGER NOT NULL,
+  target_recall      REAL NOT NULL
+) STRICT;
+CREATE TABLE aliases (
+  name       TEXT PRIMARY KEY,
+  collection INTEGER NOT NULL REFERENCES collections (key)
+) STRICT;
+CREATE TABLE products (
+  number     INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  product_id TEXT NOT NULL,
+  UNIQUE (collection, product_id)
+) STRICT;
+CREATE TABLE items (
+  key        INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  id         TEXT NOT NULL,
+  product    INTEGER NOT NULL,
+  category   TEXT NOT NULL,
+  price      REAL,
+  attributes TEXT NOT NULL,
+  vector     BLOB NOT NULL,
+  features   BLOB,
+  checksum   INTEGER NOT NULL,
+  UNIQUE (collection, id)
+) STRICT;
+CREATE INDEX items_by_product ON items (product);
+CREATE TABLE deaths (key INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE INDEX deaths_by_seq ON deaths (seq);
+CREATE TABLE requests (
+  id     TEXT PRIMARY KEY,
+  seq    INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  answer TEXT NOT NULL
+) STRICT;
+CREATE INDEX requests_by_seq ON requests (seq);
+INSERT INTO collections VALUES (2, 'listings', 'space-1', 2, 'squared_l2', '["brand"]', 2, 7, 0.5);
+INSERT INTO aliases VALUES ('shop', 2);
+INSERT INTO products VALUES (1, 2, 'lamp'), (2, 2, 'sofa');
+INSERT INTO deaths VALUES (1, 8), (2, 9);
+PRAGMA user_version = 2;
 """
 
 
@@ -101,6 +159,98 @@ def test_upgrade_that_fails_on_the_way_leaves_layout_1(
     monkeypatch.undo()
     with Store(path) as store:
         assert store.seq() == 9
+
+
+@pytest.fixture
+def path_2(tmp_path: Path) -> Path:
+    """A store as the release before checksums of all rows wrote it."""
+    path = tmp_path / "layout-2" / "index.sqlite3"
+    path.parent.mkdir()
+    db = sqlite3.connect(path)
+    db.executescript(LAYOUT_2)
+    for key, row in enumerate([("a", 1, "Home", 12.5), ("b", 2, "", None)], 3):
+        content = (*row, '{"brand": "x"}', np.array([key, 0], "<f4").tobytes(), None)
+        values = (key, 2, *content, item_checksum(*content))
+        db.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    db.commit()
+    db.close()
+    return path
+
+
+def check_layout_2(store: Store) -> None:
+    described = Collection("listings", "space-1", 2, Metric.SQUARED_L2, ("brand",), 2, 7, 0.5)
+    assert store.collections() == {2: described}
+    assert (store.seq(), store.next_key(), store.aliases()) == (9, 5, {"shop": 2})
+    assert store.tombstones(8) == [2]
+    assert store.items(range(9)) == {
+        3: Item("a", "lamp", "Home", 12.5, {"brand": "x"}),
+        4: Item("b", "sofa", "", None, {"brand": "x"}),
+    }
+    assert Index(store).found(vector(9, 0), Search(5)) == ["b", "a"]
+
+
+def test_store_of_layout_2_is_upgraded_with_all_that_it_holds(path_2: Path) -> None:
+    with Store(path_2) as store:
+        check_layout_2(store)
+        index = Index(store)
+        assert index.upsert(photo("c", "lamp", 7, 0), photo("a", "bed", 1, 0)).seq == 10
+        assert store.tombstones(9) == [3]
+    with Store(path_2) as store:  # no checksum is wrong
+        assert Index(store).found(vector(9, 0), Search(5)) == ["c", "b", "a"]
+        assert (store.aliases(), store.tombstones(0)) == ({"shop": 2}, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ("collections SET name = name || '#'", Store.collections),
+        ("aliases SET name = name || '#'", Store.aliases),
+        ("products SET product_id = product_id || '#'", lambda store: store.items(range(9))),
+        ("tombstones SET key = key + 90", lambda store: store.tombstones(0)),
+    ],
+)
+def test_every_row_is_verified_after_an_upgrade(
+    path_2: Path, change: str, read: Callable[[Store], object]
+) -> None:
+    with Store(path_2) as store:
+        read(store)
+        store._writer.execute(f"UPDATE {change}")
+        with pytest.raises(StoreCorruptedError, match="not as it was written"):
+            read(store)
+
+
+def test_store_of_layout_2_that_may_not_be_changed_is_read_as_it_is(path_2: Path) -> None:
+    before = path_2.read_bytes()
+    with Store(path_2, read_only=True) as store:
+        check_layout_2(store)
+    assert path_2.read_bytes() == before
+
+
+def test_store_of_layout_2_is_salvaged(path_2: Path) -> None:
+    db = sqlite3.connect(path_2)
+    db.execute("UPDATE items SET category = 'changed' WHERE id = 'a'")
+    db.commit()
+    db.close()
+    done = salvage(path_2)
+    assert (done.kept["items"], done.dropped, done.kept["products"]) == (1, 1, 2)
+    with Store(path_2) as store:
+        assert store.aliases() == {"shop": 2}
+        assert store.items(range(9)) == {4: Item("b", "sofa", "", None, {"brand": "x"})}
+
+
+def test_upgrade_of_layout_2_that_fails_on_the_way_leaves_it(
+    path_2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dump(path_2)
+    monkeypatch.setattr(schema, "_CHECKSUMS", "UPDATE products SET checksum = BROKEN;")
+    with pytest.raises(Exception, match="BROKEN"), Store(path_2):
+        pass
+    assert dump(path_2) == before
+
+
+def test_layout_1_that_may_not_be_changed_is_refused(path: Path) -> None:
+    with pytest.raises(StartupError, match="has layout 1"), Store(path, read_only=True):
+        pass
 
 
 def dump(path: Path) -> list[str]:
