@@ -46,7 +46,7 @@ class Backend(Protocol):
         ...
 
     async def collections(self) -> Sequence[tuple[Collection, int]]:
-        """Returns all of them, by name."""
+        """Returns all collections, by name."""
         ...
 
     async def delete_collection(self, name: str) -> int:

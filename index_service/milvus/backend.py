@@ -109,8 +109,6 @@ class MilvusBackend:
     ) -> None:
         self.close()
 
-    # -- collections ------------------------------------------------------------------------------
-
     async def create_collection(self, collection: Collection) -> None:
         """See `Backend`."""
         await self._writes.run(self._names.create, collection)
@@ -127,8 +125,6 @@ class MilvusBackend:
         """See `Backend`."""
         return await self._writes.run(self._names.delete, name)
 
-    # -- aliases ----------------------------------------------------------------------------------
-
     async def set_alias(self, name: str, collection: str) -> tuple[str, int]:
         """See `Backend`."""
         return await self._writes.run(self._names.set_alias, name, collection)
@@ -140,8 +136,6 @@ class MilvusBackend:
     async def aliases(self) -> Mapping[str, str]:
         """See `Backend`."""
         return await self._reads.run(self._names.aliases)
-
-    # -- writes -----------------------------------------------------------------------------------
 
     async def upsert_items(
         self,
@@ -222,8 +216,6 @@ class MilvusBackend:
         self._unseen.add(stored.name, ids, seq)
         return stored, Deleted(seq, len(rows))
 
-    # -- reads ------------------------------------------------------------------------------------
-
     async def item(self, name: str, item_id: str, min_seq: int = 0) -> tuple[FullItem, Collection]:
         """See `Backend`."""
         return await self._reads.run(self._item, name, item_id, min_seq)
@@ -300,10 +292,8 @@ class MilvusBackend:
         found, total = MilvusSearch(selection, search).within(resolved)
         return RangeAnswer(found, total, selection.read_ts, stored.collection)
 
-    # -- the service ------------------------------------------------------------------------------
-
     async def create_snapshot(self) -> Snapshot:
-        """Refused."""
+        """Raises NotSupportedError."""
         raise NotSupportedError(
             "Milvus makes no snapshots by itself; back the cluster up with milvus-backup"
         )

@@ -96,8 +96,6 @@ class MilvusConnection:
             self._connected.close()
             self._connected = None
 
-    # -- times ------------------------------------------------------------------------------------
-
     def now(self) -> int:
         """Returns a timestamp above those of all acknowledged writes, by Milvus's clock."""
         return self._call("alloc_timestamp", raw=True) or self._own_now()
@@ -134,8 +132,6 @@ class MilvusConnection:
         with self._counting:
             self._counted = max(self._counted + 1, time.time_ns() // 1_000_000 << _TIME_BITS)
             return self._counted
-
-    # -- rows -------------------------------------------------------------------------------------
 
     def upsert(self, stored: StoredCollection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Writes rows and returns the write's number."""
@@ -231,8 +227,6 @@ class MilvusConnection:
             for hits in found
         ]
 
-    # -- collections ------------------------------------------------------------------------------
-
     def find(self, name: str) -> StoredCollection | None:
         """Returns the collection of a name or alias; None if there is none of this service."""
         try:
@@ -307,8 +301,6 @@ class MilvusConnection:
         )
         self._call("create_index", stored.name, index)
         self._call("load_collection", stored.name)
-
-    # -- calls ------------------------------------------------------------------------------------
 
     def _loaded(self, stored: StoredCollection, method: str, *args: Any, **kwargs: Any) -> Any:
         try:

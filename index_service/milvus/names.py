@@ -31,7 +31,7 @@ class MilvusNames:
         self._milvus = milvus
 
     def create(self, collection: Collection) -> None:
-        """Creates it; raises CollectionExistsError."""
+        """Creates a collection; raises CollectionExistsError."""
         if (taken := self._milvus.find(collection.name)) is not None:
             kind = "collection" if taken.collection.name == collection.name else "alias"
             raise CollectionExistsError(
@@ -46,11 +46,11 @@ class MilvusNames:
         return stored.collection, self._count(stored)
 
     def collections(self) -> Sequence[tuple[Collection, int]]:
-        """Returns all of them, by name."""
+        """Returns all collections, by name."""
         return [(stored.collection, self._count(stored)) for stored in self._all()]
 
     def delete(self, name: str) -> int:
-        """Returns how many items went with it; raises CollectionInUseError."""
+        """Deletes a collection and returns how many items it had; raises CollectionInUseError."""
         stored = self._milvus.collection(name)
         if stored.collection.name != name:
             raise CollectionNotFoundError(
@@ -66,7 +66,7 @@ class MilvusNames:
         return number
 
     def set_alias(self, name: str, collection: str) -> tuple[str, int]:
-        """Returns where the alias led before, and the write's number."""
+        """Points an alias at a collection; returns its previous target and the write's number."""
         before = self._milvus.find(name)
         if before is not None and before.collection.name == name:
             raise CollectionExistsError(
@@ -79,7 +79,7 @@ class MilvusNames:
         return previous, self._milvus.now()
 
     def delete_alias(self, name: str) -> int:
-        """Returns the write's number; raises AliasNotFoundError."""
+        """Deletes an alias and returns the write's number; raises AliasNotFoundError."""
         before = self._milvus.find(name)
         if before is None or before.collection.name == name:
             raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
@@ -87,11 +87,11 @@ class MilvusNames:
         return self._milvus.now()
 
     def aliases(self) -> dict[str, str]:
-        """Returns the collection that each alias leads to."""
+        """Returns the collection that each alias points at."""
         return {alias: stored.collection.name for stored in self._all() for alias in stored.aliases}
 
     def state(self) -> IndexState:
-        """Describes all."""
+        """Returns the state of all collections."""
         now = self._milvus.now()
         states = [
             CollectionState(

@@ -147,8 +147,8 @@ class NearestRows:
             nearest.lower_bound = math.inf
             nearest.settled = True
             return
-        # Milvus does not tell how long the vectors are that it has kept back: those that it gave
-        # stand for them.
+        # Milvus does not return the lengths of the vectors that it has kept back; those returned
+        # stand in for them.
         nearest.lower_bound = exact_lower_bound(
             query.vector,
             longest(vectors, metric),

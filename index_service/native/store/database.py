@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -177,31 +177,44 @@ class Store:
                 rows.verify("tombstone", str(key), (key, seq), expected)
         return [key for key, _, _ in found]
 
-    def full_items(self, keys: Sequence[int]) -> dict[int, FullItem]:
-        """Returns the items that exist of some keys, with their vectors, by key.
+    def items(self, keys: Sequence[int]) -> dict[int, Item]:
+        """Returns the items that exist of some keys, by key.
 
         Raises:
             StoreCorruptedError: An item, or its product, is not as it was written.
         """
-        found: dict[int, FullItem] = {}
-        with self._reading() as db:
-            for chunk, marks in chunks(keys):
-                sql = (
-                    f"SELECT {rows.ITEM_COLUMNS} FROM items i JOIN products p ON product = number"
-                    f" WHERE key IN ({marks})"
-                )
-                for row in db.execute(sql, chunk).fetchall():
-                    found[row[0]] = rows.verified(row)
-        return found
+        return {row[0]: rows.item_of(row) for row in self._item_rows(keys)}
 
-    def items(self, keys: Sequence[int]) -> dict[int, Item]:
-        """Returns the items that exist of some keys, by key; raises what `full_items` raises."""
-        return {key: full.item for key, full in self.full_items(keys).items()}
+    def full_items(self, keys: Sequence[int]) -> dict[int, FullItem]:
+        """Returns the items that exist with their vectors, by key; raises what `items` raises."""
+        return {
+            row[0]: FullItem(
+                rows.item_of(row),
+                rows.floats(row[6]),
+                None if row[7] is None else rows.floats(row[7]),
+            )
+            for row in self._item_rows(keys)
+        }
 
     def features(self, keys: Sequence[int]) -> dict[int, Matrix]:
-        """Returns the features of the items that have some; raises what `full_items` raises."""
-        full = self.full_items(keys)
-        return {key: each.features for key, each in full.items() if each.features is not None}
+        """Returns the features of the items that have some; raises StoreCorruptedError."""
+        found = self._item_rows(keys, with_products=False)
+        return {row[0]: rows.floats(row[7]) for row in found if row[7] is not None}
+
+    def _item_rows(
+        self, keys: Sequence[int], *, with_products: bool = True
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yields verified rows of `rows.ITEM_COLUMNS`, and of their products' columns."""
+        columns, tables = rows.ITEM_COLUMNS, "items i"
+        if with_products:
+            columns += f", {rows.PRODUCT_COLUMNS}"
+            tables += " JOIN products p ON product = number"
+        with self._reading() as db:
+            for chunk, marks in chunks(keys):
+                sql = f"SELECT {columns} FROM {tables} WHERE key IN ({marks})"
+                for row in db.execute(sql, chunk).fetchall():
+                    rows.verify_item(row)
+                    yield row
 
     def key(self, collection: int, item_id: str) -> int | None:
         """Returns an item's key, or None."""

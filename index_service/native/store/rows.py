@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from index_service.records import FullItem, Item, Matrix
+from index_service.records import Item, Matrix
 
 FLOAT = np.dtype("<f4")  # little-endian on every machine, so that a file can move
 
-ITEM_COLUMNS = (
-    "key, id, product, category, price, attributes, vector, features, i.checksum,"
-    " p.collection, p.product_id, p.checksum"
-)
-"""What `verified` reads of a row of `items i JOIN products p ON product = number`."""
+ITEM_COLUMNS = "key, id, product, category, price, attributes, vector, features, i.checksum"
+"""What `verify_item` checks of a row of `items i`."""
+
+PRODUCT_COLUMNS = "p.collection, product_id, p.checksum"
+"""What `verify_item` checks beside it of `items i JOIN products p ON product = number`."""
 
 
 class DamagedRowError(Exception):
@@ -63,15 +64,22 @@ def verify(table: str, name: str, values: tuple[str | float, ...], expected: int
         raise DamagedRowError(f"{table} '{name}' is not as it was written")
 
 
-def verified(row: tuple[Any, ...]) -> FullItem:
-    """Returns the item of a row of `ITEM_COLUMNS`; raises DamagedRowError."""
-    _, id_, product, category, price, attributes, vector, features, expected = row[:9]
-    if item_checksum(*row[1:8]) != expected:
-        raise DamagedRowError(f"item '{id_}' is not as it was written")
-    collection, product_id, product_checksum = row[9:]
-    verify("product", product_id, (product, collection, product_id), product_checksum)
-    item = Item(id_, product_id, category, price, json.loads(attributes))
-    return FullItem(item, floats(vector), None if features is None else floats(features))
+def verify_item(row: Sequence[Any]) -> None:
+    """Checks an item by a row of `ITEM_COLUMNS`, and its product if these columns follow.
+
+    Raises:
+        DamagedRowError: The item or its product is not as it was written.
+    """
+    if item_checksum(*row[1:8]) != row[8]:
+        raise DamagedRowError(f"item '{row[1]}' is not as it was written")
+    if len(row) > 9:
+        collection, product_id, expected = row[9:]
+        verify("product", product_id, (row[2], collection, product_id), expected)
+
+
+def item_of(row: Sequence[Any]) -> Item:
+    """Returns the item of a row of `ITEM_COLUMNS` and `PRODUCT_COLUMNS`."""
+    return Item(row[1], row[10], row[3], row[4], json.loads(row[5]))
 
 
 def floats(blob: bytes) -> Matrix:
