@@ -16,7 +16,7 @@ from index_service.config import IndexSettings
 from index_service.native.backend import NativeBackend, open_native
 from index_service.native.disk import snapshot
 from index_service.native.memory.features import FeaturesQuery
-from index_service.native.search.first_stage import Probes
+from index_service.native.search.first_stage import NumberedQueries
 from index_service.native.search.second_stage import Ranked, SecondStage
 from index_service.records import (
     NO_FILTER,
@@ -69,11 +69,11 @@ async def test_queries_of_a_caller_who_has_left_are_not_ranked(
     ranked: list[int] = []
     rank = SecondStage.rank
 
-    def waiting(stage: SecondStage, probe: Probes, query: FeaturesQuery) -> Ranked:
+    def waiting(stage: SecondStage, query: NumberedQueries, features: FeaturesQuery) -> Ranked:
         ranked.append(1)
         ranking.set()
         release.wait()
-        return rank(stage, probe, query)
+        return rank(stage, query, features)
 
     monkeypatch.setattr(SecondStage, "rank", waiting)
     with open_native(settings) as backend:
