@@ -373,9 +373,8 @@ def test_cache_is_used_after_segments_without_features_have_moved_to_the_front(
     assert mergeable(snapshot.segments) == (0, 2)
     one, other, *rest = snapshot.segments.parts
     parts = (rewritten((one, other), FEATURED), *rest)
-    index.state = index.state.with_collection(
-        replace(snapshot, segments=replace(snapshot.segments, parts=parts))
-    )
+    segments = replace(snapshot.segments, parts=parts)
+    index.state = index.state.with_collection(replace(snapshot, segments=segments))
     expected = ranked(index, 150)
     cache.save(directory, index.state)
     loaded, read = from_cache(index, directory, monkeypatch, 1024)

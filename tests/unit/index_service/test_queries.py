@@ -170,8 +170,8 @@ def test_features_come_with_the_query_or_from_its_items(index: Index) -> None:
     expected: list[list[float]] = [[5, 6], [1, 0], [7, 8], [0.5, 0.5], [1, 1]]
     for features, hand in zip(found.features, expected, strict=True):
         assert features is not None
-        found_length, length = np.linalg.norm(features), np.linalg.norm(hand)
-        np.testing.assert_allclose(features / found_length, hand / length, atol=0.005)
+        found_length, length = np.linalg.norm(features), float(np.linalg.norm(hand))
+        np.testing.assert_allclose(features / found_length, np.array(hand) / length, atol=0.005)
 
 
 @pytest.mark.parametrize(
