@@ -45,7 +45,7 @@ def collection(name: str, metric: pb.Metric.ValueType) -> pb.Collection:
         dimension=DIMENSION,
         metric=metric,
         indexed_attributes=["colour"],
-        full_scan_threshold=100 if name == "squared" else 0,
+        exact_up_to=100 if name == "squared" else 0,
     )
 
 
