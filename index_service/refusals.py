@@ -3,7 +3,50 @@
 from __future__ import annotations
 
 from index_service.records import Collection
-from lookalike.errors import ItemNotFoundError, UnknownFilterFieldError
+from lookalike.errors import (
+    AliasNotFoundError,
+    CollectionExistsError,
+    CollectionInUseError,
+    CollectionNotFoundError,
+    ItemNotFoundError,
+    UnknownFilterFieldError,
+)
+
+
+def collection_not_found(name: str) -> CollectionNotFoundError:
+    """Returns the error for a name that neither a collection nor an alias has."""
+    return CollectionNotFoundError(
+        f"there is no collection or alias '{name}'", resource=("collection", name)
+    )
+
+
+def not_a_collection(name: str, *, is_alias: bool) -> CollectionNotFoundError:
+    """Returns the error for deleting a collection by a name that is not its own."""
+    kind = "an alias" if is_alias else "no collection"
+    return CollectionNotFoundError(
+        f"'{name}' is {kind}; name the collection itself", resource=("collection", name)
+    )
+
+
+def collection_in_use(name: str, alias: str) -> CollectionInUseError:
+    """Returns the error for deleting a collection that an alias points at."""
+    return CollectionInUseError(
+        f"alias '{alias}' leads to collection '{name}'; set or delete it first",
+        metadata={"alias": alias},
+    )
+
+
+def name_taken(name: str, *, by_alias: bool) -> CollectionExistsError:
+    """Returns the error for a new name that a collection or an alias has already."""
+    kind = "an alias" if by_alias else "a collection"
+    return CollectionExistsError(
+        f"there is {kind} '{name}' already", resource=(kind.split()[1], name)
+    )
+
+
+def alias_not_found(name: str) -> AliasNotFoundError:
+    """Returns the error for a name that no alias has."""
+    return AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
 
 
 def item_not_found(collection: Collection, item_id: str, field: str) -> ItemNotFoundError:

@@ -15,6 +15,7 @@ from index_service.milvus import schema
 from index_service.milvus.errors import NotLoadedError, translated
 from index_service.milvus.expressions import ID, one_of
 from index_service.records import Collection, Matrix
+from index_service.refusals import collection_not_found
 from lookalike.errors import CollectionNotFoundError, IndexRecoveringError, NotSupportedError
 
 MAX_ROWS = 16_384
@@ -241,9 +242,7 @@ class MilvusConnection:
     def collection(self, name: str) -> StoredCollection:
         """Returns the collection of a name or alias; raises CollectionNotFoundError."""
         if (found := self.find(name)) is None:
-            raise CollectionNotFoundError(
-                f"there is no collection '{name}'", resource=("collection", name)
-            )
+            raise collection_not_found(name)
         return found
 
     def names(self) -> list[str]:

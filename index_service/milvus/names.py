@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from index_service import refusals
 from index_service.milvus import schema
 from index_service.milvus.connection import MilvusConnection, StoredCollection
 from index_service.records import Collection, CollectionState, IndexState
-from lookalike.errors import (
-    AliasNotFoundError,
-    CollectionExistsError,
-    CollectionInUseError,
-    CollectionNotFoundError,
-)
 
 
 class MilvusNames:
@@ -33,11 +28,8 @@ class MilvusNames:
     def create(self, collection: Collection) -> None:
         """Creates a collection; raises CollectionExistsError."""
         if (taken := self._milvus.find(collection.name)) is not None:
-            kind = "collection" if taken.collection.name == collection.name else "alias"
-            raise CollectionExistsError(
-                f"there is already a {kind} '{collection.name}'",
-                resource=("collection", collection.name),
-            )
+            by_alias = taken.collection.name != collection.name
+            raise refusals.name_taken(collection.name, by_alias=by_alias)
         self._milvus.create(collection)
 
     def collection(self, name: str) -> tuple[Collection, int]:
@@ -53,14 +45,9 @@ class MilvusNames:
         """Deletes a collection and returns how many items it had; raises CollectionInUseError."""
         stored = self._milvus.collection(name)
         if stored.collection.name != name:
-            raise CollectionNotFoundError(
-                f"'{name}' is an alias; name the collection itself", resource=("collection", name)
-            )
+            raise refusals.not_a_collection(name, is_alias=True)
         if stored.aliases:
-            raise CollectionInUseError(
-                f"alias '{stored.aliases[0]}' leads to collection '{name}'; set or delete it first",
-                metadata={"alias": stored.aliases[0]},
-            )
+            raise refusals.collection_in_use(name, stored.aliases[0])
         number = self._count(stored)
         self._milvus.drop(stored)
         return number
@@ -69,10 +56,7 @@ class MilvusNames:
         """Points an alias at a collection; returns its previous target and the write's number."""
         before = self._milvus.find(name)
         if before is not None and before.collection.name == name:
-            raise CollectionExistsError(
-                f"'{name}' is a collection; an alias needs a name of its own",
-                resource=("collection", name),
-            )
+            raise refusals.name_taken(name, by_alias=False)
         stored = self._milvus.collection(collection)
         self._milvus.set_alias(name, stored, exists=before is not None)
         previous = before.collection.name if before is not None else ""
@@ -82,7 +66,7 @@ class MilvusNames:
         """Deletes an alias and returns the write's number; raises AliasNotFoundError."""
         before = self._milvus.find(name)
         if before is None or before.collection.name == name:
-            raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
+            raise refusals.alias_not_found(name)
         self._milvus.drop_alias(name)
         return self._milvus.now()
 

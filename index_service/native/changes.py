@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from index_service import refusals
 from index_service.native.memory import state as states
 from index_service.native.memory.features import Bytes, Scales, quantised
 from index_service.native.memory.rows import rows_of
@@ -22,13 +23,7 @@ from index_service.native.store.rows import FLOAT
 from index_service.native.store.transaction import Transaction
 from index_service.records import Batch, Collection, Deleted, Matrix, Upserted
 from index_service.vectors import features_matrix, matrix
-from lookalike.errors import (
-    AliasNotFoundError,
-    CollectionExistsError,
-    CollectionInUseError,
-    CollectionNotFoundError,
-    RequestIdReusedError,
-)
+from lookalike.errors import RequestIdReusedError
 
 R = TypeVar("R")
 A = TypeVar("A", Upserted, Deleted)
@@ -52,15 +47,9 @@ def delete_collection(name: str) -> Operation[int]:
 
     def run(write: Transaction, state: State) -> tuple[State, int]:
         if name not in state.collections:
-            kind = "an alias" if name in state.aliases else "no collection"
-            raise CollectionNotFoundError(
-                f"'{name}' is {kind}; name the collection itself", resource=("collection", name)
-            )
+            raise refusals.not_a_collection(name, is_alias=name in state.aliases)
         if leading := sorted(a for a, target in state.aliases.items() if target == name):
-            raise CollectionInUseError(
-                f"alias '{leading[0]}' leads to collection '{name}'; set or delete it first",
-                metadata={"alias": leading[0]},
-            )
+            raise refusals.collection_in_use(name, leading[0])
         deleted = write.delete_collection(state.collections[name].key)
         rest = {other: kept for other, kept in state.collections.items() if other != name}
         return replace(state, collections=rest), deleted
@@ -73,7 +62,7 @@ def set_alias(name: str, collection: str) -> Operation[tuple[str, int]]:
 
     def run(write: Transaction, state: State) -> tuple[State, tuple[str, int]]:
         if name in state.collections:
-            raise _taken(name, "collection")
+            raise refusals.name_taken(name, by_alias=False)
         snapshot = state.find(collection)
         previous = state.aliases.get(name, "")
         write.set_alias(name, snapshot.key)
@@ -88,7 +77,7 @@ def delete_alias(name: str) -> Operation[int]:
 
     def run(write: Transaction, state: State) -> tuple[State, int]:
         if name not in state.aliases:
-            raise AliasNotFoundError(f"there is no alias '{name}'", resource=("alias", name))
+            raise refusals.alias_not_found(name)
         write.delete_alias(name)
         rest = {other: target for other, target in state.aliases.items() if other != name}
         return replace(state, aliases=rest), write.seq
@@ -242,13 +231,6 @@ def _packed(values: Sequence[float]) -> bytes:
 
 def _check_free(name: str, state: State) -> None:
     if name in state.collections:
-        raise _taken(name, "collection")
+        raise refusals.name_taken(name, by_alias=False)
     if name in state.aliases:
-        raise _taken(name, "alias")
-
-
-def _taken(name: str, kind: str) -> CollectionExistsError:
-    article = "an" if kind == "alias" else "a"
-    return CollectionExistsError(
-        f"there is {article} {kind} '{name}' already", resource=(kind, name)
-    )
+        raise refusals.name_taken(name, by_alias=True)

@@ -12,7 +12,7 @@ from index_service.native.memory.columns import Codes
 from index_service.native.memory.graph import MIN_EF_SEARCH
 from index_service.native.memory.segments import Segments
 from index_service.records import Collection
-from lookalike.errors import CollectionNotFoundError
+from index_service.refusals import collection_not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,7 @@ class State:
         """Returns the collection of a name or an alias; raises CollectionNotFoundError."""
         if snapshot := self.collections.get(self.aliases.get(name, name)):
             return snapshot
-        raise CollectionNotFoundError(
-            f"there is no collection or alias '{name}'", resource=("collection", name)
-        )
+        raise collection_not_found(name)
 
     def with_collection(self, snapshot: CollectionSnapshot) -> State:
         """Returns a state with this collection added or replaced."""
