@@ -13,8 +13,8 @@ from gateway.index import IndexUpstream
 from gateway.ingest import Thumbnails
 from gateway.listings import (
     EVERY_LISTING,
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     Page,
     PhotoVector,
@@ -53,7 +53,7 @@ class Catalogue:
         self._index = index
         self._thumbnails = thumbnails
 
-    async def get(self, target: Target, budget: Budget) -> Sequence[Listing]:
+    async def get(self, target: Target, budget: Budget) -> Sequence[CataloguePhoto]:
         """Returns a listing's photos, at most 1,000, or one photo.
 
         Raises:
@@ -61,7 +61,7 @@ class Catalogue:
         """
         target = validation.target(target)
         if isinstance(target, ItemId):
-            return [(await self._index.get(target.item_id, budget)).listing]
+            return [(await self._index.get(target.item_id, budget)).photo]
         photos, _ = await self._of_product(target, "", budget)
         if not photos:
             raise ItemNotFoundError(
@@ -82,7 +82,7 @@ class Catalogue:
             page_token,
             budget,
         )
-        return Page([photo.listing for photo in photos], following)
+        return Page([stored.photo for stored in photos], following)
 
     async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
         """Deletes a listing or a photo; what is not there is no error.
@@ -100,20 +100,22 @@ class Catalogue:
             return Deleted(0, 0)
         return Deleted(deleted, seq, degraded)
 
-    async def vectors(self, count: int, budget: Budget) -> Sequence[tuple[Listing, PhotoVector]]:
+    async def vectors(
+        self, count: int, budget: Budget
+    ) -> Sequence[tuple[CataloguePhoto, PhotoVector]]:
         """Returns up to `count` photos, spread over the catalogue, with their vectors."""
         total, _ = await self._index.count(budget.remaining_s)
         total = min(total, _SAMPLED_FROM)
         step = max(1.0, total / count)
-        taken: list[tuple[Listing, PhotoVector]] = []
+        taken: list[tuple[CataloguePhoto, PhotoVector]] = []
         seen, token = 0, ""
         while seen < total and len(taken) < count:
             photos, token = await self._index.page(
                 EVERY_LISTING, _MOST_PHOTOS, token, budget, vectors=True
             )
-            for photo in photos:
-                if seen >= len(taken) * step and len(taken) < count and photo.vector:
-                    taken.append((photo.listing, photo.vector))
+            for stored in photos:
+                if seen >= len(taken) * step and len(taken) < count and stored.vector:
+                    taken.append((stored.photo, stored.vector))
                 seen += 1
             if not token:
                 break
@@ -121,10 +123,10 @@ class Catalogue:
 
     async def _of_product(
         self, target: ProductId, token: str, budget: Budget
-    ) -> tuple[Sequence[Listing], str]:
+    ) -> tuple[Sequence[CataloguePhoto], str]:
         only = ListingFilter(product_ids=(target.product_id,))
         photos, following = await self._index.page(only, _MOST_PHOTOS, token, budget)
-        return [photo.listing for photo in photos], following
+        return [stored.photo for stored in photos], following
 
     async def _remove_thumbnails(
         self, thumbnails: Thumbnails, target: Target, budget: Budget

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from gateway.budget import Budget
 from gateway.index import IndexUpstream
-from gateway.items import Near, Photo
-from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, Rerank
+from gateway.items import Near, StoredPhoto
+from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, Rerank
 from gateway.ranking import Ranker
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -97,53 +97,57 @@ class DuplicateFinder:
             if not turn.wanted:
                 del self._turns[sha256]
 
-    async def judge(self, photo: Photo, budget: Budget) -> tuple[Listing, Sequence[NearDuplicate]]:
-        """Returns the photo's listing, marked if it is to be, and what looks the same.
+    async def judge(
+        self, stored: StoredPhoto, budget: Budget
+    ) -> tuple[CataloguePhoto, Sequence[NearDuplicate]]:
+        """Returns the photo, marked if it is to be, and what looks the same.
 
         Raises:
             NearDuplicateError: Something does, and the policy is to refuse.
         """
-        listing = photo.listing
+        photo = stored.photo
         if self._policy is NearDuplicatePolicy.OFF:
-            return listing, ()
-        found = await self._find(photo, budget)
+            return photo, ()
+        found = await self._find(stored, budget)
         if not found:
-            return listing, ()
+            return photo, ()
         if self._policy is NearDuplicatePolicy.REFUSE:
             raise _refusal(found[0])
         linked = self._policy is NearDuplicatePolicy.LINK
         found = [replace(near, linked=linked) for near in found]
-        return replace(listing, near_duplicate=found[0]), found
+        return replace(photo, near_duplicate=found[0]), found
 
-    async def _find(self, photo: Photo, budget: Budget) -> list[NearDuplicate]:
-        nearness = await self._nearness_of(photo, budget)
+    async def _find(self, stored: StoredPhoto, budget: Budget) -> list[NearDuplicate]:
+        nearness = await self._nearness_of(stored, budget)
         try:
-            candidates = await self._near(photo, nearness, budget)
+            candidates = await self._near(stored, nearness, budget)
         except CollectionNotFoundError:
             return []  # this is the first photo of all
         nearest: dict[str, NearDuplicate] = {}
         for other in candidates:
-            near = self._compared(photo, other, nearness)
+            near = self._compared(stored, other, nearness)
             # Of each listing the nearest, but the same bytes before what is merely near.
-            product_id = other.photo.listing.product_id
+            product_id = other.stored.photo.product_id
             known = nearest.get(product_id)
             if near and (known is None or _order(near) < _order(known)):
                 nearest[product_id] = near
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
-    async def _nearness_of(self, photo: Photo, budget: Budget) -> _Nearness | None:
+    async def _nearness_of(self, stored: StoredPhoto, budget: Budget) -> _Nearness | None:
         """Returns how photos that are merely near are judged by features too, if they can be."""
         if self._ranker is None or not self._max_distance or self._nearness >= 1:
             return None
-        assert photo.vector is not None
+        assert stored.vector is not None
         await self._ranker.learn(budget)
-        way = self._ranker.blend(photo.vector)
+        way = self._ranker.blend(stored.vector)
         if way is None or way.rerank is None or way.curve is None:
             return None
         return _Nearness(way.rerank, self._nearness * way.curve.crowd)
 
-    async def _near(self, photo: Photo, nearness: _Nearness | None, budget: Budget) -> list[Near]:
-        vector = photo.vector
+    async def _near(
+        self, stored: StoredPhoto, nearness: _Nearness | None, budget: Budget
+    ) -> list[Near]:
+        vector = stored.vector
         assert vector is not None
         tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in vector.values))
         farthest = max(tolerance, self._max_distance)
@@ -154,7 +158,7 @@ class DuplicateFinder:
                 budget,
                 max_distance=max_distance,
                 limit=_MOST_CANDIDATES,
-                other_than=photo.listing.product_id,
+                other_than=stored.photo.product_id,
                 rerank=rerank,
             )
 
@@ -170,12 +174,12 @@ class DuplicateFinder:
         return found
 
     def _compared(
-        self, photo: Photo, other: Near, nearness: _Nearness | None
+        self, stored: StoredPhoto, other: Near, nearness: _Nearness | None
     ) -> NearDuplicate | None:
-        listing, distance = other.photo.listing, other.distance
-        if listing.item_id == photo.listing.item_id:
+        photo, distance = other.stored.photo, other.distance
+        if photo.item_id == stored.photo.item_id:
             return None  # it is replaced, and moves to another listing
-        if other.photo.sha256 == photo.sha256:
+        if other.stored.sha256 == stored.sha256:
             kind = NearDuplicateKind.IDENTICAL
         elif self._max_distance and distance <= self._max_distance:
             if nearness and not nearness.holds(other):
@@ -183,7 +187,7 @@ class DuplicateFinder:
             kind = NearDuplicateKind.SIMILAR
         else:
             return None
-        return NearDuplicate(listing.item_id, listing.product_id, kind, distance)
+        return NearDuplicate(photo.item_id, photo.product_id, kind, distance)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway import items, queries
 from gateway.budget import Budget, RecentTimes
-from gateway.items import Near, Photo
+from gateway.items import Near, StoredPhoto
 from gateway.listings import (
     ItemId,
     ListingFilter,
@@ -162,12 +162,12 @@ class IndexUpstream(Upstream):
         request.exclude_product_ids.append(other_than)
         return queries.near(await self._find(request, budget))
 
-    async def get(self, item_id: str, budget: Budget) -> Photo:
+    async def get(self, item_id: str, budget: Budget) -> StoredPhoto:
         """Returns a photo with its vector; raises ItemNotFoundError."""
         request = index_pb2.GetItemRequest(collection=self.collection, item_id=item_id)
         async with self._reading(budget) as allowed_s:
             response = await self._stub.GetItem(request, timeout=allowed_s)
-        return items.photo(response.item)
+        return items.stored_photo(response.item)
 
     async def page(
         self,
@@ -177,7 +177,7 @@ class IndexUpstream(Upstream):
         budget: Budget,
         *,
         vectors: bool = False,
-    ) -> tuple[Sequence[Photo], str]:
+    ) -> tuple[Sequence[StoredPhoto], str]:
         """Returns a page of photos in the order of writing, and the next page's token."""
         request = index_pb2.ListItemsRequest(
             collection=self.collection,
@@ -188,19 +188,19 @@ class IndexUpstream(Upstream):
         )
         async with self._reading(budget) as allowed_s:
             response = await self._stub.ListItems(request, timeout=allowed_s)
-        return [items.photo(item) for item in response.items], response.next_page_token
+        return [items.stored_photo(item) for item in response.items], response.next_page_token
 
-    async def upsert(self, photo: Photo, budget: Budget, request_id: str = "") -> Written:
+    async def upsert(self, stored: StoredPhoto, budget: Budget, request_id: str = "") -> Written:
         """Writes a photo durably; makes the collection and its alias if it is the first.
 
         Its features go with it where the collection keeps features of that length.
         """
-        assert photo.vector is not None
+        assert stored.vector is not None
         try:
-            response = await self._upsert(photo, request_id, budget)
+            response = await self._upsert(stored, request_id, budget)
         except CollectionNotFoundError:
-            await self._create(photo.vector, budget)
-            response = await self._upsert(photo, request_id, budget)
+            await self._create(stored.vector, budget)
+            response = await self._upsert(stored, request_id, budget)
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
     async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
@@ -284,18 +284,18 @@ class IndexUpstream(Upstream):
         self._saw(Serving(response.collection, response.embedding_space, dimension))
 
     async def _upsert(
-        self, photo: Photo, request_id: str, budget: Budget
+        self, stored: StoredPhoto, request_id: str, budget: Budget
     ) -> index_pb2.BatchUpsertItemsResponse:
-        assert photo.vector is not None
-        features = photo.vector.features
+        assert stored.vector is not None
+        features = stored.vector.features
         try:
-            return await self._write(items.item(photo, features), request_id, budget)
+            return await self._write(items.item(stored, features), request_id, budget)
         except InvalidArgumentError as error:
             # The collection keeps others, or none. The index says so, and not what was seen last:
             # the name may lead elsewhere since, and what were left out then would stay away.
             if error.field != _FEATURES_FIELD or not features:
                 raise
-            return await self._write(items.item(photo), request_id, budget)
+            return await self._write(items.item(stored), request_id, budget)
 
     async def _write(
         self, item: index_pb2.Item, request_id: str, budget: Budget

@@ -16,9 +16,9 @@ from gateway.budget import Budget
 from gateway.classify import Classifier
 from gateway.duplicates import DuplicateFinder
 from gateway.index import IndexUpstream
-from gateway.items import Photo
+from gateway.items import StoredPhoto
 from gateway.lineage import Lineage
-from gateway.listings import Classification, Listing, NearDuplicate, PhotoVector, Written
+from gateway.listings import CataloguePhoto, Classification, NearDuplicate, PhotoVector, Written
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
@@ -91,7 +91,7 @@ class Ingester:
 
     async def ingest(
         self,
-        listing: Listing,
+        photo: CataloguePhoto,
         image: bytes,
         budget: Budget,
         request_id: str = "",
@@ -101,7 +101,7 @@ class Ingester:
         """Adds a photo, or replaces the one of the same id; durable when this returns.
 
         Args:
-            listing: What is said of it.
+            photo: What its listing says, and its id.
             image: The encoded photo.
             budget: The request's time.
             request_id: The caller's key for retries; the same call again changes nothing.
@@ -112,26 +112,26 @@ class Ingester:
             EmbeddingSpaceMismatchError: The catalogue is of another model.
             LookalikeError: Whatever else an upstream says.
         """
-        listing = validation.listing(listing)
+        photo = validation.photo(photo)
         validation.request_id(request_id)
         self._lineage.check()
-        known = await self._known(listing.item_id, budget) if self._must_know(request_id) else None
+        known = await self._known(photo.item_id, budget) if self._must_know(request_id) else None
         digest = cache.digest(image)
-        said = _digest(listing, digest) if request_id else ""
+        said = _digest(photo, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
             return await self._again(known, image, said, request_id, budget)
         embedded = await self._classifier.classify(
             image, budget, later=self._index.reads, bulk=bulk, digest=digest
         )
         sha256 = digest.hex()
-        photo = Photo(listing, embedded.vector, sha256, request_id, said)
+        stored = StoredPhoto(photo, embedded.vector, sha256, request_id, said)
         async with self._duplicates.turn(sha256, budget):
             try:
-                listing, near = await self._duplicates.judge(photo, budget)
-                kept, degraded = await self._keep_thumbnail(listing.item_id, image, budget)
-                photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
-                written = await self._write(photo, budget, request_id, new=kept and known is None)
-                degraded = "; ".join(filter(None, (degraded, self._lacks(photo.vector))))
+                photo, near = await self._duplicates.judge(stored, budget)
+                kept, degraded = await self._keep_thumbnail(photo.item_id, image, budget)
+                stored = replace(stored, photo=replace(photo, has_thumbnail=kept))
+                written = await self._write(stored, budget, request_id, new=kept and known is None)
+                degraded = "; ".join(filter(None, (degraded, self._lacks(stored.vector))))
             except EmbeddingSpaceMismatchError:
                 self._lineage.look()
                 raise
@@ -150,14 +150,14 @@ class Ingester:
     def _must_know(self, request_id: str) -> bool:
         return bool(request_id) or self._thumbnails is not None
 
-    async def _known(self, item_id: str, budget: Budget) -> Photo | None:
+    async def _known(self, item_id: str, budget: Budget) -> StoredPhoto | None:
         try:
             return await self._index.get(item_id, budget)
         except (ItemNotFoundError, CollectionNotFoundError):
             return None
 
     async def _again(
-        self, known: Photo, image: bytes, said: str, request_id: str, budget: Budget
+        self, known: StoredPhoto, image: bytes, said: str, request_id: str, budget: Budget
     ) -> IngestedListing:
         """Sends what was written as it is: embedded anew, its vector may differ in a last digit.
 
@@ -172,9 +172,9 @@ class Ingester:
         classification = await self._classifier.classification(known.vector, budget)
         written = await self._index.upsert(known, budget, request_id)
         degraded = ""
-        if known.listing.has_thumbnail:
-            _, degraded = await self._keep_thumbnail(known.listing.item_id, image, budget)
-        near = known.listing.near_duplicate
+        if known.photo.has_thumbnail:
+            _, degraded = await self._keep_thumbnail(known.photo.item_id, image, budget)
+        near = known.photo.near_duplicate
         return IngestedListing(
             written,
             classification,
@@ -191,28 +191,30 @@ class Ingester:
             async with asyncio.timeout(allowed_s):
                 await self._thumbnails.keep(item_id, image)
         except Exception as error:
-            # The listing is worth more than its small picture.
+            # The photo is worth more than its thumbnail.
             logger.warning("thumbnail not kept", extra={"item_id": item_id}, exc_info=error)
             late = f"it took longer than the {allowed_s:.1f} s that it may take"
             why = late if isinstance(error, TimeoutError) else str(error)
             return False, f"thumbnail not kept: {why}"
         return True, ""
 
-    async def _write(self, photo: Photo, budget: Budget, request_id: str, *, new: bool) -> Written:
+    async def _write(
+        self, stored: StoredPhoto, budget: Budget, request_id: str, *, new: bool
+    ) -> Written:
         try:
-            return await self._index.upsert(photo, budget, request_id)
+            return await self._index.upsert(stored, budget, request_id)
         except _REFUSALS:
             if new and self._thumbnails is not None:
                 with contextlib.suppress(Exception):
                     async with asyncio.timeout(budget.remaining_s):
-                        await self._thumbnails.remove([photo.listing.item_id])
+                        await self._thumbnails.remove([stored.photo.item_id])
             raise
 
 
-def _digest(listing: Listing, photo: bytes) -> str:
-    """Returns a digest of all that an ingest says; of the photo its own digest is enough."""
-    said = asdict(listing)
-    if not listing.currency:
+def _digest(photo: CataloguePhoto, image: bytes) -> str:
+    """Returns a digest of all that an ingest says; of the image its own digest is enough."""
+    said = asdict(photo)
+    if not photo.currency:
         del said["currency"]  # as before there was any: a retry may come after an update
     fields = json.dumps(said, sort_keys=True).encode()
-    return hashlib.sha256(photo + fields).hexdigest()
+    return hashlib.sha256(image + fields).hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.listings import (
-    Listing,
+    CataloguePhoto,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
@@ -33,18 +33,18 @@ _FLAGGED, _LINKED = "flagged", "linked"
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A listing's photo with what the gateway keeps beside it, for its own use.
+class StoredPhoto:
+    """A photo of the catalogue, with what the gateway stores beside it for its own use.
 
     Attributes:
-        listing: What callers see.
+        photo: What callers see.
         vector: Its vectors; None where the index did not send them.
         sha256: Of the encoded photo, in hexadecimal; empty if another program wrote the item.
         request_id: The caller's key for retries, if it sent one.
         request_sha256: Of all that the caller said with that key.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     vector: PhotoVector | None
     sha256: str = ""
     request_id: str = ""
@@ -56,12 +56,12 @@ class Near:
     """A photo near another.
 
     Attributes:
-        photo: Without its vectors.
+        stored: Without its vectors.
         distance: By vector.
         ranked_by: By features too, where the index was asked to rank.
     """
 
-    photo: Photo
+    stored: StoredPhoto
     distance: float
     ranked_by: float | None = None
 
@@ -71,41 +71,41 @@ def vector(sent: PhotoVector) -> index_pb2.Vector:
     return index_pb2.Vector(values=sent.values, embedding_space=sent.embedding_space)
 
 
-def item(photo: Photo, features: Sequence[float] = ()) -> index_pb2.Item:
+def item(stored: StoredPhoto, features: Sequence[float] = ()) -> index_pb2.Item:
     """Returns a photo for the index; it must have its vector.
 
     Args:
-        photo: The photo.
+        stored: The photo.
         features: Those of its vector that the collection takes.
     """
-    assert photo.vector is not None
-    listing = photo.listing
+    assert stored.vector is not None
+    photo = stored.photo
     texts = {
-        TITLE: listing.title,
-        CURRENCY: listing.currency,
-        LOCATION: listing.location,
-        THUMBNAIL: "1" if listing.has_thumbnail else "",
-        PHOTO_SHA256: photo.sha256,
-        INGEST_REQUEST_ID: photo.request_id,
-        INGEST_REQUEST_SHA256: photo.request_sha256,
-        **_near_duplicate_texts(listing.near_duplicate),
+        TITLE: photo.title,
+        CURRENCY: photo.currency,
+        LOCATION: photo.location,
+        THUMBNAIL: "1" if photo.has_thumbnail else "",
+        PHOTO_SHA256: stored.sha256,
+        INGEST_REQUEST_ID: stored.request_id,
+        INGEST_REQUEST_SHA256: stored.request_sha256,
+        **_near_duplicate_texts(photo.near_duplicate),
     }
     return index_pb2.Item(
-        id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        price=listing.price,
+        id=photo.item_id,
+        product_id=photo.product_id,
+        category=photo.category,
+        price=photo.price,
         attributes={name: text for name, text in texts.items() if text},
-        vector=vector(photo.vector),
+        vector=vector(stored.vector),
         features=features,
     )
 
 
-def photo(found: index_pb2.Item) -> Photo:
+def stored_photo(found: index_pb2.Item) -> StoredPhoto:
     """Returns an item of the index with what is kept beside it."""
     attributes: Mapping[str, str] = found.attributes
-    return Photo(
-        listing(found),
+    return StoredPhoto(
+        photo(found),
         _vectors(found) if found.vector.values else None,
         attributes.get(PHOTO_SHA256, ""),
         attributes.get(INGEST_REQUEST_ID, ""),
@@ -113,10 +113,10 @@ def photo(found: index_pb2.Item) -> Photo:
     )
 
 
-def listing(found: index_pb2.Item) -> Listing:
+def photo(found: index_pb2.Item) -> CataloguePhoto:
     """Returns what callers see of an item."""
     attributes: Mapping[str, str] = found.attributes
-    return Listing(
+    return CataloguePhoto(
         item_id=found.id,
         product_id=found.product_id,
         category=found.category,

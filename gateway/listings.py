@@ -43,7 +43,7 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True)
-class Listing:
+class CataloguePhoto:
     """One photo of a listing, as the catalogue knows it."""
 
     item_id: str
@@ -168,13 +168,13 @@ class Hit(NamedTuple):
     """A listing near a query; smaller distances are nearer. Made by the thousand, so a tuple.
 
     Attributes:
-        listing: With the photo that is nearest.
+        photo: Its photo that is nearest.
         distance: By vector.
         ranked_by: What it was ranked by.
         likeness: How likely both photos show the same item; None if that was not calibrated.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     distance: float
     ranked_by: float
     likeness: float | None = None
@@ -201,7 +201,7 @@ class Neighbors:
 class Page:
     """Photos of the catalogue, and where the next page begins; empty after the last."""
 
-    photos: Sequence[Listing]
+    photos: Sequence[CataloguePhoto]
     next_page_token: str
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gateway.budget import Budget
 from gateway.catalogue import Catalogue
-from gateway.listings import Listing, PhotoVector
+from gateway.listings import CataloguePhoto, PhotoVector
 from gateway.map_layout import MIN_NEIGHBORS, place_neighbors, project
 from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, LookalikeError
 
@@ -28,7 +28,7 @@ KEPT_S = 60.0
 class MapPoint:
     """A photo and its place, each coordinate 0 to 1."""
 
-    listing: Listing
+    photo: CataloguePhoto
     x: float
     y: float
 
@@ -111,7 +111,7 @@ class Cartographer:
         return await asyncio.to_thread(lay_out, sample) if sample else EMPTY
 
 
-def lay_out(sample: Sequence[tuple[Listing, PhotoVector]]) -> MapOfCatalogue:
+def lay_out(sample: Sequence[tuple[CataloguePhoto, PhotoVector]]) -> MapOfCatalogue:
     """Lays a sample out; takes seconds of a core where photos have features.
 
     By features if most photos have them, those without left out; otherwise by vectors.
@@ -131,9 +131,9 @@ def lay_out(sample: Sequence[tuple[Listing, PhotoVector]]) -> MapOfCatalogue:
 
 
 def _points(
-    shown: Sequence[tuple[Listing, PhotoVector]], places: NDArray[np.float64]
+    shown: Sequence[tuple[CataloguePhoto, PhotoVector]], places: NDArray[np.float64]
 ) -> list[MapPoint]:
     return [
-        MapPoint(listing, float(x), float(y))
-        for (listing, _), (x, y) in zip(shown, places, strict=True)
+        MapPoint(photo, float(x), float(y))
+        for (photo, _), (x, y) in zip(shown, places, strict=True)
     ]

@@ -34,12 +34,12 @@ def find(
 def found(response: pb.FindNeighborsResponse) -> Neighbors:
     """Returns the answer to such a request."""
     result = response.results[0]
-    ranked, listing = result.candidates_ranked, items.listing
+    ranked, photo = result.candidates_ranked, items.photo
     hits = []
     for near in result.neighbors:
         distance = near.distance
         first = near.first_distance if ranked else distance
-        hits.append(Hit(listing(near.item), first, distance))
+        hits.append(Hit(photo(near.item), first, distance))
     return Neighbors(
         hits=hits,
         shortfall=result.shortfall,
@@ -54,8 +54,10 @@ def near(response: pb.FindNeighborsResponse) -> list[Near]:
     """Returns the same answer as photos with what is kept beside them."""
     result = response.results[0]
     if not result.candidates_ranked:
-        return [Near(items.photo(n.item), n.distance) for n in result.neighbors]
-    return [Near(items.photo(n.item), n.first_distance, n.distance) for n in result.neighbors]
+        return [Near(items.stored_photo(n.item), n.distance) for n in result.neighbors]
+    return [
+        Near(items.stored_photo(n.item), n.first_distance, n.distance) for n in result.neighbors
+    ]
 
 
 def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest) -> str:

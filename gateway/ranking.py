@@ -56,7 +56,7 @@ class Way:
             return found
         k, least = self.wanted.k, self.wanted.min_likeness or 0.0
         distances = [hit.ranked_by for hit in found.hits]
-        likeness = self.curve.of(distances, [hit.listing.product_id for hit in found.hits])
+        likeness = self.curve.of(distances, [hit.photo.product_id for hit in found.hits])
         hits = [hit._replace(likeness=p) for hit, p in zip(found.hits, likeness, strict=True)][:k]
         likely = [hit for hit in hits if hit.likeness is None or hit.likeness >= least]
         shortfall = found.shortfall if len(hits) < k else ""

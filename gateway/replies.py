@@ -9,9 +9,9 @@ from gateway.catalogue import Deleted
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
 from gateway.ingest import IngestedListing
 from gateway.listings import (
+    CataloguePhoto,
     Classification,
     Hit,
-    Listing,
     NearDuplicate,
     NearDuplicateKind,
     Page,
@@ -96,17 +96,17 @@ def deleted(done: Deleted, budget: Budget) -> pb.DeleteListingResponse:
     )
 
 
-def got(photos: Sequence[Listing], budget: Budget) -> pb.GetListingResponse:
+def got(photos: Sequence[CataloguePhoto], budget: Budget) -> pb.GetListingResponse:
     """Returns a listing's photos."""
     return pb.GetListingResponse(
-        photos=[_listing(photo) for photo in photos], timings=_timings(budget)
+        photos=[_photo(photo) for photo in photos], timings=_timings(budget)
     )
 
 
 def page(listed: Page, budget: Budget) -> pb.ListListingsResponse:
     """Returns a page of photos."""
     return pb.ListListingsResponse(
-        photos=[_listing(photo) for photo in listed.photos],
+        photos=[_photo(photo) for photo in listed.photos],
         next_page_token=listed.next_page_token,
         timings=_timings(budget),
     )
@@ -128,7 +128,7 @@ def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
 
 def _similar(hit: Hit) -> pb.SimilarListing:
     return pb.SimilarListing(
-        listing=_listing(hit.listing),
+        photo=_photo(hit.photo),
         distance=hit.distance,
         likeness=hit.likeness,
         ranked_by=hit.ranked_by,
@@ -154,18 +154,18 @@ def _failures(failed: Sequence[PhotoFailure]) -> list[pb.PhotoFailure]:
     return [pb.PhotoFailure(photo=each.photo, error=in_band_status(each.error)) for each in failed]
 
 
-def _listing(listing: Listing) -> pb.Listing:
-    near = listing.near_duplicate
-    return pb.Listing(
-        item_id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        title=listing.title,
-        price=listing.price,
-        location=listing.location,
+def _photo(photo: CataloguePhoto) -> pb.CataloguePhoto:
+    near = photo.near_duplicate
+    return pb.CataloguePhoto(
+        item_id=photo.item_id,
+        product_id=photo.product_id,
+        category=photo.category,
+        title=photo.title,
+        price=photo.price,
+        location=photo.location,
         near_duplicate=_near_duplicate(near) if near else None,
-        has_thumbnail=listing.has_thumbnail,
-        currency=listing.currency,
+        has_thumbnail=photo.has_thumbnail,
+        currency=photo.currency,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gateway import validation
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     PhotoQuery,
     Photos,
@@ -85,9 +85,9 @@ def listing_filter(sent: pb.ListingFilter) -> ListingFilter:
     )
 
 
-def listing(sent: pb.Listing) -> Listing:
-    """Returns a listing that is to be written, without what is for the gateway to say."""
-    return Listing(
+def photo(sent: pb.CataloguePhoto) -> CataloguePhoto:
+    """Returns a photo that is to be written, without what is for the gateway to say."""
+    return CataloguePhoto(
         item_id=sent.item_id,
         product_id=sent.product_id,
         category=sent.category,

@@ -214,14 +214,14 @@ class SimilarListingFinder:
         return price.estimate(
             [
                 PricedListing(
-                    hit.listing.item_id,
-                    hit.listing.product_id,
-                    hit.listing.price,
-                    hit.listing.currency,
+                    hit.photo.item_id,
+                    hit.photo.product_id,
+                    hit.photo.price,
+                    hit.photo.currency,
                     hit.likeness,
                 )
                 for hit in found.hits
-                if hit.listing.price is not None
+                if hit.photo.price is not None
             ],
             fitted,
         )

@@ -121,7 +121,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: pb.IngestListingRequest, budget: Budget, *, bulk: bool
     ) -> pb.IngestListingResponse:
         ingested = await self._use_cases.ingester.ingest(
-            requests.listing(request.listing),
+            requests.photo(request.photo),
             request.image,
             budget,
             request.request_id,

@@ -11,8 +11,8 @@ from collections.abc import Sequence, Sized
 from dataclasses import replace
 
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     PhotoQuery,
     Photos,
@@ -37,20 +37,20 @@ MAX_PAGE = 1000
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
-def listing(sent: Listing) -> Listing:
-    """Checks a listing that is to be written; what is for the gateway to say is left out."""
-    _id(sent.item_id, "listing.item_id")
-    _id(sent.product_id, "listing.product_id")
+def photo(sent: CataloguePhoto) -> CataloguePhoto:
+    """Checks a photo that is to be written; what is for the gateway to say is left out."""
+    _id(sent.item_id, "photo.item_id")
+    _id(sent.product_id, "photo.product_id")
     _text(sent.category, MAX_CATEGORY_LENGTH, "category")
     _text(sent.title, MAX_TEXT_LENGTH, "title")
     _text(sent.location, MAX_TEXT_LENGTH, "location")
     if sent.price is not None:
-        _price(sent.price, "price", "listing.price")
+        _price(sent.price, "price", "photo.price")
     if sent.currency and not _CURRENCY.fullmatch(sent.currency):
         raise InvalidArgumentError(
             f"currency is '{sent.currency[:20]}'; it must be empty or three letters A to Z as of "
             "ISO 4217, such as GBP",
-            field="listing.currency",
+            field="photo.currency",
         )
     return replace(sent, near_duplicate=None, has_thumbnail=False)
 
@@ -171,7 +171,7 @@ def _id(value: str, field: str) -> None:
 def _text(value: str, limit: int, name: str) -> None:
     if len(value) > limit:
         raise InvalidArgumentError(
-            f"{name} has {len(value)} characters; the limit is {limit}", field=f"listing.{name}"
+            f"{name} has {len(value)} characters; the limit is {limit}", field=f"photo.{name}"
         )
 
 

@@ -1,6 +1,6 @@
 """What Lookalike's services share and its users import.
 
-    from lookalike import Client, IndexClient, Listing, ListingFilter, LookalikeError, Ranking
+    from lookalike import CataloguePhoto, Client, IndexClient, ListingFilter, LookalikeError
 
 Knows no service; pulls in neither torch, faiss nor pandas, and the client only when it is named.
 """
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
         TLS,
         AsyncClient,
         AsyncIndexClient,
+        CataloguePhoto,
         Client,
         Embedding,
         IndexClient,
-        Listing,
         ListingFilter,
         LookalikeError,
         Photo,
@@ -30,10 +30,10 @@ __all__ = [
     "TLS",
     "AsyncClient",
     "AsyncIndexClient",
+    "CataloguePhoto",
     "Client",
     "Embedding",
     "IndexClient",
-    "Listing",
     "ListingFilter",
     "LookalikeError",
     "Photo",

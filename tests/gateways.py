@@ -13,11 +13,11 @@ from grpc_health.v1 import health_pb2_grpc
 from gateway.budget import Budget, RecentTimes
 from gateway.embedder import Embedded, EmbedderUpstream
 from gateway.index import Held, IndexState, IndexUpstream, Serving
-from gateway.items import Near, Photo
+from gateway.items import Near, StoredPhoto
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     Neighbors,
     PhotoVector,
@@ -45,7 +45,7 @@ EMBEDDER = "lookalike.embedder.v1.EmbedderService"
 INDEX = "lookalike.index.v1.IndexService"
 SPACE = "space-1"
 VECTOR = PhotoVector((0.5, -2.0), SPACE)
-LISTING = Listing("photo", "listing", "tools", "A hammer", 0.0, "Basel")
+LISTING = CataloguePhoto("photo", "listing", "tools", "A hammer", 0.0, "Basel")
 
 
 class FakeEmbedder(EmbedderUpstream):
@@ -123,17 +123,19 @@ class FakeIndex(IndexUpstream):
         self.reads = RecentTimes()
         self.ranks = True
         self.looks = 0
-        self.neighbors = Neighbors([Hit(Listing("photo", "listing"), 0.5, 0.5)], "", exact=True)
+        self.neighbors = Neighbors(
+            [Hit(CataloguePhoto("photo", "listing"), 0.5, 0.5)], "", exact=True
+        )
         self.ranked: Neighbors | None = None
         self.rank_error: LookalikeError | None = None
         self.reranks: list[Rerank | None] = []
         self.error: Exception | None = None
         self.write_error: Exception | None = None
         self.searched: list[tuple[ItemId | Sequence[PhotoVector], Wanted]] = []
-        self.written: list[Photo] = []
+        self.written: list[StoredPhoto] = []
         self.request_ids: list[str] = []
-        self.kept: dict[str, Photo] = {}
-        self.close_by: list[tuple[Photo, float]] = []
+        self.kept: dict[str, StoredPhoto] = {}
+        self.close_by: list[tuple[StoredPhoto, float]] = []
         self.close_by_features: dict[str, float] = {}
         self.looked_within: list[float] = []
         self.deleted: list[Target] = []
@@ -173,26 +175,26 @@ class FakeIndex(IndexUpstream):
         self.reranks.append(rerank)
         if rerank and self.rank_error:
             raise self.rank_error
-        written = [(photo, 0.0) for photo in self.kept.values()]
+        written = [(stored, 0.0) for stored in self.kept.values()]
         near = [
-            Near(photo, distance, self._sum(photo, distance, rerank))
-            for photo, distance in [*self.close_by, *written]
-            if photo.listing.product_id != other_than and distance <= max_distance
+            Near(stored, distance, self._sum(stored, distance, rerank))
+            for stored, distance in [*self.close_by, *written]
+            if stored.photo.product_id != other_than and distance <= max_distance
         ]
         return sorted(near, key=lambda each: each.ranked_by or 0.0)[:limit]
 
-    def _sum(self, photo: Photo, distance: float, rerank: Rerank | None) -> float | None:
+    def _sum(self, stored: StoredPhoto, distance: float, rerank: Rerank | None) -> float | None:
         if rerank is None:
             return None
         # As the index does it: without features, at 1.
-        by_features = self.close_by_features.get(photo.listing.item_id, 1.0)
+        by_features = self.close_by_features.get(stored.photo.item_id, 1.0)
         return by_features + rerank.vector_weight * distance
 
     @property
     def ready(self) -> bool:
         return self.error is None
 
-    async def get(self, item_id: str, budget: Budget) -> Photo:
+    async def get(self, item_id: str, budget: Budget) -> StoredPhoto:
         self._check()
         if item_id not in self.kept:
             raise ItemNotFoundError("no such item", resource=("item", item_id))
@@ -206,22 +208,22 @@ class FakeIndex(IndexUpstream):
         budget: Budget,
         *,
         vectors: bool = False,
-    ) -> tuple[Sequence[Photo], str]:
+    ) -> tuple[Sequence[StoredPhoto], str]:
         self._check()
         only = listing_filter.product_ids
-        photos = [p for p in self.kept.values() if not only or p.listing.product_id in only]
+        photos = [p for p in self.kept.values() if not only or p.photo.product_id in only]
         start = int(token or 0)
         following = str(start + size) if start + size < len(photos) else ""
         return photos[start : start + size], following
 
-    async def upsert(self, photo: Photo, budget: Budget, request_id: str = "") -> Written:
+    async def upsert(self, stored: StoredPhoto, budget: Budget, request_id: str = "") -> Written:
         self._check()
         if self.write_error:
             raise self.write_error
-        replaced = photo.listing.item_id in self.kept
-        self.written.append(photo)
+        replaced = stored.photo.item_id in self.kept
+        self.written.append(stored)
         self.request_ids.append(request_id)
-        self.kept[photo.listing.item_id] = photo
+        self.kept[stored.photo.item_id] = stored
         return Written(len(self.written), replaced)
 
     async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
@@ -242,7 +244,7 @@ class FakeIndex(IndexUpstream):
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
         self._check()
-        return len(self.kept), len({photo.listing.product_id for photo in self.kept.values()})
+        return len(self.kept), len({stored.photo.product_id for stored in self.kept.values()})
 
 
 class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.IndexServiceServicer):

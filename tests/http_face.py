@@ -18,11 +18,11 @@ from gateway.config import GatewaySettings
 from gateway.http.app import create_app
 from gateway.ingest import IngestedListing, Ingester
 from gateway.listings import (
+    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     Neighbors,
     Page,
@@ -52,7 +52,7 @@ CLASSIFICATION = Classification(
     ],
     "space",
 )
-LAMP = Listing("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
+LAMP = CataloguePhoto("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
 STATUS = Status(
     "0.1.0",
     EmbedderStatus("embedder:1", True, "model", "7", "space", "openvino", "fp32", ("books",), 13),
@@ -67,12 +67,12 @@ class Asked:
 
     photos: list[bytes] = field(default_factory=list)
     queries: list[tuple[PhotoQuery, Wanted]] = field(default_factory=list)
-    listings: list[tuple[Listing, str]] = field(default_factory=list)
+    listings: list[tuple[CataloguePhoto, str]] = field(default_factory=list)
     pages: list[tuple[ListingFilter, int, str]] = field(default_factory=list)
     deleted: list[tuple[Target, str]] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
     sampled: int = 0
-    catalogue: Sequence[tuple[Listing, PhotoVector]] = ()
+    catalogue: Sequence[tuple[CataloguePhoto, PhotoVector]] = ()
     found: Neighbors = field(
         default_factory=lambda: Neighbors([Hit(LAMP, 0.5, 0.5)], "", exact=True)
     )
@@ -147,10 +147,10 @@ class _Ingester(Ingester):
         self._asked = asked
 
     async def ingest(
-        self, listing: Listing, image: bytes, budget: Budget, request_id: str = "", **_: Any
+        self, photo: CataloguePhoto, image: bytes, budget: Budget, request_id: str = "", **_: Any
     ) -> IngestedListing:
         self._asked.photos.append(image)
-        self._asked.listings.append((listing, request_id))
+        self._asked.listings.append((photo, request_id))
         await self._asked.take(budget)
         return IngestedListing(Written(7, replaced=False), CLASSIFICATION)
 

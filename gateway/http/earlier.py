@@ -135,7 +135,7 @@ def earlier_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
             category_index=best.index,
             category=best.category,
             image_ids=_item_ids(hits),
-            product_ids=[hit.listing.product_id for hit in hits],
+            product_ids=[hit.photo.product_id for hit in hits],
         )
 
     @router.post("/predict/embedding", summary="5 neighbours", openapi_extra=takes_photo(NoFields))
@@ -150,4 +150,4 @@ def earlier_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
 
 
 def _item_ids(hits: Sequence[Hit]) -> list[str]:
-    return [hit.listing.item_id for hit in hits]
+    return [hit.photo.item_id for hit in hits]

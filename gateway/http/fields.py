@@ -150,9 +150,9 @@ class ListingFields(BaseModel):
         "", description="Key for retries: the same again is answered as before."
     )
 
-    def listing(self) -> domain.Listing:
+    def photo(self) -> domain.CataloguePhoto:
         """As the ingester takes it."""
-        return domain.Listing(
+        return domain.CataloguePhoto(
             item_id=self.item_id,
             product_id=self.product_id,
             category=self.category,

@@ -51,7 +51,7 @@ def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         sent = await reader.read(request)
         fields = sent.parse(ListingFields)
         ingested = await use_cases.ingester.ingest(
-            fields.listing(), sent.photo, budget, fields.request_id
+            fields.photo(), sent.photo, budget, fields.request_id
         )
         return IngestReply.reply(fields.item_id, ingested, budget)
 

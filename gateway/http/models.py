@@ -103,7 +103,7 @@ class NearDuplicate(BaseModel):
     linked: bool
 
 
-class Listing(BaseModel):
+class CataloguePhoto(BaseModel):
     """One photo of a listing."""
 
     item_id: str = Field(description="Id of the photo.")
@@ -117,9 +117,9 @@ class Listing(BaseModel):
     near_duplicate: NearDuplicate | None
 
     @classmethod
-    def of(cls, listing: domain.Listing) -> Listing:
+    def of(cls, photo: domain.CataloguePhoto) -> CataloguePhoto:
         """In JSON's terms."""
-        return cls(**facts(listing))
+        return cls(**facts(photo))
 
 
 class ClassifyReply(Classification):
@@ -207,7 +207,7 @@ class IngestReply(BaseModel):
 class ListingReply(BaseModel):
     """A listing with all its photos."""
 
-    photos: list[Listing] = Field(description="In the order of writing.")
+    photos: list[CataloguePhoto] = Field(description="In the order of writing.")
     timings_ms: Timings
 
 
@@ -252,7 +252,7 @@ class StatusReply(BaseModel):
     timings_ms: Timings
 
 
-class MapPoint(Listing):
+class MapPoint(CataloguePhoto):
     """A photo and its place on the map."""
 
     x: Annotated[float, Field(description="0 to 1.")]
@@ -278,7 +278,7 @@ class MapReply(BaseModel):
         """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
         return cls(
             points=[
-                MapPoint(**facts(p.listing), x=round(p.x, 4), y=round(p.y, 4)) for p in drawn.points
+                MapPoint(**facts(p.photo), x=round(p.x, 4), y=round(p.y, 4)) for p in drawn.points
             ],
             explained=drawn.explained,
             neighbors_kept=drawn.neighbors_kept,
@@ -286,24 +286,24 @@ class MapReply(BaseModel):
         )
 
 
-def photos_of(listings: Sequence[domain.Listing]) -> list[Listing]:
+def photos_of(photos: Sequence[domain.CataloguePhoto]) -> list[CataloguePhoto]:
     """In JSON's terms."""
-    return [Listing.of(listing) for listing in listings]
+    return [CataloguePhoto.of(photo) for photo in photos]
 
 
-def facts(listing: domain.Listing) -> dict[str, Any]:
-    """What JSON says of a listing."""
-    duplicate = listing.near_duplicate
+def facts(photo: domain.CataloguePhoto) -> dict[str, Any]:
+    """What JSON says of a photo."""
+    duplicate = photo.near_duplicate
     return {
-        "item_id": listing.item_id,
-        "product_id": listing.product_id,
-        "category": listing.category,
-        "title": listing.title,
-        "price": listing.price,
-        "currency": listing.currency,
-        "location": listing.location,
+        "item_id": photo.item_id,
+        "product_id": photo.product_id,
+        "category": photo.category,
+        "title": photo.title,
+        "price": photo.price,
+        "currency": photo.currency,
+        "location": photo.location,
         "thumbnail": (
-            f"/v1/thumbnails/{quote(listing.item_id, safe='')}" if listing.has_thumbnail else None
+            f"/v1/thumbnails/{quote(photo.item_id, safe='')}" if photo.has_thumbnail else None
         ),
         "near_duplicate": NearDuplicate.model_validate(duplicate) if duplicate else None,
     }

@@ -132,7 +132,7 @@ def _response_to_ours(error: LookalikeError) -> JSONResponse:
 
 
 def _http_field(field: str) -> str:
-    name = field.removeprefix("listing.").removeprefix("filter.").partition("[")[0]
+    name = field.removeprefix("photo.").removeprefix("filter.").partition("[")[0]
     return _FIELDS.get(name, name)
 
 

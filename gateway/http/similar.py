@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
 from gateway.budget import Budget
-from gateway.http.models import Classification, Listing, PhotoFailure, Timings, facts
+from gateway.http.models import CataloguePhoto, Classification, PhotoFailure, Timings, facts
 from gateway.search import SimilarListings
 from lookalike.likeness import likeness_words
 
 
-class SimilarListing(Listing):
+class SimilarListing(CataloguePhoto):
     """A listing near the query, with the photo that is nearest."""
 
     likeness: float | None = Field(
@@ -29,7 +29,7 @@ class SimilarListing(Listing):
     def hit(cls, hit: domain.Hit) -> SimilarListing:
         """In JSON's terms."""
         return cls(
-            **facts(hit.listing),
+            **facts(hit.photo),
             likeness=hit.likeness,
             likeness_words=likeness_words(hit.likeness),
             distance=hit.distance,

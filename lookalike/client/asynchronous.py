@@ -22,7 +22,7 @@ from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import Caller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoS, is_in_memory, is_several, read_photo, read_photos
 from lookalike.client.results import (
@@ -133,17 +133,17 @@ class AsyncClient(Caller):
 
     async def ingest(
         self,
-        listing: Listing,
-        photo: Photo,
+        photo: CataloguePhoto,
+        image: Photo,
         *,
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> Ingested:
         """See `Client.ingest`."""
-        return await self._call(calls.ingest(listing, await _read(photo), request_id), timeout)
+        return await self._call(calls.ingest(photo, await _read(image), request_id), timeout)
 
     def ingest_many(
-        self, photos: Pairs[Listing], *, in_flight: int = 32
+        self, photos: Pairs[CataloguePhoto], *, in_flight: int = 32
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
         """See `Client.ingest_many`; the iterable may be asynchronous."""
         runs.check_counts(in_flight=in_flight)
@@ -166,19 +166,19 @@ class AsyncClient(Caller):
         product_id: str | None = None,
         item_id: str | None = None,
         timeout: float | None = None,
-    ) -> tuple[Listing, ...]:
+    ) -> tuple[CataloguePhoto, ...]:
         """See `Client.get`."""
         return await self._call(calls.get(product_id, item_id), timeout)
 
     async def listings(
         self, where: ListingFilter | None = None, *, page_size: int = 100
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncIterator[CataloguePhoto]:
         """See `Client.listings`."""
         token = ""
         while True:
             page = await self.page(where, page_size=page_size, page_token=token)
-            for listing in page.photos:
-                yield listing
+            for photo in page.photos:
+                yield photo
             if not (token := page.next_page_token):
                 return
 
@@ -226,14 +226,14 @@ class AsyncClient(Caller):
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     async def _ingest_many(
-        self, photos: Pairs[Listing], in_flight: int
+        self, photos: Pairs[CataloguePhoto], in_flight: int
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
         await self.status()  # raises if there is no gateway
         ledger = runs.ingest_ledger(self._options, in_flight)
         requests = _requests(photos, calls.ingest_request, self._options.max_message_bytes)
         async with aclosing(self._stream(requests, ledger, calls.INGEST_STREAM)) as outcomes:
-            async for listing, outcome in outcomes:
-                yield listing.item_id, outcome
+            async for photo, outcome in outcomes:
+                yield photo.item_id, outcome
 
     async def _embed_many(
         self,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from lookalike.client import accounts, messages
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
 from lookalike.client.results import (
     Classified,
@@ -177,18 +177,18 @@ def _ranked_by(embedding: Embedding) -> Sequence[float]:
     return [] if ranked_by is None else ranked_by.tolist()
 
 
-def ingest(listing: Listing, image: bytes, request_id: str | None) -> Call[Ingested]:
+def ingest(photo: CataloguePhoto, image: bytes, request_id: str | None) -> Call[Ingested]:
     """Add a photo. An id is made where the caller has none, so that retries change nothing."""
-    request = ingest_request(listing, image, request_id)
+    request = ingest_request(photo, image, request_id)
     return Call(GATEWAY, "IngestListing", request, messages.ingested)
 
 
 def ingest_request(
-    listing: Listing, image: bytes, request_id: str | None = None
+    photo: CataloguePhoto, image: bytes, request_id: str | None = None
 ) -> pb.IngestListingRequest:
     """Returns the message that adds a photo, on a stream or not."""
     return pb.IngestListingRequest(
-        listing=messages.listing_message(listing),
+        photo=messages.photo_message(photo),
         image=image,
         request_id=new_request_id() if request_id is None else request_id,
     )
@@ -203,7 +203,7 @@ def delete(product_id: str | None, item_id: str | None, request_id: str | None) 
     return Call(GATEWAY, "DeleteListing", request, messages.deleted)
 
 
-def get(product_id: str | None, item_id: str | None) -> Call[tuple[Listing, ...]]:
+def get(product_id: str | None, item_id: str | None) -> Call[tuple[CataloguePhoto, ...]]:
     """What does the catalogue know of a listing or a photo?"""
     request = pb.GetListingRequest(**_target(product_id, item_id))
     return Call(GATEWAY, "GetListing", request, messages.photos)

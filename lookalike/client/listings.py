@@ -1,4 +1,4 @@
-"""A listing's photo as the catalogue knows it, and filters: what goes in and comes out."""
+"""Photos of the catalogue and filters over them, as they go in and come out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True)
-class Listing:
+class CataloguePhoto:
     """One photo of a listing, as the catalogue knows it.
 
     Attributes:

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
+from lookalike.client.listings import (
+    CataloguePhoto,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+)
 from lookalike.client.results import (
     CategoryScore,
     Classification,
@@ -45,16 +50,16 @@ _METHODS = {
 _RANKINGS = {method: ranking for ranking, method in _METHODS.items()}
 
 
-def listing_message(listing: Listing) -> pb.Listing:
-    """Returns the message of a listing; what only answers have is left out."""
-    return pb.Listing(
-        item_id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        title=listing.title,
-        price=listing.price,
-        location=listing.location,
-        currency=listing.currency,
+def photo_message(photo: CataloguePhoto) -> pb.CataloguePhoto:
+    """Returns the message of a photo, without the fields that only answers have."""
+    return pb.CataloguePhoto(
+        item_id=photo.item_id,
+        product_id=photo.product_id,
+        category=photo.category,
+        title=photo.title,
+        price=photo.price,
+        location=photo.location,
+        currency=photo.currency,
     )
 
 
@@ -164,15 +169,15 @@ def deleted(message: pb.DeleteListingResponse) -> Deleted:
     return Deleted(message.deleted, message.seq, message.degraded, timings(message.timings))
 
 
-def photos(message: pb.GetListingResponse) -> tuple[Listing, ...]:
+def photos(message: pb.GetListingResponse) -> tuple[CataloguePhoto, ...]:
     """Reads the answer of GetListing."""
-    return tuple(map(_listing, message.photos))
+    return tuple(map(_photo, message.photos))
 
 
 def page(message: pb.ListListingsResponse) -> Page:
     """Reads the answer of ListListings."""
     return Page(
-        tuple(map(_listing, message.photos)), message.next_page_token, timings(message.timings)
+        tuple(map(_photo, message.photos)), message.next_page_token, timings(message.timings)
     )
 
 
@@ -195,8 +200,8 @@ def embedding(message: embedder_pb2.EmbedImageResponse) -> Embedding:
     )
 
 
-def _listing(message: pb.Listing) -> Listing:
-    return Listing(
+def _photo(message: pb.CataloguePhoto) -> CataloguePhoto:
+    return CataloguePhoto(
         item_id=message.item_id,
         product_id=message.product_id,
         category=message.category,
@@ -213,7 +218,7 @@ def _listing(message: pb.Listing) -> Listing:
 
 def _similar(message: pb.SimilarListing, *, by_distance: bool) -> SimilarListing:
     return SimilarListing(
-        listing=_listing(message.listing),
+        photo=_photo(message.photo),
         distance=message.distance,
         likeness=message.likeness if message.HasField("likeness") else None,
         ranked_by=message.distance if by_distance else message.ranked_by,

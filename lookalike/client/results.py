@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.client.listings import Listing, NearDuplicate
+from lookalike.client.listings import CataloguePhoto, NearDuplicate
 from lookalike.errors import LookalikeError
 from lookalike.likeness import likeness_words
 
@@ -154,14 +154,14 @@ class SimilarListing:
     """A listing near the query.
 
     Attributes:
-        listing: With the photo that is nearest.
+        photo: Its photo that is nearest.
         distance: By the default output and the collection's metric; smaller is nearer.
         likeness: How likely both photos show the same item, 0 to 1; None if the model was exported
             without such a calibration.
         ranked_by: What it was ranked by, see `SearchResult.ranking`; smaller is nearer.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     distance: float
     likeness: float | None = None
     ranked_by: float = 0.0
@@ -298,6 +298,6 @@ class Page:
         timings: Where the time went.
     """
 
-    photos: tuple[Listing, ...]
+    photos: tuple[CataloguePhoto, ...]
     next_page_token: str = ""
     timings: Timings = NO_TIMINGS

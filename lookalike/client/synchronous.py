@@ -12,7 +12,7 @@ from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import BlockingCaller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoS, is_several, read_photo, read_photos
 from lookalike.client.results import (
@@ -174,8 +174,8 @@ class Client(BlockingCaller):
 
     def ingest(
         self,
-        listing: Listing,
-        photo: Photo,
+        photo: CataloguePhoto,
+        image: Photo,
         *,
         request_id: str | None = None,
         timeout: float | None = None,
@@ -185,16 +185,16 @@ class Client(BlockingCaller):
         When it returns, the photo is on disk and visible to the next search.
 
         Args:
-            listing: What the photo shows.
-            photo: The photo.
+            photo: Its id, and what its listing says.
+            image: The photo itself, in any form that `Photo` lists.
             request_id: Give the same one to say that a call is an earlier one once more, also after
                 this process is gone; None makes one, which covers this call's own retries.
             timeout: Seconds for this call; None for the client's.
         """
-        return self._call(calls.ingest(listing, read_photo(photo), request_id), timeout)
+        return self._call(calls.ingest(photo, read_photo(image), request_id), timeout)
 
     def ingest_many(
-        self, photos: Iterable[tuple[Listing, Photo]], *, in_flight: int = 32
+        self, photos: Iterable[tuple[CataloguePhoto, Photo]], *, in_flight: int = 32
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
         """Adds many photos; yields each one's `item_id` with its outcome, as they come.
 
@@ -205,7 +205,7 @@ class Client(BlockingCaller):
         order, unless the first one's outcome came before the second was read.
 
         Args:
-            photos: Listings and their photos, any number; read in this thread.
+            photos: Photos of the catalogue, each with its image, any number; read in this thread.
             in_flight: Most photos that are sent and unanswered.
 
         Raises:
@@ -238,7 +238,7 @@ class Client(BlockingCaller):
         product_id: str | None = None,
         item_id: str | None = None,
         timeout: float | None = None,
-    ) -> tuple[Listing, ...]:
+    ) -> tuple[CataloguePhoto, ...]:
         """Returns a listing's photos, or one photo; ItemNotFoundError if there are none.
 
         Args:
@@ -250,7 +250,7 @@ class Client(BlockingCaller):
 
     def listings(
         self, where: ListingFilter | None = None, *, page_size: int = 100
-    ) -> Iterator[Listing]:
+    ) -> Iterator[CataloguePhoto]:
         """Yields every photo of the catalogue in the order of writing, fetched page by page.
 
         Args:
@@ -339,13 +339,13 @@ class Client(BlockingCaller):
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     def _ingest_many(
-        self, photos: Iterable[tuple[Listing, Photo]], in_flight: int
+        self, photos: Iterable[tuple[CataloguePhoto, Photo]], in_flight: int
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
         self.status()  # raises if there is no gateway
         ledger = runs.ingest_ledger(self._options, in_flight)
         requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
-        for listing, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
-            yield listing.item_id, outcome
+        for photo, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
+            yield photo.item_id, outcome
 
     def _embed_many(
         self,

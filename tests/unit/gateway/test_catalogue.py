@@ -9,8 +9,8 @@ import pytest
 
 from gateway.budget import Budget
 from gateway.catalogue import Catalogue, Deleted
-from gateway.items import Photo
-from gateway.listings import EVERY_LISTING, ItemId, Listing, PhotoVector, ProductId
+from gateway.items import StoredPhoto
+from gateway.listings import EVERY_LISTING, CataloguePhoto, ItemId, PhotoVector, ProductId
 from lookalike.errors import (
     CollectionNotFoundError,
     InvalidArgumentError,
@@ -41,8 +41,8 @@ class FakeThumbnails:
 
 def fill(index: FakeIndex, count: int) -> None:
     for number in range(count):
-        listing = Listing(f"photo {number}", f"listing {number // 2}")
-        index.kept[listing.item_id] = Photo(listing, PhotoVector((float(number),), "space"))
+        photo = CataloguePhoto(f"photo {number}", f"listing {number // 2}")
+        index.kept[photo.item_id] = StoredPhoto(photo, PhotoVector((float(number),), "space"))
 
 
 async def test_photo_and_listing_are_returned(index: FakeIndex) -> None:
@@ -114,8 +114,8 @@ async def test_every_thumbnail_of_a_large_listing_goes_before_the_listing(
     index: FakeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2001):
-        listing = Listing(f"photo {number}", "listing")
-        index.kept[listing.item_id] = Photo(listing, None)
+        photo = CataloguePhoto(f"photo {number}", "listing")
+        index.kept[photo.item_id] = StoredPhoto(photo, None)
     thumbnails = FakeThumbnails()
 
     async def fail(*_: object) -> tuple[int, int]:
@@ -151,6 +151,6 @@ async def test_sample_is_spread_over_the_catalogue(
     sample = await Catalogue(index).vectors(asked, Budget(60))
     numbers = [round(vector.values[0]) for _, vector in sample]
     assert len(numbers) == len(set(numbers)) == given
-    assert [listing.item_id for listing, _ in sample] == [f"photo {n}" for n in numbers]
+    assert [photo.item_id for photo, _ in sample] == [f"photo {n}" for n in numbers]
     if given:
         assert numbers[-1] >= there - 1 - there // asked - 1

@@ -10,8 +10,8 @@ import pytest
 from gateway.budget import Budget
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
 from gateway.index import Serving
-from gateway.items import Photo
-from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, PhotoVector
+from gateway.items import StoredPhoto
+from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, PhotoVector
 from gateway.ranking import Ranker
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -23,17 +23,17 @@ from tests.gateway_models import FEATURES, model, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
 VECTOR = PhotoVector((3.0, 4.0), "space")
-PHOTO = Photo(Listing("photo", "listing"), VECTOR, "hash")
+PHOTO = StoredPhoto(CataloguePhoto("photo", "listing"), VECTOR, "hash")
 WITH_FEATURES = replace(PHOTO, vector=replace(VECTOR, features=FEATURES))
 IDENTICAL, SIMILAR = NearDuplicateKind.IDENTICAL, NearDuplicateKind.SIMILAR
 
 
-def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> Photo:
-    return Photo(Listing(item_id, product_id or f"listing of {item_id}"), None, sha256)
+def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> StoredPhoto:
+    return StoredPhoto(CataloguePhoto(item_id, product_id or f"listing of {item_id}"), None, sha256)
 
 
 async def found(
-    finder: DuplicateFinder, photo: Photo = PHOTO
+    finder: DuplicateFinder, photo: StoredPhoto = PHOTO
 ) -> list[tuple[str, NearDuplicateKind, float]]:
     _, near = await finder.judge(photo, Budget(60))
     return [(each.item_id, each.kind, each.distance) for each in near]
@@ -148,7 +148,7 @@ async def test_first_photo_of_all_has_nothing_to_be_compared_with(index: FakeInd
 async def test_nobody_looks_where_that_is_the_policy(index: FakeIndex) -> None:
     index.close_by = [(other("a", sha256="hash"), 0.0)]
     off = finder(index, policy=NearDuplicatePolicy.OFF)
-    assert await off.judge(PHOTO, Budget(60)) == (PHOTO.listing, ())
+    assert await off.judge(PHOTO, Budget(60)) == (PHOTO.photo, ())
     assert index.looked_within == []
 
 
@@ -162,9 +162,9 @@ async def test_photo_that_is_nearly_the_same_is_refused_by_its_distance(index: F
 
 async def test_listing_is_marked_with_the_nearest(index: FakeIndex) -> None:
     index.close_by = [(other("a"), 0.5), (other("b", sha256="hash"), 0.6)]
-    listing, near = await finder(index, 1, NearDuplicatePolicy.LINK).judge(PHOTO, Budget(60))
+    photo, near = await finder(index, 1, NearDuplicatePolicy.LINK).judge(PHOTO, Budget(60))
     expected = NearDuplicate("b", "listing of b", IDENTICAL, 0.6, linked=True)
-    assert listing.near_duplicate == near[0] == expected
+    assert photo.near_duplicate == near[0] == expected
     assert len(near) == 2
 
 

@@ -10,7 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.listings import Hit, ItemId, Listing, ListingFilter, Photos, PhotoVector, ProductId
+from gateway.listings import (
+    CataloguePhoto,
+    Hit,
+    ItemId,
+    ListingFilter,
+    Photos,
+    PhotoVector,
+    ProductId,
+)
 from gateway.thumbnails import ThumbnailStore
 from tests.http_face import LAMP, VECTOR, Asked, open_face, problem
 
@@ -71,7 +79,7 @@ async def test_embed_tells_the_embedding_space(client: httpx.AsyncClient) -> Non
 async def test_similar_answers_with_listings_and_their_thumbnails(
     client: httpx.AsyncClient, asked: Asked
 ) -> None:
-    odd = Listing("a/b ü", "p", has_thumbnail=True)
+    odd = CataloguePhoto("a/b ü", "p", has_thumbnail=True)
     asked.found = type(asked.found)([*asked.found.hits, Hit(odd, 1.5, 1.5)], "few", exact=True)
     body = (await client.post("/v1/similar", files={"image": PHOTO})).json()
     assert body["listings"][0] == {
@@ -159,7 +167,7 @@ async def test_ingest_hands_on_listing_photo_and_key(
     fields = {"item_id": "i", "product_id": "p", "price": "3", "title": "T", "request_id": "r"}
     body = (await client.post("/v1/listings", data=fields, files={"image": PHOTO})).json()
     assert (body["item_id"], body["seq"], body["replaced"]) == ("i", 7, False)
-    assert asked.listings == [(Listing("i", "p", title="T", price=3.0), "r")]
+    assert asked.listings == [(CataloguePhoto("i", "p", title="T", price=3.0), "r")]
     assert asked.photos == [PHOTO]
 
 
@@ -193,7 +201,7 @@ async def test_map_is_drawn_once_for_many(client: httpx.AsyncClient, asked: Aske
     assert (await client.get("/v1/map")).json()["points"] == []
     asked.catalogue = [
         (LAMP, PhotoVector((0.0, 1.0, 5.0), "s")),
-        (Listing("b", "b"), PhotoVector((3.0, 1.0, 0.0), "s")),
+        (CataloguePhoto("b", "b"), PhotoVector((3.0, 1.0, 0.0), "s")),
     ]
     first = (await client.get("/v1/map")).json()
     assert {point["item_id"] for point in first["points"]} == {"lamp-1", "b"}

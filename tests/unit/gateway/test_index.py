@@ -8,11 +8,11 @@ import pytest
 
 from gateway.budget import Budget
 from gateway.index import IndexUpstream, Serving
-from gateway.items import Near, Photo
+from gateway.items import Near, StoredPhoto
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
@@ -33,7 +33,7 @@ from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 TAKEN = CollectionExistsError("there is one", resource=("collection", "listings"))
 NEAR = NearDuplicate("a", "b", NearDuplicateKind.SIMILAR, 0.1, linked=True)
-PHOTO = Photo(LISTING, VECTOR, "hash", "key", "content")
+PHOTO = StoredPhoto(LISTING, VECTOR, "hash", "key", "content")
 
 
 def vector(values: tuple[float, ...] = (0.5, -2.0)) -> index_pb2.Vector:
@@ -44,16 +44,16 @@ def vector(values: tuple[float, ...] = (0.5, -2.0)) -> index_pb2.Vector:
     "listing",
     [
         LISTING,
-        Listing("photo", "listing"),
+        CataloguePhoto("photo", "listing"),
         replace(LISTING, near_duplicate=NEAR, has_thumbnail=True),
         replace(LISTING, near_duplicate=replace(NEAR, linked=False)),
         replace(LISTING, price=12.5, currency="GBP"),
     ],
 )
 async def test_listing_comes_back_as_it_was_written(
-    called_index: IndexUpstream, services: FakeServices, listing: Listing
+    called_index: IndexUpstream, services: FakeServices, listing: CataloguePhoto
 ) -> None:
-    photo = replace(PHOTO, listing=listing)
+    photo = replace(PHOTO, photo=listing)
     assert await called_index.upsert(photo, Budget(30), "key") == Written(seq=7, replaced=True)
     (request,) = services.asked
     (item,) = request.items
@@ -77,7 +77,7 @@ async def test_item_of_another_program_is_a_listing_too(
         item=index_pb2.Item(id="a", product_id="b", attributes=odd), distance=1
     )
     found = await called_index.find([VECTOR], Wanted(1), Budget(30))
-    assert found.hits[0].listing == Listing("a", "b", title="Lamp")
+    assert found.hits[0].photo == CataloguePhoto("a", "b", title="Lamp")
 
 
 async def test_search_says_all_that_is_wanted(

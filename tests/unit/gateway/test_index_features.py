@@ -8,7 +8,7 @@ import pytest
 
 from gateway.budget import Budget
 from gateway.index import Held, IndexUpstream, Serving
-from gateway.items import Photo
+from gateway.items import StoredPhoto
 from gateway.listings import ItemId, PhotoVector, Rerank, Wanted
 from gateway.vectors import compact
 from lookalike.errors import (
@@ -23,7 +23,7 @@ from tests.gateway_models import FEATURES
 from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
 
 WITH = replace(VECTOR, features=FEATURES)
-PHOTO = Photo(LISTING, WITH, "hash")
+PHOTO = StoredPhoto(LISTING, WITH, "hash")
 RERANK = Rerank(candidates=200, vector_weight=0.25)
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 BEFORE = Serving("listings-space-1", SPACE)
@@ -135,7 +135,7 @@ async def test_photos_near_another_are_told_with_both_distances(
     services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
     limits = {"max_distance": 3.0, "limit": 10, "other_than": "own"}
     (near,) = await called_index.near(WITH, Budget(30), rerank=RERANK, **limits)  # type: ignore[arg-type]
-    assert (near.photo.sha256, near.distance, near.ranked_by) == ("hash", 2, 0.75)
+    assert (near.stored.sha256, near.distance, near.ranked_by) == ("hash", 2, 0.75)
     (request,) = services.asked
     assert (request.max_distance, request.exact, request.k) == (3, True, 10)
     assert list(request.exclude_product_ids) == ["own"]

@@ -17,7 +17,7 @@ from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
 from gateway.index import Serving
 from gateway.ingest import Ingester
 from gateway.lineage import Lineage
-from gateway.listings import Listing, NearDuplicateKind, Written
+from gateway.listings import CataloguePhoto, NearDuplicateKind, Written
 from gateway.vectors import compact
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
@@ -31,8 +31,8 @@ from lookalike.errors import (
 from tests.gateway_models import FEATURES, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
-LISTING = Listing("photo", "listing", category="tools", title="A hammer", price=0.0)
-OTHER = Listing("other photo", "other listing")
+LISTING = CataloguePhoto("photo", "listing", category="tools", title="A hammer", price=0.0)
+OTHER = CataloguePhoto("other photo", "other listing")
 
 
 class FakeThumbnails:
@@ -81,7 +81,7 @@ async def test_listing_is_written_with_its_photos_vector_and_hash(
     ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
     assert embedder.embedded == [b"photo"]
     (photo,) = index.written
-    assert photo.listing == LISTING
+    assert photo.photo == LISTING
     assert photo.vector is not None
     assert (photo.vector.values, photo.vector.embedding_space) == (embedder.logits, "space")
     assert photo.sha256 == hashlib.sha256(b"photo").hexdigest()
@@ -139,7 +139,7 @@ async def test_category_of_the_seller_is_kept_whatever_the_model_says(
 ) -> None:
     ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
     assert ingested.classification.scores[0].category != LISTING.category
-    assert index.written[0].listing.category == "tools"
+    assert index.written[0].photo.category == "tools"
 
 
 async def test_second_photo_of_an_id_is_told_to_replace_the_first(ingest: Ingest) -> None:
@@ -160,9 +160,9 @@ async def test_photo_that_cannot_be_embedded_is_not_written(
 async def test_listing_beyond_a_limit_is_refused_before_anybody_is_asked(
     ingest: Ingest, embedder: FakeEmbedder
 ) -> None:
-    for listing, request_id in ((replace(LISTING, price=-1.0), ""), (LISTING, "x" * 129)):
+    for photo, request_id in ((replace(LISTING, price=-1.0), ""), (LISTING, "x" * 129)):
         with pytest.raises(InvalidArgumentError):
-            await ingest().ingest(listing, b"photo", Budget(60), request_id)
+            await ingest().ingest(photo, b"photo", Budget(60), request_id)
     assert embedder.embedded == []
 
 
@@ -180,8 +180,8 @@ async def test_identical_photo_of_another_listing_is_flagged_by_default(
     (near,) = ingested.near_duplicates
     assert (near.item_id, near.product_id) == ("other photo", "other listing")
     assert (near.kind, near.linked) == (NearDuplicateKind.IDENTICAL, False)
-    assert index.written[1].listing.near_duplicate == near
-    assert index.written[0].listing.near_duplicate is None, "the first is the original"
+    assert index.written[1].photo.near_duplicate == near
+    assert index.written[0].photo.near_duplicate is None, "the first is the original"
 
 
 async def test_identical_photo_is_linked_where_that_is_the_policy(
@@ -191,7 +191,7 @@ async def test_identical_photo_is_linked_where_that_is_the_policy(
     await linking.ingest(OTHER, b"photo", Budget(60))
     (near,) = (await linking.ingest(LISTING, b"photo", Budget(60))).near_duplicates
     assert near.linked
-    assert index.written[1].listing.near_duplicate == near
+    assert index.written[1].photo.near_duplicate == near
 
 
 async def test_identical_photo_is_refused_where_that_is_the_policy(
@@ -211,8 +211,8 @@ async def test_identical_photo_is_refused_where_that_is_the_policy(
 
 async def test_a_listing_may_replace_its_own_photo_by_the_same(ingest: Ingest) -> None:
     refusing = ingest(NearDuplicatePolicy.REFUSE)
-    for listing in (LISTING, LISTING, replace(LISTING, item_id="another of it")):
-        await refusing.ingest(listing, b"photo", Budget(60))
+    for photo in (LISTING, LISTING, replace(LISTING, item_id="another of it")):
+        await refusing.ingest(photo, b"photo", Budget(60))
 
 
 async def test_retry_with_the_same_request_id_sends_what_was_written(
@@ -230,9 +230,9 @@ async def test_retry_with_the_same_request_id_sends_what_was_written(
 
 async def test_request_id_with_other_content_is_refused(ingest: Ingest, index: FakeIndex) -> None:
     await ingest().ingest(LISTING, b"photo", Budget(60), "key")
-    for listing, image in ((replace(LISTING, price=1.0), b"photo"), (LISTING, b"other")):
+    for photo, image in ((replace(LISTING, price=1.0), b"photo"), (LISTING, b"other")):
         with pytest.raises(RequestIdReusedError):
-            await ingest().ingest(listing, image, Budget(60), "key")
+            await ingest().ingest(photo, image, Budget(60), "key")
     assert len(index.written) == 1
 
 
@@ -253,7 +253,7 @@ async def test_thumbnail_is_kept_and_the_listing_says_so(ingest: Ingest, index: 
     ingest.thumbnails = FakeThumbnails()
     ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
     assert ingest.thumbnails.kept == {"photo": b"photo"}
-    assert index.written[0].listing.has_thumbnail
+    assert index.written[0].photo.has_thumbnail
     assert ingested.degraded == ""
 
 
@@ -262,7 +262,7 @@ async def test_thumbnail_that_fails_fails_no_ingest(ingest: Ingest, index: FakeI
     ingest.thumbnails.error = OSError("disk full")
     ingested = await ingest().ingest(LISTING, b"photo", Budget(60))
     assert ingested.degraded == "thumbnail not kept: disk full"
-    assert not index.written[0].listing.has_thumbnail
+    assert not index.written[0].photo.has_thumbnail
 
 
 async def test_thumbnail_may_take_half_of_the_time_and_the_rest_is_for_the_listing(
@@ -272,7 +272,7 @@ async def test_thumbnail_may_take_half_of_the_time_and_the_rest_is_for_the_listi
     ingest.thumbnails.hang = True
     ingested = await ingest().ingest(LISTING, b"photo", Budget(0.4))
     assert ingested.degraded.startswith("thumbnail not kept: it took longer than the 0.2 s")
-    assert not index.written[0].listing.has_thumbnail
+    assert not index.written[0].photo.has_thumbnail
 
 
 async def test_retry_keeps_the_thumbnail_again(ingest: Ingest) -> None:
@@ -315,9 +315,9 @@ async def test_thumbnail_of_what_was_refused_is_removed_unless_there_was_one_bef
     ingest.thumbnails = FakeThumbnails()
     await ingest().ingest(OTHER, b"photo", Budget(60))
     index.write_error = ReadOnlyError("a snapshot")
-    for listing in (LISTING, OTHER):
+    for photo in (LISTING, OTHER):
         with pytest.raises(ReadOnlyError):
-            await ingest().ingest(listing, b"new photo", Budget(60))
+            await ingest().ingest(photo, b"new photo", Budget(60))
     assert list(ingest.thumbnails.kept) == ["other photo"]
 
 

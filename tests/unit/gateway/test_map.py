@@ -11,7 +11,7 @@ import pytest
 from gateway import map as module
 from gateway.budget import Budget
 from gateway.catalogue import Catalogue
-from gateway.listings import Listing, PhotoVector
+from gateway.listings import CataloguePhoto, PhotoVector
 from gateway.map import Cartographer, lay_out
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -21,11 +21,11 @@ from lookalike.errors import (
 from tests.http_face import Asked, use_cases
 
 
-def catalogue(count: int, features: int = 0) -> list[tuple[Listing, PhotoVector]]:
+def catalogue(count: int, features: int = 0) -> list[tuple[CataloguePhoto, PhotoVector]]:
     rng = np.random.default_rng(1)
     rows = zip(rng.normal(size=(count, 13)), rng.normal(size=(count, features)), strict=True)
     return [
-        (Listing(f"i{n}", f"p{n}"), PhotoVector(tuple(row), "space", tuple(more)))
+        (CataloguePhoto(f"i{n}", f"p{n}"), PhotoVector(tuple(row), "space", tuple(more)))
         for n, (row, more) in enumerate(rows)
     ]
 
@@ -36,7 +36,7 @@ async def test_those_who_ask_at_once_share_a_drawing() -> None:
     maps = await asyncio.gather(*(cartographer.draw(Budget(5)) for _ in range(5)))
     assert asked.sampled == 1
     assert all(drawn is maps[0] for drawn in maps)
-    assert [point.listing.item_id for point in maps[0].points][:2] == ["i0", "i1"]
+    assert [point.photo.item_id for point in maps[0].points][:2] == ["i0", "i1"]
 
 
 async def test_map_is_drawn_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ class _FailsOnce(Catalogue):
     def __init__(self) -> None:
         self.asked, self.may_fail = asyncio.Event(), asyncio.Event()
 
-    async def vectors(self, count: int, budget: Budget) -> list[tuple[Listing, PhotoVector]]:
+    async def vectors(self, count: int, budget: Budget) -> list[tuple[CataloguePhoto, PhotoVector]]:
         if self.asked.is_set():
             return catalogue(3)
         self.asked.set()
@@ -125,9 +125,9 @@ def test_photos_with_features_are_laid_out_by_them_and_others_by_their_vectors()
 
 def test_few_photos_without_features_are_left_out_and_counted() -> None:
     sample = catalogue(20, features=128)
-    bare = [(listing, replace(vector, features=())) for listing, vector in sample]
+    bare = [(photo, replace(vector, features=())) for photo, vector in sample]
     mostly = lay_out([*bare[:3], *sample[3:]])
-    assert [point.listing.item_id for point in mostly.points][:1] == ["i3"]
+    assert [point.photo.item_id for point in mostly.points][:1] == ["i3"]
     assert (len(mostly.points), mostly.left_out) == (17, 3)
     hardly = lay_out([*bare[:15], *sample[15:]])
     assert (len(hardly.points), hardly.left_out, hardly.neighbors_kept) == (20, 0, None)

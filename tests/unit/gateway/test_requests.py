@@ -11,10 +11,10 @@ from gateway.budget import Budget
 from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing
 from gateway.listings import (
+    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
-    Listing,
     Neighbors,
     PhotoVector,
     RankingMethod,
@@ -28,7 +28,7 @@ from lookalike.errors import InvalidArgumentError, InvalidImageError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.status import from_status
 
-LAMP = Listing("lamp-1", "lamp", price=12.5, currency="GBP")
+LAMP = CataloguePhoto("lamp-1", "lamp", price=12.5, currency="GBP")
 CLASSES = Classification([CategoryScore("tools", 1, 0.75)], "space")
 FAILURE = PhotoFailure(1, InvalidImageError("no photo", field="image"))
 
@@ -63,8 +63,8 @@ def test_vector_comes_with_its_features() -> None:
 
 
 def test_currency_goes_in_and_out_with_the_listing() -> None:
-    sent = pb.Listing(item_id="lamp-1", product_id="lamp", price=12.5, currency="GBP")
-    assert requests.listing(sent) == LAMP
+    sent = pb.CataloguePhoto(item_id="lamp-1", product_id="lamp", price=12.5, currency="GBP")
+    assert requests.photo(sent) == LAMP
     assert list(replies.got([LAMP], Budget(60)).photos) == [sent]
 
 

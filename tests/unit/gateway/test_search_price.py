@@ -11,9 +11,9 @@ from gateway.classify import Classifier
 from gateway.index import Serving
 from gateway.lineage import Lineage
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     Neighbors,
     PhotoQuery,
@@ -36,7 +36,11 @@ FULL = QueueFullError("the index is busy")
 
 def hits(*prices: float | None, currency: str = "GBP") -> Neighbors:
     found = [
-        Hit(Listing(f"i{n}", f"p{n}", price=price, currency=currency), float(n), (n + 1) / 100)
+        Hit(
+            CataloguePhoto(f"i{n}", f"p{n}", price=price, currency=currency),
+            float(n),
+            (n + 1) / 100,
+        )
         for n, price in enumerate(prices)
     ]
     return Neighbors(found, "", exact=True, candidates_ranked=200)

@@ -11,9 +11,9 @@ from gateway.classify import Classifier
 from gateway.index import Serving
 from gateway.lineage import Lineage
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     Neighbors,
     PhotoQuery,
     Photos,
@@ -38,7 +38,7 @@ BLEND, FEATURES_ALONE, CATEGORY = RankingMethod
 ITEM, PHOTO = ItemId("photo 7"), Photos((b"photo",))
 VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", FEATURES)
 KEEPS = Serving("listings-space", "space", len(FEATURES))
-LAMP, SOFA = Listing("lamp-1", "lamp"), Listing("sofa-1", "sofa")
+LAMP, SOFA = CataloguePhoto("lamp-1", "lamp"), CataloguePhoto("sofa-1", "sofa")
 RANKED = Neighbors([Hit(LAMP, 3.0, 0.75), Hit(SOFA, 1.0, 1.25)], "", exact=False)
 RANKED = replace(RANKED, candidates_ranked=200)
 UNRANKED = Neighbors([Hit(SOFA, 1.0, 1.0), Hit(LAMP, 3.0, 3.0)], "", exact=True)
@@ -64,7 +64,7 @@ def likenesses(found: SimilarListings) -> list[float | None]:
 def by_curve(curve: Likeness | None, found: SimilarListings) -> list[float]:
     assert curve is not None
     hits = found.neighbors.hits
-    return curve.of([h.ranked_by for h in hits], [h.listing.product_id for h in hits])
+    return curve.of([h.ranked_by for h in hits], [h.photo.product_id for h in hits])
 
 
 @pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])

@@ -9,8 +9,8 @@ import pytest
 
 from gateway import requests, validation
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
@@ -27,26 +27,26 @@ LONG = "x" * 129
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"item_id": ""}, "listing.item_id"),
-        ({"item_id": LONG}, "listing.item_id"),
-        ({"product_id": ""}, "listing.product_id"),
-        ({"product_id": LONG}, "listing.product_id"),
-        ({"category": "x" * 257}, "listing.category"),
-        ({"title": "x" * 8193}, "listing.title"),
-        ({"location": "x" * 8193}, "listing.location"),
-        ({"price": -0.01}, "listing.price"),
-        ({"price": math.nan}, "listing.price"),
-        ({"price": math.inf}, "listing.price"),
-        ({"currency": "gbp"}, "listing.currency"),
-        ({"currency": "£"}, "listing.currency"),
-        ({"currency": "EURO"}, "listing.currency"),
-        ({"currency": "GBP\n"}, "listing.currency"),
-        ({"currency": "ＧＢＰ"}, "listing.currency"),
+        ({"item_id": ""}, "photo.item_id"),
+        ({"item_id": LONG}, "photo.item_id"),
+        ({"product_id": ""}, "photo.product_id"),
+        ({"product_id": LONG}, "photo.product_id"),
+        ({"category": "x" * 257}, "photo.category"),
+        ({"title": "x" * 8193}, "photo.title"),
+        ({"location": "x" * 8193}, "photo.location"),
+        ({"price": -0.01}, "photo.price"),
+        ({"price": math.nan}, "photo.price"),
+        ({"price": math.inf}, "photo.price"),
+        ({"currency": "gbp"}, "photo.currency"),
+        ({"currency": "£"}, "photo.currency"),
+        ({"currency": "EURO"}, "photo.currency"),
+        ({"currency": "GBP\n"}, "photo.currency"),
+        ({"currency": "ＧＢＰ"}, "photo.currency"),
     ],
 )
 def test_listing_beyond_a_limit_is_refused(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        validation.listing(Listing(**{"item_id": "a", "product_id": "b", **fields}))
+        validation.photo(CataloguePhoto(**{"item_id": "a", "product_id": "b", **fields}))
     assert caught.value.field == field
 
 
@@ -61,8 +61,8 @@ def test_listing_at_its_limits_is_taken_without_what_the_gateway_says() -> None:
         "location": "x" * 8192,
         "currency": "GBP",
     }
-    sent = Listing(**fields, near_duplicate=near, has_thumbnail=True)
-    assert validation.listing(sent) == Listing(**fields)
+    sent = CataloguePhoto(**fields, near_duplicate=near, has_thumbnail=True)
+    assert validation.photo(sent) == CataloguePhoto(**fields)
 
 
 @pytest.mark.parametrize(
