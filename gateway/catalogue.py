@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import validation
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.ingest import Thumbnails
 from gateway.listings import (
@@ -53,7 +53,7 @@ class Catalogue:
         self._index = index
         self._thumbnails = thumbnails
 
-    async def get(self, target: Target, budget: Budget) -> Sequence[CataloguePhoto]:
+    async def get(self, target: Target, deadline: Deadline) -> Sequence[CataloguePhoto]:
         """Returns a listing's photos, at most 1,000, or one photo.
 
         Raises:
@@ -61,8 +61,8 @@ class Catalogue:
         """
         target = validation.target(target)
         if isinstance(target, ItemId):
-            return [(await self._index.get(target.item_id, budget)).photo]
-        photos, _ = await self._of_product(target, "", budget)
+            return [(await self._index.get(target.item_id, deadline)).photo]
+        photos, _ = await self._of_product(target, "", deadline)
         if not photos:
             raise ItemNotFoundError(
                 f"collection '{self._index.collection}' has no photo of listing "
@@ -73,18 +73,18 @@ class Catalogue:
         return photos
 
     async def list(
-        self, listing_filter: ListingFilter, page_size: int, page_token: str, budget: Budget
+        self, listing_filter: ListingFilter, page_size: int, page_token: str, deadline: Deadline
     ) -> Page:
         """Returns a page of photos in the order of writing; a size of 0 means 100."""
         photos, following = await self._index.page(
             validation.listing_filter(listing_filter),
             validation.page_size(page_size),
             page_token,
-            budget,
+            deadline,
         )
         return Page([stored.photo for stored in photos], following)
 
-    async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
+    async def delete(self, target: Target, deadline: Deadline, request_id: str = "") -> Deleted:
         """Deletes a listing or a photo; what is not there is no error.
 
         Thumbnails go first: of a listing that is gone nobody can tell whose they were.
@@ -94,24 +94,24 @@ class Catalogue:
         degraded = ""
         try:
             if self._thumbnails is not None:
-                degraded = await self._remove_thumbnails(self._thumbnails, target, budget)
-            deleted, seq = await self._index.delete(target, budget, request_id)
+                degraded = await self._remove_thumbnails(self._thumbnails, target, deadline)
+            deleted, seq = await self._index.delete(target, deadline, request_id)
         except CollectionNotFoundError:
             return Deleted(0, 0)
         return Deleted(deleted, seq, degraded)
 
     async def vectors(
-        self, count: int, budget: Budget
+        self, count: int, deadline: Deadline
     ) -> Sequence[tuple[CataloguePhoto, PhotoVector]]:
         """Returns up to `count` photos, spread over the catalogue, with their vectors."""
-        total, _ = await self._index.count(budget.remaining_s)
+        total, _ = await self._index.count(deadline.remaining_s)
         total = min(total, _SAMPLED_FROM)
         step = max(1.0, total / count)
         taken: list[tuple[CataloguePhoto, PhotoVector]] = []
         seen, token = 0, ""
         while seen < total and len(taken) < count:
             photos, token = await self._index.page(
-                EVERY_LISTING, _MOST_PHOTOS, token, budget, vectors=True
+                EVERY_LISTING, _MOST_PHOTOS, token, deadline, vectors=True
             )
             for stored in photos:
                 if seen >= len(taken) * step and len(taken) < count and stored.vector:
@@ -122,21 +122,21 @@ class Catalogue:
         return taken
 
     async def _of_product(
-        self, target: ProductId, token: str, budget: Budget
+        self, target: ProductId, token: str, deadline: Deadline
     ) -> tuple[Sequence[CataloguePhoto], str]:
         only = ListingFilter(product_ids=(target.product_id,))
-        photos, following = await self._index.page(only, _MOST_PHOTOS, token, budget)
+        photos, following = await self._index.page(only, _MOST_PHOTOS, token, deadline)
         return [stored.photo for stored in photos], following
 
     async def _remove_thumbnails(
-        self, thumbnails: Thumbnails, target: Target, budget: Budget
+        self, thumbnails: Thumbnails, target: Target, deadline: Deadline
     ) -> str:
         """Returns why they could not be removed; empty if they are gone, or are to stay."""
-        item_ids = await self._item_ids(target, budget)
+        item_ids = await self._item_ids(target, deadline)
         # An index that takes no writes refuses the deletion too.
-        if not item_ids or (await self._index.state(budget.remaining_s)).read_only:
+        if not item_ids or (await self._index.state(deadline.remaining_s)).read_only:
             return ""
-        allowed_s = _THUMBNAIL_SHARE * budget.remaining_s
+        allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
         try:
             async with asyncio.timeout(allowed_s):
                 await thumbnails.remove(item_ids)
@@ -147,12 +147,12 @@ class Catalogue:
             return f"thumbnails not removed: {why}"
         return ""
 
-    async def _item_ids(self, target: Target, budget: Budget) -> Sequence[str]:
+    async def _item_ids(self, target: Target, deadline: Deadline) -> Sequence[str]:
         if isinstance(target, ItemId):
             return [target.item_id]
-        photos, token = await self._of_product(target, "", budget)
+        photos, token = await self._of_product(target, "", deadline)
         item_ids = [photo.item_id for photo in photos]
         while token:
-            photos, token = await self._of_product(target, token, budget)
+            photos, token = await self._of_product(target, token, deadline)
             item_ids += [photo.item_id for photo in photos]
         return item_ids

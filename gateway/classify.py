@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import cache, validation
-from gateway.budget import Budget, RecentTimes
 from gateway.cache import VectorCache
 from gateway.coalescing import Coalescer
+from gateway.deadline import Deadline, LatencyWindow
 from gateway.embedder import Embedded, EmbedderUpstream
 from gateway.listings import CategoryScore, Classification, PhotoVector
 from gateway.photos import EmbeddedPhoto, EmbeddedPhotos, PhotoFailure, embed_all
@@ -58,9 +58,9 @@ class Classifier:
     async def embed(
         self,
         image: bytes,
-        budget: Budget,
+        deadline: Deadline,
         *,
-        later: RecentTimes | None = None,
+        later: LatencyWindow | None = None,
         bulk: bool = False,
         digest: bytes | None = None,
     ) -> EmbeddedPhoto:
@@ -68,7 +68,7 @@ class Classifier:
 
         Args:
             image: Encoded photo.
-            budget: The request's time.
+            deadline: The request's time.
             later: What the hop takes that comes after it; time for that is kept back.
             bulk: Whether photos that somebody waits for go first.
             digest: The photo's, by `cache.digest`, where it is known.
@@ -77,13 +77,13 @@ class Classifier:
             DeadlineUnreachableError: There is not enough time for it.
         """
         photo = cache.digest(image) if digest is None else digest
-        with budget.hop("embed"):
+        with deadline.hop("embed"):
             known = self._vectors.get(self._embedder.embedding_space, photo)
             if known is not None:
                 self._vectors.count(hit=True)
                 return EmbeddedPhoto(known, cached=True)
-            kept_s = budget.reserve_s(later) if later else 0.0
-            allowed_s = budget.allow_s("embed", self._embedder.recent[bulk], kept_s)
+            kept_s = deadline.reserve_s(later) if later else 0.0
+            allowed_s = deadline.allow_s("embed", self._embedder.latencies[bulk], kept_s)
             # A photo that may wait must not keep one waiting that may not.
             key = photo, bulk
             self._vectors.count(coalesced=self._under_way.under_way(key))
@@ -96,49 +96,49 @@ class Classifier:
                 except LookalikeError as error:
                     # It may have been the other caller's time that was up, and not this one's.
                     left_s = until - time.monotonic()
-                    fastest_s = self._embedder.recent[bulk].fastest_s
+                    fastest_s = self._embedder.latencies[bulk].fastest_s
                     if not is_out_of_time(error) or left_s <= fastest_s:
                         raise
             embedded = await self._under_way.start(
                 key, self._embed(image, photo, until - time.monotonic(), bulk)
             )
-            budget.note("decode", embedded.decode_ns)
-            budget.note("queue", embedded.queue_ns)
-            budget.note("inference", embedded.inference_ns)
+            deadline.record("decode", embedded.decode_ns)
+            deadline.record("queue", embedded.queue_ns)
+            deadline.record("inference", embedded.inference_ns)
             return EmbeddedPhoto(embedded.vector, cached=False)
 
     async def classify(
         self,
         image: bytes,
-        budget: Budget,
+        deadline: Deadline,
         *,
-        later: RecentTimes | None = None,
+        later: LatencyWindow | None = None,
         bulk: bool = False,
         digest: bytes | None = None,
     ) -> ClassifiedPhoto:
         """Returns the photo's vector and its categories; for arguments and errors see `embed`."""
-        photo = await self.embed(image, budget, later=later, bulk=bulk, digest=digest)
-        classification = await self.classification(photo.vector, budget)
+        photo = await self.embed(image, deadline, later=later, bulk=bulk, digest=digest)
+        classification = await self.classification(photo.vector, deadline)
         return ClassifiedPhoto(photo.vector, classification, photo.cached)
 
     async def embed_all(
         self,
         images: Sequence[bytes],
-        budget: Budget,
+        deadline: Deadline,
         *,
         partial: bool,
         field: str,
-        later: RecentTimes | None = None,
+        later: LatencyWindow | None = None,
     ) -> EmbeddedPhotos:
         """Returns the vectors of photos of one thing; see `photos.embed_all` and `embed`."""
 
         async def embed(image: bytes) -> EmbeddedPhoto:
-            return await self.embed(image, budget, later=later)
+            return await self.embed(image, deadline, later=later)
 
         return await embed_all(embed, images, partial=partial, field=field)
 
     async def classify_listing(
-        self, images: Sequence[bytes], budget: Budget, *, partial: bool = False
+        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool = False
     ) -> ClassifiedListing:
         """Tells the category of a listing by all of its photos.
 
@@ -148,25 +148,25 @@ class Classifier:
 
         Args:
             images: Encoded photos, 1 to 16.
-            budget: The request's time.
+            deadline: The request's time.
             partial: Whether photos that are at fault may be left out.
 
         Raises:
             InvalidArgumentError: There are too many, or a photo is at fault.
         """
         validation.images(images, "images")
-        sent = await self.embed_all(images, budget, partial=partial, field="images")
+        sent = await self.embed_all(images, deadline, partial=partial, field="images")
         vector = mean(sent.vectors)
-        by_all = await self.classification(vector, budget)
+        by_all = await self.classification(vector, deadline)
         photos = [
-            await self.classification(photo.vector, budget) if photo else None
+            await self.classification(photo.vector, deadline) if photo else None
             for photo in sent.photos
         ]
         return ClassifiedListing(vector, by_all, photos, sent.failures, sent.cached)
 
-    async def classification(self, vector: PhotoVector, budget: Budget) -> Classification:
+    async def classification(self, vector: PhotoVector, deadline: Deadline) -> Classification:
         """Returns the calibrated softmax over a photo's logits."""
-        model = await self._embedder.model_of(vector.embedding_space, budget)
+        model = await self._embedder.model_of(vector.embedding_space, deadline)
         probabilities = softmax([logit / model.temperature for logit in vector.values])
         scores = [
             CategoryScore(label, index, probability)
@@ -179,7 +179,7 @@ class Classifier:
 
     async def _embed(self, image: bytes, photo: bytes, timeout_s: float, bulk: bool) -> Embedded:
         embedded = await self._embedder.embed(image, timeout_s, bulk=bulk)
-        if embedded.whole:
+        if embedded.complete:
             self._vectors.keep(photo, embedded.vector)
         return embedded
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
-from gateway.items import Near, StoredPhoto
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, Rerank
 from gateway.ranking import Ranker
 from lookalike.errors import (
@@ -66,24 +66,24 @@ class DuplicateFinder:
         self._max_distance = max_distance
         self._ranker = ranker
         self._nearness = nearness
-        self._turns: dict[str, _Turn] = {}
+        self._locks: dict[str, _PhotoLock] = {}
 
     @asynccontextmanager
-    async def turn(self, sha256: str, budget: Budget) -> AsyncIterator[None]:
-        """Lets ingests of the same photo in one after the other, so that each sees those before.
+    async def lock_photo(self, sha256: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Serialises ingests of the same photo, so that each sees those before it.
 
         Raises:
-            DeadlineExceededError: Those before took all of the request's time.
+            DeadlineExceededError: Those before it took all of the request's time.
         """
         if self._policy is NearDuplicatePolicy.OFF:
             yield
             return
-        turn = self._turns.setdefault(sha256, _Turn())
-        turn.wanted += 1
+        held = self._locks.setdefault(sha256, _PhotoLock())
+        held.users += 1
         try:
             try:
-                async with asyncio.timeout(budget.remaining_s):
-                    await turn.lock.acquire()
+                async with asyncio.timeout(deadline.remaining_s):
+                    await held.lock.acquire()
             except TimeoutError:
                 raise DeadlineExceededError(
                     "other ingests of the same photo took all of the time; set a later deadline"
@@ -91,14 +91,14 @@ class DuplicateFinder:
             try:
                 yield
             finally:
-                turn.lock.release()
+                held.lock.release()
         finally:
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[sha256]
+            held.users -= 1
+            if not held.users:
+                del self._locks[sha256]
 
     async def judge(
-        self, stored: StoredPhoto, budget: Budget
+        self, stored: StoredPhoto, deadline: Deadline
     ) -> tuple[CataloguePhoto, Sequence[NearDuplicate]]:
         """Returns the photo, marked if it is to be, and what looks the same.
 
@@ -108,7 +108,7 @@ class DuplicateFinder:
         photo = stored.photo
         if self._policy is NearDuplicatePolicy.OFF:
             return photo, ()
-        found = await self._find(stored, budget)
+        found = await self._find(stored, deadline)
         if not found:
             return photo, ()
         if self._policy is NearDuplicatePolicy.REFUSE:
@@ -117,10 +117,10 @@ class DuplicateFinder:
         found = [replace(near, linked=linked) for near in found]
         return replace(photo, near_duplicate=found[0]), found
 
-    async def _find(self, stored: StoredPhoto, budget: Budget) -> list[NearDuplicate]:
-        nearness = await self._nearness_of(stored, budget)
+    async def _find(self, stored: StoredPhoto, deadline: Deadline) -> list[NearDuplicate]:
+        nearness = await self._nearness_of(stored, deadline)
         try:
-            candidates = await self._near(stored, nearness, budget)
+            candidates = await self._near(stored, nearness, deadline)
         except CollectionNotFoundError:
             return []  # this is the first photo of all
         nearest: dict[str, NearDuplicate] = {}
@@ -133,29 +133,29 @@ class DuplicateFinder:
                 nearest[product_id] = near
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
-    async def _nearness_of(self, stored: StoredPhoto, budget: Budget) -> _Nearness | None:
+    async def _nearness_of(self, stored: StoredPhoto, deadline: Deadline) -> _Nearness | None:
         """Returns how photos that are merely near are judged by features too, if they can be."""
         if self._ranker is None or not self._max_distance or self._nearness >= 1:
             return None
         assert stored.vector is not None
-        await self._ranker.learn(budget)
-        way = self._ranker.blend(stored.vector)
-        if way is None or way.rerank is None or way.curve is None:
+        await self._ranker.learn(deadline)
+        plan = self._ranker.blend(stored.vector)
+        if plan is None or plan.rerank is None or plan.curve is None:
             return None
-        return _Nearness(way.rerank, self._nearness * way.curve.crowd)
+        return _Nearness(plan.rerank, self._nearness * plan.curve.crowd)
 
     async def _near(
-        self, stored: StoredPhoto, nearness: _Nearness | None, budget: Budget
-    ) -> list[Near]:
+        self, stored: StoredPhoto, nearness: _Nearness | None, deadline: Deadline
+    ) -> list[NearPhoto]:
         vector = stored.vector
         assert vector is not None
         tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in vector.values))
         farthest = max(tolerance, self._max_distance)
 
-        async def near(max_distance: float, rerank: Rerank | None = None) -> list[Near]:
+        async def near(max_distance: float, rerank: Rerank | None = None) -> list[NearPhoto]:
             return await self._index.near(
                 vector,
-                budget,
+                deadline,
                 max_distance=max_distance,
                 limit=_MOST_CANDIDATES,
                 other_than=stored.photo.product_id,
@@ -174,7 +174,7 @@ class DuplicateFinder:
         return found
 
     def _compared(
-        self, stored: StoredPhoto, other: Near, nearness: _Nearness | None
+        self, stored: StoredPhoto, other: NearPhoto, nearness: _Nearness | None
     ) -> NearDuplicate | None:
         photo, distance = other.stored.photo, other.distance
         if photo.item_id == stored.photo.item_id:
@@ -202,7 +202,7 @@ class _Nearness:
     rerank: Rerank
     farthest: float
 
-    def holds(self, other: Near) -> bool:
+    def holds(self, other: NearPhoto) -> bool:
         """Whether a photo is near enough, or has no features to tell by."""
         if other.ranked_by is None:
             return True
@@ -211,12 +211,12 @@ class _Nearness:
         return unknown or other.ranked_by <= self.farthest
 
 
-class _Turn:
-    """Ingests of one photo, of which one is under way."""
+class _PhotoLock:
+    """Serialises ingests of one photo; `users` counts those that hold it or wait for it."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.wanted = 0
+        self.users = 0
 
 
 def _order(near: NearDuplicate) -> tuple[bool, float]:

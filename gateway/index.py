@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from gateway import items, queries
-from gateway.budget import Budget, RecentTimes
-from gateway.items import Near, StoredPhoto
+from gateway.deadline import Deadline, LatencyWindow
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     ItemId,
     ListingFilter,
@@ -17,8 +17,8 @@ from gateway.listings import (
     PhotoVector,
     ProductId,
     Rerank,
+    SearchOptions,
     Target,
-    Wanted,
     Written,
 )
 from gateway.upstreams import Upstream
@@ -51,7 +51,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServingCollection:
     """The collection that answers, its embedding space, and how long its features are; 0: none."""
 
     collection: str
@@ -60,7 +60,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Held:
+class CollectionStats:
     """What the index holds of a collection.
 
     Attributes:
@@ -83,7 +83,7 @@ class IndexState:
     backend: str
     read_only: bool
     applied_seq: int
-    held: Mapping[str, Held] = field(default_factory=dict)
+    held: Mapping[str, CollectionStats] = field(default_factory=dict)
 
 
 class IndexUpstream(Upstream):
@@ -99,52 +99,52 @@ class IndexUpstream(Upstream):
         super().__init__("index", target, _SERVICE, max_message_bytes, _FIELDS)
         self._stub = index_pb2_grpc.IndexServiceStub(self.channel)
         self.collection = name
-        self.serving: Serving | None = None
+        self.serving: ServingCollection | None = None
         self.serving_changed: Callable[[], None] = lambda: None
         # Whether it ranks by features, until an answer tells that it is of before it could.
-        self.ranks = True
-        self.reads, self._writes = RecentTimes(), RecentTimes()
+        self.can_rank = True
+        self.read_latencies, self._write_latencies = LatencyWindow(), LatencyWindow()
 
     async def find(
         self,
         query: ItemId | Sequence[PhotoVector],
-        wanted: Wanted,
-        budget: Budget,
+        options: SearchOptions,
+        deadline: Deadline,
         rerank: Rerank | None = None,
     ) -> Neighbors:
         """Returns what is nearest to an item or to the mean of vectors.
 
         Args:
             query: What to look for.
-            wanted: What of it.
-            budget: The request's time.
+            options: What of it.
+            deadline: The request's time.
             rerank: How to rank by features; None ranks by vector.
 
         Raises:
             RankingUnavailableError: It cannot rank so: the collection, the item or the index itself
                 lacks what that needs.
         """
-        request = queries.find(self.collection, query, wanted, rerank)
+        request = queries.find(self.collection, query, options, rerank)
         # Who takes an answer without listings needs some time to get it.
-        kept_s = _KEPT_SHARE * budget.remaining_s if wanted.allow_partial else 0.0
-        response = await self._find(request, budget, kept_s)
+        kept_s = _KEPT_SHARE * deadline.remaining_s if options.allow_partial else 0.0
+        response = await self._find(request, deadline, kept_s)
         return queries.found(response)
 
     async def near(
         self,
         vector: PhotoVector,
-        budget: Budget,
+        deadline: Deadline,
         *,
         max_distance: float,
         limit: int,
         other_than: str,
         rerank: Rerank | None = None,
-    ) -> list[Near]:
+    ) -> list[NearPhoto]:
         """Returns photos near a vector, nearest first; misses none but those beyond `limit`.
 
         Args:
             vector: A photo's.
-            budget: The request's time.
+            deadline: The request's time.
             max_distance: How far they are at most, by vector.
             limit: How many.
             other_than: The product whose photos are left out.
@@ -156,16 +156,16 @@ class IndexUpstream(Upstream):
         request = queries.find(
             self.collection,
             [vector],
-            Wanted(limit, every_photo=True, max_distance=max_distance, exact=True),
+            SearchOptions(limit, every_photo=True, max_distance=max_distance, exact=True),
             rerank,
         )
         request.exclude_product_ids.append(other_than)
-        return queries.near(await self._find(request, budget))
+        return queries.near(await self._find(request, deadline))
 
-    async def get(self, item_id: str, budget: Budget) -> StoredPhoto:
+    async def get(self, item_id: str, deadline: Deadline) -> StoredPhoto:
         """Returns a photo with its vector; raises ItemNotFoundError."""
         request = index_pb2.GetItemRequest(collection=self.collection, item_id=item_id)
-        async with self._reading(budget) as allowed_s:
+        async with self._reading(deadline) as allowed_s:
             response = await self._stub.GetItem(request, timeout=allowed_s)
         return items.stored_photo(response.item)
 
@@ -174,36 +174,38 @@ class IndexUpstream(Upstream):
         listing_filter: ListingFilter,
         size: int,
         token: str,
-        budget: Budget,
+        deadline: Deadline,
         *,
         vectors: bool = False,
     ) -> tuple[Sequence[StoredPhoto], str]:
         """Returns a page of photos in the order of writing, and the next page's token."""
         request = index_pb2.ListItemsRequest(
             collection=self.collection,
-            filter=items.only(listing_filter),
+            filter=items.to_filter(listing_filter),
             page_size=size,
             page_token=token,
             view=index_pb2.ITEM_VIEW_VECTORS if vectors else index_pb2.ITEM_VIEW_FULL,
         )
-        async with self._reading(budget) as allowed_s:
+        async with self._reading(deadline) as allowed_s:
             response = await self._stub.ListItems(request, timeout=allowed_s)
         return [items.stored_photo(item) for item in response.items], response.next_page_token
 
-    async def upsert(self, stored: StoredPhoto, budget: Budget, request_id: str = "") -> Written:
+    async def upsert(
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str = ""
+    ) -> Written:
         """Writes a photo durably; makes the collection and its alias if it is the first.
 
         Its features go with it where the collection keeps features of that length.
         """
         assert stored.vector is not None
         try:
-            response = await self._upsert(stored, request_id, budget)
+            response = await self._upsert(stored, request_id, deadline)
         except CollectionNotFoundError:
-            await self._create(stored.vector, budget)
-            response = await self._upsert(stored, request_id, budget)
+            await self._create(stored.vector, deadline)
+            response = await self._upsert(stored, request_id, deadline)
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
-    async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
+    async def delete(self, target: Target, deadline: Deadline, request_id: str) -> tuple[int, int]:
         """Deletes a photo or all of a listing; returns how many, and the write's number."""
         request = index_pb2.BatchDeleteItemsRequest(
             collection=self.collection,
@@ -211,11 +213,11 @@ class IndexUpstream(Upstream):
             product_ids=[target.product_id] if isinstance(target, ProductId) else (),
             request_id=request_id,
         )
-        async with self.in_hop("search", self._writes, budget) as allowed_s:
+        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
             response = await self._stub.BatchDeleteItems(request, timeout=allowed_s)
         return response.deleted, response.seq
 
-    async def look(self, timeout_s: float) -> Serving | None:
+    async def look(self, timeout_s: float) -> ServingCollection | None:
         """Asks where the name leads now; None if there is no collection yet."""
         try:
             async with self.calling():
@@ -223,12 +225,14 @@ class IndexUpstream(Upstream):
                     index_pb2.GetCollectionRequest(name=self.collection), timeout=timeout_s
                 )
         except CollectionNotFoundError:
-            self._saw(None)
+            self._note_serving(None)
             return None
         found = response.collection
         if not found.features_dimension:
-            self.ranks = True  # nothing tells that it does not
-        self._saw(Serving(found.name, found.embedding_space, found.features_dimension))
+            self.can_rank = True  # nothing tells that it does not
+        self._note_serving(
+            ServingCollection(found.name, found.embedding_space, found.features_dimension)
+        )
         return self.serving
 
     async def state(self, timeout_s: float) -> IndexState:
@@ -236,7 +240,7 @@ class IndexUpstream(Upstream):
         async with self.calling():
             response = await self._stub.GetIndex(index_pb2.GetIndexRequest(), timeout=timeout_s)
         held = {
-            state.name: Held(
+            state.name: CollectionStats(
                 state.items,
                 state.items_with_features,
                 state.feature_rows_in_memory,
@@ -254,14 +258,14 @@ class IndexUpstream(Upstream):
             )
         return response.items, response.products
 
-    def _reading(self, budget: Budget) -> AbstractAsyncContextManager[float]:
-        return self.in_hop("search", self.reads, budget)
+    def _reading(self, deadline: Deadline) -> AbstractAsyncContextManager[float]:
+        return self.in_hop("search", self.read_latencies, deadline)
 
     async def _find(
-        self, request: index_pb2.FindNeighborsRequest, budget: Budget, kept_s: float = 0.0
+        self, request: index_pb2.FindNeighborsRequest, deadline: Deadline, kept_s: float = 0.0
     ) -> index_pb2.FindNeighborsResponse:
         try:
-            async with self.in_hop("search", self.reads, budget, kept_s) as allowed_s:
+            async with self.in_hop("search", self.read_latencies, deadline, kept_s) as allowed_s:
                 response = await self._stub.FindNeighbors(request, timeout=allowed_s)
         except InvalidArgumentError as error:
             if why := queries.why_not_ranked(error, request):
@@ -269,44 +273,46 @@ class IndexUpstream(Upstream):
             raise
         self._learn(response)
         # An index of before knows another way to rank, by which nobody asked.
-        if request.HasField("rerank") and not self.ranks:
-            raise RankingUnavailableError(queries.INDEX_OF_BEFORE, field="ranking")
+        if request.HasField("rerank") and not self.can_rank:
+            raise RankingUnavailableError(queries.INDEX_TOO_OLD, field="ranking")
         return response
 
     def _learn(self, response: index_pb2.FindNeighborsResponse) -> None:
         dimension, known = response.features_dimension, self.serving
         if dimension:
-            self.ranks = True
+            self.can_rank = True
         elif known and known.collection == response.collection and known.features_dimension:
             # It does not say so, which an index does that ranks; until `look` says otherwise.
-            self.ranks = False
+            self.can_rank = False
             dimension = known.features_dimension
-        self._saw(Serving(response.collection, response.embedding_space, dimension))
+        self._note_serving(
+            ServingCollection(response.collection, response.embedding_space, dimension)
+        )
 
     async def _upsert(
-        self, stored: StoredPhoto, request_id: str, budget: Budget
+        self, stored: StoredPhoto, request_id: str, deadline: Deadline
     ) -> index_pb2.BatchUpsertItemsResponse:
         assert stored.vector is not None
         features = stored.vector.features
         try:
-            return await self._write(items.item(stored, features), request_id, budget)
+            return await self._write(items.item(stored, features), request_id, deadline)
         except InvalidArgumentError as error:
             # The collection keeps others, or none. The index says so, and not what was seen last:
             # the name may lead elsewhere since, and what were left out then would stay away.
             if error.field != _FEATURES_FIELD or not features:
                 raise
-            return await self._write(items.item(stored), request_id, budget)
+            return await self._write(items.item(stored), request_id, deadline)
 
     async def _write(
-        self, item: index_pb2.Item, request_id: str, budget: Budget
+        self, item: index_pb2.Item, request_id: str, deadline: Deadline
     ) -> index_pb2.BatchUpsertItemsResponse:
         request = index_pb2.BatchUpsertItemsRequest(
             collection=self.collection, items=[item], request_id=request_id
         )
-        async with self.in_hop("search", self._writes, budget) as allowed_s:
+        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
             return await self._stub.BatchUpsertItems(request, timeout=allowed_s)
 
-    async def _create(self, vector: PhotoVector, budget: Budget) -> None:
+    async def _create(self, vector: PhotoVector, deadline: Deadline) -> None:
         """Makes a collection of the vector's space and lets the name lead to it.
 
         Several gateways may do so at once: they make the same collection, and the same alias.
@@ -319,25 +325,25 @@ class IndexUpstream(Upstream):
             indexed_attributes=INDEXED_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
-        async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
+        async with self.in_hop("search", LatencyWindow(), deadline) as allowed_s:
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.CreateCollection(
                         index_pb2.CreateCollectionRequest(collection=collection), timeout=allowed_s
                     )
             # Another gateway may be on, and the alias switched to a collection made since.
-            if await self.look(budget.remaining_s) is not None:
+            if await self.look(deadline.remaining_s) is not None:
                 return
             # Somebody made a collection of that name, of which then use is made.
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.SetAlias(
                         index_pb2.SetAliasRequest(name=self.collection, collection=name),
-                        timeout=budget.remaining_s,
+                        timeout=deadline.remaining_s,
                     )
-            await self.look(budget.remaining_s)
+            await self.look(deadline.remaining_s)
 
-    def _saw(self, serving: Serving | None) -> None:
+    def _note_serving(self, serving: ServingCollection | None) -> None:
         if serving != self.serving:
             self.serving = serving
             self.serving_changed()

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from gateway import cache, validation
-from gateway.budget import Budget
 from gateway.classify import Classifier
+from gateway.deadline import Deadline
 from gateway.duplicates import DuplicateFinder
 from gateway.index import IndexUpstream
 from gateway.items import StoredPhoto
-from gateway.lineage import Lineage
 from gateway.listings import CataloguePhoto, Classification, NearDuplicate, PhotoVector, Written
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
@@ -70,7 +70,7 @@ class Ingester:
     Args:
         classifier: Gives vectors and categories.
         index: The catalogue.
-        lineage: Says whether the two belong together.
+        space_guard: Says whether the two belong together.
         duplicates: Looks for photos of other listings that are the same.
         thumbnails: Keeps small copies; None keeps none.
     """
@@ -79,13 +79,13 @@ class Ingester:
         self,
         classifier: Classifier,
         index: IndexUpstream,
-        lineage: Lineage,
+        space_guard: EmbeddingSpaceGuard,
         duplicates: DuplicateFinder,
         thumbnails: Thumbnails | None = None,
     ) -> None:
         self._classifier = classifier
         self._index = index
-        self._lineage = lineage
+        self._space_guard = space_guard
         self._duplicates = duplicates
         self._thumbnails = thumbnails
 
@@ -93,7 +93,7 @@ class Ingester:
         self,
         photo: CataloguePhoto,
         image: bytes,
-        budget: Budget,
+        deadline: Deadline,
         request_id: str = "",
         *,
         bulk: bool = False,
@@ -103,7 +103,7 @@ class Ingester:
         Args:
             photo: What its listing says, and its id.
             image: The encoded photo.
-            budget: The request's time.
+            deadline: The request's time.
             request_id: The caller's key for retries; the same call again changes nothing.
             bulk: Whether photos that somebody waits for go first.
 
@@ -114,26 +114,28 @@ class Ingester:
         """
         photo = validation.photo(photo)
         validation.request_id(request_id)
-        self._lineage.check()
-        known = await self._known(photo.item_id, budget) if self._must_know(request_id) else None
+        self._space_guard.check()
+        known = await self._known(photo.item_id, deadline) if self._must_know(request_id) else None
         digest = cache.digest(image)
         said = _digest(photo, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
-            return await self._again(known, image, said, request_id, budget)
+            return await self._again(known, image, said, request_id, deadline)
         embedded = await self._classifier.classify(
-            image, budget, later=self._index.reads, bulk=bulk, digest=digest
+            image, deadline, later=self._index.read_latencies, bulk=bulk, digest=digest
         )
         sha256 = digest.hex()
         stored = StoredPhoto(photo, embedded.vector, sha256, request_id, said)
-        async with self._duplicates.turn(sha256, budget):
+        async with self._duplicates.lock_photo(sha256, deadline):
             try:
-                photo, near = await self._duplicates.judge(stored, budget)
-                kept, degraded = await self._keep_thumbnail(photo.item_id, image, budget)
+                photo, near = await self._duplicates.judge(stored, deadline)
+                kept, degraded = await self._keep_thumbnail(photo.item_id, image, deadline)
                 stored = replace(stored, photo=replace(photo, has_thumbnail=kept))
-                written = await self._write(stored, budget, request_id, new=kept and known is None)
+                written = await self._write(
+                    stored, deadline, request_id, new=kept and known is None
+                )
                 degraded = "; ".join(filter(None, (degraded, self._lacks(stored.vector))))
             except EmbeddingSpaceMismatchError:
-                self._lineage.look()
+                self._space_guard.look()
                 raise
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
 
@@ -150,14 +152,14 @@ class Ingester:
     def _must_know(self, request_id: str) -> bool:
         return bool(request_id) or self._thumbnails is not None
 
-    async def _known(self, item_id: str, budget: Budget) -> StoredPhoto | None:
+    async def _known(self, item_id: str, deadline: Deadline) -> StoredPhoto | None:
         try:
-            return await self._index.get(item_id, budget)
+            return await self._index.get(item_id, deadline)
         except (ItemNotFoundError, CollectionNotFoundError):
             return None
 
     async def _again(
-        self, known: StoredPhoto, image: bytes, said: str, request_id: str, budget: Budget
+        self, known: StoredPhoto, image: bytes, said: str, request_id: str, deadline: Deadline
     ) -> IngestedListing:
         """Sends what was written as it is: embedded anew, its vector may differ in a last digit.
 
@@ -169,11 +171,11 @@ class Ingester:
                 field="request_id",
             )
         assert known.vector is not None
-        classification = await self._classifier.classification(known.vector, budget)
-        written = await self._index.upsert(known, budget, request_id)
+        classification = await self._classifier.classification(known.vector, deadline)
+        written = await self._index.upsert(known, deadline, request_id)
         degraded = ""
         if known.photo.has_thumbnail:
-            _, degraded = await self._keep_thumbnail(known.photo.item_id, image, budget)
+            _, degraded = await self._keep_thumbnail(known.photo.item_id, image, deadline)
         near = known.photo.near_duplicate
         return IngestedListing(
             written,
@@ -183,10 +185,12 @@ class Ingester:
             near_duplicates=[near] if near else [],
         )
 
-    async def _keep_thumbnail(self, item_id: str, image: bytes, budget: Budget) -> tuple[bool, str]:
+    async def _keep_thumbnail(
+        self, item_id: str, image: bytes, deadline: Deadline
+    ) -> tuple[bool, str]:
         if self._thumbnails is None:
             return False, ""
-        allowed_s = _THUMBNAIL_SHARE * budget.remaining_s
+        allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
         try:
             async with asyncio.timeout(allowed_s):
                 await self._thumbnails.keep(item_id, image)
@@ -199,14 +203,14 @@ class Ingester:
         return True, ""
 
     async def _write(
-        self, stored: StoredPhoto, budget: Budget, request_id: str, *, new: bool
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str, *, new: bool
     ) -> Written:
         try:
-            return await self._index.upsert(stored, budget, request_id)
+            return await self._index.upsert(stored, deadline, request_id)
         except _REFUSALS:
             if new and self._thumbnails is not None:
                 with contextlib.suppress(Exception):
-                    async with asyncio.timeout(budget.remaining_s):
+                    async with asyncio.timeout(deadline.remaining_s):
                         await self._thumbnails.remove([stored.photo.item_id])
             raise
 

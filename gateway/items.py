@@ -52,7 +52,7 @@ class StoredPhoto:
 
 
 @dataclass(frozen=True)
-class Near:
+class NearPhoto:
     """A photo near another.
 
     Attributes:
@@ -134,23 +134,23 @@ def _vectors(found: index_pb2.Item) -> PhotoVector:
     return PhotoVector(tuple(sent.values), sent.embedding_space, compact(found.features))
 
 
-def only(wanted: ListingFilter) -> index_pb2.Filter:
+def to_filter(listings: ListingFilter) -> index_pb2.Filter:
     """Returns a filter for the index."""
     conditions = {
-        LOCATION: wanted.locations,
-        NEAR_DUPLICATE: (_FLAGGED, _LINKED) if wanted.near_duplicates else (),
+        LOCATION: listings.locations,
+        NEAR_DUPLICATE: (_FLAGGED, _LINKED) if listings.near_duplicates else (),
     }
     return index_pb2.Filter(
-        categories=wanted.categories,
-        product_ids=wanted.product_ids,
-        min_price=wanted.min_price,
-        max_price=wanted.max_price,
+        categories=listings.categories,
+        product_ids=listings.product_ids,
+        min_price=listings.min_price,
+        max_price=listings.max_price,
         attributes=[
             index_pb2.AttributeFilter(key=key, values=values)
             for key, values in conditions.items()
             if values
         ],
-        exclude_product_ids=wanted.exclude_product_ids,
+        exclude_product_ids=listings.exclude_product_ids,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.index import Held, Serving
+from gateway.index import CollectionStats, ServingCollection
 from gateway.models import Model
 
 _REINDEX = "lookalike reindex"
@@ -29,7 +29,7 @@ def ranking_of_model(model: Model) -> str:
     )
 
 
-def features_of_collection(serving: Serving, dimension: int) -> str:
+def features_of_collection(serving: ServingCollection, dimension: int) -> str:
     """Says that a collection does not keep a model's features; empty if it does.
 
     Args:
@@ -49,7 +49,7 @@ def features_of_collection(serving: Serving, dimension: int) -> str:
     return ""
 
 
-def features_of_photos(serving: Serving, held: Held) -> str:
+def features_of_photos(serving: ServingCollection, held: CollectionStats) -> str:
     """Says how many photos are without features; empty if none are."""
     without = held.photos - held.photos_with_features
     if not serving.features_dimension or without <= 0:
@@ -60,7 +60,7 @@ def features_of_photos(serving: Serving, held: Held) -> str:
     )
 
 
-def memory_of_index(serving: Serving, held: Held) -> str:
+def memory_of_index(serving: ServingCollection, held: CollectionStats) -> str:
     """Says that the index cannot hold all features in memory; empty if it can."""
     # Of a collection so large that graphs lead to candidates fewer are ranked too: that is no lack.
     # An index that ranks any number keeps them where it likes.

@@ -119,7 +119,7 @@ PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchOptions:
     """What is wanted of a search; `k` of 0 means 10, no ranking the best that there is."""
 
     k: int = 0

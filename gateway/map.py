@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.budget import Budget
 from gateway.catalogue import Catalogue
+from gateway.deadline import Deadline
 from gateway.listings import CataloguePhoto, PhotoVector
 from gateway.map_layout import MIN_NEIGHBORS, place_neighbors, project
 from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, LookalikeError
@@ -34,7 +34,7 @@ class MapPoint:
 
 
 @dataclass(frozen=True)
-class MapOfCatalogue:
+class CatalogueMap:
     """The places of a sample of photos.
 
     Attributes:
@@ -52,19 +52,19 @@ class MapOfCatalogue:
     left_out: int = 0
 
 
-EMPTY = MapOfCatalogue((), explained=0.0)
+EMPTY = CatalogueMap((), explained=0.0)
 
 
-class Cartographer:
+class MapBuilder:
     """Draws the map, and keeps it for a minute."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._drawing: asyncio.Task[MapOfCatalogue] | None = None
+        self._drawing: asyncio.Task[CatalogueMap] | None = None
         self._map = EMPTY
         self._drawn_at = float("-inf")
 
-    async def draw(self, budget: Budget) -> MapOfCatalogue:
+    async def draw(self, deadline: Deadline) -> CatalogueMap:
         """Returns the map; without points while the catalogue has none.
 
         Those who ask at the same time wait for one drawing. It goes on when they leave, since the
@@ -74,19 +74,19 @@ class Cartographer:
             DeadlineExceededError: It takes longer than this request may.
         """
         try:
-            async with asyncio.timeout(budget.remaining_s):
-                return await self._shared(budget)
+            async with asyncio.timeout(deadline.remaining_s):
+                return await self._shared(deadline)
         except TimeoutError:
             raise DeadlineExceededError(
                 "the map could not be drawn in the time of the request; it is being drawn on, "
                 "so ask again"
             ) from None
 
-    async def _shared(self, budget: Budget) -> MapOfCatalogue:
+    async def _shared(self, deadline: Deadline) -> CatalogueMap:
         while time.monotonic() - self._drawn_at > KEPT_S:
             drawing, mine = self._drawing, self._drawing is None
             if drawing is None:
-                drawing = self._drawing = asyncio.create_task(self._draw(budget))
+                drawing = self._drawing = asyncio.create_task(self._draw(deadline))
                 drawing.add_done_callback(self._finish)
             try:
                 return await asyncio.shield(drawing)
@@ -95,7 +95,7 @@ class Cartographer:
                     raise
         return self._map
 
-    def _finish(self, drawing: asyncio.Task[MapOfCatalogue]) -> None:
+    def _finish(self, drawing: asyncio.Task[CatalogueMap]) -> None:
         self._drawing = None
         if drawing.cancelled() or drawing.exception():
             return
@@ -103,15 +103,15 @@ class Cartographer:
         # An empty catalogue is being filled, and an empty map is drawn at once.
         self._drawn_at = time.monotonic() if self._map.points else float("-inf")
 
-    async def _draw(self, budget: Budget) -> MapOfCatalogue:
+    async def _draw(self, deadline: Deadline) -> CatalogueMap:
         try:
-            sample = await self._catalogue.vectors(SAMPLE, budget)
+            sample = await self._catalogue.vectors(SAMPLE, deadline)
         except CollectionNotFoundError:
             return EMPTY
         return await asyncio.to_thread(lay_out, sample) if sample else EMPTY
 
 
-def lay_out(sample: Sequence[tuple[CataloguePhoto, PhotoVector]]) -> MapOfCatalogue:
+def lay_out(sample: Sequence[tuple[CataloguePhoto, PhotoVector]]) -> CatalogueMap:
     """Lays a sample out; takes seconds of a core where photos have features.
 
     By features if most photos have them, those without left out; otherwise by vectors.
@@ -122,10 +122,10 @@ def lay_out(sample: Sequence[tuple[CataloguePhoto, PhotoVector]]) -> MapOfCatalo
     vectors = np.array([vector.values for _, vector in shown], dtype=np.float64)
     if not by_features:
         places, explained = project(vectors)
-        return MapOfCatalogue(_points(shown, places), explained=explained)
+        return CatalogueMap(_points(shown, places), explained=explained)
     features = np.array([vector.features for _, vector in shown], dtype=np.float64)
     places, kept = place_neighbors(features, vectors)
-    return MapOfCatalogue(
+    return CatalogueMap(
         _points(shown, places), neighbors_kept=kept, left_out=len(sample) - len(shown)
     )
 

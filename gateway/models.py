@@ -34,7 +34,7 @@ class Model:
         ranking: How listings are best ranked by it; None if that was not fitted.
         price_range: How prices become a range; None if that was not fitted.
         features: The output that listings are ranked by too; None if it has none.
-        sought: Names of the outputs to ask for; none for the default alone.
+        search_outputs: Names of the outputs to ask for; none for the default alone.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Model:
     ranking: Ranking | None = None
     price_range: PriceRange | None = None
     features: Output | None = None
-    sought: tuple[str, ...] = ()
+    search_outputs: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -75,7 +75,7 @@ def model_of(sent: pb.Model) -> Model:
         ranking=ranking,
         price_range=_price_range(sent.price_range) if sent.HasField("price_range") else None,
         features=features,
-        sought=(outputs[0].name, features.name) if features else (),
+        search_outputs=(outputs[0].name, features.name) if features else (),
     )
 
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway import items, vectors
-from gateway.items import Near
-from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, Rerank, Wanted
+from gateway.items import NearPhoto
+from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, Rerank, SearchOptions
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
-INDEX_OF_BEFORE = "the index is of an earlier version, which cannot rank by two vectors: update it"
+INDEX_TOO_OLD = "the index is of an earlier version, which cannot rank by two vectors: update it"
 
 
 def find(
-    collection: str, query: ItemId | Sequence[PhotoVector], wanted: Wanted, rerank: Rerank | None
+    collection: str,
+    query: ItemId | Sequence[PhotoVector],
+    options: SearchOptions,
+    rerank: Rerank | None,
 ) -> pb.FindNeighborsRequest:
     """Returns the request for what is nearest to an item or to the mean of vectors."""
     return pb.FindNeighborsRequest(
         collection=collection,
         queries=[_query(query, with_features=rerank is not None)],
-        k=wanted.k,
-        distinct_products=not wanted.every_photo,
+        k=options.k,
+        distinct_products=not options.every_photo,
         exclude_same_product=True,
-        filter=items.only(wanted.filter),
-        max_distance=wanted.max_distance,
+        filter=items.to_filter(options.filter),
+        max_distance=options.max_distance,
         rerank=_rerank(rerank),
-        exact=wanted.exact,
-        min_seq=wanted.min_seq,
+        exact=options.exact,
+        min_seq=options.min_seq,
     )
 
 
@@ -50,13 +53,14 @@ def found(response: pb.FindNeighborsResponse) -> Neighbors:
     )
 
 
-def near(response: pb.FindNeighborsResponse) -> list[Near]:
+def near(response: pb.FindNeighborsResponse) -> list[NearPhoto]:
     """Returns the same answer as photos with what is kept beside them."""
     result = response.results[0]
     if not result.candidates_ranked:
-        return [Near(items.stored_photo(n.item), n.distance) for n in result.neighbors]
+        return [NearPhoto(items.stored_photo(n.item), n.distance) for n in result.neighbors]
     return [
-        Near(items.stored_photo(n.item), n.first_distance, n.distance) for n in result.neighbors
+        NearPhoto(items.stored_photo(n.item), n.first_distance, n.distance)
+        for n in result.neighbors
     ]
 
 
@@ -86,10 +90,7 @@ def _query(query: ItemId | Sequence[PhotoVector], *, with_features: bool) -> pb.
     return pb.Query(examples=positives, features=features)
 
 
-def _rerank(wanted: Rerank | None) -> pb.Rerank | None:
-    if wanted is None:
+def _rerank(rerank: Rerank | None) -> pb.Rerank | None:
+    if rerank is None:
         return None
-    return pb.Rerank(
-        candidates=wanted.candidates,
-        vector_weight=wanted.vector_weight,
-    )
+    return pb.Rerank(candidates=rerank.candidates, vector_weight=rerank.vector_weight)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.budget import Budget
 from gateway.catalogue import Deleted
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
+from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
 from gateway.listings import (
     CataloguePhoto,
@@ -32,18 +32,20 @@ _METHODS = {method: number for number, method in METHODS.items()}
 
 
 def classified(
-    photo: ClassifiedPhoto, budget: Budget, *, with_vector: bool
+    photo: ClassifiedPhoto, deadline: Deadline, *, with_vector: bool
 ) -> pb.ClassifyImageResponse:
     """Returns what the model makes of a photo."""
     return pb.ClassifyImageResponse(
         classification=_classification(photo.classification),
         vector=photo.vector.values if with_vector else (),
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=photo.cached,
     )
 
 
-def classified_listing(listing: ClassifiedListing, budget: Budget) -> pb.ClassifyListingResponse:
+def classified_listing(
+    listing: ClassifiedListing, deadline: Deadline
+) -> pb.ClassifyListingResponse:
     """Returns what the model makes of several photos."""
     return pb.ClassifyListingResponse(
         classification=_classification(listing.classification),
@@ -51,12 +53,12 @@ def classified_listing(listing: ClassifiedListing, budget: Budget) -> pb.Classif
             _classification(photo) if photo else pb.Classification() for photo in listing.photos
         ],
         failures=_failures(listing.failures),
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=listing.cached,
     )
 
 
-def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsResponse:
+def found(similar: SimilarListings, deadline: Deadline) -> pb.FindSimilarListingsResponse:
     """Returns the listings found."""
     neighbors, categories = similar.neighbors, similar.classification
     return pb.FindSimilarListingsResponse(
@@ -64,7 +66,7 @@ def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsRes
         classification=_classification(categories) if categories else None,
         shortfall=neighbors.shortfall,
         exact=neighbors.exact,
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=similar.cached,
         degraded=similar.degraded,
         applied_seq=neighbors.applied_seq,
@@ -76,43 +78,43 @@ def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsRes
     )
 
 
-def ingested(done: IngestedListing, budget: Budget) -> pb.IngestListingResponse:
+def ingested(done: IngestedListing, deadline: Deadline) -> pb.IngestListingResponse:
     """Returns what became of a photo."""
     return pb.IngestListingResponse(
         classification=_classification(done.classification),
         replaced=done.written.replaced,
         seq=done.written.seq,
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=done.cached,
         degraded=done.degraded,
         near_duplicates=[_near_duplicate(near) for near in done.near_duplicates],
     )
 
 
-def deleted(done: Deleted, budget: Budget) -> pb.DeleteListingResponse:
+def deleted(done: Deleted, deadline: Deadline) -> pb.DeleteListingResponse:
     """Returns how much is gone."""
     return pb.DeleteListingResponse(
-        deleted=done.deleted, seq=done.seq, timings=_timings(budget), degraded=done.degraded
+        deleted=done.deleted, seq=done.seq, timings=_timings(deadline), degraded=done.degraded
     )
 
 
-def got(photos: Sequence[CataloguePhoto], budget: Budget) -> pb.GetListingResponse:
+def got(photos: Sequence[CataloguePhoto], deadline: Deadline) -> pb.GetListingResponse:
     """Returns a listing's photos."""
     return pb.GetListingResponse(
-        photos=[_photo(photo) for photo in photos], timings=_timings(budget)
+        photos=[_photo(photo) for photo in photos], timings=_timings(deadline)
     )
 
 
-def page(listed: Page, budget: Budget) -> pb.ListListingsResponse:
+def page(listed: Page, deadline: Deadline) -> pb.ListListingsResponse:
     """Returns a page of photos."""
     return pb.ListListingsResponse(
         photos=[_photo(photo) for photo in listed.photos],
         next_page_token=listed.next_page_token,
-        timings=_timings(budget),
+        timings=_timings(deadline),
     )
 
 
-def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
+def status(told: Status, deadline: Deadline) -> pb.GetStatusResponse:
     """Returns the gateway's status; the messages' fields are named as the values'."""
     return pb.GetStatusResponse(
         version=told.version,
@@ -120,7 +122,7 @@ def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
         index=pb.IndexStatus(**vars(told.index)),
         cache=pb.CacheStatus(**vars(told.cache)),
         mismatch=told.mismatch,
-        timings=_timings(budget),
+        timings=_timings(deadline),
         ranking=_METHODS[told.ranking],
         lacking=told.lacking,
     )
@@ -189,12 +191,12 @@ def _classification(classification: Classification) -> pb.Classification:
     )
 
 
-def _timings(budget: Budget) -> pb.HopTimings:
+def _timings(deadline: Deadline) -> pb.HopTimings:
     return pb.HopTimings(
-        embed_ns=budget.spent_ns("embed"),
-        search_ns=budget.spent_ns("search"),
-        total_ns=budget.total_ns,
-        decode_ns=budget.spent_ns("decode"),
-        queue_ns=budget.spent_ns("queue"),
-        inference_ns=budget.spent_ns("inference"),
+        embed_ns=deadline.spent_ns("embed"),
+        search_ns=deadline.spent_ns("search", "write"),
+        total_ns=deadline.total_ns,
+        decode_ns=deadline.spent_ns("decode"),
+        queue_ns=deadline.spent_ns("queue"),
+        inference_ns=deadline.spent_ns("inference"),
     )

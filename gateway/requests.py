@@ -12,8 +12,8 @@ from gateway.listings import (
     PhotoVector,
     ProductId,
     RankingMethod,
+    SearchOptions,
     Target,
-    Wanted,
 )
 from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
@@ -45,9 +45,9 @@ def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
             raise InvalidArgumentError("set image, images, item_id or vector", field="query")
 
 
-def wanted(request: pb.FindSimilarListingsRequest) -> Wanted:
+def search_options(request: pb.FindSimilarListingsRequest) -> SearchOptions:
     """Returns what is wanted of a search."""
-    return Wanted(
+    return SearchOptions(
         k=request.k,
         filter=listing_filter(request.filter),
         every_photo=request.every_photo,

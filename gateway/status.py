@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 
 import lookalike
 from gateway import lacking
-from gateway.budget import Budget
 from gateway.cache import CacheStatus, VectorCache
+from gateway.deadline import Deadline
 from gateway.embedder import EmbedderUpstream
-from gateway.index import Held, IndexUpstream
-from gateway.lineage import Lineage
+from gateway.index import CollectionStats, IndexUpstream
 from gateway.listings import RankingMethod
 from gateway.models import Model
-from gateway.queries import INDEX_OF_BEFORE
+from gateway.queries import INDEX_TOO_OLD
 from gateway.ranking import Ranker
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import CollectionNotFoundError, LookalikeError
 
 # An upstream that hangs must not keep people from seeing that it does.
@@ -82,7 +82,7 @@ class StatusReporter:
     Args:
         embedder: One of them.
         index: The other.
-        lineage: Says whether they belong together.
+        space_guard: Says whether they belong together.
         vectors: The gateway's cache.
         ranker: Says by what listings are ranked.
     """
@@ -91,27 +91,27 @@ class StatusReporter:
         self,
         embedder: EmbedderUpstream,
         index: IndexUpstream,
-        lineage: Lineage,
+        space_guard: EmbeddingSpaceGuard,
         vectors: VectorCache,
         ranker: Ranker,
     ) -> None:
         self._embedder = embedder
         self._index = index
-        self._lineage = lineage
+        self._space_guard = space_guard
         self._vectors = vectors
         self._ranker = ranker
 
-    async def status(self, budget: Budget) -> Status:
+    async def status(self, deadline: Deadline) -> Status:
         """Returns the status; never fails for an upstream's sake."""
-        timeout_s = min(_TIMEOUT_S, budget.remaining_s / 2)
+        timeout_s = min(_TIMEOUT_S, deadline.remaining_s / 2)
 
         async def embedders() -> Model | None:
-            with budget.hop("embed"), contextlib.suppress(LookalikeError):
+            with deadline.hop("embed"), contextlib.suppress(LookalikeError):
                 return await self._embedder.model(timeout_s)
             return None
 
-        async def index() -> tuple[IndexStatus, Held | None]:
-            with budget.hop("search"):
+        async def index() -> tuple[IndexStatus, CollectionStats | None]:
+            with deadline.hop("search"):
                 return await self._index_status(timeout_s)
 
         model, (index_status, held) = await asyncio.gather(embedders(), index())
@@ -120,29 +120,29 @@ class StatusReporter:
             _embedder_status(self._embedder.target, model),
             index_status,
             self._vectors.status,
-            self._lineage.mismatch,
+            self._space_guard.mismatch,
             self._ranker.default,
             [sentence for sentence in self._lacking(model, held) if sentence],
         )
 
-    def _lacking(self, model: Model | None, held: Held | None) -> Iterator[str]:
+    def _lacking(self, model: Model | None, held: CollectionStats | None) -> Iterator[str]:
         if model:
             yield lacking.features_of_model(model)
             yield lacking.ranking_of_model(model)
         serving = self._index.serving
         if held is None or serving is None:
             return
-        model = model or self._embedder.seen(serving.embedding_space)
+        model = model or self._embedder.known_model(serving.embedding_space)
         # Features that no model gives are of no use to keep.
         if model and model.features:
             yield lacking.features_of_collection(serving, model.features.dimension)
-        if not self._index.ranks:
-            yield INDEX_OF_BEFORE
+        if not self._index.can_rank:
+            yield INDEX_TOO_OLD
         else:
             yield lacking.features_of_photos(serving, held)
             yield lacking.memory_of_index(serving, held)
 
-    async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, Held | None]:
+    async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, CollectionStats | None]:
         """Returns what is known of the index, and of the collection if it answers."""
         status = IndexStatus(self._index.target, self._index.collection)
         try:
@@ -163,7 +163,7 @@ class StatusReporter:
             photos=photos,
             listings=listings,
             photos_with_features=held.photos_with_features if held else 0,
-        ), held or Held()
+        ), held or CollectionStats()
 
     async def _count(self, timeout_s: float) -> tuple[int, int]:
         try:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import grpc
 from grpc import aio
 
-from gateway.budget import Budget, RecentTimes
+from gateway.deadline import Deadline, LatencyWindow
 from lookalike.channel import open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -94,16 +94,16 @@ class Upstream:
 
     @asynccontextmanager
     async def in_hop(
-        self, hop: str, recent: RecentTimes, budget: Budget, kept_s: float = 0.0
+        self, hop: str, recent: LatencyWindow, deadline: Deadline, kept_s: float = 0.0
     ) -> AsyncIterator[float]:
         """Gives the seconds that a call in its block may take, and learns what it took.
 
         Raises:
             DeadlineUnreachableError: There is not enough time for it.
         """
-        allowed_s = budget.allow_s(hop, recent, kept_s)
+        allowed_s = deadline.allow_s(hop, recent, kept_s)
         started = time.monotonic()
-        with budget.hop(hop):
+        with deadline.hop(hop):
             async with self.calling():
                 yield allowed_s
         recent.add(time.monotonic() - started)

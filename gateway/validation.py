@@ -17,8 +17,8 @@ from gateway.listings import (
     PhotoQuery,
     Photos,
     PhotoVector,
+    SearchOptions,
     Target,
-    Wanted,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 
@@ -91,7 +91,7 @@ def vector_features(sent: Sequence[float]) -> Sequence[float]:
     return sent
 
 
-def wanted(sent: Wanted) -> Wanted:
+def search_options(sent: SearchOptions) -> SearchOptions:
     """Checks what is wanted of a search, and says how many listings that is."""
     if not 0 <= sent.k <= MAX_K:
         raise InvalidArgumentError(

@@ -10,10 +10,10 @@ from typing import Any
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
-from gateway.budget import Budget, RecentTimes
+from gateway.deadline import Deadline, LatencyWindow
 from gateway.embedder import Embedded, EmbedderUpstream
-from gateway.index import Held, IndexState, IndexUpstream, Serving
-from gateway.items import Near, StoredPhoto
+from gateway.index import CollectionStats, IndexState, IndexUpstream, ServingCollection
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     CataloguePhoto,
     Hit,
@@ -22,8 +22,8 @@ from gateway.listings import (
     Neighbors,
     PhotoVector,
     Rerank,
+    SearchOptions,
     Target,
-    Wanted,
     Written,
 )
 from gateway.models import Model
@@ -58,7 +58,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.target = "embedder:1"
         self.logits: Sequence[float] = (1.0, 3.0, 2.0)
         self.features: Sequence[float] = FEATURES
-        self.whole = True
+        self.complete = True
         self.served = model()
         self.asked_for_model = 0
         self._models = {}
@@ -71,7 +71,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.timeouts: list[float] = []
         self.bulk: list[bool] = []
         self.cancelled = 0
-        self.recent = {False: RecentTimes(), True: RecentTimes()}
+        self.latencies = {False: LatencyWindow(), True: LatencyWindow()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         self.embedded.append(image)
@@ -88,7 +88,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.embedding_space = self.served.embedding_space
         features = self.features if self.served.features else ()
         vector = PhotoVector(self.logits, self.served.embedding_space, features)
-        return Embedded(vector, 1, 2, 3, self.whole)
+        return Embedded(vector, 1, 2, 3, self.complete)
 
     @property
     def ready(self) -> bool:
@@ -99,10 +99,10 @@ class FakeEmbedder(EmbedderUpstream):
         if self.error:
             raise self.error
         self._models[self.served.embedding_space] = self.served
-        self._saw(self.served.embedding_space)
+        self._note_space(self.served.embedding_space)
         return self.served
 
-    async def model_of(self, embedding_space: str, budget: Budget) -> Model:
+    async def model_of(self, embedding_space: str, deadline: Deadline) -> Model:
         assert embedding_space == self.served.embedding_space
         self._models[embedding_space] = self.served
         return self.served
@@ -117,11 +117,11 @@ class FakeIndex(IndexUpstream):
     def __init__(self) -> None:
         self.target = "index:1"
         self.collection = "listings"
-        self.leads_to: Serving | None = Serving("listings-space", "space")
+        self.leads_to: ServingCollection | None = ServingCollection("listings-space", "space")
         self.serving = None
         self.serving_changed = lambda: None
-        self.reads = RecentTimes()
-        self.ranks = True
+        self.read_latencies = LatencyWindow()
+        self.can_rank = True
         self.looks = 0
         self.neighbors = Neighbors(
             [Hit(CataloguePhoto("photo", "listing"), 0.5, 0.5)], "", exact=True
@@ -131,7 +131,7 @@ class FakeIndex(IndexUpstream):
         self.reranks: list[Rerank | None] = []
         self.error: Exception | None = None
         self.write_error: Exception | None = None
-        self.searched: list[tuple[ItemId | Sequence[PhotoVector], Wanted]] = []
+        self.searched: list[tuple[ItemId | Sequence[PhotoVector], SearchOptions]] = []
         self.written: list[StoredPhoto] = []
         self.request_ids: list[str] = []
         self.kept: dict[str, StoredPhoto] = {}
@@ -140,7 +140,7 @@ class FakeIndex(IndexUpstream):
         self.looked_within: list[float] = []
         self.deleted: list[Target] = []
         self.read_only = False
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, CollectionStats] = {}
 
     def _check(self) -> None:
         if self.error:
@@ -149,11 +149,11 @@ class FakeIndex(IndexUpstream):
     async def find(
         self,
         query: ItemId | Sequence[PhotoVector],
-        wanted: Wanted,
-        budget: Budget,
+        options: SearchOptions,
+        deadline: Deadline,
         rerank: Rerank | None = None,
     ) -> Neighbors:
-        self.searched.append((query, wanted))
+        self.searched.append((query, options))
         self.reranks.append(rerank)
         self._check()
         if rerank and self.rank_error:
@@ -163,13 +163,13 @@ class FakeIndex(IndexUpstream):
     async def near(
         self,
         vector: PhotoVector,
-        budget: Budget,
+        deadline: Deadline,
         *,
         max_distance: float,
         limit: int,
         other_than: str,
         rerank: Rerank | None = None,
-    ) -> list[Near]:
+    ) -> list[NearPhoto]:
         self._check()
         self.looked_within.append(max_distance)
         self.reranks.append(rerank)
@@ -177,7 +177,7 @@ class FakeIndex(IndexUpstream):
             raise self.rank_error
         written = [(stored, 0.0) for stored in self.kept.values()]
         near = [
-            Near(stored, distance, self._sum(stored, distance, rerank))
+            NearPhoto(stored, distance, self._sum(stored, distance, rerank))
             for stored, distance in [*self.close_by, *written]
             if stored.photo.product_id != other_than and distance <= max_distance
         ]
@@ -194,7 +194,7 @@ class FakeIndex(IndexUpstream):
     def ready(self) -> bool:
         return self.error is None
 
-    async def get(self, item_id: str, budget: Budget) -> StoredPhoto:
+    async def get(self, item_id: str, deadline: Deadline) -> StoredPhoto:
         self._check()
         if item_id not in self.kept:
             raise ItemNotFoundError("no such item", resource=("item", item_id))
@@ -205,7 +205,7 @@ class FakeIndex(IndexUpstream):
         listing_filter: ListingFilter,
         size: int,
         token: str,
-        budget: Budget,
+        deadline: Deadline,
         *,
         vectors: bool = False,
     ) -> tuple[Sequence[StoredPhoto], str]:
@@ -216,7 +216,9 @@ class FakeIndex(IndexUpstream):
         following = str(start + size) if start + size < len(photos) else ""
         return photos[start : start + size], following
 
-    async def upsert(self, stored: StoredPhoto, budget: Budget, request_id: str = "") -> Written:
+    async def upsert(
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str = ""
+    ) -> Written:
         self._check()
         if self.write_error:
             raise self.write_error
@@ -226,16 +228,16 @@ class FakeIndex(IndexUpstream):
         self.kept[stored.photo.item_id] = stored
         return Written(len(self.written), replaced)
 
-    async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
+    async def delete(self, target: Target, deadline: Deadline, request_id: str) -> tuple[int, int]:
         self._check()
         self.deleted.append(target)
         self.request_ids.append(request_id)
         return 1, 7
 
-    async def look(self, timeout_s: float) -> Serving | None:
+    async def look(self, timeout_s: float) -> ServingCollection | None:
         self.looks += 1
         self._check()
-        self._saw(self.leads_to)
+        self._note_serving(self.leads_to)
         return self.leads_to
 
     async def state(self, timeout_s: float) -> IndexState:

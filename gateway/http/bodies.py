@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.http.problems import HttpProblemError
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError
 
@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Sent:
+class ParsedRequest:
     """What came: photos, and fields of the query, the form or the JSON object."""
 
     photos: tuple[bytes, ...] = ()
@@ -77,11 +77,11 @@ class RequestReader:
         self._default_timeout_s = default_timeout_s
         self.max_image_bytes = max_image_bytes
 
-    def budget(self, request: Request) -> Budget:
+    def deadline(self, request: Request) -> Deadline:
         """Starts a request's time: the caller's, from a header, or the default."""
         given = request.headers.get(TIMEOUT_HEADER)
         if given is None:
-            return Budget(self._default_timeout_s)
+            return Deadline(self._default_timeout_s)
         # Python takes no number of thousands of digits, and says so by an error of its own.
         is_number = len(given) <= 20 and given.isascii() and given.isdecimal()
         if not is_number or not 1 <= int(given) <= MAX_TIMEOUT_MS:
@@ -90,9 +90,9 @@ class RequestReader:
                 f"1 to {MAX_TIMEOUT_MS}",
                 field=TIMEOUT_HEADER,
             )
-        return Budget(int(given) / 1000)
+        return Deadline(int(given) / 1000)
 
-    async def read(self, request: Request, *, fields_alone: bool = False) -> Sent:
+    async def read(self, request: Request, *, fields_alone: bool = False) -> ParsedRequest:
         """Returns what came.
 
         Args:
@@ -131,7 +131,7 @@ class RequestReader:
             )
         for photo in photos:
             self._check_size(photo)
-        return Sent(tuple(photos), fields)
+        return ParsedRequest(tuple(photos), fields)
 
     async def _read_form(self, request: Request) -> tuple[dict[str, Any], list[bytes]]:
         # One more than wanted, so that the one that is too many is refused by us.

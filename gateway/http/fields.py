@@ -59,9 +59,9 @@ class SearchFields(BaseModel):
         None, description="The same photo's `features`, beside `vector`, to rank by."
     )
 
-    def wanted(self) -> domain.Wanted:
+    def options(self) -> domain.SearchOptions:
         """As the finder takes it."""
-        return domain.Wanted(
+        return domain.SearchOptions(
             k=self.k,
             filter=domain.ListingFilter(
                 categories=self.category,
@@ -132,7 +132,7 @@ class NoFields(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ListingFields(BaseModel):
+class PhotoFields(BaseModel):
     """A listing's photo to be ingested."""
 
     model_config = ConfigDict(extra="forbid")

@@ -22,8 +22,8 @@ def item_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         request: Request, item_id: Annotated[str, Path(description="Id of the photo.")]
     ) -> ListingReply:
         """Returns a photo of a listing, alone in `photos`."""
-        budget = reader.budget(request)
-        photos = await use_cases.catalogue.get(ItemId(item_id), budget)
-        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(budget))
+        deadline = reader.deadline(request)
+        photos = await use_cases.catalogue.get(ItemId(item_id), deadline)
+        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(deadline))
 
     return router

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
-from gateway.budget import Budget
 from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
+from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
-from gateway.map import MapOfCatalogue
+from gateway.map import CatalogueMap
 from gateway.photos import PhotoFailure as FailedPhoto
 from gateway.status import EmbedderStatus, IndexStatus
 
@@ -38,12 +38,12 @@ class Timings(BaseModel):
     total: float = Field(description="Everything, inside the gateway.")
 
     @classmethod
-    def of(cls, budget: Budget) -> Timings:
+    def of(cls, deadline: Deadline) -> Timings:
         """Of a request."""
         return cls(
-            embed=_ms(budget.spent_ns("embed")),
-            search=_ms(budget.spent_ns("search")),
-            total=_ms(budget.total_ns),
+            embed=_ms(deadline.spent_ns("embed")),
+            search=_ms(deadline.spent_ns("search", "write")),
+            total=_ms(deadline.total_ns),
         )
 
 
@@ -141,18 +141,18 @@ class ClassifyReply(Classification):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, photo: ClassifiedPhoto, *, vector: bool, budget: Budget) -> ClassifyReply:
+    def reply(cls, photo: ClassifiedPhoto, *, vector: bool, deadline: Deadline) -> ClassifyReply:
         """The answer for one photo."""
         return cls(
             **Classification.of(photo.classification).model_dump(),
             vector=list(photo.vector.values) if vector else None,
             cached=photo.cached,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     @classmethod
     def of_listing(
-        cls, listing: ClassifiedListing, *, vector: bool, budget: Budget
+        cls, listing: ClassifiedListing, *, vector: bool, deadline: Deadline
     ) -> ClassifyReply:
         """The answer for several."""
         return cls(
@@ -161,7 +161,7 @@ class ClassifyReply(Classification):
             cached=listing.cached,
             photos=[Classification.of(photo) if photo else None for photo in listing.photos],
             failures=PhotoFailure.all_of(listing.failures),
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
 
@@ -190,7 +190,7 @@ class IngestReply(BaseModel):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, item_id: str, ingested: IngestedListing, budget: Budget) -> IngestReply:
+    def reply(cls, item_id: str, ingested: IngestedListing, deadline: Deadline) -> IngestReply:
         """The answer."""
         return cls(
             item_id=item_id,
@@ -200,7 +200,7 @@ class IngestReply(BaseModel):
             near_duplicates=[NearDuplicate.model_validate(n) for n in ingested.near_duplicates],
             cached=ingested.cached,
             degraded=ingested.degraded,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
 
@@ -274,7 +274,7 @@ class MapReply(BaseModel):
     left_out: int = Field(description="Photos of the sample that have no features.")
 
     @classmethod
-    def of(cls, drawn: MapOfCatalogue) -> MapReply:
+    def of(cls, drawn: CatalogueMap) -> MapReply:
         """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
         return cls(
             points=[

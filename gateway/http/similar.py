@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.http.models import CataloguePhoto, Classification, PhotoFailure, Timings, facts
 from gateway.search import SimilarListings
 from lookalike.likeness import likeness_words
@@ -92,7 +92,7 @@ class SimilarReply(BaseModel):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, found: SimilarListings, budget: Budget) -> SimilarReply:
+    def reply(cls, found: SimilarListings, deadline: Deadline) -> SimilarReply:
         """The answer."""
         near, classification = found.neighbors, found.classification
         return cls(
@@ -108,5 +108,5 @@ class SimilarReply(BaseModel):
             applied_seq=near.applied_seq,
             candidates_scanned=near.candidates_scanned,
             candidates_ranked=near.candidates_ranked,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )

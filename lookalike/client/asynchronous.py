@@ -229,9 +229,9 @@ class AsyncClient(Caller):
         self, photos: Pairs[CataloguePhoto], in_flight: int
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
         await self.status()  # raises if there is no gateway
-        ledger = runs.ingest_ledger(self._options, in_flight)
+        scheduler = runs.ingest_scheduler(self._options, in_flight)
         requests = _requests(photos, calls.ingest_request, self._options.max_message_bytes)
-        async with aclosing(self._stream(requests, ledger, calls.INGEST_STREAM)) as outcomes:
+        async with aclosing(self._stream(requests, scheduler, calls.INGEST_STREAM)) as outcomes:
             async for photo, outcome in outcomes:
                 yield photo.item_id, outcome
 
@@ -244,8 +244,8 @@ class AsyncClient(Caller):
         in_flight: int | None,
     ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
         limits = (await self.model()).limits
-        ledger = await asyncio.to_thread(
-            runs.embed_ledger,
+        scheduler = await asyncio.to_thread(
+            runs.embed_scheduler,
             self._options,
             limits,
             streams=streams,
@@ -257,7 +257,7 @@ class AsyncClient(Caller):
             lambda _, image: calls.embed_request(image, outputs),
             runs.largest_message(self._options, limits),
         )
-        async with aclosing(self._stream(requests, ledger, calls.EMBED_STREAM)) as outcomes:
+        async with aclosing(self._stream(requests, scheduler, calls.EMBED_STREAM)) as outcomes:
             async for found in outcomes:
                 yield found
 

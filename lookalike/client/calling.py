@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from lookalike.client import runs
-from lookalike.client.bulk import Ledger
+from lookalike.client.bulk import StreamScheduler
 from lookalike.client.calls import Call, StreamCall, check_size
 from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.failures import failure
@@ -53,12 +53,15 @@ class BlockingCaller:
         return call.read(answer)
 
     def _stream(
-        self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
+        self,
+        requests: Iterator[tuple[Any, Any]],
+        scheduler: StreamScheduler[Any, Any],
+        call: StreamCall[Any],
     ) -> Iterator[tuple[Any, Any]]:
         connect, failed = runs.opening(self._connections, self._options, call)
         return ThreadRun(
             requests,
-            ledger,
+            scheduler,
             call,
             connect=connect,
             failure=failed,
@@ -106,13 +109,13 @@ class Caller:
     def _stream(
         self,
         requests: AsyncIterator[tuple[Any, Any]],
-        ledger: Ledger[Any, Any],
+        scheduler: StreamScheduler[Any, Any],
         call: StreamCall[Any],
     ) -> AsyncGenerator[tuple[Any, Any], None]:
         connect, failed = runs.opening(self._connections, self._options, call)
         return TaskRun(
             requests,
-            ledger,
+            scheduler,
             call,
             connect=connect,
             failure=failed,

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike.client import accounts, messages
+from lookalike.client import description_messages, messages
 from lookalike.client.descriptions import Model, Status
 from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
@@ -221,12 +221,12 @@ def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[P
 
 def status() -> Call[Status]:
     """How are gateway and upstreams?"""
-    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), accounts.status)
+    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), description_messages.status)
 
 
 def model() -> Call[Model]:
     """What does the embedder serve?"""
-    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), accounts.model)
+    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), description_messages.model)
 
 
 def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:

@@ -1,7 +1,6 @@
-"""Protos ↔ what users see, of photos and listings.
+"""Converts between messages and the values that users see, for photos and listings.
 
-With `accounts.py`, which has what services say of themselves, all of the client that reads fields
-of messages.
+Only this module and `description_messages.py` read fields of messages.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import grpc
 
 from lookalike.channel import addresses
 from lookalike.client import calls
-from lookalike.client.bulk import Ledger
+from lookalike.client.bulk import StreamScheduler
 from lookalike.client.calls import StreamCall
 from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.descriptions import Limits
@@ -25,25 +25,25 @@ IN_FLIGHT = 64  # where an embedder does not say what it accepts
 UNUSABLE = (TypeError, ValueError, OverflowError)
 
 
-def embed_ledger(
+def embed_scheduler(
     options: ClientOptions,
     limits: Limits,
     *,
     streams: int | None,
     in_flight: int | None,
     ordered: bool,
-) -> Ledger[Any, Any]:
-    """Returns empty books for photos to be embedded; looks the embedders' addresses up."""
+) -> StreamScheduler[Any, Any]:
+    """Returns a scheduler for photos to embed; looks up the embedders' addresses."""
     if streams is None:
-        # With one more than there are servers, round robin leaves none out: see Ledger.lanes.
+        # With one more than there are servers, round robin leaves none out: see StreamScheduler.
         streams = max(FEWEST_STREAMS, _count_addresses(options.target(EMBEDDER)) + 1)
     accepted = limits.max_stream_in_flight or IN_FLIGHT
-    return _ledger(options, streams, min(in_flight or accepted, accepted), ordered)
+    return _scheduler(options, streams, min(in_flight or accepted, accepted), ordered)
 
 
-def ingest_ledger(options: ClientOptions, in_flight: int) -> Ledger[Any, Any]:
-    """Returns empty books for photos to be ingested."""
-    return _ledger(options, 1, in_flight, ordered=False)
+def ingest_scheduler(options: ClientOptions, in_flight: int) -> StreamScheduler[Any, Any]:
+    """Returns a scheduler for photos to ingest."""
+    return _scheduler(options, 1, in_flight, ordered=False)
 
 
 def largest_message(options: ClientOptions, limits: Limits) -> int:
@@ -103,12 +103,14 @@ def unusable(error: Exception) -> InvalidArgumentError:
     return InvalidArgumentError(f"no request can be made of it: {error}")
 
 
-def _ledger(options: ClientOptions, lanes: int, in_flight: int, ordered: bool) -> Ledger[Any, Any]:
-    return Ledger(
-        lanes=lanes,
+def _scheduler(
+    options: ClientOptions, slots: int, in_flight: int, ordered: bool
+) -> StreamScheduler[Any, Any]:
+    return StreamScheduler(
+        slots=slots,
         in_flight=in_flight,
         retries=options.retries,
-        patience_s=options.photo_timeout,
+        silence_timeout_s=options.photo_timeout,
         ordered=ordered,
     )
 

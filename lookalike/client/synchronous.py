@@ -342,9 +342,9 @@ class Client(BlockingCaller):
         self, photos: Iterable[tuple[CataloguePhoto, Photo]], in_flight: int
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
         self.status()  # raises if there is no gateway
-        ledger = runs.ingest_ledger(self._options, in_flight)
+        scheduler = runs.ingest_scheduler(self._options, in_flight)
         requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
-        for photo, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
+        for photo, outcome in self._stream(requests, scheduler, calls.INGEST_STREAM):
             yield photo.item_id, outcome
 
     def _embed_many(
@@ -356,7 +356,7 @@ class Client(BlockingCaller):
         in_flight: int | None,
     ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
         limits = self.model().limits
-        ledger = runs.embed_ledger(
+        scheduler = runs.embed_scheduler(
             self._options, limits, streams=streams, in_flight=in_flight, ordered=ordered
         )
         requests = runs.requests(
@@ -364,4 +364,4 @@ class Client(BlockingCaller):
             lambda _, image: calls.embed_request(image, outputs),
             runs.largest_message(self._options, limits),
         )
-        yield from self._stream(requests, ledger, calls.EMBED_STREAM)
+        yield from self._stream(requests, scheduler, calls.EMBED_STREAM)

@@ -122,16 +122,16 @@ async def test_filters_come_in_the_query_or_in_the_form(
     arguments: dict[str, Any] = {"params": fields} if where == "query" else {"data": fields}
     response = await client.post("/v1/similar", files={"image": PHOTO}, **arguments)
     assert response.status_code == 200, response.text
-    _, wanted = asked.queries[0]
-    assert wanted.filter == ListingFilter(
+    _, options = asked.queries[0]
+    assert options.filter == ListingFilter(
         categories=("tools", "books"),
         min_price=1.5,
         locations=("Leeds",),
         exclude_product_ids=("lamp",),
         near_duplicates=True,
     )
-    assert (wanted.k, wanted.max_distance, wanted.every_photo) == (7, 4, True)
-    assert (wanted.exact, wanted.min_seq, wanted.allow_partial) == (True, 3, True)
+    assert (options.k, options.max_distance, options.every_photo) == (7, 4, True)
+    assert (options.exact, options.min_seq, options.allow_partial) == (True, 3, True)
 
 
 async def test_several_photos_are_one_query(client: httpx.AsyncClient, asked: Asked) -> None:
@@ -268,15 +268,15 @@ async def test_paths_of_earlier_systems_answer_as_they_did(
         "product_ids": ["lamp"],
     }
     assert await post("/predict/embedding", "file") == {"image_ids": ["lamp-1"]}
-    assert [wanted.k for _, wanted in asked.queries] == [4, 3, 5]
-    assert all(wanted.every_photo for _, wanted in asked.queries)
+    assert [options.k for _, options in asked.queries] == [4, 3, 5]
+    assert all(options.every_photo for _, options in asked.queries)
 
 
 async def test_time_is_the_callers_or_the_default(client: httpx.AsyncClient, asked: Asked) -> None:
     await client.post("/v1/classify", files={"image": PHOTO})
     headers = {"X-Timeout-Ms": "1500"}
     await client.post("/v1/classify", files={"image": PHOTO}, headers=headers)
-    default, given = asked.budgets
+    default, given = asked.deadlines
     assert 20 < default.remaining_s <= 30
     assert 1 < given.remaining_s <= 1.5
 

@@ -16,7 +16,7 @@ from gateway.listings import (
     NearDuplicateKind,
     PhotoVector,
     ProductId,
-    Wanted,
+    SearchOptions,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -126,18 +126,18 @@ def test_vector_has_at_most_4096_features_all_finite() -> None:
 @pytest.mark.parametrize("likeness", [-0.01, 1.01, 2, math.nan, math.inf])
 def test_least_likeness_is_0_to_1(likeness: float) -> None:
     for good in (0, 0.5, 1, None):
-        assert validation.wanted(Wanted(min_likeness=good)).min_likeness == good
+        assert validation.search_options(SearchOptions(min_likeness=good)).min_likeness == good
     with pytest.raises(InvalidArgumentError) as caught:
-        validation.wanted(Wanted(min_likeness=likeness))
+        validation.search_options(SearchOptions(min_likeness=likeness))
     assert caught.value.field == "min_likeness"
     assert caught.value.message == f"min_likeness is {likeness}; it must be 0 to 1"
 
 
 def test_write_to_wait_for_is_a_number_that_the_index_can_be_asked_for() -> None:
-    assert validation.wanted(Wanted(min_seq=(1 << 63) - 1)).min_seq == (1 << 63) - 1
+    assert validation.search_options(SearchOptions(min_seq=(1 << 63) - 1)).min_seq == (1 << 63) - 1
     for seq in (-1, 1 << 63):
         with pytest.raises(InvalidArgumentError, match=f"min_seq is {seq}"):
-            validation.wanted(Wanted(min_seq=seq))
+            validation.search_options(SearchOptions(min_seq=seq))
 
 
 def test_page_has_100_photos_unless_told_and_1000_at_most() -> None:

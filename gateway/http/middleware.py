@@ -48,7 +48,7 @@ class _CallerLeftError(Exception):
     """Nobody waits for the answer any more."""
 
 
-class AroundRequests:
+class RequestMiddleware:
     """ASGI middleware; the outermost one.
 
     Args:

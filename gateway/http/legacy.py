@@ -12,42 +12,42 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.http.bodies import RequestReader
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import NoFields
-from gateway.listings import Hit, Photos, RankingMethod, Wanted
+from gateway.listings import Hit, Photos, RankingMethod, SearchOptions
 from gateway.search import SimilarListings
 from gateway.use_cases import UseCases
 
 
-class EarlierMessage(BaseModel):
+class LegacyMessage(BaseModel):
     """Answer of `/healthcheck`."""
 
     message: str
 
 
-class EarlierFeatures(BaseModel):
+class LegacyFeatures(BaseModel):
     """Answer of `/predict/feature_embedding`."""
 
     features: list[float] = Field(description="13 floats.")
 
 
-class EarlierCategory(BaseModel):
+class LegacyCategory(BaseModel):
     """Answer of `/predict/category`."""
 
     category_index: int
     category: str
 
 
-class EarlierNeighbours(BaseModel):
+class LegacyNeighbours(BaseModel):
     """Answer of `/predict/similar_images`."""
 
     similar_index: list[int] = Field(description="Places in the answer, from 0.")
     image_labels: list[str] = Field(description="Ids of the photos, nearest first.")
 
 
-class EarlierImage(BaseModel):
+class LegacyImage(BaseModel):
     """Answer of `/predict/image`."""
 
     category_index: int
@@ -56,7 +56,7 @@ class EarlierImage(BaseModel):
     product_ids: list[str] = Field(description="Ids of their listings.")
 
 
-class EarlierIds(BaseModel):
+class LegacyIds(BaseModel):
     """Answer of `/predict/embedding`."""
 
     image_ids: list[str] = Field(description="Ids of the 5 nearest photos.")
@@ -74,64 +74,64 @@ class ImageFields(BaseModel):
     num_results: int = Field(5, description="How many neighbours.")
 
 
-def earlier_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
+def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     """Returns the routes."""
     router = APIRouter(tags=["Earlier systems"], responses=ERRORS)
 
-    async def find(photo: bytes, k: int, budget: Budget) -> SimilarListings:
+    async def find(photo: bytes, k: int, deadline: Deadline) -> SimilarListings:
         # They knew photos alone, two of one listing are two answers, and one order of them.
-        wanted = Wanted(k, every_photo=True, ranking=RankingMethod.CATEGORY)
-        return await use_cases.finder.find(Photos((photo,)), wanted, budget)
+        options = SearchOptions(k, every_photo=True, ranking=RankingMethod.CATEGORY)
+        return await use_cases.finder.find(Photos((photo,)), options, deadline)
 
     @router.get("/healthcheck", summary="Is it up?")
-    async def healthcheck() -> EarlierMessage:
+    async def healthcheck() -> LegacyMessage:
         """Answers while the process does; `/v1/status` tells more."""
-        return EarlierMessage(message="API is up and running!")
+        return LegacyMessage(message="API is up and running!")
 
     @router.post(
         "/predict/feature_embedding", summary="Vector", openapi_extra=takes_photo(NoFields)
     )
-    async def feature_embedding(request: Request) -> EarlierFeatures:
+    async def feature_embedding(request: Request) -> LegacyFeatures:
         """Returns a photo's 13 floats."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        photo = await use_cases.classifier.embed(sent.photo, budget)
-        return EarlierFeatures(features=list(photo.vector.values))
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        photo = await use_cases.classifier.embed(parsed.photo, deadline)
+        return LegacyFeatures(features=list(photo.vector.values))
 
     @router.post("/predict/category", summary="Category", openapi_extra=takes_photo(NoFields))
-    async def category(request: Request) -> EarlierCategory:
+    async def category(request: Request) -> LegacyCategory:
         """Returns the most likely category."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        photo = await use_cases.classifier.classify(sent.photo, budget)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        photo = await use_cases.classifier.classify(parsed.photo, deadline)
         best = photo.classification.scores[0]
-        return EarlierCategory(category_index=best.index, category=best.category)
+        return LegacyCategory(category_index=best.index, category=best.category)
 
     @router.post(
         "/predict/similar_images",
         summary="Neighbours",
         openapi_extra=takes_photo(SimilarImagesFields),
     )
-    async def similar_images(request: Request) -> EarlierNeighbours:
+    async def similar_images(request: Request) -> LegacyNeighbours:
         """Returns the ids of the 4 nearest photos."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        found = await find(sent.photo, sent.parse(SimilarImagesFields).k, budget)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        found = await find(parsed.photo, parsed.parse(SimilarImagesFields).k, deadline)
         ids = _item_ids(found.neighbors.hits)
-        return EarlierNeighbours(similar_index=list(range(len(ids))), image_labels=ids)
+        return LegacyNeighbours(similar_index=list(range(len(ids))), image_labels=ids)
 
     @router.post(
         "/predict/image", summary="Category and neighbours", openapi_extra=takes_photo(ImageFields)
     )
-    async def image(request: Request) -> EarlierImage:
+    async def image(request: Request) -> LegacyImage:
         """Returns the category, and the ids of the nearest photos and of their listings."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        found = await find(sent.photo, sent.parse(ImageFields).num_results, budget)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        found = await find(parsed.photo, parsed.parse(ImageFields).num_results, deadline)
         assert found.classification is not None  # a photo was sent
         best = found.classification.scores[0]
         hits = found.neighbors.hits
-        return EarlierImage(
+        return LegacyImage(
             category_index=best.index,
             category=best.category,
             image_ids=_item_ids(hits),
@@ -139,12 +139,12 @@ def earlier_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         )
 
     @router.post("/predict/embedding", summary="5 neighbours", openapi_extra=takes_photo(NoFields))
-    async def embedding(request: Request) -> EarlierIds:
+    async def embedding(request: Request) -> LegacyIds:
         """Returns the ids of the 5 nearest photos."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        found = await find(sent.photo, 5, budget)
-        return EarlierIds(image_ids=_item_ids(found.neighbors.hits))
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        found = await find(parsed.photo, 5, deadline)
+        return LegacyIds(image_ids=_item_ids(found.neighbors.hits))
 
     return router
 

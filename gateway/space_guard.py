@@ -22,7 +22,7 @@ _TIMEOUT_S = 2.0
 _PAUSE_S = 1.0
 
 
-class Lineage:
+class EmbeddingSpaceGuard:
     """Compares the two embedding spaces.
 
     Args:

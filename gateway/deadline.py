@@ -17,7 +17,7 @@ _MARGIN = 2
 _LEAST_RETRY_MS = 50
 
 
-class RecentTimes:
+class LatencyWindow:
     """What the last calls of a kind took; what is older than half a minute is forgotten.
 
     So a service that was slow and is not any more is believed again after that.
@@ -44,7 +44,7 @@ class RecentTimes:
         return min(self._recent(), default=0.0)
 
     @property
-    def usual_s(self) -> float:
+    def median_s(self) -> float:
         """Their median; 0 if there was none."""
         return statistics.median(self._recent() or [0.0])
 
@@ -53,7 +53,7 @@ class RecentTimes:
         return [seconds for when, seconds in self._times if when >= oldest]
 
 
-class Budget:
+class Deadline:
     """Counts down from the caller's deadline and times each hop.
 
     Args:
@@ -64,7 +64,7 @@ class Budget:
         self._started_ns = time.perf_counter_ns()
         self._seconds = seconds
         self._spent_ns: dict[str, int] = {}
-        self._inside: dict[str, tuple[int, int]] = {}  # how many blocks, and since when
+        self._open: dict[str, tuple[int, int]] = {}  # how many blocks, and since when
 
     @property
     def remaining_s(self) -> float:
@@ -76,15 +76,15 @@ class Budget:
         """Nanoseconds since the request came."""
         return time.perf_counter_ns() - self._started_ns
 
-    def spent_ns(self, hop: str) -> int:
-        """Nanoseconds spent in a hop; 0 if it was not needed."""
-        return self._spent_ns.get(hop, 0)
+    def spent_ns(self, *hops: str) -> int:
+        """Nanoseconds spent in hops; 0 for one that was not needed."""
+        return sum(self._spent_ns.get(hop, 0) for hop in hops)
 
-    def reserve_s(self, later: RecentTimes) -> float:
+    def reserve_s(self, later: LatencyWindow) -> float:
         """Returns the seconds to keep back for a later hop: twice what it usually takes."""
-        return min(_MARGIN * later.usual_s, _MOST_KEPT * self.remaining_s)
+        return min(_MARGIN * later.median_s, _MOST_KEPT * self.remaining_s)
 
-    def allow_s(self, hop: str, recent: RecentTimes, kept_s: float = 0.0) -> float:
+    def allow_s(self, hop: str, recent: LatencyWindow, kept_s: float = 0.0) -> float:
         """Returns the seconds that a call may take.
 
         Args:
@@ -107,16 +107,16 @@ class Budget:
     @contextmanager
     def hop(self, name: str) -> Iterator[None]:
         """Adds the time of its block to a hop; where several run at once, time counts once."""
-        inside, since = self._inside.get(name, (0, 0))
-        self._inside[name] = inside + 1, since if inside else time.perf_counter_ns()
+        inside, since = self._open.get(name, (0, 0))
+        self._open[name] = inside + 1, since if inside else time.perf_counter_ns()
         try:
             yield
         finally:
-            inside, since = self._inside[name]
-            self._inside[name] = inside - 1, since
+            inside, since = self._open[name]
+            self._open[name] = inside - 1, since
             if inside == 1:
                 self._spent_ns[name] = self.spent_ns(name) + time.perf_counter_ns() - since
 
-    def note(self, hop: str, nanoseconds: int) -> None:
+    def record(self, hop: str, nanoseconds: int) -> None:
         """Keeps what another service says that a hop took; of several, the longest."""
         self._spent_ns[hop] = max(self.spent_ns(hop), nanoseconds)
