@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serves until SIGTERM; ready while either upstream is, since each is of use alone."""
+    """Serves until SIGTERM; ready while either upstream is, since each is useful alone."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
     http = HttpServer(settings) if settings.http_port >= 0 else None
@@ -48,7 +48,7 @@ async def serve(settings: GatewaySettings) -> None:
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
     if http:
-        # First, so that whoever waits for "serving" finds both.
+        # First, so that both ports answer once the log says "serving".
         await http.start(create_app(use_cases, thumbnails, settings))
         server.drain_with(http.stop)
     await server.start()
@@ -78,7 +78,7 @@ def compose(
     space_guard: EmbeddingSpaceGuard,
     thumbnails: Thumbnails | None = None,
 ) -> UseCases:
-    """Returns what the gateway can do with its upstreams."""
+    """Builds the use cases on top of the upstreams."""
     vectors = VectorCache(settings.cache_bytes)
     classifier = Classifier(embedder, vectors)
     ranker = Ranker(embedder, index)

@@ -1,4 +1,4 @@
-"""Listings of the catalogue: one, all, a sample, and away with one."""
+"""Gets, lists, samples and deletes photos of the catalogue."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from lookalike.errors import CollectionNotFoundError, ItemNotFoundError
 logger = logging.getLogger(__name__)
 
 _MOST_PHOTOS = 1000
-# Of the time that is left, what the removal of thumbnails may take of it.
+# Share of the remaining time that removing thumbnails may take.
 _THUMBNAIL_SHARE = 0.5
-# A sample of a larger catalogue is one of its oldest photos: it is read page by page.
+# The catalogue is read page by page, so a larger one is sampled among its oldest photos.
 _SAMPLED_FROM = 20_000
 
 
 @dataclass(frozen=True)
 class Deleted:
-    """How many photos are gone, by which write, and what could not be done besides."""
+    """Result of a deletion: number of photos, the write's `seq`, and what could not be done."""
 
     deleted: int
     seq: int
@@ -45,8 +45,8 @@ class Catalogue:
     """Reads and deletes listings.
 
     Args:
-        index: Where they are.
-        thumbnails: Their small copies, which go with them; None if none are kept.
+        index: The catalogue.
+        thumbnails: Thumbnails, deleted with their photos; None if none are kept.
     """
 
     def __init__(self, index: IndexUpstream, thumbnails: Thumbnails | None = None) -> None:
@@ -85,9 +85,9 @@ class Catalogue:
         return Page([stored.photo for stored in photos], following)
 
     async def delete(self, target: Target, deadline: Deadline, request_id: str = "") -> Deleted:
-        """Deletes a listing or a photo; what is not there is no error.
+        """Deletes a listing or a photo; one that does not exist is no error.
 
-        Thumbnails go first: of a listing that is gone nobody can tell whose they were.
+        Thumbnails are deleted first: afterwards the ids of a listing's photos are unknown.
         """
         target = validation.target(target)
         validation.request_id(request_id)
@@ -103,7 +103,7 @@ class Catalogue:
     async def vectors(
         self, count: int, deadline: Deadline
     ) -> Sequence[tuple[CataloguePhoto, PhotoVector]]:
-        """Returns up to `count` photos, spread over the catalogue, with their vectors."""
+        """Returns up to `count` photos with their vectors, spread evenly over the catalogue."""
         total, _ = await self._index.count(deadline.remaining_s)
         total = min(total, _SAMPLED_FROM)
         step = max(1.0, total / count)
@@ -131,9 +131,9 @@ class Catalogue:
     async def _remove_thumbnails(
         self, thumbnails: Thumbnails, target: Target, deadline: Deadline
     ) -> str:
-        """Returns why they could not be removed; empty if they are gone, or are to stay."""
+        """Removes thumbnails; returns why they could not be removed, or an empty text."""
         item_ids = await self._item_ids(target, deadline)
-        # An index that takes no writes refuses the deletion too.
+        # A read-only index will refuse the deletion, so the thumbnails must stay.
         if not item_ids or (await self._index.state(deadline.remaining_s)).read_only:
             return ""
         allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s

@@ -1,4 +1,4 @@
-"""Is this photo another listing's, and what is done then?"""
+"""Finds photos of other listings that are the same or nearly, and applies the policy for them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from lookalike.errors import (
 )
 
 MAX_REPORTED = 10
-# Photos looked at: of those that are nearest some may be merely near, and one listing's.
+# More than are reported: of the nearest, some may be merely near, or of the same listing.
 _MOST_CANDIDATES = 100
-# The same photo does not give quite the same vector in batches of different sizes, or in int8. Its
-# hash decides; this only says how far to look, relative to the vector's squared length.
+# The same photo's vector differs slightly between batch sizes, and in int8. The hash decides; this
+# only sets how far to search, relative to the vector's squared length.
 _TOLERANCE = 1e-3
-# A photo without features is at a cosine distance of 1, and no other one is so exactly.
+# The index places a photo without features at a cosine distance of exactly 1.
 _UNKNOWN, _ROUNDING = 1.0, 1e-6
 
 
@@ -45,12 +45,12 @@ class DuplicateFinder:
 
     Args:
         index: The catalogue.
-        policy: What is done with one.
-        max_distance: Up to which distance another photo is nearly the same; 0 for the same bytes
+        policy: What to do with a near duplicate.
+        max_distance: Greatest distance of a photo that is nearly the same; 0 for identical bytes
             alone.
-        ranker: Knows how photos are ranked by both outputs; None leaves it to the distance.
-        nearness: How near they must be by both, as a share of the distance of a usual search's
-            crowd; 1 leaves it to the distance.
+        ranker: Plans the ranking by both outputs; None lets the distance decide alone.
+        nearness: How near photos must be by both outputs, as a share of the usual distance of a
+            search's crowd; 1 lets the distance decide alone.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class DuplicateFinder:
     async def judge(
         self, stored: StoredPhoto, deadline: Deadline
     ) -> tuple[CataloguePhoto, Sequence[NearDuplicate]]:
-        """Returns the photo, marked if it is to be, and what looks the same.
+        """Returns the photo, marked if the policy says so, and its near duplicates.
 
         Raises:
-            NearDuplicateError: Something does, and the policy is to refuse.
+            NearDuplicateError: There is one, and the policy is to refuse.
         """
         photo = stored.photo
         if self._policy is NearDuplicatePolicy.OFF:
@@ -122,11 +122,11 @@ class DuplicateFinder:
         try:
             candidates = await self._near(stored, nearness, deadline)
         except CollectionNotFoundError:
-            return []  # this is the first photo of all
+            return []  # the catalogue is empty
         nearest: dict[str, NearDuplicate] = {}
         for other in candidates:
             near = self._compared(stored, other, nearness)
-            # Of each listing the nearest, but the same bytes before what is merely near.
+            # One photo a listing: identical bytes first, then the nearest.
             product_id = other.stored.photo.product_id
             known = nearest.get(product_id)
             if near and (known is None or _order(near) < _order(known)):
@@ -134,7 +134,7 @@ class DuplicateFinder:
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
     async def _nearness_of(self, stored: StoredPhoto, deadline: Deadline) -> _Nearness | None:
-        """Returns how photos that are merely near are judged by features too, if they can be."""
+        """Returns the test by both outputs, if model and catalogue allow it."""
         if self._ranker is None or not self._max_distance or self._nearness >= 1:
             return None
         assert stored.vector is not None
@@ -169,7 +169,7 @@ class DuplicateFinder:
         except RankingUnavailableError:
             return await near(farthest)
         if len(found) == _MOST_CANDIDATES:
-            # The same bytes, written without features, may be ranked behind so many.
+            # A photo of the same bytes, but without features, may rank behind all of these.
             found += await near(tolerance)
         return found
 
@@ -178,7 +178,7 @@ class DuplicateFinder:
     ) -> NearDuplicate | None:
         photo, distance = other.stored.photo, other.distance
         if photo.item_id == stored.photo.item_id:
-            return None  # it is replaced, and moves to another listing
+            return None  # the photo itself, which moves to another listing
         if other.stored.sha256 == stored.sha256:
             kind = NearDuplicateKind.IDENTICAL
         elif self._max_distance and distance <= self._max_distance:
@@ -192,18 +192,18 @@ class DuplicateFinder:
 
 @dataclass(frozen=True)
 class _Nearness:
-    """Judges photos that are near by vector, which says little: by both outputs of the model.
+    """Tests photos that are near by vector by both outputs of the model, which tells more.
 
     Attributes:
         rerank: How the index ranks by both.
-        farthest: By that, how far a photo may be.
+        farthest: Greatest distance by that ranking.
     """
 
     rerank: Rerank
     farthest: float
 
     def holds(self, other: NearPhoto) -> bool:
-        """Whether a photo is near enough, or has no features to tell by."""
+        """Whether a photo is near enough, or has no features to test."""
         if other.ranked_by is None:
             return True
         by_features = other.ranked_by - self.rerank.vector_weight * other.distance

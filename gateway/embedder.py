@@ -1,4 +1,4 @@
-"""The embedder as the gateway sees it: photos to vectors."""
+"""Calls the embedders: photos to vectors."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import LookalikeError, UnknownOutputError, UpstreamUnavailableError
 
 _SERVICE = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
-# Models that are kept: while pods change theirs one by one, two are served; a catalogue of an
-# earlier one is searched by item.
+# Models to remember: two are served while pods are updated one by one, and a catalogue of an
+# earlier model can still be searched by item.
 _MOST_MODELS = 4
-# While pods change their model, GetModel may ask one that has another.
+# While pods are updated, GetModel may reach one that serves another model.
 _TRIES = 3
-# Pauses before a photo is sent again: none to another server, and one if the channel had yet to
-# notice that the server was gone.
+# Pauses before retries: none, since another server may answer, then one for the channel to notice
+# that a server is gone.
 _RETRY_PAUSES_S = (0.0, 0.05)
-# What a photo waits at most to learn which outputs there are.
+# Longest wait of a photo for the model's outputs to become known.
 _LOOK_S = 2.0
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """A photo's vectors, and what the embedder says that it spent on them.
+    """A photo's vectors, and the embedder's timings.
 
     Attributes:
-        complete: Whether they are all that the model gives to search by.
+        complete: Whether all outputs that searches use are there.
     """
 
     vector: PhotoVector
@@ -46,10 +46,10 @@ class Embedded:
 
 
 class EmbedderUpstream(Upstream):
-    """Any number of embedders behind one channel.
+    """A client of any number of embedders behind one channel.
 
     Args:
-        target: Where they are.
+        target: Their address or addresses.
         max_message_bytes: Largest message either way.
         hedger: Sends slow calls a second time.
     """
@@ -62,25 +62,25 @@ class EmbedderUpstream(Upstream):
         self._looks: Coalescer[Model] = Coalescer()
         self.embedding_space = ""
         self.space_changed: Callable[[], None] = lambda: None
-        # By whether photos may wait: those that do say nothing of what the others will take.
+        # Keyed by `bulk`: bulk latencies do not predict interactive ones.
         self.latencies = {False: LatencyWindow(), True: LatencyWindow()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         """Returns a photo's default embedding, and its features if the model has some.
 
-        Which outputs there are, the model that was seen last tells. A pod that has another may
-        not know them, or have more: then its model is looked at, and it is asked once more.
+        The outputs to request are those of the model seen last. A pod with another model may lack
+        some of them, or have more: then its model is fetched, and the photo sent once more.
 
         Args:
             image: Encoded photo.
-            timeout_s: How long it may take.
-            bulk: Whether photos that somebody waits for go first.
+            timeout_s: Time for the call, with all its retries.
+            bulk: Whether interactive photos go first.
         """
         until = time.monotonic() + timeout_s
         model = self.known_model(self.embedding_space) or await self._look(until)
         embedded: Embedded | None = None
         for attempt in range(_TRIES):
-            # The last attempt asks for what every model has.
+            # The last attempt requests the default output, which every model has.
             outputs = model.search_outputs if model and attempt < _TRIES - 1 else ()
             try:
                 response = await self._embed(image, outputs, until, bulk)
@@ -90,7 +90,7 @@ class EmbedderUpstream(Upstream):
                     continue
                 if embedded is None:
                     raise
-                break  # what there is will do
+                break  # settle for the vectors of an earlier attempt
             space = response.embeddings[0].embedding_space
             self._note_space(space)
             if model is None or model.embedding_space != space:
@@ -101,7 +101,7 @@ class EmbedderUpstream(Upstream):
             )
             if embedded.complete or made_by is None:
                 break
-        assert embedded is not None  # the last attempt raises if it gives nothing
+        assert embedded is not None  # the last attempt raises or returns
         self.latencies[bulk].add(timeout_s - (until - time.monotonic()))
         return embedded
 
@@ -119,8 +119,8 @@ class EmbedderUpstream(Upstream):
             return await self._hedger.call(attempt)
         except UpstreamUnavailableError as error:
             failed = error
-        # A server that was killed fails all of its calls at once. Those would use up what gRPC
-        # allows in retries, and calls that a stopping server cancels it never retries.
+        # gRPC's own retries do not suffice: a killed server fails all of its calls at once, which
+        # exhausts the retry throttle, and calls cancelled by a stopping server are not retried.
         for pause_s in _RETRY_PAUSES_S:
             if not self.ready or until <= time.monotonic() + pause_s:
                 break
@@ -132,7 +132,7 @@ class EmbedderUpstream(Upstream):
         raise failed
 
     async def model(self, timeout_s: float) -> Model:
-        """Asks what is served now."""
+        """Asks an embedder for its model, and remembers it."""
         async with self.calling():
             response = await self._stub.GetModel(embedder_pb2.GetModelRequest(), timeout=timeout_s)
         model = model_of(response.model)
@@ -144,7 +144,7 @@ class EmbedderUpstream(Upstream):
         return model
 
     def known_model(self, embedding_space: str) -> Model | None:
-        """Returns the model of a space, if it was served since the gateway started."""
+        """Returns the model of an embedding space, if one was seen since the gateway started."""
         return self._models.get(embedding_space)
 
     async def model_of(self, embedding_space: str, deadline: Deadline) -> Model:
@@ -160,9 +160,9 @@ class EmbedderUpstream(Upstream):
         return self._models[embedding_space]
 
     async def _look(self, until: float) -> Model | None:
-        """Asks what is served; those who ask at the same time share the answer.
+        """Asks for the model; concurrent callers share the answer.
 
-        What keeps the embedder from telling will be said by the call that comes next.
+        Returns None on an error, which the call that follows will meet and report.
         """
         timeout_s = min(_LOOK_S, (until - time.monotonic()) / 2)
         try:

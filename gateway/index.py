@@ -1,4 +1,4 @@
-"""The index as the gateway sees it: one collection, by its name or an alias."""
+"""Calls the index service: one collection, by its name or an alias."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KEPT_SHARE = 0.1
 
 _FEATURES_FIELD = "items[0].features"
 
-# Fields of the index's requests, and where they come from in the gateway's.
+# Maps fields of the index's requests to the fields of the gateway's requests that they come from.
 _FIELDS = {
     "queries[0].item_id": "item_id",
     "queries[0].vector.embedding_space": "image",
@@ -52,7 +52,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class ServingCollection:
-    """The collection that answers, its embedding space, and how long its features are; 0: none."""
+    """The collection that answers, its embedding space and features' dimension, 0 without any."""
 
     collection: str
     embedding_space: str
@@ -61,13 +61,13 @@ class ServingCollection:
 
 @dataclass(frozen=True)
 class CollectionStats:
-    """What the index holds of a collection.
+    """Counts of what the index holds of a collection.
 
     Attributes:
-        photos: How many.
-        photos_with_features: Of them.
-        rows_with_features_in_memory: The others' are read from the disk.
-        most_candidates: How many may be ranked because of that; 0 for any number.
+        photos: All photos.
+        photos_with_features: Photos that have features.
+        rows_with_features_in_memory: Features of the other rows are read from disk.
+        most_candidates: Most candidates that a search may rank, for that reason; 0 for no limit.
     """
 
     photos: int = 0
@@ -78,7 +78,7 @@ class CollectionStats:
 
 @dataclass(frozen=True)
 class IndexState:
-    """What the index says of itself, and of its collections by name."""
+    """State of the index and, by name, of its collections."""
 
     backend: str
     read_only: bool
@@ -87,11 +87,11 @@ class IndexState:
 
 
 class IndexUpstream(Upstream):
-    """One collection of the index.
+    """A client of one collection of the index.
 
     Args:
-        target: Where the index is.
-        name: Of a collection or an alias; if there is neither, the first write makes both.
+        target: Address of the index.
+        name: A collection or an alias; if neither exists, the first write creates both.
         max_message_bytes: Largest message either way.
     """
 
@@ -101,7 +101,7 @@ class IndexUpstream(Upstream):
         self.collection = name
         self.serving: ServingCollection | None = None
         self.serving_changed: Callable[[], None] = lambda: None
-        # Whether it ranks by features, until an answer tells that it is of before it could.
+        # False once an answer shows that the index is too old to rank by features.
         self.can_rank = True
         self.read_latencies, self._write_latencies = LatencyWindow(), LatencyWindow()
 
@@ -112,20 +112,20 @@ class IndexUpstream(Upstream):
         deadline: Deadline,
         rerank: Rerank | None = None,
     ) -> Neighbors:
-        """Returns what is nearest to an item or to the mean of vectors.
+        """Returns the nearest neighbours of an item or of the mean of vectors.
 
         Args:
-            query: What to look for.
-            options: What of it.
+            query: The item, or the vectors.
+            options: Filters, limits and how many.
             deadline: The request's time.
             rerank: How to rank by features; None ranks by vector.
 
         Raises:
-            RankingUnavailableError: It cannot rank so: the collection, the item or the index itself
-                lacks what that needs.
+            RankingUnavailableError: The collection, the item or the index itself lacks what
+                `rerank` needs.
         """
         request = queries.find(self.collection, query, options, rerank)
-        # Who takes an answer without listings needs some time to get it.
+        # Leave time to answer without listings, should the index not answer.
         kept_s = _KEPT_SHARE * deadline.remaining_s if options.allow_partial else 0.0
         response = await self._find(request, deadline, kept_s)
         return queries.found(response)
@@ -143,15 +143,15 @@ class IndexUpstream(Upstream):
         """Returns photos near a vector, nearest first; misses none but those beyond `limit`.
 
         Args:
-            vector: A photo's.
+            vector: The query.
             deadline: The request's time.
-            max_distance: How far they are at most, by vector.
-            limit: How many.
+            max_distance: Greatest distance by vector.
+            limit: Most photos.
             other_than: The product whose photos are left out.
-            rerank: How to rank by features, and to say so; None ranks by vector.
+            rerank: How to rank by features; None ranks by vector.
 
         Raises:
-            RankingUnavailableError: It cannot rank so.
+            RankingUnavailableError: The index cannot rank so.
         """
         request = queries.find(
             self.collection,
@@ -193,9 +193,9 @@ class IndexUpstream(Upstream):
     async def upsert(
         self, stored: StoredPhoto, deadline: Deadline, request_id: str = ""
     ) -> Written:
-        """Writes a photo durably; makes the collection and its alias if it is the first.
+        """Writes a photo durably; creates the collection and its alias for the first one.
 
-        Its features go with it where the collection keeps features of that length.
+        Its features are written too, if the collection keeps features of that dimension.
         """
         assert stored.vector is not None
         try:
@@ -206,7 +206,7 @@ class IndexUpstream(Upstream):
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
     async def delete(self, target: Target, deadline: Deadline, request_id: str) -> tuple[int, int]:
-        """Deletes a photo or all of a listing; returns how many, and the write's number."""
+        """Deletes a photo, or all of a listing; returns their number and the write's `seq`."""
         request = index_pb2.BatchDeleteItemsRequest(
             collection=self.collection,
             item_ids=[target.item_id] if isinstance(target, ItemId) else (),
@@ -218,7 +218,7 @@ class IndexUpstream(Upstream):
         return response.deleted, response.seq
 
     async def look(self, timeout_s: float) -> ServingCollection | None:
-        """Asks where the name leads now; None if there is no collection yet."""
+        """Asks which collection the name stands for now; None if there is none yet."""
         try:
             async with self.calling():
                 response = await self._stub.GetCollection(
@@ -229,14 +229,14 @@ class IndexUpstream(Upstream):
             return None
         found = response.collection
         if not found.features_dimension:
-            self.can_rank = True  # nothing tells that it does not
+            self.can_rank = True  # nothing shows that it cannot
         self._note_serving(
             ServingCollection(found.name, found.embedding_space, found.features_dimension)
         )
         return self.serving
 
     async def state(self, timeout_s: float) -> IndexState:
-        """Asks what the index is."""
+        """Asks for the state of the index."""
         async with self.calling():
             response = await self._stub.GetIndex(index_pb2.GetIndexRequest(), timeout=timeout_s)
         held = {
@@ -251,7 +251,7 @@ class IndexUpstream(Upstream):
         return IndexState(response.backend, response.read_only, response.applied_seq, held)
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
-        """Returns how many photos there are, of how many listings."""
+        """Returns the numbers of photos and of listings."""
         async with self.calling():
             response = await self._stub.CountItems(
                 index_pb2.CountItemsRequest(collection=self.collection), timeout=timeout_s
@@ -272,7 +272,7 @@ class IndexUpstream(Upstream):
                 raise RankingUnavailableError(why, field="ranking") from None
             raise
         self._learn(response)
-        # An index of before knows another way to rank, by which nobody asked.
+        # An older index answers, but ignores the ranking that was asked for.
         if request.HasField("rerank") and not self.can_rank:
             raise RankingUnavailableError(queries.INDEX_TOO_OLD, field="ranking")
         return response
@@ -282,7 +282,7 @@ class IndexUpstream(Upstream):
         if dimension:
             self.can_rank = True
         elif known and known.collection == response.collection and known.features_dimension:
-            # It does not say so, which an index does that ranks; until `look` says otherwise.
+            # An index that can rank reports the dimension; assume this one cannot, until `look`.
             self.can_rank = False
             dimension = known.features_dimension
         self._note_serving(
@@ -297,8 +297,9 @@ class IndexUpstream(Upstream):
         try:
             return await self._write(items.item(stored, features), request_id, deadline)
         except InvalidArgumentError as error:
-            # The collection keeps others, or none. The index says so, and not what was seen last:
-            # the name may lead elsewhere since, and what were left out then would stay away.
+            # The collection keeps features of another dimension, or none. Let the index decide
+            # rather than what was seen last: the alias may have moved since, and features left out
+            # by mistake would stay missing.
             if error.field != _FEATURES_FIELD or not features:
                 raise
             return await self._write(items.item(stored), request_id, deadline)
@@ -313,9 +314,9 @@ class IndexUpstream(Upstream):
             return await self._stub.BatchUpsertItems(request, timeout=allowed_s)
 
     async def _create(self, vector: PhotoVector, deadline: Deadline) -> None:
-        """Makes a collection of the vector's space and lets the name lead to it.
+        """Creates a collection for the vector's embedding space, and its alias.
 
-        Several gateways may do so at once: they make the same collection, and the same alias.
+        Several gateways may do so at once: they create the same collection and the same alias.
         """
         name = collection_name(self.collection, vector.embedding_space)
         collection = index_pb2.Collection(
@@ -331,10 +332,10 @@ class IndexUpstream(Upstream):
                     await self._stub.CreateCollection(
                         index_pb2.CreateCollectionRequest(collection=collection), timeout=allowed_s
                     )
-            # Another gateway may be on, and the alias switched to a collection made since.
+            # Another gateway may have been quicker, or the alias may lead to a newer collection.
             if await self.look(deadline.remaining_s) is not None:
                 return
-            # Somebody made a collection of that name, of which then use is made.
+            # If another client created a collection of that name first, use that one.
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.SetAlias(

@@ -1,4 +1,4 @@
-"""A listing's photo into the catalogue."""
+"""Ingests a photo: embeds it, checks it for near duplicates and writes it to the index."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ from lookalike.errors import (
 
 logger = logging.getLogger(__name__)
 
-# With these nothing was written. After any other failure it may have been.
+# After these nothing was written; after any other error the photo may have been.
 _REFUSALS = (InvalidArgumentError, EmbeddingSpaceMismatchError, ReadOnlyError, StorageFullError)
-# Of the time that is left, what a thumbnail may take of it.
+# Share of the remaining time that a thumbnail may take.
 _THUMBNAIL_SHARE = 0.5
 
 
 class Thumbnails(Protocol):
-    """Small copies of the catalogue's photos."""
+    """A store of thumbnails."""
 
     async def keep(self, item_id: str, image: bytes) -> None:
-        """Makes and keeps a photo's thumbnail, in the place of one of the same id."""
+        """Makes a photo's thumbnail and stores it, replacing one of the same id."""
 
     async def remove(self, item_ids: Sequence[str]) -> None:
-        """Removes thumbnails; those that are not there are no error."""
+        """Removes thumbnails; one that does not exist is no error."""
 
 
 @dataclass(frozen=True)
 class IngestedListing:
-    """What was written, what the model makes of the photo, and which others look the same.
+    """Result of an ingest: the write, the categories and the near duplicates.
 
     Attributes:
-        cached: Whether the vector was known.
-        degraded: What could not be done besides, in words.
+        cached: Whether the cache had the vector.
+        degraded: What else could not be done, in words.
         near_duplicates: Photos of other listings, nearest first.
     """
 
@@ -68,11 +68,11 @@ class Ingester:
     """Embeds photos and writes them to the index.
 
     Args:
-        classifier: Gives vectors and categories.
+        classifier: Embeds and classifies.
         index: The catalogue.
-        space_guard: Says whether the two belong together.
-        duplicates: Looks for photos of other listings that are the same.
-        thumbnails: Keeps small copies; None keeps none.
+        space_guard: Refuses photos that the catalogue could not take.
+        duplicates: Finds near duplicates.
+        thumbnails: Stores thumbnails; None if none are kept.
     """
 
     def __init__(
@@ -101,16 +101,16 @@ class Ingester:
         """Adds a photo, or replaces the one of the same id; durable when this returns.
 
         Args:
-            photo: What its listing says, and its id.
+            photo: Its id and its listing's facts.
             image: The encoded photo.
             deadline: The request's time.
             request_id: The caller's key for retries; the same call again changes nothing.
-            bulk: Whether photos that somebody waits for go first.
+            bulk: Whether interactive photos go first.
 
         Raises:
             NearDuplicateError: It looks like another listing's, and the policy is to refuse.
-            EmbeddingSpaceMismatchError: The catalogue is of another model.
-            LookalikeError: Whatever else an upstream says.
+            EmbeddingSpaceMismatchError: The catalogue holds vectors of another model.
+            LookalikeError: Any other error of an upstream.
         """
         photo = validation.photo(photo)
         validation.request_id(request_id)
@@ -140,9 +140,9 @@ class Ingester:
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
 
     def _lacks(self, vector: PhotoVector | None) -> str:
-        """Says that a photo is without the features that its catalogue keeps; empty if it is not.
+        """Returns a sentence if a photo lacks the features that its catalogue keeps, else nothing.
 
-        So it is where the embedder did not tell in time what its model gives.
+        This happens where the embedder did not report its model's outputs in time.
         """
         serving = self._index.serving
         if vector is None or vector.features or serving is None or not serving.features_dimension:
@@ -161,9 +161,9 @@ class Ingester:
     async def _again(
         self, known: StoredPhoto, image: bytes, said: str, request_id: str, deadline: Deadline
     ) -> IngestedListing:
-        """Sends what was written as it is: embedded anew, its vector may differ in a last digit.
+        """Sends the item as it was written: embedded anew, its vector could differ in a last digit.
 
-        Keeps the thumbnail again, which may be gone or, if a later ingest failed, of that.
+        Stores the thumbnail again, which may be gone, or that of a later ingest that failed.
         """
         if known.request_sha256 != said:
             raise RequestIdReusedError(
@@ -216,9 +216,9 @@ class Ingester:
 
 
 def _digest(photo: CataloguePhoto, image: bytes) -> str:
-    """Returns a digest of all that an ingest says; of the image its own digest is enough."""
+    """Returns a digest of an ingest's arguments, `image` being the digest of the image."""
     said = asdict(photo)
     if not photo.currency:
-        del said["currency"]  # as before there was any: a retry may come after an update
+        del said["currency"]  # as before the field existed: a retry may come after an update
     fields = json.dumps(said, sort_keys=True).encode()
     return hashlib.sha256(image + fields).hexdigest()

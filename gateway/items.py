@@ -1,4 +1,4 @@
-"""A listing's photo as an item of the index, and back: what the attributes are called."""
+"""Converts photos of the catalogue to items of the index and back; names the attributes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _FLAGGED, _LINKED = "flagged", "linked"
 
 @dataclass(frozen=True)
 class StoredPhoto:
-    """A photo of the catalogue, with what the gateway stores beside it for its own use.
+    """A photo of the catalogue, with what the gateway stores for its own use.
 
     Attributes:
-        photo: What callers see.
-        vector: Its vectors; None where the index did not send them.
-        sha256: Of the encoded photo, in hexadecimal; empty if another program wrote the item.
-        request_id: The caller's key for retries, if it sent one.
-        request_sha256: Of all that the caller said with that key.
+        photo: The part that callers see.
+        vector: Its vectors; None if the index did not send them.
+        sha256: Hash of the encoded photo, in hexadecimal; empty if another program wrote the item.
+        request_id: The caller's key for retries, if there was one.
+        request_sha256: Hash of the arguments sent with that key.
     """
 
     photo: CataloguePhoto
@@ -53,12 +53,12 @@ class StoredPhoto:
 
 @dataclass(frozen=True)
 class NearPhoto:
-    """A photo near another.
+    """A photo near a query.
 
     Attributes:
-        stored: Without its vectors.
-        distance: By vector.
-        ranked_by: By features too, where the index was asked to rank.
+        stored: The photo, without its vectors.
+        distance: Distance by vector.
+        ranked_by: Distance by features and vector, if the index was asked to rank by both.
     """
 
     stored: StoredPhoto
@@ -67,16 +67,16 @@ class NearPhoto:
 
 
 def vector(sent: PhotoVector) -> index_pb2.Vector:
-    """Returns a vector for the index."""
+    """Returns the index's message for a vector."""
     return index_pb2.Vector(values=sent.values, embedding_space=sent.embedding_space)
 
 
 def item(stored: StoredPhoto, features: Sequence[float] = ()) -> index_pb2.Item:
-    """Returns a photo for the index; it must have its vector.
+    """Returns the index's item for a photo, which must have its vector.
 
     Args:
         stored: The photo.
-        features: Those of its vector that the collection takes.
+        features: Its features, if the collection keeps features.
     """
     assert stored.vector is not None
     photo = stored.photo
@@ -102,7 +102,7 @@ def item(stored: StoredPhoto, features: Sequence[float] = ()) -> index_pb2.Item:
 
 
 def stored_photo(found: index_pb2.Item) -> StoredPhoto:
-    """Returns an item of the index with what is kept beside it."""
+    """Returns a photo with all that is stored, from an item of the index."""
     attributes: Mapping[str, str] = found.attributes
     return StoredPhoto(
         photo(found),
@@ -114,7 +114,7 @@ def stored_photo(found: index_pb2.Item) -> StoredPhoto:
 
 
 def photo(found: index_pb2.Item) -> CataloguePhoto:
-    """Returns what callers see of an item."""
+    """Returns the part of a photo that callers see, from an item of the index."""
     attributes: Mapping[str, str] = found.attributes
     return CataloguePhoto(
         item_id=found.id,
@@ -135,7 +135,7 @@ def _vectors(found: index_pb2.Item) -> PhotoVector:
 
 
 def to_filter(listings: ListingFilter) -> index_pb2.Filter:
-    """Returns a filter for the index."""
+    """Returns the index's filter for listings."""
     conditions = {
         LOCATION: listings.locations,
         NEAR_DUPLICATE: (_FLAGGED, _LINKED) if listings.near_duplicates else (),

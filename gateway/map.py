@@ -1,7 +1,7 @@
-"""A map of the catalogue: a sample of its photos, laid out on a plane.
+"""Draws a map of the catalogue: a sample of its photos on a plane.
 
-Photos whose features are kept stand beside those that look like them; those of a catalogue without
-features are laid out by the principal components of their vectors. Knows nothing of HTTP.
+Photos with features are laid out by t-SNE, so that those that look alike are near each other; a
+catalogue without features is laid out by the principal components of its vectors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEPT_S = 60.0
 
 @dataclass(frozen=True)
 class MapPoint:
-    """A photo and its place, each coordinate 0 to 1."""
+    """A photo and its coordinates, each 0 to 1."""
 
     photo: CataloguePhoto
     x: float
@@ -35,15 +35,15 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class CatalogueMap:
-    """The places of a sample of photos.
+    """A sample of photos laid out on a plane.
 
     Attributes:
         points: The photos.
-        explained: How much of what tells their vectors apart the plane shows, 0 to 1; None if it
-            was laid out by features.
-        neighbors_kept: Of each photo's 10 nearest, the share that is among its 10 nearest on the
-            plane; None if it was laid out by vectors.
-        left_out: Photos of the sample that have no features, when the others have.
+        explained: Share of the vectors' variance that the plane shows; None if laid out by
+            features.
+        neighbors_kept: Share of each photo's 10 nearest that are among its 10 nearest on the plane;
+            None if laid out by vectors.
+        left_out: Photos left out because they have no features and the others do.
     """
 
     points: Sequence[MapPoint]
@@ -56,7 +56,7 @@ EMPTY = CatalogueMap((), explained=0.0)
 
 
 class MapBuilder:
-    """Draws the map, and keeps it for a minute."""
+    """Draws the map and caches it for a minute."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -65,13 +65,13 @@ class MapBuilder:
         self._drawn_at = float("-inf")
 
     async def draw(self, deadline: Deadline) -> CatalogueMap:
-        """Returns the map; without points while the catalogue has none.
+        """Returns the map; it has no points while the catalogue is empty.
 
-        Those who ask at the same time wait for one drawing. It goes on when they leave, since the
-        next to come would have to begin it anew.
+        Concurrent callers share one drawing. It goes on when they leave, since the next caller
+        would have to begin it anew.
 
         Raises:
-            DeadlineExceededError: It takes longer than this request may.
+            DeadlineExceededError: Drawing takes longer than this request may.
         """
         try:
             async with asyncio.timeout(deadline.remaining_s):
@@ -91,7 +91,7 @@ class MapBuilder:
             try:
                 return await asyncio.shield(drawing)
             except LookalikeError:
-                if mine:  # else another's time was up, or what was away may be back
+                if mine:  # else another request's time was up, or an upstream may be back
                     raise
         return self._map
 
@@ -100,7 +100,7 @@ class MapBuilder:
         if drawing.cancelled() or drawing.exception():
             return
         self._map = drawing.result()
-        # An empty catalogue is being filled, and an empty map is drawn at once.
+        # Cache no empty map: it costs nothing, and the catalogue may just be filling.
         self._drawn_at = time.monotonic() if self._map.points else float("-inf")
 
     async def _draw(self, deadline: Deadline) -> CatalogueMap:
@@ -112,9 +112,9 @@ class MapBuilder:
 
 
 def lay_out(sample: Sequence[tuple[CataloguePhoto, PhotoVector]]) -> CatalogueMap:
-    """Lays a sample out; takes seconds of a core where photos have features.
+    """Lays a sample out, which takes seconds of a core if photos have features.
 
-    By features if most photos have them, those without left out; otherwise by vectors.
+    Uses features if most photos have them, leaving the others out; otherwise vectors.
     """
     with_features = [one for one in sample if len(one[1].features)]
     by_features = len(with_features) >= max(MIN_NEIGHBORS, len(sample) / 2)

@@ -1,4 +1,4 @@
-"""Turns searches into the index's requests, and its answers into hits."""
+"""Converts searches to the index's requests, and its answers to hits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find(
     options: SearchOptions,
     rerank: Rerank | None,
 ) -> pb.FindNeighborsRequest:
-    """Returns the request for what is nearest to an item or to the mean of vectors."""
+    """Returns the request for the neighbours of an item or of the mean of vectors."""
     return pb.FindNeighborsRequest(
         collection=collection,
         queries=[_query(query, with_features=rerank is not None)],
@@ -35,7 +35,7 @@ def find(
 
 
 def found(response: pb.FindNeighborsResponse) -> Neighbors:
-    """Returns the answer to such a request."""
+    """Returns the hits of an answer."""
     result = response.results[0]
     ranked, photo = result.candidates_ranked, items.photo
     hits = []
@@ -54,7 +54,7 @@ def found(response: pb.FindNeighborsResponse) -> Neighbors:
 
 
 def near(response: pb.FindNeighborsResponse) -> list[NearPhoto]:
-    """Returns the same answer as photos with what is kept beside them."""
+    """Returns the photos of an answer with all that is stored of them."""
     result = response.results[0]
     if not result.candidates_ranked:
         return [NearPhoto(items.stored_photo(n.item), n.distance) for n in result.neighbors]
@@ -65,7 +65,7 @@ def near(response: pb.FindNeighborsResponse) -> list[NearPhoto]:
 
 
 def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest) -> str:
-    """Returns why the collection or the item cannot be ranked so; empty if it is another error."""
+    """Returns why the collection or the item cannot be re-ranked; empty for any other error."""
     if not request.HasField("rerank"):
         return ""
     query = request.queries[0]
@@ -75,7 +75,7 @@ def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest
 
 
 def without_features(item_id: str) -> str:
-    """Says that an item has no features to rank by."""
+    """Returns the sentence about an item that has no features to rank by."""
     return f"photo '{item_id}' has no features to rank by: embed it anew (lookalike reindex)"
 
 

@@ -1,4 +1,4 @@
-"""Turns the gateway's own values into replies."""
+"""Converts the gateway's values to response messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _METHODS = {method: number for number, method in METHODS.items()}
 def classified(
     photo: ClassifiedPhoto, deadline: Deadline, *, with_vector: bool
 ) -> pb.ClassifyImageResponse:
-    """Returns what the model makes of a photo."""
+    """Returns the response about one photo's category."""
     return pb.ClassifyImageResponse(
         classification=_classification(photo.classification),
         vector=photo.vector.values if with_vector else (),
@@ -46,7 +46,7 @@ def classified(
 def classified_listing(
     listing: ClassifiedListing, deadline: Deadline
 ) -> pb.ClassifyListingResponse:
-    """Returns what the model makes of several photos."""
+    """Returns the response about a listing's category."""
     return pb.ClassifyListingResponse(
         classification=_classification(listing.classification),
         photos=[
@@ -59,7 +59,7 @@ def classified_listing(
 
 
 def found(similar: SimilarListings, deadline: Deadline) -> pb.FindSimilarListingsResponse:
-    """Returns the listings found."""
+    """Returns the response to a search."""
     neighbors, categories = similar.neighbors, similar.classification
     return pb.FindSimilarListingsResponse(
         listings=[_similar(hit) for hit in neighbors.hits],
@@ -79,7 +79,7 @@ def found(similar: SimilarListings, deadline: Deadline) -> pb.FindSimilarListing
 
 
 def ingested(done: IngestedListing, deadline: Deadline) -> pb.IngestListingResponse:
-    """Returns what became of a photo."""
+    """Returns the response to an ingest."""
     return pb.IngestListingResponse(
         classification=_classification(done.classification),
         replaced=done.written.replaced,
@@ -92,7 +92,7 @@ def ingested(done: IngestedListing, deadline: Deadline) -> pb.IngestListingRespo
 
 
 def deleted(done: Deleted, deadline: Deadline) -> pb.DeleteListingResponse:
-    """Returns how much is gone."""
+    """Returns the response to a deletion."""
     return pb.DeleteListingResponse(
         deleted=done.deleted, seq=done.seq, timings=_timings(deadline), degraded=done.degraded
     )
@@ -115,7 +115,7 @@ def page(listed: Page, deadline: Deadline) -> pb.ListListingsResponse:
 
 
 def status(told: Status, deadline: Deadline) -> pb.GetStatusResponse:
-    """Returns the gateway's status; the messages' fields are named as the values'."""
+    """Returns the gateway's status; messages and values have fields of the same names."""
     return pb.GetStatusResponse(
         version=told.version,
         embedder=pb.EmbedderStatus(**vars(told.embedder)),

@@ -1,4 +1,4 @@
-"""GatewayService: protos ↔ use cases."""
+"""Serves GatewayService: converts messages and calls the use cases."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """Serves the gateway's use cases.
 
     Args:
-        use_cases: What it serves.
-        default_timeout_s: Time for a call whose caller set no deadline.
+        use_cases: The use cases.
+        default_timeout_s: Time for a call without a deadline.
         max_stream_in_flight: Most unanswered photos of one stream.
     """
 
@@ -38,7 +38,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def ClassifyImage(
         self, request: pb.ClassifyImageRequest, context: Context
     ) -> pb.ClassifyImageResponse:
-        """Tells the category of a photo."""
+        """Classifies a photo."""
         deadline = self._deadline(context)
         photo = await self._use_cases.classifier.classify(request.image, deadline)
         return replies.classified(photo, deadline, with_vector=request.include_vector)
@@ -46,7 +46,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def ClassifyListing(
         self, request: pb.ClassifyListingRequest, context: Context
     ) -> pb.ClassifyListingResponse:
-        """Tells the category of a listing by all of its photos."""
+        """Classifies a listing by all of its photos."""
         deadline = self._deadline(context)
         listing = await self._use_cases.classifier.classify_listing(
             request.images, deadline, partial=request.allow_partial
@@ -72,7 +72,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def StreamIngestListings(
         self, request_iterator: AsyncIterator[pb.StreamIngestListingsRequest], context: Context
     ) -> AsyncIterator[pb.StreamIngestListingsResponse]:
-        """Adds many photos; bad ones are answered in-band."""
+        """Adds many photos; errors of single photos are answered in-band."""
 
         async def answer(item: pb.StreamIngestListingsRequest) -> pb.IngestListingResponse:
             return await self._ingest(item.request, self._deadline(context), bulk=True)
@@ -113,7 +113,7 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        """Tells what can be reached, and whether model and catalogue belong together."""
+        """Reports which upstreams can be reached, and whether model and catalogue match."""
         deadline = self._deadline(context)
         return replies.status(await self._use_cases.status.status(deadline), deadline)
 

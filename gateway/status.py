@@ -1,4 +1,4 @@
-"""What the gateway knows of its upstreams, of the catalogue and of itself."""
+"""Reports the status of the upstreams, the catalogue and the gateway."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gateway.ranking import Ranker
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import CollectionNotFoundError, LookalikeError
 
-# An upstream that hangs must not keep people from seeing that it does.
+# An upstream that hangs must not delay the report that shows it.
 _TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
 class EmbedderStatus:
-    """The embedders as the gateway sees them; but for `target`, empty while none answers."""
+    """Status of the embedders; all but `target` is empty while none answers."""
 
     target: str
     ready: bool = False
@@ -42,7 +42,7 @@ class EmbedderStatus:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """The index as the gateway sees it; but for names, empty while it does not answer."""
+    """Status of the index; all but `target` and `collection` is empty while it does not answer."""
 
     target: str
     collection: str
@@ -59,11 +59,11 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it.
+    """Status of the gateway and its upstreams.
 
     Attributes:
-        mismatch: Why model and catalogue do not belong together; empty if they do.
-        ranking: By what listings are ranked where a caller does not say.
+        mismatch: Why the model cannot be used with the catalogue; empty if it can.
+        ranking: The method where a caller does not name one.
         lacking: What model or catalogue lack for the best answers, a sentence each.
     """
 
@@ -77,14 +77,14 @@ class Status:
 
 
 class StatusReporter:
-    """Asks both upstreams; says what it can if they do not answer.
+    """Asks both upstreams, and reports what is known if they do not answer.
 
     Args:
-        embedder: One of them.
-        index: The other.
-        space_guard: Says whether they belong together.
+        embedder: The embedders.
+        index: The catalogue.
+        space_guard: Compares their embedding spaces.
         vectors: The gateway's cache.
-        ranker: Says by what listings are ranked.
+        ranker: Knows how listings are ranked.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class StatusReporter:
         self._ranker = ranker
 
     async def status(self, deadline: Deadline) -> Status:
-        """Returns the status; never fails for an upstream's sake."""
+        """Returns the status; an upstream that fails makes no error."""
         timeout_s = min(_TIMEOUT_S, deadline.remaining_s / 2)
 
         async def embedders() -> Model | None:
@@ -133,7 +133,7 @@ class StatusReporter:
         if held is None or serving is None:
             return
         model = model or self._embedder.known_model(serving.embedding_space)
-        # Features that no model gives are of no use to keep.
+        # Missing features matter only if the model gives some.
         if model and model.features:
             yield lacking.features_of_collection(serving, model.features.dimension)
         if not self._index.can_rank:
@@ -143,7 +143,7 @@ class StatusReporter:
             yield lacking.memory_of_index(serving, held)
 
     async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, CollectionStats | None]:
-        """Returns what is known of the index, and of the collection if it answers."""
+        """Returns the status of the index and, if it answers, of the collection."""
         status = IndexStatus(self._index.target, self._index.collection)
         try:
             state, serving, (photos, listings) = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The HTTP face as an ASGI application: routes, errors, limits."""
+"""Builds the ASGI application: routes, errors, limits."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _DESCRIPTION = (
 def create_app(
     use_cases: UseCases, thumbnails: ThumbnailStore | None, settings: GatewaySettings
 ) -> RequestMiddleware:
-    """Returns the application; it starts nothing.
+    """Returns the application; starts nothing.
 
     Args:
-        use_cases: What answers.
-        thumbnails: Where thumbnails are read from; None if none are kept.
+        use_cases: The use cases behind the routes.
+        thumbnails: The store to read thumbnails from; None if none are kept.
         settings: Limits and timeouts.
     """
     app = FastAPI(
         title="Lookalike",
         version=_version(),
         description=_DESCRIPTION,
-        # FastAPI's own pages load scripts from another site; `page` has one that does not.
+        # FastAPI's own pages load scripts from another site; ours in `page` does not.
         docs_url=None,
         redoc_url=None,
     )

@@ -1,4 +1,4 @@
-"""The fields of questions, and what they are in the gateway's own terms."""
+"""Fields of HTTP requests, and their conversion to the gateway's values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway import listings as domain
 
 
 class SearchFields(BaseModel):
-    """What is wanted of a search."""
+    """Fields of a search."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,7 +37,7 @@ class SearchFields(BaseModel):
         description="If the index is gone, answer with the category alone; if some of several "
         "photos cannot be used, answer by the others and name those in `failures`.",
     )
-    # Spelled out, so that its description stands by itself in /openapi.json.
+    # A Literal rather than the enum, whose description /openapi.json would put elsewhere.
     ranking: Literal["blend", "features", "category"] | None = Field(
         None,
         description="By what listings are ranked: `blend` by both outputs of the model, "
@@ -60,7 +60,7 @@ class SearchFields(BaseModel):
     )
 
     def options(self) -> domain.SearchOptions:
-        """As the finder takes it."""
+        """Returns the options of the search."""
         return domain.SearchOptions(
             k=self.k,
             filter=domain.ListingFilter(
@@ -84,7 +84,7 @@ class SearchFields(BaseModel):
 
 
 class PageFields(BaseModel):
-    """Which page of the catalogue is wanted."""
+    """Fields of a request for a page of the catalogue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,7 +100,7 @@ class PageFields(BaseModel):
     page_token: str = Field("", description="`next_page_token` of the page before.")
 
     def filter(self) -> domain.ListingFilter:
-        """As the catalogue takes it."""
+        """Returns the filter."""
         return domain.ListingFilter(
             categories=self.category,
             min_price=self.min_price,
@@ -112,7 +112,7 @@ class PageFields(BaseModel):
 
 
 class ClassifyFields(BaseModel):
-    """What is wanted of a classification."""
+    """Fields of a classification."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,13 +127,13 @@ class ClassifyFields(BaseModel):
 
 
 class NoFields(BaseModel):
-    """Nothing but a photo."""
+    """No fields: a photo alone."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class PhotoFields(BaseModel):
-    """A listing's photo to be ingested."""
+    """Fields of a photo to ingest."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -151,7 +151,7 @@ class PhotoFields(BaseModel):
     )
 
     def photo(self) -> domain.CataloguePhoto:
-        """As the ingester takes it."""
+        """Returns the photo, without its image."""
         return domain.CataloguePhoto(
             item_id=self.item_id,
             product_id=self.product_id,

@@ -1,8 +1,8 @@
-"""The paths of earlier systems, with their JSON, so that their callers need only another address.
+"""Routes of earlier systems, with their JSON, so that their callers only change the address.
 
-Photos come as the part `image` or `file`; other fields, such as `text`, are ignored, as they were.
-Earlier systems answered with row numbers of their search index. Ours has none: `similar_index` is
-the place in the answer, from 0, and `image_labels` has the photos' ids at these places.
+Photos come as the part `image` or `file`; other fields, such as `text`, are ignored, as before.
+Earlier systems answered with row numbers of their search index. Ours has none: `similar_index`
+counts the answers from 0, and `image_labels` holds the photos' ids in that order.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class LegacyIds(BaseModel):
 
 
 class SimilarImagesFields(BaseModel):
-    """What may be sent to `/predict/similar_images`."""
+    """Fields of `/predict/similar_images`."""
 
     k: int = Field(4, description="How many neighbours.")
 
 
 class ImageFields(BaseModel):
-    """What may be sent to `/predict/image`."""
+    """Fields of `/predict/image`."""
 
     num_results: int = Field(5, description="How many neighbours.")
 
@@ -79,13 +79,13 @@ def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     router = APIRouter(tags=["Earlier systems"], responses=ERRORS)
 
     async def find(photo: bytes, k: int, deadline: Deadline) -> SimilarListings:
-        # They knew photos alone, two of one listing are two answers, and one order of them.
+        # Earlier systems returned photos, not listings, and ranked by one vector.
         options = SearchOptions(k, every_photo=True, ranking=RankingMethod.CATEGORY)
         return await use_cases.finder.find(Photos((photo,)), options, deadline)
 
     @router.get("/healthcheck", summary="Is it up?")
     async def healthcheck() -> LegacyMessage:
-        """Answers while the process does; `/v1/status` tells more."""
+        """Answers while the process runs; `/v1/status` reports more."""
         return LegacyMessage(message="API is up and running!")
 
     @router.post(
@@ -128,7 +128,7 @@ def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         deadline = reader.deadline(request)
         parsed = await reader.read(request)
         found = await find(parsed.photo, parsed.parse(ImageFields).num_results, deadline)
-        assert found.classification is not None  # a photo was sent
+        assert found.classification is not None  # since a photo was sent
         best = found.classification.scores[0]
         hits = found.neighbors.hits
         return LegacyImage(

@@ -1,4 +1,4 @@
-"""The catalogue: /v1/listings, /v1/thumbnails, /v1/map, /v1/status."""
+"""Routes of the catalogue: /v1/listings, /v1/thumbnails, /v1/map, /v1/status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gateway.thumbnails import MEDIA_TYPE, ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.errors import DeadlineExceededError
 
-# A thumbnail changes only when its photo is ingested anew.
+# A thumbnail changes only when its photo is ingested again.
 _KEEP_THUMBNAIL = "public, max-age=300, stale-while-revalidate=86400"
 
 ListingId = Annotated[str, Path(description="Id of the listing.")]
@@ -38,7 +38,7 @@ RequestId = Annotated[str, Query(description="Key for retries, at most 128 chara
 
 
 def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
-    """Returns the routes of the catalogue's listings."""
+    """Returns the routes of listings."""
     router = APIRouter(prefix="/v1/listings", tags=["Catalogue"], responses=ERRORS)
 
     @router.post("", summary="Ingest a photo", openapi_extra=takes_photo(PhotoFields))
@@ -80,7 +80,7 @@ def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     async def delete(
         request: Request, product_id: ListingId, request_id: RequestId = ""
     ) -> DeleteReply:
-        """Deletes a listing with all its photos. What is not there is no error."""
+        """Deletes a listing with all its photos. One that does not exist is no error."""
         deadline = reader.deadline(request)
         gone = await use_cases.catalogue.delete(ProductId(product_id), deadline, request_id)
         return DeleteReply(
@@ -99,7 +99,7 @@ def overview_routes(
     reader: RequestReader,
     max_request_bytes: int,
 ) -> APIRouter:
-    """Returns the routes of what the page shows of the whole: thumbnails, map, status."""
+    """Returns the routes of thumbnails, map and status."""
     router = APIRouter(prefix="/v1", tags=["Overview"], responses=ERRORS)
     maps = MapBuilder(use_cases.catalogue)
 
@@ -110,7 +110,7 @@ def overview_routes(
         responses={200: {"content": {MEDIA_TYPE: {}}}},
     )
     async def thumbnail(request: Request, item_id: PhotoId) -> Response:
-        """Returns the small copy of a photo that the gateway kept when it was ingested."""
+        """Returns the thumbnail that the gateway made when the photo was ingested."""
         deadline = reader.deadline(request)
         try:
             async with asyncio.timeout(deadline.remaining_s):
@@ -140,7 +140,7 @@ def overview_routes(
 
     @router.get("/status", summary="Status")
     async def status(request: Request) -> StatusReply:
-        """Tells which upstreams can be reached, and whether model and catalogue belong together.
+        """Reports which upstreams can be reached, and whether model and catalogue match.
 
         Answers even if no upstream does.
         """

@@ -1,4 +1,4 @@
-"""The JSON of answers, made of the gateway's own terms."""
+"""JSON of answers, and their conversion from the gateway's values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Timings(BaseModel):
 
     @classmethod
     def of(cls, deadline: Deadline) -> Timings:
-        """Of a request."""
+        """Returns the timings of a request."""
         return cls(
             embed=_ms(deadline.spent_ns("embed")),
             search=_ms(deadline.spent_ns("search", "write")),
@@ -65,7 +65,7 @@ class Classification(BaseModel):
 
     @classmethod
     def of(cls, classification: domain.Classification) -> Classification:
-        """In JSON's terms."""
+        """Converts a classification."""
         scores = [
             CategoryScore(category=s.category, index=s.index, probability=s.probability)
             for s in classification.scores
@@ -87,7 +87,7 @@ class PhotoFailure(BaseModel):
 
     @classmethod
     def all_of(cls, failed: Sequence[FailedPhoto]) -> list[PhotoFailure]:
-        """In JSON's terms."""
+        """Converts failures."""
         return [cls(photo=f.photo, reason=f.error.reason, detail=f.error.message) for f in failed]
 
 
@@ -118,8 +118,8 @@ class CataloguePhoto(BaseModel):
 
     @classmethod
     def of(cls, photo: domain.CataloguePhoto) -> CataloguePhoto:
-        """In JSON's terms."""
-        return cls(**facts(photo))
+        """Converts a photo."""
+        return cls(**photo_fields(photo))
 
 
 class ClassifyReply(Classification):
@@ -142,7 +142,7 @@ class ClassifyReply(Classification):
 
     @classmethod
     def reply(cls, photo: ClassifiedPhoto, *, vector: bool, deadline: Deadline) -> ClassifyReply:
-        """The answer for one photo."""
+        """Converts the answer for one photo."""
         return cls(
             **Classification.of(photo.classification).model_dump(),
             vector=list(photo.vector.values) if vector else None,
@@ -154,7 +154,7 @@ class ClassifyReply(Classification):
     def of_listing(
         cls, listing: ClassifiedListing, *, vector: bool, deadline: Deadline
     ) -> ClassifyReply:
-        """The answer for several."""
+        """Converts the answer for several."""
         return cls(
             **Classification.of(listing.classification).model_dump(),
             vector=list(listing.vector.values) if vector else None,
@@ -178,7 +178,7 @@ class EmbedReply(BaseModel):
 
 
 class IngestReply(BaseModel):
-    """Answer to a listing that was ingested."""
+    """Answer to an ingest."""
 
     item_id: str
     replaced: bool = Field(description="Whether a photo of this id was there before.")
@@ -191,7 +191,7 @@ class IngestReply(BaseModel):
 
     @classmethod
     def reply(cls, item_id: str, ingested: IngestedListing, deadline: Deadline) -> IngestReply:
-        """The answer."""
+        """Converts the answer."""
         return cls(
             item_id=item_id,
             replaced=ingested.written.replaced,
@@ -227,14 +227,14 @@ class DeleteReply(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a page should know before it sends anything."""
+    """Limits that a page should know before it sends anything."""
 
     max_image_bytes: int
     max_request_bytes: int
 
 
 class StatusReply(BaseModel):
-    """The gateway, its upstreams, and whether model and catalogue belong together."""
+    """The gateway, its upstreams, and whether model and catalogue match."""
 
     version: str
     embedder: EmbedderStatus
@@ -275,10 +275,11 @@ class MapReply(BaseModel):
 
     @classmethod
     def of(cls, drawn: CatalogueMap) -> MapReply:
-        """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
+        """Converts a map; coordinates have four digits, a tenth of a pixel in a thousand."""
         return cls(
             points=[
-                MapPoint(**facts(p.photo), x=round(p.x, 4), y=round(p.y, 4)) for p in drawn.points
+                MapPoint(**photo_fields(p.photo), x=round(p.x, 4), y=round(p.y, 4))
+                for p in drawn.points
             ],
             explained=drawn.explained,
             neighbors_kept=drawn.neighbors_kept,
@@ -287,12 +288,12 @@ class MapReply(BaseModel):
 
 
 def photos_of(photos: Sequence[domain.CataloguePhoto]) -> list[CataloguePhoto]:
-    """In JSON's terms."""
+    """Converts photos."""
     return [CataloguePhoto.of(photo) for photo in photos]
 
 
-def facts(photo: domain.CataloguePhoto) -> dict[str, Any]:
-    """What JSON says of a photo."""
+def photo_fields(photo: domain.CataloguePhoto) -> dict[str, Any]:
+    """Returns the fields of a photo, for models that add others."""
     duplicate = photo.near_duplicate
     return {
         "item_id": photo.item_id,

@@ -1,4 +1,4 @@
-"""Questions about photos: /v1/classify, /v1/embed, /v1/similar."""
+"""Routes of photos: /v1/classify, /v1/embed, /v1/similar."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         openapi_extra=takes_photo(ClassifyFields, several=True),
     )
     async def classify(request: Request) -> ClassifyReply:
-        """Tells the category of a photo, or of several photos of one thing."""
+        """Classifies a photo, or several photos of one thing."""
         deadline = reader.deadline(request)
         parsed = await reader.read(request)
         fields = parsed.parse(ClassifyFields)
@@ -70,7 +70,7 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
 
 
 def query_of(parsed: ParsedRequest, fields: SearchFields) -> PhotoQuery:
-    """Returns what is looked for; raises InvalidArgumentError unless it is one thing."""
+    """Returns the query; raises InvalidArgumentError unless exactly one was sent."""
     queries: list[PhotoQuery] = []
     if parsed.photos:
         queries.append(Photos(parsed.photos))

@@ -1,4 +1,4 @@
-"""The JSON of what looks like a query, and of what such a thing costs."""
+"""JSON of the answer to a search: similar listings and a fair price."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
 from gateway.deadline import Deadline
-from gateway.http.models import CataloguePhoto, Classification, PhotoFailure, Timings, facts
+from gateway.http.models import CataloguePhoto, Classification, PhotoFailure, Timings, photo_fields
 from gateway.search import SimilarListings
 from lookalike.likeness import likeness_words
 
@@ -27,9 +27,9 @@ class SimilarListing(CataloguePhoto):
 
     @classmethod
     def hit(cls, hit: domain.Hit) -> SimilarListing:
-        """In JSON's terms."""
+        """Converts a hit."""
         return cls(
-            **facts(hit.photo),
+            **photo_fields(hit.photo),
             likeness=hit.likeness,
             likeness_words=likeness_words(hit.likeness),
             distance=hit.distance,
@@ -93,7 +93,7 @@ class SimilarReply(BaseModel):
 
     @classmethod
     def reply(cls, found: SimilarListings, deadline: Deadline) -> SimilarReply:
-        """The answer."""
+        """Converts the answer."""
         near, classification = found.neighbors, found.classification
         return cls(
             listings=[SimilarListing.hit(hit) for hit in near.hits],

@@ -1,7 +1,7 @@
 """The client package: `Client` and `AsyncClient` for the gateway and for embedders.
 
-`IndexClient` and `AsyncIndexClient` for the index; `lookalike.client.index` has what they take and
-return. `from lookalike import Client`; docs/client.md tells the rest.
+`IndexClient` and `AsyncIndexClient` are for the index; `lookalike.client.index` has their arguments
+and results. `from lookalike import Client`; docs/client.md explains it.
 """
 
 from lookalike.channel import TLS

@@ -81,7 +81,7 @@ def ranking_method(wanted: Ranking | str | None) -> pb.RankingMethod.ValueType:
 
 
 def ranking(method: pb.RankingMethod.ValueType) -> Ranking | None:
-    """Reads the enum; None for what an older gateway does not say, or a newer one calls anew."""
+    """Reads the enum; None for a value that an older gateway leaves unset or a newer one added."""
     return _RANKINGS.get(method)
 
 
@@ -129,7 +129,7 @@ def listing_classified(message: pb.ClassifyListingResponse) -> Classified:
 
 def search_result(message: pb.FindSimilarListingsResponse) -> SearchResult:
     """Reads the answer of FindSimilarListings."""
-    # An older gateway does not say, and ranks by the distance.
+    # An older gateway leaves it unset, and ranks by distance.
     by_distance = message.ranking == pb.RANKING_METHOD_UNSPECIFIED
     return SearchResult(
         hits=tuple(_similar(hit, by_distance=by_distance) for hit in message.listings),
@@ -244,7 +244,7 @@ def _near_duplicate(message: pb.NearDuplicate) -> NearDuplicate:
     return NearDuplicate(
         item_id=message.item_id,
         product_id=message.product_id,
-        # A kind that this release does not know is at least similar.
+        # A kind that a newer gateway added is at least similar.
         kind=_KINDS.get(message.kind, NearDuplicateKind.SIMILAR),
         distance=message.distance,
         linked=message.linked,
@@ -275,6 +275,6 @@ def timings(message: pb.HopTimings) -> Timings:
 
 
 def strings(values: Sequence[str]) -> Sequence[str]:
-    """Returns several texts, of which one alone counts as a sequence."""
-    # A word is a sequence of its letters, and would be filtered by them.
+    """Returns texts as a sequence; a single one becomes a sequence of one."""
+    # A str would be taken as a sequence of letters.
     return (values,) if isinstance(values, str) else values

@@ -1,4 +1,4 @@
-"""Moves a run's messages with tasks of one event loop."""
+"""Runs many photos over streams with tasks of one event loop."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Id = TypeVar("Id")
 Result = TypeVar("Result")
 
 _FINISH_S = 1.0
-# How late a stream may be opened again, or silence be noticed.
+# How late a reconnect or a silence may be noticed.
 _TICK_S = 0.02
 
 
 class _Stream:
-    """An open stream: what is to be sent, and the task that hears what comes."""
+    """An open stream: its outbox, and the task that reads its answers."""
 
     def __init__(self, connect: Callable[[AsyncIterator[Any]], Any]) -> None:
         self.outbox: asyncio.Queue[Any] = asyncio.Queue()
@@ -36,15 +36,15 @@ class _Stream:
 
 
 class TaskRun(Generic[Id, Result]):
-    """One run.
+    """One run of many photos.
 
     Args:
-        source: Ids, each with the request to send or the error that is in its place; read as room
-            appears.
+        source: Ids, each with the request to send or the error in its place; read as there is
+            room.
         scheduler: Decides what is sent where; empty.
         call: The method.
-        connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's; raises where the run is to end.
+        connect: Opens a stream of requests.
+        failure: Converts an error of gRPC's; raises if the run is to end.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class TaskRun(Generic[Id, Result]):
             due = now + _TICK_S
             await asyncio.sleep(_TICK_S)
             now = time.monotonic()
-            # While the user's code held the loop, answers may have come that are still to be read.
+            # While the user's code held the loop, answers may have arrived unread.
             self._scheduler.exclude_pause(now - due)
             for slot in self._scheduler.silent(now):
                 self._streams.pop(slot.number).call.cancel()
@@ -143,7 +143,7 @@ class TaskRun(Generic[Id, Result]):
         try:
             async for answer in stream.call:
                 if self._streams.get(slot.number) is not stream:
-                    return  # it was given up
+                    return  # the stream was given up
                 outcome = self._call.outcome(answer)
                 self._scheduler.answered(slot, answer.id, outcome, time.monotonic())
                 self._news.set()
@@ -154,7 +154,7 @@ class TaskRun(Generic[Id, Result]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # The call was cancelled, and not this task: it was given up, or its channel closed.
+            # The call was cancelled, not this task: it was given up, or its channel closed.
             if self._streams.get(slot.number) is stream:
                 error = self._failure(cancelled_call())
         if self._streams.get(slot.number) is stream:

@@ -1,4 +1,4 @@
-"""Moves a run's messages with threads. The caller's own thread does all but wait for streams."""
+"""Runs many photos over streams with threads; the caller's thread does all but wait for answers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Result = TypeVar("Result")
 Events: TypeAlias = "queue.SimpleQueue[tuple[_Stream, Any]]"
 
 _FINISH_S = 1.0
-# Longer than this in the caller's hands is no silence of the streams.
+# Time beyond this in the caller's code does not count as silence of the streams.
 _NOTICED_S = 1.0
 
 
 class _Stream:
-    """An open stream: what is to be sent, and a thread that hears what comes."""
+    """An open stream: its outbox, and a thread that reads its answers."""
 
     def __init__(
         self,
@@ -49,21 +49,21 @@ class _Stream:
             self._events.put((self, error))
 
     def cancel(self) -> None:
-        """Ends it, whatever is on it."""
+        """Ends the stream, with all unanswered requests."""
         self.call.cancel()
         self.outbox.put(None)
 
 
 class ThreadRun(Generic[Id, Result]):
-    """One run.
+    """One run of many photos.
 
     Args:
-        source: Ids, each with the request to send or the error that is in its place; read in the
-            caller's thread, as room appears.
+        source: Ids, each with the request to send or the error in its place; read in the caller's
+            thread, as there is room.
         scheduler: Decides what is sent where; empty.
         call: The method.
-        connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's; raises where the run is to end.
+        connect: Opens a stream of requests.
+        failure: Converts an error of gRPC's; raises if the run is to end.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class ThreadRun(Generic[Id, Result]):
                     self._read()
                 self._hear(wait=False)
                 self._move()
-                # Two for each photo that is read: what has piled up is worked off, and the
-                # streams have something to do meanwhile.
+                # Two outcomes for each photo that is read: works off what has piled up, and keeps
+                # the streams busy meanwhile.
                 outcomes = [found for _ in range(2) if (found := scheduler.take())]
                 left = time.monotonic()
                 yield from outcomes
@@ -142,7 +142,7 @@ class ThreadRun(Generic[Id, Result]):
     def _note(self, stream: _Stream, what: Any) -> None:
         slot, now = stream.slot, time.monotonic()
         if self._streams.get(slot.number) is not stream:
-            return  # a word from a stream that was given up
+            return  # from a stream that was given up
         if what is not None and not isinstance(what, grpc.RpcError):
             self._scheduler.answered(slot, what.id, self._call.outcome(what), now)
             return
