@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import validation
 from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
-from gateway.ingest import Thumbnails
+from gateway.ingest import Thumbnails, attempt
 from gateway.listings import (
     EVERY_LISTING,
     CataloguePhoto,
@@ -23,11 +21,7 @@ from gateway.listings import (
 )
 from lookalike.errors import CollectionNotFoundError, ItemNotFoundError
 
-logger = logging.getLogger(__name__)
-
 _MOST_PHOTOS = 1000
-# Share of the remaining time that removing thumbnails may take.
-_THUMBNAIL_SHARE = 0.5
 # The catalogue is read page by page, so a larger one is sampled among its oldest photos.
 _SAMPLED_FROM = 20_000
 
@@ -136,16 +130,8 @@ class Catalogue:
         # A read-only index will refuse the deletion, so the thumbnails must stay.
         if not item_ids or (await self._index.state(deadline.remaining_s)).read_only:
             return ""
-        allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
-        try:
-            async with asyncio.timeout(allowed_s):
-                await thumbnails.remove(item_ids)
-        except Exception as error:
-            logger.warning("thumbnails not removed", extra={"ids": item_ids}, exc_info=error)
-            late = f"it took longer than the {allowed_s:.1f} s that it may take"
-            why = late if isinstance(error, TimeoutError) else str(error)
-            return f"thumbnails not removed: {why}"
-        return ""
+        work = thumbnails.remove(item_ids)
+        return await attempt(work, deadline, "thumbnails not removed", ids=item_ids)
 
     async def _item_ids(self, target: Target, deadline: Deadline) -> Sequence[str]:
         if isinstance(target, ItemId):

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 # After these nothing was written; after any other error the photo may have been.
 _REFUSALS = (InvalidArgumentError, EmbeddingSpaceMismatchError, ReadOnlyError, StorageFullError)
-# Share of the remaining time that a thumbnail may take.
+# Share of the remaining time that work on thumbnails may take.
 _THUMBNAIL_SHARE = 0.5
 
 
@@ -190,17 +190,9 @@ class Ingester:
     ) -> tuple[bool, str]:
         if self._thumbnails is None:
             return False, ""
-        allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
-        try:
-            async with asyncio.timeout(allowed_s):
-                await self._thumbnails.keep(item_id, image)
-        except Exception as error:
-            # The photo is worth more than its thumbnail.
-            logger.warning("thumbnail not kept", extra={"item_id": item_id}, exc_info=error)
-            late = f"it took longer than the {allowed_s:.1f} s that it may take"
-            why = late if isinstance(error, TimeoutError) else str(error)
-            return False, f"thumbnail not kept: {why}"
-        return True, ""
+        work = self._thumbnails.keep(item_id, image)
+        failure = await attempt(work, deadline, "thumbnail not kept", item_id=item_id)
+        return not failure, failure
 
     async def _write(
         self, stored: StoredPhoto, deadline: Deadline, request_id: str, *, new: bool
@@ -215,10 +207,33 @@ class Ingester:
             raise
 
 
-def _digest(photo: CataloguePhoto, image: bytes) -> str:
-    """Returns a digest of an ingest's arguments, `image` being the digest of the image."""
+async def attempt(work: Awaitable[None], deadline: Deadline, failure: str, **facts: object) -> str:
+    """Does work on thumbnails, whose failure must not fail the request.
+
+    Args:
+        work: The work; may take half of the remaining time.
+        deadline: The request's time.
+        failure: What to say and log if it fails.
+        facts: Further facts for the log.
+
+    Returns:
+        `failure` and the reason, or an empty text.
+    """
+    allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
+    try:
+        async with asyncio.timeout(allowed_s):
+            await work
+    except Exception as error:
+        logger.warning(failure, extra=facts, exc_info=error)
+        late = f"it took longer than the {allowed_s:.1f} s that it may take"
+        return f"{failure}: {late if isinstance(error, TimeoutError) else error}"
+    return ""
+
+
+def _digest(photo: CataloguePhoto, image_digest: bytes) -> str:
+    """Returns a digest of an ingest's arguments."""
     said = asdict(photo)
     if not photo.currency:
         del said["currency"]  # as before the field existed: a retry may come after an update
     fields = json.dumps(said, sort_keys=True).encode()
-    return hashlib.sha256(image + fields).hexdigest()
+    return hashlib.sha256(image_digest + fields).hexdigest()

@@ -1,4 +1,7 @@
-"""Converts the gateway's values to response messages."""
+"""Converts the gateway's values to response messages.
+
+Values whose fields are named as their message's are passed by `vars`.
+"""
 
 from __future__ import annotations
 
@@ -114,17 +117,17 @@ def page(listed: Page, deadline: Deadline) -> pb.ListListingsResponse:
     )
 
 
-def status(told: Status, deadline: Deadline) -> pb.GetStatusResponse:
-    """Returns the gateway's status; messages and values have fields of the same names."""
+def status(known: Status, deadline: Deadline) -> pb.GetStatusResponse:
+    """Returns the gateway's status."""
     return pb.GetStatusResponse(
-        version=told.version,
-        embedder=pb.EmbedderStatus(**vars(told.embedder)),
-        index=pb.IndexStatus(**vars(told.index)),
-        cache=pb.CacheStatus(**vars(told.cache)),
-        mismatch=told.mismatch,
+        version=known.version,
+        embedder=pb.EmbedderStatus(**vars(known.embedder)),
+        index=pb.IndexStatus(**vars(known.index)),
+        cache=pb.CacheStatus(**vars(known.cache)),
+        mismatch=known.mismatch,
         timings=_timings(deadline),
-        ranking=_METHODS[told.ranking],
-        lacking=told.lacking,
+        ranking=_METHODS[known.ranking],
+        lacking=known.lacking,
     )
 
 
@@ -138,18 +141,11 @@ def _similar(hit: Hit) -> pb.SimilarListing:
 
 
 def _price(cost: PriceEstimate) -> pb.PriceEstimate:
-    return pb.PriceEstimate(
-        median=cost.median,
-        low=cost.low,
-        high=cost.high,
-        coverage=cost.coverage,
-        listings=cost.listings,
-        currency=cost.currency,
-        outliers=[
-            pb.PriceOutlier(item_id=far.item_id, product_id=far.product_id, price=far.price)
-            for far in cost.outliers
-        ],
-    )
+    outliers = [
+        pb.PriceOutlier(item_id=far.item_id, product_id=far.product_id, price=far.price)
+        for far in cost.outliers
+    ]
+    return pb.PriceEstimate(**vars(cost) | {"outliers": outliers})
 
 
 def _failures(failed: Sequence[PhotoFailure]) -> list[pb.PhotoFailure]:
@@ -159,34 +155,17 @@ def _failures(failed: Sequence[PhotoFailure]) -> list[pb.PhotoFailure]:
 def _photo(photo: CataloguePhoto) -> pb.CataloguePhoto:
     near = photo.near_duplicate
     return pb.CataloguePhoto(
-        item_id=photo.item_id,
-        product_id=photo.product_id,
-        category=photo.category,
-        title=photo.title,
-        price=photo.price,
-        location=photo.location,
-        near_duplicate=_near_duplicate(near) if near else None,
-        has_thumbnail=photo.has_thumbnail,
-        currency=photo.currency,
+        **vars(photo) | {"near_duplicate": _near_duplicate(near) if near else None}
     )
 
 
 def _near_duplicate(near: NearDuplicate) -> pb.NearDuplicate:
-    return pb.NearDuplicate(
-        item_id=near.item_id,
-        product_id=near.product_id,
-        kind=_KINDS[near.kind],
-        distance=near.distance,
-        linked=near.linked,
-    )
+    return pb.NearDuplicate(**vars(near) | {"kind": _KINDS[near.kind]})
 
 
 def _classification(classification: Classification) -> pb.Classification:
     return pb.Classification(
-        scores=[
-            pb.CategoryScore(category=s.category, index=s.index, probability=s.probability)
-            for s in classification.scores
-        ],
+        scores=[pb.CategoryScore(**vars(score)) for score in classification.scores],
         embedding_space=classification.embedding_space,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,22 +10,38 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway import listings as domain
 
 
-class SearchFields(BaseModel):
-    """Fields of a search."""
+class FilterFields(BaseModel):
+    """Conditions on listings."""
 
     model_config = ConfigDict(extra="forbid")
 
-    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
     category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
     min_price: float | None = Field(None, description="At least this price.")
     max_price: float | None = Field(None, description="At most this price.")
     location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
     product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
-    exclude_product_id: tuple[str, ...] = Field(
-        (), description="Not this listing; may be repeated."
-    )
     near_duplicates: bool = Field(
         False, description="Only photos flagged or linked as near duplicates."
+    )
+
+    def filter(self) -> domain.ListingFilter:
+        """Returns the filter."""
+        return domain.ListingFilter(
+            categories=self.category,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            locations=self.location,
+            product_ids=self.product_id,
+            near_duplicates=self.near_duplicates,
+        )
+
+
+class SearchFields(FilterFields):
+    """Fields of a search."""
+
+    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
+    exclude_product_id: tuple[str, ...] = Field(
+        (), description="Not this listing; may be repeated."
     )
     max_distance: float | None = Field(None, description="Nothing farther than this.")
     every_photo: bool = Field(
@@ -63,15 +80,7 @@ class SearchFields(BaseModel):
         """Returns the options of the search."""
         return domain.SearchOptions(
             k=self.k,
-            filter=domain.ListingFilter(
-                categories=self.category,
-                min_price=self.min_price,
-                max_price=self.max_price,
-                locations=self.location,
-                product_ids=self.product_id,
-                exclude_product_ids=self.exclude_product_id,
-                near_duplicates=self.near_duplicates,
-            ),
+            filter=replace(self.filter(), exclude_product_ids=self.exclude_product_id),
             every_photo=self.every_photo,
             max_distance=self.max_distance,
             exact=self.exact,
@@ -83,32 +92,11 @@ class SearchFields(BaseModel):
         )
 
 
-class PageFields(BaseModel):
+class PageFields(FilterFields):
     """Fields of a request for a page of the catalogue."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
-    min_price: float | None = Field(None, description="At least this price.")
-    max_price: float | None = Field(None, description="At most this price.")
-    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
-    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
-    near_duplicates: bool = Field(
-        False, description="Only photos flagged or linked as near duplicates."
-    )
     page_size: int = Field(0, description="How many photos, at most 1,000; 0 means 100.")
     page_token: str = Field("", description="`next_page_token` of the page before.")
-
-    def filter(self) -> domain.ListingFilter:
-        """Returns the filter."""
-        return domain.ListingFilter(
-            categories=self.category,
-            min_price=self.min_price,
-            max_price=self.max_price,
-            locations=self.location,
-            product_ids=self.product_id,
-            near_duplicates=self.near_duplicates,
-        )
 
 
 class ClassifyFields(BaseModel):
