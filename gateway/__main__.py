@@ -57,7 +57,7 @@ async def serve(settings: GatewaySettings) -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}
         logger.info("upstreams", extra={"ready": states})
         await server.set_ready(any(states.values()))
-        space_guard.look()
+        space_guard.check_soon()
 
     watchers = [asyncio.create_task(upstream.watch(update_readiness)) for upstream in upstreams]
     watchers.append(asyncio.create_task(space_guard.watch()))

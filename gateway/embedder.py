@@ -27,7 +27,7 @@ _TRIES = 3
 # that a server is gone.
 _RETRY_PAUSES_S = (0.0, 0.05)
 # Longest wait of a photo for the model's outputs to become known.
-_LOOK_S = 2.0
+_MODEL_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class EmbedderUpstream(Upstream):
         self._stub = embedder_pb2_grpc.EmbedderServiceStub(self.channel)
         self._hedger = hedger
         self._models: dict[str, Model] = {}
-        self._looks: Coalescer[Model] = Coalescer()
+        self._model_calls: Coalescer[Model] = Coalescer()
         self.embedding_space = ""
         self.space_changed: Callable[[], None] = lambda: None
         # Keyed by `bulk`: bulk latencies do not predict interactive ones.
@@ -77,7 +77,7 @@ class EmbedderUpstream(Upstream):
             bulk: Whether interactive photos go first.
         """
         until = time.monotonic() + timeout_s
-        model = self.known_model(self.embedding_space) or await self._look(until)
+        model = self.known_model(self.embedding_space) or await self._refresh_model(until)
         embedded: Embedded | None = None
         for attempt in range(_TRIES):
             # The last attempt requests the default output, which every model has.
@@ -86,7 +86,7 @@ class EmbedderUpstream(Upstream):
                 response = await self._embed(image, outputs, until, bulk)
             except LookalikeError as error:
                 if isinstance(error, UnknownOutputError) and outputs:
-                    model = await self._look(until)
+                    model = await self._refresh_model(until)
                     continue
                 if embedded is None:
                     raise
@@ -94,7 +94,7 @@ class EmbedderUpstream(Upstream):
             space = response.embeddings[0].embedding_space
             self._note_space(space)
             if model is None or model.embedding_space != space:
-                model = self.known_model(space) or await self._look(until)
+                model = self.known_model(space) or await self._refresh_model(until)
             made_by = model if model and model.embedding_space == space else None
             embedded = _embedded(
                 response, complete=made_by is not None and made_by.search_outputs == outputs
@@ -159,16 +159,16 @@ class EmbedderUpstream(Upstream):
             )
         return self._models[embedding_space]
 
-    async def _look(self, until: float) -> Model | None:
+    async def _refresh_model(self, until: float) -> Model | None:
         """Asks for the model; concurrent callers share the answer.
 
         Returns None on an error, which the call that follows will meet and report.
         """
-        timeout_s = min(_LOOK_S, (until - time.monotonic()) / 2)
+        timeout_s = min(_MODEL_TIMEOUT_S, (until - time.monotonic()) / 2)
         try:
-            if self._looks.under_way("model"):
-                return await self._looks.join("model", timeout_s)
-            return await self._looks.start("model", self.model(timeout_s))
+            if self._model_calls.under_way("model"):
+                return await self._model_calls.join("model", timeout_s)
+            return await self._model_calls.start("model", self.model(timeout_s))
         except LookalikeError:
             return None
 

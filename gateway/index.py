@@ -217,7 +217,7 @@ class IndexUpstream(Upstream):
             response = await self._stub.BatchDeleteItems(request, timeout=allowed_s)
         return response.deleted, response.seq
 
-    async def look(self, timeout_s: float) -> ServingCollection | None:
+    async def refresh(self, timeout_s: float) -> ServingCollection | None:
         """Asks which collection the name stands for now; None if there is none yet."""
         try:
             async with self.calling():
@@ -282,7 +282,7 @@ class IndexUpstream(Upstream):
         if dimension:
             self.can_rank = True
         elif known and known.collection == response.collection and known.features_dimension:
-            # An index that can rank reports the dimension; assume this one cannot, until `look`.
+            # An index that can rank reports the dimension; assume this one cannot, until `refresh`.
             self.can_rank = False
             dimension = known.features_dimension
         self._note_serving(
@@ -333,7 +333,7 @@ class IndexUpstream(Upstream):
                         index_pb2.CreateCollectionRequest(collection=collection), timeout=allowed_s
                     )
             # Another gateway may have been quicker, or the alias may lead to a newer collection.
-            if await self.look(deadline.remaining_s) is not None:
+            if await self.refresh(deadline.remaining_s) is not None:
                 return
             # If another client created a collection of that name first, use that one.
             with contextlib.suppress(CollectionExistsError):
@@ -342,7 +342,7 @@ class IndexUpstream(Upstream):
                         index_pb2.SetAliasRequest(name=self.collection, collection=name),
                         timeout=deadline.remaining_s,
                     )
-            await self.look(deadline.remaining_s)
+            await self.refresh(deadline.remaining_s)
 
     def _note_serving(self, serving: ServingCollection | None) -> None:
         if serving != self.serving:

@@ -117,14 +117,14 @@ class Ingester:
         self._space_guard.check()
         known = await self._known(photo.item_id, deadline) if self._must_know(request_id) else None
         digest = cache.digest(image)
-        said = _digest(photo, digest) if request_id else ""
+        request_sha256 = _digest(photo, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
-            return await self._again(known, image, said, request_id, deadline)
+            return await self._again(known, image, request_sha256, request_id, deadline)
         embedded = await self._classifier.classify(
             image, deadline, later=self._index.read_latencies, bulk=bulk, digest=digest
         )
         sha256 = digest.hex()
-        stored = StoredPhoto(photo, embedded.vector, sha256, request_id, said)
+        stored = StoredPhoto(photo, embedded.vector, sha256, request_id, request_sha256)
         async with self._duplicates.lock_photo(sha256, deadline):
             try:
                 photo, near = await self._duplicates.judge(stored, deadline)
@@ -135,7 +135,7 @@ class Ingester:
                 )
                 degraded = "; ".join(filter(None, (degraded, self._lacks(stored.vector))))
             except EmbeddingSpaceMismatchError:
-                self._space_guard.look()
+                self._space_guard.check_soon()
                 raise
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
 
@@ -159,13 +159,18 @@ class Ingester:
             return None
 
     async def _again(
-        self, known: StoredPhoto, image: bytes, said: str, request_id: str, deadline: Deadline
+        self,
+        known: StoredPhoto,
+        image: bytes,
+        request_sha256: str,
+        request_id: str,
+        deadline: Deadline,
     ) -> IngestedListing:
         """Sends the item as it was written: embedded anew, its vector could differ in a last digit.
 
         Stores the thumbnail again, which may be gone, or that of a later ingest that failed.
         """
-        if known.request_sha256 != said:
+        if known.request_sha256 != request_sha256:
             raise RequestIdReusedError(
                 f"request_id '{request_id}' came before with other content; make a new one",
                 field="request_id",
@@ -232,8 +237,8 @@ async def attempt(work: Awaitable[None], deadline: Deadline, failure: str, **fac
 
 def _digest(photo: CataloguePhoto, image_digest: bytes) -> str:
     """Returns a digest of an ingest's arguments."""
-    said = asdict(photo)
+    arguments = asdict(photo)
     if not photo.currency:
-        del said["currency"]  # as before the field existed: a retry may come after an update
-    fields = json.dumps(said, sort_keys=True).encode()
+        del arguments["currency"]  # as before the field existed: a retry may come after an update
+    fields = json.dumps(arguments, sort_keys=True).encode()
     return hashlib.sha256(image_digest + fields).hexdigest()

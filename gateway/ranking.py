@@ -22,7 +22,7 @@ from lookalike.pricing import PriceRange
 
 _MOST_CANDIDATES = 10_000
 # Longest wait of a search for model and collection to become known.
-_LOOK_S = 2.0
+_LEARN_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ class Ranker:
         """Asks for the model and the collection unless they are known already."""
         if self._index.serving is None and self._index.ready:
             with contextlib.suppress(LookalikeError), deadline.hop("search"):
-                await self._index.look(min(_LOOK_S, deadline.remaining_s / 2))
+                await self._index.refresh(min(_LEARN_TIMEOUT_S, deadline.remaining_s / 2))
         if not self._embedder.embedding_space and self._embedder.ready:
             with contextlib.suppress(LookalikeError), deadline.hop("embed"):
-                await self._embedder.model(min(_LOOK_S, deadline.remaining_s / 2))
+                await self._embedder.model(min(_LEARN_TIMEOUT_S, deadline.remaining_s / 2))
 
     @property
     def default(self) -> RankingMethod:

@@ -146,7 +146,7 @@ class SimilarListingFinder:
                 return SimilarListings(neighbors, None, ranking=plan.method)
             return await self._with_price(query, options, deadline)
         except EmbeddingSpaceMismatchError as error:
-            self._space_guard.look()
+            self._space_guard.check_soon()
             error.field = field
             raise
 

@@ -35,8 +35,8 @@ class EmbeddingSpaceGuard:
         self._embedder = embedder
         self._index = index
         self._interval_s = interval_s
-        self._wanted = asyncio.Event()
-        self._said = ""
+        self._check_requested = asyncio.Event()
+        self._reported = ""
         self._both_answer = False
         embedder.space_changed = index.serving_changed = self._report
 
@@ -64,7 +64,7 @@ class EmbeddingSpaceGuard:
         why, serving = self._why(theirs, subject), self._index.serving
         if not why or serving is None:
             return
-        self._wanted.set()  # the mismatch may be over by now
+        self._check_requested.set()  # the mismatch may be over by now
         raise EmbeddingSpaceMismatchError(
             why,
             field=field,
@@ -74,24 +74,24 @@ class EmbeddingSpaceGuard:
             },
         )
 
-    def look(self) -> None:
+    def check_soon(self) -> None:
         """Asks for a check soon: an upstream is back, or refused a vector."""
-        self._wanted.set()
+        self._check_requested.set()
 
     async def watch(self) -> None:
         """Checks on request and at intervals; runs for ever."""
         while True:
-            self._wanted.clear()
+            self._check_requested.clear()
             answers = await asyncio.gather(
                 self._embedder.model(_TIMEOUT_S),
-                self._index.look(_TIMEOUT_S),
+                self._index.refresh(_TIMEOUT_S),
                 return_exceptions=True,
             )
             self._both_answer = not any(isinstance(each, BaseException) for each in answers)
             self._report()
             await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._interval_s)
+                await asyncio.wait_for(self._check_requested.wait(), self._interval_s)
 
     def _why(self, theirs: str, subject: str) -> str:
         serving = self._index.serving
@@ -104,8 +104,8 @@ class EmbeddingSpaceGuard:
         )
 
     def _report(self) -> None:
-        said, self._said = self._said, self.mismatch
-        if self._said and self._said != said:
-            logger.warning("mismatch", extra={"reason": self._said})
-        elif said and not self._said:
+        before, self._reported = self._reported, self.mismatch
+        if self._reported and self._reported != before:
+            logger.warning("mismatch", extra={"reason": self._reported})
+        elif before and not self._reported:
             logger.info("no mismatch any more")

@@ -147,7 +147,7 @@ class StatusReporter:
         status = IndexStatus(self._index.target, self._index.collection)
         try:
             state, serving, (photos, listings) = await asyncio.gather(
-                self._index.state(timeout_s), self._index.look(timeout_s), self._count(timeout_s)
+                self._index.state(timeout_s), self._index.refresh(timeout_s), self._count(timeout_s)
             )
         except LookalikeError:
             return status, None

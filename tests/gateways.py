@@ -122,7 +122,7 @@ class FakeIndex(IndexUpstream):
         self.serving_changed = lambda: None
         self.read_latencies = LatencyWindow()
         self.can_rank = True
-        self.looks = 0
+        self.refreshes = 0
         self.neighbors = Neighbors(
             [Hit(CataloguePhoto("photo", "listing"), 0.5, 0.5)], "", exact=True
         )
@@ -234,8 +234,8 @@ class FakeIndex(IndexUpstream):
         self.request_ids.append(request_id)
         return 1, 7
 
-    async def look(self, timeout_s: float) -> ServingCollection | None:
-        self.looks += 1
+    async def refresh(self, timeout_s: float) -> ServingCollection | None:
+        self.refreshes += 1
         self._check()
         self._note_serving(self.leads_to)
         return self.leads_to

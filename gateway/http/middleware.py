@@ -167,16 +167,16 @@ class RequestMiddleware:
         Empties `chunks` as the application reads, so that the body is not held twice.
         """
         done = asyncio.Event()
-        told = False
+        body_sent = False
 
         async def replay() -> Message:
-            nonlocal told
-            if told:
+            nonlocal body_sent
+            if body_sent:
                 await done.wait()
                 return {"type": "http.disconnect"}
             chunk = chunks.popleft() if chunks else b""
-            told = not chunks
-            return {"type": "http.request", "body": chunk, "more_body": not told}
+            body_sent = not chunks
+            return {"type": "http.request", "body": chunk, "more_body": not body_sent}
 
         async def left() -> None:
             while (await receive())["type"] != "http.disconnect":

@@ -50,7 +50,7 @@ _FIELDS = {
     "product_ids": "product_id",
     "exclude_product_ids": "exclude_product_id",
 }
-_MOST_TOLD = 5
+_MOST_REPORTED = 5
 _TITLES = {499: "Client Closed Request"}
 
 
@@ -138,15 +138,15 @@ def _http_field(field: str) -> str:
 
 def _response_to_invalid(errors: Any) -> JSONResponse:
     """Returns the answer about values of the wrong type: a sentence each, and the first's field."""
-    told = [
+    sentences = [
         f"{_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
         + (f" (it is {_shown(error['input'])})" if error["type"] != "missing" else "")
-        for error in errors[:_MOST_TOLD]
+        for error in errors[:_MOST_REPORTED]
     ]
     return _problem(
         400,
         "INVALID_ARGUMENT",
-        "; ".join(told),
+        "; ".join(sentences),
         field=_name(errors[0]["loc"]) if errors else "",
     )
 

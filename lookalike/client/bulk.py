@@ -240,8 +240,8 @@ class StreamScheduler(Generic[Id, Result]):
         if item.failures > self._retries:
             self._settle(item, error)
             return
-        told_s = (error.retry_after_ms or 0) / 1e3
-        pause_s = 0.0 if at_once else max(told_s, _pause(item.failures))
+        asked_s = (error.retry_after_ms or 0) / 1e3
+        pause_s = 0.0 if at_once else max(asked_s, _pause(item.failures))
         heapq.heappush(self._later, (now + pause_s, item.number, item))
 
     def _settle(self, item: Item, outcome: Result | LookalikeError | OSError) -> None:

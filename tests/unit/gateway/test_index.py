@@ -191,7 +191,7 @@ async def test_where_the_name_leads_is_learnt_from_answers(
     told: list[ServingCollection | None] = []
     called_index.serving_changed = lambda: told.append(called_index.serving)
     await called_index.find([VECTOR], SearchOptions(1), Deadline(30))
-    await called_index.look(30)
+    await called_index.refresh(30)
     services.errors = {"GetCollection": [MISSING]}
-    assert await called_index.look(30) is None
+    assert await called_index.refresh(30) is None
     assert told == [ServingCollection("listings-space-1", SPACE), None]

@@ -116,7 +116,7 @@ async def test_index_of_before_is_noticed_and_a_newer_one_too(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.leads_to.features_dimension = 4
-    await called_index.look(30)
+    await called_index.refresh(30)
     with pytest.raises(RankingUnavailableError, match="earlier version"):
         await called_index.find([WITH], SearchOptions(3), Deadline(30), RERANK)
     assert not called_index.can_rank
@@ -184,7 +184,7 @@ async def test_features_go_where_features_of_that_length_are_kept(
 async def test_features_go_into_a_collection_that_takes_the_place_of_one_without(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    await called_index.look(30)
+    await called_index.refresh(30)
     assert called_index.serving == BEFORE
     services.leads_to.features_dimension = 4
     await called_index.upsert(PHOTO, Deadline(30))
@@ -204,10 +204,10 @@ async def test_collection_made_anew_without_features_is_no_index_of_before(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.leads_to.features_dimension = 4
-    await called_index.look(30)
+    await called_index.refresh(30)
     services.leads_to.features_dimension = 0
     await called_index.find([WITH], SearchOptions(3), Deadline(30))
-    await called_index.look(30)
+    await called_index.refresh(30)
     assert called_index.can_rank
     assert called_index.serving == BEFORE
 

@@ -306,13 +306,13 @@ async def test_catalogue_of_another_model_is_looked_at_anew(
     when: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[bool] = []
-    monkeypatch.setattr(space_guard, "look", lambda: looks.append(True))
+    checks: list[bool] = []
+    monkeypatch.setattr(space_guard, "check_soon", lambda: checks.append(True))
     error = EmbeddingSpaceMismatchError("no")
     index.error, index.write_error = (error, None) if when == "searched" else (None, error)
     with pytest.raises(EmbeddingSpaceMismatchError):
         await ingest().ingest(LISTING, b"photo", Deadline(60))
-    assert looks == [True]
+    assert checks == [True]
 
 
 async def test_thumbnail_of_what_was_refused_is_removed_unless_there_was_one_before(

@@ -210,10 +210,10 @@ async def test_nothing_is_asked_for_a_search_but_the_search(
     finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
     await finder.find(PHOTO, SearchOptions(3), Deadline(60))
-    asked, looks = embedder.asked_for_model, index.looks
+    asked, refreshes = embedder.asked_for_model, index.refreshes
     for query in (PHOTO, ITEM, VECTOR):
         await finder.find(query, SearchOptions(3), Deadline(60))
-    assert (embedder.asked_for_model, index.looks) == (asked, looks)
+    assert (embedder.asked_for_model, index.refreshes) == (asked, refreshes)
     assert len(index.searched) == 4
 
 
