@@ -168,10 +168,7 @@ def similar(
 
 
 def _ranked_by(embedding: Embedding) -> Sequence[float]:
-    """Returns the output that listings are ranked by too: the one beside the first, if it is one.
-
-    Of several it is `features`.
-    """
+    """Returns the output to rank by: the only one beside the first, or of several `features`."""
     others = {k: v for k, v in embedding.outputs.items() if k != embedding.output}
     ranked_by = others.get(FEATURES) if len(others) > 1 else next(iter(others.values()), None)
     return [] if ranked_by is None else ranked_by.tolist()
