@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lookalike import Client, Listing
+from lookalike import CataloguePhoto, Client
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
 from training.embed import catalogue_photos
@@ -30,7 +30,7 @@ def fill(gateway: str, marketplace: Path) -> Filled:
     """Ingests every photo of a raw catalogue; bad photos are refused and listed."""
     filled = Filled()
     photos = dict(_photos(marketplace))
-    pairs = [(listing, file) for listing, file in photos.values()]
+    pairs = list(photos.values())
     with Client(gateway) as client:
         outcomes = client.ingest_many(pairs, in_flight=IN_FLIGHT)
         for item_id, outcome in track_photos(outcomes, "Ingesting photos", total=len(pairs)):
@@ -61,9 +61,9 @@ def mark_filled(marker: Path, facts: dict[str, str]) -> None:
     marker.write_text(json.dumps(facts) + "\n")
 
 
-def listing_of(row: Mapping[Any, Any]) -> Listing:
+def photo_of(row: Mapping[Any, Any]) -> CataloguePhoto:
     """Returns what is said of a photo in a row of `catalogue_photos`."""
-    return Listing(
+    return CataloguePhoto(
         item_id=str(row["image_id"]),
         product_id=str(row["product_id"]),
         category=str(row["category"]),
@@ -74,7 +74,7 @@ def listing_of(row: Mapping[Any, Any]) -> Listing:
     )
 
 
-def _photos(marketplace: Path) -> Iterator[tuple[str, tuple[Listing, Path]]]:
+def _photos(marketplace: Path) -> Iterator[tuple[str, tuple[CataloguePhoto, Path]]]:
     for row in catalogue_photos(marketplace, CATEGORIES).to_dict("records"):
-        listing = listing_of(row)
-        yield listing.item_id, (listing, photo_path(marketplace / "images", listing.item_id))
+        photo = photo_of(row)
+        yield photo.item_id, (photo, photo_path(marketplace / "images", photo.item_id))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from demo.catalogue import listing_of
-from lookalike import Client, Listing, ListingFilter
+from demo.catalogue import photo_of
+from lookalike import CataloguePhoto, Client, ListingFilter
 from lookalike.client import PriceEstimate
 from training.calibration import reliability
 from training.embed import catalogue_photos
@@ -32,7 +32,7 @@ _LOOKED_AT = HITS + 1
 class KnownPhoto:
     """A photo of a prepared catalogue: what is said of it, its file, content and split."""
 
-    listing: Listing
+    photo: CataloguePhoto
     file: Path
     sha256: str
     split: str
@@ -83,7 +83,7 @@ def known_photos(prepared: Prepared, data: Path) -> list[KnownPhoto]:
     rows = catalogue_photos(data, prepared.categories).join(facts, on="image_id", how="inner")
     return [
         KnownPhoto(
-            listing_of(row),
+            photo_of(row),
             photo_path(data / "images", str(row["image_id"])),
             str(row["sha256"]),
             str(row["split"]),
@@ -107,38 +107,38 @@ def measure(
         advance: Called after each.
     """
     sizes: dict[str, int] = defaultdict(int)
-    for photo in everything:
-        sizes[photo.listing.product_id] += 1
-    contents = {photo.listing.item_id: photo.sha256 for photo in everything}
+    for known in everything:
+        sizes[known.photo.product_id] += 1
+    contents = {known.photo.item_id: known.sha256 for known in everything}
     found = dict.fromkeys((_FIRST, HITS), 0)
     siblings, right, same_category = 0, 0, 0
     likeness: list[list[tuple[float, bool]]] = []
     prices: list[tuple[float, PriceEstimate]] = []
     ranking = ""
-    for photo in asked:
-        own = photo.listing
+    for known in asked:
+        own = known.photo
         client.delete(item_id=own.item_id)
         try:
-            photos = client.similar(photo.file, k=_LOOKED_AT, every_photo=True).hits[:HITS]
-            answer = client.similar(photo.file, k=HITS)
+            photos = client.similar(known.file, k=_LOOKED_AT, every_photo=True).hits[:HITS]
+            answer = client.similar(known.file, k=HITS)
             others = ListingFilter(exclude_product_ids=(own.product_id,))
-            priced = client.similar(photo.file, k=1, where=others, include_price=True)
+            priced = client.similar(known.file, k=1, where=others, include_price=True)
         finally:
-            client.ingest(own, photo.file)
+            client.ingest(own, known.file)
         assert answer.classification is not None
         ranking = answer.ranking or ""
         right += answer.classification.category == own.category
-        same_category += sum(hit.listing.category == own.category for hit in photos[:_FIRST])
+        same_category += sum(hit.photo.category == own.category for hit in photos[:_FIRST])
         if sizes[own.product_id] > 1:
             siblings += 1
             for k in found:
-                found[k] += any(hit.listing.product_id == own.product_id for hit in photos[:k])
+                found[k] += any(hit.photo.product_id == own.product_id for hit in photos[:k])
         likeness.append(
             [
                 (
                     hit.likeness,
-                    hit.listing.product_id == own.product_id
-                    or contents[hit.listing.item_id] == photo.sha256,
+                    hit.photo.product_id == own.product_id
+                    or contents[hit.photo.item_id] == known.sha256,
                 )
                 for hit in answer.hits
                 if hit.likeness is not None
@@ -167,11 +167,10 @@ def measure(
 
 def _accuracy_of_listings(client: Client, asked: Sequence[KnownPhoto]) -> float:
     listings: dict[str, list[KnownPhoto]] = defaultdict(list)
-    for photo in asked:
-        listings[photo.listing.product_id].append(photo)
+    for known in asked:
+        listings[known.photo.product_id].append(known)
     right = [
-        client.classify([photo.file for photo in photos[:16]]).category
-        == photos[0].listing.category
+        client.classify([photo.file for photo in photos[:16]]).category == photos[0].photo.category
         for photos in listings.values()
     ]
     return float(np.mean(right))

@@ -34,7 +34,7 @@ def draw(answer: SearchResult, photo: Path, images: Path, out: Path) -> None:
     draw_contact_sheet(
         Card([photo], best.category, [f"{per_cent(best.probability)} confidence"]),
         [
-            findings.card(hit, images / f"{hit.listing.item_id}.jpg", best.category)
+            findings.card(hit, images / f"{hit.photo.item_id}.jpg", best.category)
             for hit in answer.hits
         ],
         out,

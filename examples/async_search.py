@@ -17,7 +17,7 @@ async def search(client: AsyncClient, photo: str, turns: asyncio.Semaphore) -> s
             return f"{photo}: {error}"
     if not found.hits:
         return f"{photo}: nothing ({found.shortfall})"
-    return f"{photo}: {found.hits[0].listing.item_id} at {found.hits[0].distance:.4f}"
+    return f"{photo}: {found.hits[0].photo.item_id} at {found.hits[0].distance:.4f}"
 
 
 async def main() -> None:

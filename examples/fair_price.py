@@ -29,7 +29,7 @@ def main() -> None:
     print(f"ranked by {found.ranking}")
     for hit in found:
         if hit.likeness is not None and hit.likeness >= 0.5:
-            print(f"{hit.likeness_words}: {hit.listing.item_id} {hit.listing.title}")
+            print(f"{hit.likeness_words}: {hit.photo.item_id} {hit.photo.title}")
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ def main() -> None:
     if found.classification:
         print(f"looks like {found.classification.category}")
     for hit in found:
-        listing = hit.listing
-        price = "" if listing.price is None else f"{listing.price:.2f} {listing.currency}"
+        photo = hit.photo
+        price = "" if photo.price is None else f"{photo.price:.2f} {photo.currency}"
         alike = hit.likeness_words or f"distance {hit.distance:.4f}"
-        print(f"{listing.item_id:20}  {price:>14}  {listing.title}: {alike}")
+        print(f"{photo.item_id:20}  {price:>14}  {photo.title}: {alike}")
     if found.shortfall:
         print(f"no more: {found.shortfall}")
 

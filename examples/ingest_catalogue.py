@@ -12,15 +12,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lookalike import Client, Listing
+from lookalike import CataloguePhoto, Client
 from lookalike.client import Ingested
 
 
-def listings(file: Path) -> Iterator[tuple[Listing, Path]]:
-    """Yields each row's listing with the path of its photo."""
+def photos(file: Path) -> Iterator[tuple[CataloguePhoto, Path]]:
+    """Yields each row's photo of the catalogue with the path of its image."""
     with file.open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
-            listing = Listing(
+            photo = CataloguePhoto(
                 item_id=row["item_id"],
                 product_id=row["product_id"],
                 category=row["category"],
@@ -29,7 +29,7 @@ def listings(file: Path) -> Iterator[tuple[Listing, Path]]:
                 currency=row["currency"],
                 location=row["location"],
             )
-            yield listing, file.parent / row["photo"]
+            yield photo, file.parent / row["photo"]
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
 
     written = failed = 0
     with Client(arguments.gateway) as client:
-        for item_id, outcome in client.ingest_many(listings(arguments.listings)):
+        for item_id, outcome in client.ingest_many(photos(arguments.listings)):
             if isinstance(outcome, Ingested):
                 written += 1
             else:

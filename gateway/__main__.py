@@ -16,10 +16,10 @@ from gateway.http.app import create_app
 from gateway.http.serving import HttpServer
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
-from gateway.lineage import Lineage
 from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
 from gateway.servicer import SERVICE_NAME, GatewayServicer
+from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.status import StatusReporter
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Serves until SIGTERM; ready while either upstream is, since each is of use alone."""
+    """Serves until SIGTERM; ready while either upstream is, since each is useful alone."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
     http = HttpServer(settings) if settings.http_port >= 0 else None
@@ -43,12 +43,12 @@ async def serve(settings: GatewaySettings) -> None:
     embedder = EmbedderUpstream(settings.embedder, settings.max_message_bytes, hedger)
     index = IndexUpstream(settings.index, settings.collection, settings.max_message_bytes)
     upstreams = (embedder, index)
-    lineage = Lineage(embedder, index, settings.lineage_check_s)
-    use_cases = compose(settings, embedder, index, lineage, thumbnails)
+    space_guard = EmbeddingSpaceGuard(embedder, index, settings.lineage_check_s)
+    use_cases = compose(settings, embedder, index, space_guard, thumbnails)
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
     if http:
-        # First, so that whoever waits for "serving" finds both.
+        # First, so that both ports answer once the log says "serving".
         await http.start(create_app(use_cases, thumbnails, settings))
         server.drain_with(http.stop)
     await server.start()
@@ -57,10 +57,10 @@ async def serve(settings: GatewaySettings) -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}
         logger.info("upstreams", extra={"ready": states})
         await server.set_ready(any(states.values()))
-        lineage.look()
+        space_guard.check_soon()
 
     watchers = [asyncio.create_task(upstream.watch(update_readiness)) for upstream in upstreams]
-    watchers.append(asyncio.create_task(lineage.watch()))
+    watchers.append(asyncio.create_task(space_guard.watch()))
     await server.wait_for_stop()
     for watcher in watchers:
         watcher.cancel()
@@ -75,10 +75,10 @@ def compose(
     settings: GatewaySettings,
     embedder: EmbedderUpstream,
     index: IndexUpstream,
-    lineage: Lineage,
+    space_guard: EmbeddingSpaceGuard,
     thumbnails: Thumbnails | None = None,
 ) -> UseCases:
-    """Returns what the gateway can do with its upstreams."""
+    """Builds the use cases on top of the upstreams."""
     vectors = VectorCache(settings.cache_bytes)
     classifier = Classifier(embedder, vectors)
     ranker = Ranker(embedder, index)
@@ -91,10 +91,10 @@ def compose(
     )
     return UseCases(
         classifier=classifier,
-        finder=SimilarListingFinder(classifier, index, lineage, ranker),
-        ingester=Ingester(classifier, index, lineage, duplicates, thumbnails),
+        finder=SimilarListingFinder(classifier, index, space_guard, ranker),
+        ingester=Ingester(classifier, index, space_guard, duplicates, thumbnails),
         catalogue=Catalogue(index, thumbnails),
-        status=StatusReporter(embedder, index, lineage, vectors, ranker),
+        status=StatusReporter(embedder, index, space_guard, vectors, ranker),
     )
 
 

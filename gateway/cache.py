@@ -1,4 +1,4 @@
-"""Vectors of photos that were sent before, by the photos' bytes and the model's embedding space."""
+"""Caches vectors of photos by the hash of their bytes and the model's embedding space."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gateway.listings import PhotoVector
 
 Key = tuple[str, bytes]
 
-# What an entry takes beside its floats: the key, the digest and the places in two dictionaries.
+# Overhead of an entry beside its floats: key, digest and slots in two dictionaries.
 _OVERHEAD_BYTES = 400
-# Python's float, and the reference to it.
+# A Python float and the reference to it.
 _BYTES_A_FLOAT = 32
-# An array of float32.
+# An empty array of float32, and each value in it.
 _BYTES_AN_ARRAY = 80
 _BYTES_A_FEATURE = 4
 
 
 @dataclass(frozen=True)
 class CacheStatus:
-    """What the cache of vectors holds, and how often it helped."""
+    """Size of the cache, and counts of hits and misses."""
 
     entries: int
     bytes: int
@@ -33,17 +33,17 @@ class CacheStatus:
 
 
 def digest(image: bytes) -> bytes:
-    """Returns the SHA-256 of a photo's bytes: no other photo has the same."""
+    """Returns the SHA-256 of a photo's bytes."""
     return hashlib.sha256(image).digest()
 
 
 class VectorCache:
-    """Keeps the vectors that were asked for last, up to a number of bytes; counts what it found.
+    """A least-recently-used cache of vectors, bounded in bytes, that counts hits and misses.
 
-    Entries of an embedding space that is served no more are not asked for, and make room in time.
+    Entries of an embedding space that is no longer served are not looked up, and so are evicted.
 
     Args:
-        max_bytes: Most bytes, about; 0 keeps nothing.
+        max_bytes: Approximate limit; 0 keeps nothing.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -52,23 +52,23 @@ class VectorCache:
         self._hits = self._misses = self._coalesced = 0
 
     def get(self, embedding_space: str, photo: bytes) -> PhotoVector | None:
-        """Returns the vector of a photo of that digest, if it is known."""
+        """Returns the vector of the photo with a digest, if it is cached."""
         return self._kept.get((embedding_space, photo))
 
     def keep(self, photo: bytes, vector: PhotoVector) -> None:
-        """Keeps a photo's vector, unless it is larger than everything may be."""
+        """Caches a photo's vector, unless it alone exceeds the limit."""
         if _size(vector) <= self._max_bytes:
             self._kept[vector.embedding_space, photo] = vector
 
     def count(self, *, hit: bool = False, coalesced: bool = False) -> None:
-        """Counts a photo that was found, or whose work was shared, or neither."""
+        """Counts a lookup: a hit, a call shared with another caller, or else a miss."""
         self._hits += hit
         self._coalesced += coalesced
         self._misses += not hit and not coalesced
 
     @property
     def status(self) -> CacheStatus:
-        """What it holds, and how often it helped."""
+        """The present size and counts."""
         return CacheStatus(
             entries=len(self._kept),
             bytes=int(self._kept.currsize),

@@ -1,6 +1,6 @@
-"""What a model says of how to rank by its outputs, and of what distances and prices mean.
+"""How to rank by a model's outputs, and what its distances mean.
 
-Fitted when the model was exported, on photos that it was not trained with. Pure values.
+The values are fitted when the model is exported, on photos that it was not trained on.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from lookalike.likeness import Likeness
 
 @dataclass(frozen=True)
 class Ranking:
-    """How listings are ranked by two outputs; a curve is None where it was not fitted.
+    """How to rank listings by two outputs; a curve is None where it was not fitted.
 
     Attributes:
-        output: The output by whose cosine distance candidates are ranked.
-        vector_weight: What a distance by the default output counts beside it.
+        output: The output whose cosine distance ranks candidates.
+        vector_weight: Weight of the distance by the default output beside it.
         candidates: How many of the nearest by the default output are ranked.
         blend: Likeness by the weighted sum.
-        features: By the cosine distance alone.
-        category: By the distance of the default output alone.
+        features: Likeness by the cosine distance alone.
+        category: Likeness by the distance of the default output alone.
     """
 
     output: str
@@ -32,7 +32,7 @@ class Ranking:
     category: Likeness | None = None
 
     def curve(self, method: RankingMethod) -> Likeness | None:
-        """Returns the likeness by what a method ranks by."""
+        """Returns the likeness curve for a ranking method."""
         curves = {
             RankingMethod.BLEND: self.blend,
             RankingMethod.FEATURES: self.features,

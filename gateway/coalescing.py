@@ -1,4 +1,4 @@
-"""Lets callers that want the same thing at the same time share the work; knows not what it is."""
+"""Coalesces concurrent calls with the same key into one piece of work."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class _Flight(Generic[T]):
 
 
 class Coalescer(Generic[T]):
-    """Work in progress, by what it is for; each is a task of its own.
+    """Work in progress by key, each in a task of its own.
 
-    A caller who leaves does not end it while others wait. The last one to leave does.
+    The work is cancelled when the last caller that waits for it leaves, and not before.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[T]] = {}
 
     def under_way(self, key: Hashable) -> bool:
-        """Whether somebody works on it."""
+        """Whether there is work in progress for a key."""
         return key in self._flights
 
     async def start(self, key: Hashable, work: Coroutine[Any, Any, T]) -> T:
-        """Does the work, which nobody must be doing, and returns what it returns."""
+        """Starts work for a key that has none in progress, and returns its result."""
         task = asyncio.create_task(work)
         flight = self._flights[key] = _Flight(task)
         task.add_done_callback(lambda _: self._end(key, flight))
         return await self._wait(key, flight, None)
 
     async def join(self, key: Hashable, timeout_s: float) -> T:
-        """Waits for work under way, and returns or raises what it does.
+        """Waits for work in progress, and returns its result or raises its error.
 
         Raises:
             DeadlineExceededError: It takes longer than `timeout_s`.
@@ -49,7 +49,7 @@ class Coalescer(Generic[T]):
     async def _wait(self, key: Hashable, flight: _Flight[T], timeout_s: float | None) -> T:
         flight.waiting += 1
         try:
-            # Unlike an await of the task itself, it leaves the task alone when it is cancelled.
+            # Unlike `await task`, this does not cancel the task when the caller is cancelled.
             await asyncio.wait([flight.task], timeout=timeout_s)
         finally:
             flight.waiting -= 1

@@ -11,13 +11,13 @@ from lookalike.serving.server import ServerSettings
 from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_GATEWAY_"
-# So that there is room for the digits of an embedding space behind it.
+# Short enough to have the digits of an embedding space appended.
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,50}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySettings(ServerSettings):
-    """What the gateway can be told."""
+    """The gateway's settings."""
 
     port: int = setting(50050, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
     embedder: str = setting(
@@ -32,60 +32,60 @@ class GatewaySettings(ServerSettings):
     )
     default_timeout_s: float = setting(
         30.0,
-        "Time for a call whose caller set no deadline; abandoned calls hold memory this long.",
+        "Time for a call without a deadline; abandoned calls hold memory this long.",
         minimum=0.001,
     )
     max_stream_in_flight: int = setting(
         64,
-        "Unanswered photos of one StreamIngestListings with which it is not read on; each is in "
+        "Unanswered photos of one StreamIngestListings at which reading pauses; each is held in "
         "memory.",
         minimum=1,
         maximum=10_000,
     )
     cache_bytes: int = setting(
         64 << 20,
-        "Memory for vectors of photos that were sent before: about 1.4 KB each with 128 features, "
-        "0.8 KB without; 0 keeps none.",
+        "Memory for cached vectors of photos: about 1.4 KB each with 128 features, 0.8 KB without; "
+        "0 caches none.",
         minimum=0,
     )
     hedge_after_ms: float = setting(
         0.0,
-        "How long an embedder has before the photo is sent to another as well; 0 never does. Less "
-        "than it usually takes spends the share below at once.",
+        "How long to wait for an embedder before the photo is sent to another as well; 0 never "
+        "does. Less than a photo usually takes uses up the share below at once.",
         minimum=0,
         maximum=60_000,
     )
     hedge_share: float = setting(
         0.05,
-        "Most photos that are sent twice, as a share of all; what the embedders do in vain.",
+        "Most photos that are sent twice, as a share of all; the embedders' additional work.",
         minimum=0,
         maximum=1,
     )
     near_duplicate_policy: str = setting(
         "flag",
-        "What ingest does with a photo that another listing has: off does not look, which saves a "
-        "search; flag and link write it and mark it; refuse does not write it.",
+        "What ingest does with a photo that another listing has: off does not check, which saves a "
+        "search; flag and link write and mark it; refuse does not write it.",
         choices=tuple(policy.value for policy in NearDuplicatePolicy),
     )
     near_duplicate_distance: float = setting(
         0.0,
-        "Distance, squared L2 by default, up to which another listing's photo is nearly the same; "
-        "0 for the same bytes alone. More finds more that are not.",
+        "Distance, squared L2 by default, up to which another listing's photo counts as nearly the "
+        "same; 0 for identical bytes alone. Higher values give more false positives.",
         minimum=0,
     )
     near_duplicate_nearness: float = setting(
         0.1,
         "How near another listing's photo within that distance must be by both outputs of the "
-        "model, where catalogue and model have them: as a share of the distance at which the crowd "
-        "of a search's results usually is. 1 lets the distance decide alone; higher values give "
-        "more false positives.",
+        "model, where catalogue and model have them: as a share of the usual distance of the 11th "
+        "to 20th search result. 1 lets the distance decide alone; higher values give more false "
+        "positives.",
         minimum=0,
         maximum=1,
     )
     lineage_check_s: float = setting(
         10.0,
-        "How often to compare the model's and the catalogue's embedding space, in seconds; what "
-        "is not noticed by then costs photos that are embedded in vain.",
+        "How often to compare the model's and the catalogue's embedding space, in seconds; until a "
+        "mismatch is noticed, photos are embedded in vain.",
         minimum=0.1,
         maximum=3600,
     )
@@ -97,8 +97,8 @@ class GatewaySettings(ServerSettings):
     )
     max_http_bodies: int = setting(
         64,
-        "HTTP requests with a body that are taken at a time; while it is taken apart each may hold "
-        "twice MAX_MESSAGE_BYTES, numbers in JSON some more.",
+        "HTTP requests with a body that are accepted at a time; while its body is parsed each may "
+        "hold twice MAX_MESSAGE_BYTES, and more for numbers in JSON.",
         minimum=1,
     )
     max_image_bytes: int = setting(
@@ -109,11 +109,11 @@ class GatewaySettings(ServerSettings):
     thumbnails: str = setting(
         "",
         "Where thumbnails of ingested photos are kept: a directory, or s3://bucket/prefix (extra "
-        "`s3`), or another URL that fsspec knows; empty for none. Each takes some 8 KB.",
+        "`s3`), or another URL that fsspec supports; empty for none. Each takes some 8 KB.",
     )
 
     def __post_init__(self) -> None:
-        """Refuses a name of which the index would take no collection."""
+        """Refuses a name from which no collection's name can be made."""
         if not _NAME.fullmatch(self.collection):
             raise StartupError(
                 f"{PREFIX}COLLECTION is '{self.collection}'; it must be 1 to 51 of a-z, 0-9, _ and "

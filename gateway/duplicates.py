@@ -1,4 +1,4 @@
-"""Is this photo another listing's, and what is done then?"""
+"""Finds photos of other listings that are the same or nearly, and applies the policy for them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
-from gateway.items import Near, Photo
-from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, Rerank
+from gateway.items import NearPhoto, StoredPhoto
+from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, Rerank
 from gateway.ranking import Ranker
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -22,12 +22,12 @@ from lookalike.errors import (
 )
 
 MAX_REPORTED = 10
-# Photos looked at: of those that are nearest some may be merely near, and one listing's.
+# More than are reported: of the nearest, some may be merely near, or of the same listing.
 _MOST_CANDIDATES = 100
-# The same photo does not give quite the same vector in batches of different sizes, or in int8. Its
-# hash decides; this only says how far to look, relative to the vector's squared length.
+# The same photo's vector differs slightly between batch sizes, and in int8. The hash decides; this
+# only sets how far to search, relative to the vector's squared length.
 _TOLERANCE = 1e-3
-# A photo without features is at a cosine distance of 1, and no other one is so exactly.
+# The index places a photo without features at a cosine distance of exactly 1.
 _UNKNOWN, _ROUNDING = 1.0, 1e-6
 
 
@@ -45,12 +45,12 @@ class DuplicateFinder:
 
     Args:
         index: The catalogue.
-        policy: What is done with one.
-        max_distance: Up to which distance another photo is nearly the same; 0 for the same bytes
+        policy: What to do with a near duplicate.
+        max_distance: Greatest distance of a photo that is nearly the same; 0 for identical bytes
             alone.
-        ranker: Knows how photos are ranked by both outputs; None leaves it to the distance.
-        nearness: How near they must be by both, as a share of the distance of a usual search's
-            crowd; 1 leaves it to the distance.
+        ranker: Plans the ranking by both outputs; None lets the distance decide alone.
+        nearness: How near photos must be by both outputs, as a share of the usual distance of a
+            search's crowd; 1 lets the distance decide alone.
     """
 
     def __init__(
@@ -66,24 +66,24 @@ class DuplicateFinder:
         self._max_distance = max_distance
         self._ranker = ranker
         self._nearness = nearness
-        self._turns: dict[str, _Turn] = {}
+        self._locks: dict[str, _PhotoLock] = {}
 
     @asynccontextmanager
-    async def turn(self, sha256: str, budget: Budget) -> AsyncIterator[None]:
-        """Lets ingests of the same photo in one after the other, so that each sees those before.
+    async def lock_photo(self, sha256: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Serialises ingests of the same photo, so that each sees those before it.
 
         Raises:
-            DeadlineExceededError: Those before took all of the request's time.
+            DeadlineExceededError: Those before it took all of the request's time.
         """
         if self._policy is NearDuplicatePolicy.OFF:
             yield
             return
-        turn = self._turns.setdefault(sha256, _Turn())
-        turn.wanted += 1
+        held = self._locks.setdefault(sha256, _PhotoLock())
+        held.users += 1
         try:
             try:
-                async with asyncio.timeout(budget.remaining_s):
-                    await turn.lock.acquire()
+                async with asyncio.timeout(deadline.remaining_s):
+                    await held.lock.acquire()
             except TimeoutError:
                 raise DeadlineExceededError(
                     "other ingests of the same photo took all of the time; set a later deadline"
@@ -91,70 +91,74 @@ class DuplicateFinder:
             try:
                 yield
             finally:
-                turn.lock.release()
+                held.lock.release()
         finally:
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[sha256]
+            held.users -= 1
+            if not held.users:
+                del self._locks[sha256]
 
-    async def judge(self, photo: Photo, budget: Budget) -> tuple[Listing, Sequence[NearDuplicate]]:
-        """Returns the photo's listing, marked if it is to be, and what looks the same.
+    async def judge(
+        self, stored: StoredPhoto, deadline: Deadline
+    ) -> tuple[CataloguePhoto, Sequence[NearDuplicate]]:
+        """Returns the photo, marked if the policy says so, and its near duplicates.
 
         Raises:
-            NearDuplicateError: Something does, and the policy is to refuse.
+            NearDuplicateError: There is one, and the policy is to refuse.
         """
-        listing = photo.listing
+        photo = stored.photo
         if self._policy is NearDuplicatePolicy.OFF:
-            return listing, ()
-        found = await self._find(photo, budget)
+            return photo, ()
+        found = await self._find(stored, deadline)
         if not found:
-            return listing, ()
+            return photo, ()
         if self._policy is NearDuplicatePolicy.REFUSE:
             raise _refusal(found[0])
         linked = self._policy is NearDuplicatePolicy.LINK
         found = [replace(near, linked=linked) for near in found]
-        return replace(listing, near_duplicate=found[0]), found
+        return replace(photo, near_duplicate=found[0]), found
 
-    async def _find(self, photo: Photo, budget: Budget) -> list[NearDuplicate]:
-        nearness = await self._nearness_of(photo, budget)
+    async def _find(self, stored: StoredPhoto, deadline: Deadline) -> list[NearDuplicate]:
+        nearness = await self._nearness_of(stored, deadline)
         try:
-            candidates = await self._near(photo, nearness, budget)
+            candidates = await self._near(stored, nearness, deadline)
         except CollectionNotFoundError:
-            return []  # this is the first photo of all
+            return []  # the catalogue is empty
         nearest: dict[str, NearDuplicate] = {}
         for other in candidates:
-            near = self._compared(photo, other, nearness)
-            # Of each listing the nearest, but the same bytes before what is merely near.
-            product_id = other.photo.listing.product_id
+            near = self._compared(stored, other, nearness)
+            # One photo a listing: identical bytes first, then the nearest.
+            product_id = other.stored.photo.product_id
             known = nearest.get(product_id)
             if near and (known is None or _order(near) < _order(known)):
                 nearest[product_id] = near
         return sorted(nearest.values(), key=_order)[:MAX_REPORTED]
 
-    async def _nearness_of(self, photo: Photo, budget: Budget) -> _Nearness | None:
-        """Returns how photos that are merely near are judged by features too, if they can be."""
+    async def _nearness_of(self, stored: StoredPhoto, deadline: Deadline) -> _Nearness | None:
+        """Returns the test by both outputs, if model and catalogue allow it."""
         if self._ranker is None or not self._max_distance or self._nearness >= 1:
             return None
-        assert photo.vector is not None
-        await self._ranker.learn(budget)
-        way = self._ranker.blend(photo.vector)
-        if way is None or way.rerank is None or way.curve is None:
+        assert stored.vector is not None
+        await self._ranker.learn(deadline)
+        plan = self._ranker.blend(stored.vector)
+        if plan is None or plan.rerank is None or plan.curve is None:
             return None
-        return _Nearness(way.rerank, self._nearness * way.curve.crowd)
+        return _Nearness(plan.rerank, self._nearness * plan.curve.crowd)
 
-    async def _near(self, photo: Photo, nearness: _Nearness | None, budget: Budget) -> list[Near]:
-        vector = photo.vector
+    async def _near(
+        self, stored: StoredPhoto, nearness: _Nearness | None, deadline: Deadline
+    ) -> list[NearPhoto]:
+        vector = stored.vector
         assert vector is not None
         tolerance = _TOLERANCE * max(1.0, math.fsum(v * v for v in vector.values))
         farthest = max(tolerance, self._max_distance)
 
-        async def near(max_distance: float, rerank: Rerank | None = None) -> list[Near]:
+        async def near(max_distance: float, rerank: Rerank | None = None) -> list[NearPhoto]:
             return await self._index.near(
                 vector,
-                budget,
+                deadline,
                 max_distance=max_distance,
                 limit=_MOST_CANDIDATES,
-                other_than=photo.listing.product_id,
+                other_than=stored.photo.product_id,
                 rerank=rerank,
             )
 
@@ -165,17 +169,17 @@ class DuplicateFinder:
         except RankingUnavailableError:
             return await near(farthest)
         if len(found) == _MOST_CANDIDATES:
-            # The same bytes, written without features, may be ranked behind so many.
+            # A photo of the same bytes, but without features, may rank behind all of these.
             found += await near(tolerance)
         return found
 
     def _compared(
-        self, photo: Photo, other: Near, nearness: _Nearness | None
+        self, stored: StoredPhoto, other: NearPhoto, nearness: _Nearness | None
     ) -> NearDuplicate | None:
-        listing, distance = other.photo.listing, other.distance
-        if listing.item_id == photo.listing.item_id:
-            return None  # it is replaced, and moves to another listing
-        if other.photo.sha256 == photo.sha256:
+        photo, distance = other.stored.photo, other.distance
+        if photo.item_id == stored.photo.item_id:
+            return None  # the photo itself, which moves to another listing
+        if other.stored.sha256 == stored.sha256:
             kind = NearDuplicateKind.IDENTICAL
         elif self._max_distance and distance <= self._max_distance:
             if nearness and not nearness.holds(other):
@@ -183,23 +187,23 @@ class DuplicateFinder:
             kind = NearDuplicateKind.SIMILAR
         else:
             return None
-        return NearDuplicate(listing.item_id, listing.product_id, kind, distance)
+        return NearDuplicate(photo.item_id, photo.product_id, kind, distance)
 
 
 @dataclass(frozen=True)
 class _Nearness:
-    """Judges photos that are near by vector, which says little: by both outputs of the model.
+    """Tests photos that are near by vector by both outputs of the model, which tells more.
 
     Attributes:
         rerank: How the index ranks by both.
-        farthest: By that, how far a photo may be.
+        farthest: Greatest distance by that ranking.
     """
 
     rerank: Rerank
     farthest: float
 
-    def holds(self, other: Near) -> bool:
-        """Whether a photo is near enough, or has no features to tell by."""
+    def holds(self, other: NearPhoto) -> bool:
+        """Whether a photo is near enough, or has no features to test."""
         if other.ranked_by is None:
             return True
         by_features = other.ranked_by - self.rerank.vector_weight * other.distance
@@ -207,12 +211,12 @@ class _Nearness:
         return unknown or other.ranked_by <= self.farthest
 
 
-class _Turn:
-    """Ingests of one photo, of which one is under way."""
+class _PhotoLock:
+    """Serialises ingests of one photo; `users` counts those that hold it or wait for it."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.wanted = 0
+        self.users = 0
 
 
 def _order(near: NearDuplicate) -> tuple[bool, float]:

@@ -1,7 +1,7 @@
-"""Sends a call a second time when the first takes long. Knows nothing of what the calls are.
+"""Hedges slow calls: sends a second one when the first takes long.
 
-After "The Tail at Scale" (Dean and Barroso, 2013): the second goes to another server, the first
-answer wins, and a budget keeps the additional load small when everything is slow.
+After "The Tail at Scale" (Dean and Barroso, 2013): the second call goes to another server, the
+first answer wins, and a budget keeps the additional load small when everything is slow.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Second calls that may have been saved up, in a quiet hour, for a busy second.
+# Most second calls that quiet times may save up for a burst.
 _MOST_SAVED = 10.0
 
 
 class Hedger:
-    """Sends second calls.
+    """Hedges calls within a budget.
 
     Args:
-        after_s: How long the first has; 0 never sends a second.
+        after_s: Seconds to wait for the first answer; 0 never sends a second call.
         share: Most second calls, as a share of all.
     """
 
@@ -30,7 +30,7 @@ class Hedger:
         self._saved = 1.0 if share else 0.0
 
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Returns the first answer; raises only if there is none. The other call is cancelled."""
+        """Returns the first answer and cancels the other call; raises only if both fail."""
         if not self._after_s:
             return await attempt()
         self._saved = min(_MOST_SAVED, self._saved + self._share)
@@ -44,7 +44,7 @@ class Hedger:
         finally:
             for call in calls:
                 call.cancel()
-            # Their errors are nobody's any more.
+            # Retrieves errors that nobody will look at.
             await asyncio.gather(*calls, return_exceptions=True)
 
 

@@ -1,4 +1,4 @@
-"""The index as the gateway sees it: one collection, by its name or an alias."""
+"""Calls the index service: one collection, by its name or an alias."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from gateway import items, queries
-from gateway.budget import Budget, RecentTimes
-from gateway.items import Near, Photo
+from gateway.deadline import Deadline, LatencyWindow
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     ItemId,
     ListingFilter,
@@ -17,8 +17,8 @@ from gateway.listings import (
     PhotoVector,
     ProductId,
     Rerank,
+    SearchOptions,
     Target,
-    Wanted,
     Written,
 )
 from gateway.upstreams import Upstream
@@ -36,7 +36,7 @@ _KEPT_SHARE = 0.1
 
 _FEATURES_FIELD = "items[0].features"
 
-# Fields of the index's requests, and where they come from in the gateway's.
+# Maps fields of the index's requests to the fields of the gateway's requests that they come from.
 _FIELDS = {
     "queries[0].item_id": "item_id",
     "queries[0].vector.embedding_space": "image",
@@ -51,8 +51,8 @@ _FIELDS = {
 
 
 @dataclass(frozen=True)
-class Serving:
-    """The collection that answers, its embedding space, and how long its features are; 0: none."""
+class ServingCollection:
+    """The collection that answers, its embedding space and features' dimension, 0 without any."""
 
     collection: str
     embedding_space: str
@@ -60,14 +60,14 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the index holds of a collection.
+class CollectionStats:
+    """Counts of what the index holds of a collection.
 
     Attributes:
-        photos: How many.
-        photos_with_features: Of them.
-        rows_with_features_in_memory: The others' are read from the disk.
-        most_candidates: How many may be ranked because of that; 0 for any number.
+        photos: All photos.
+        photos_with_features: Photos that have features.
+        rows_with_features_in_memory: Features of the other rows are read from disk.
+        most_candidates: Most candidates that a search may rank, for that reason; 0 for no limit.
     """
 
     photos: int = 0
@@ -78,20 +78,20 @@ class Held:
 
 @dataclass(frozen=True)
 class IndexState:
-    """What the index says of itself, and of its collections by name."""
+    """State of the index and, by name, of its collections."""
 
     backend: str
     read_only: bool
     applied_seq: int
-    held: Mapping[str, Held] = field(default_factory=dict)
+    held: Mapping[str, CollectionStats] = field(default_factory=dict)
 
 
 class IndexUpstream(Upstream):
-    """One collection of the index.
+    """A client of one collection of the index.
 
     Args:
-        target: Where the index is.
-        name: Of a collection or an alias; if there is neither, the first write makes both.
+        target: Address of the index.
+        name: A collection or an alias; if neither exists, the first write creates both.
         max_message_bytes: Largest message either way.
     """
 
@@ -99,144 +99,148 @@ class IndexUpstream(Upstream):
         super().__init__("index", target, _SERVICE, max_message_bytes, _FIELDS)
         self._stub = index_pb2_grpc.IndexServiceStub(self.channel)
         self.collection = name
-        self.serving: Serving | None = None
+        self.serving: ServingCollection | None = None
         self.serving_changed: Callable[[], None] = lambda: None
-        # Whether it ranks by features, until an answer tells that it is of before it could.
-        self.ranks = True
-        self.reads, self._writes = RecentTimes(), RecentTimes()
+        # False once an answer shows that the index is too old to rank by features.
+        self.can_rank = True
+        self.read_latencies, self._write_latencies = LatencyWindow(), LatencyWindow()
 
     async def find(
         self,
         query: ItemId | Sequence[PhotoVector],
-        wanted: Wanted,
-        budget: Budget,
+        options: SearchOptions,
+        deadline: Deadline,
         rerank: Rerank | None = None,
     ) -> Neighbors:
-        """Returns what is nearest to an item or to the mean of vectors.
+        """Returns the nearest neighbours of an item or of the mean of vectors.
 
         Args:
-            query: What to look for.
-            wanted: What of it.
-            budget: The request's time.
+            query: The item, or the vectors.
+            options: Filters, limits and how many.
+            deadline: The request's time.
             rerank: How to rank by features; None ranks by vector.
 
         Raises:
-            RankingUnavailableError: It cannot rank so: the collection, the item or the index itself
-                lacks what that needs.
+            RankingUnavailableError: The collection, the item or the index itself lacks what
+                `rerank` needs.
         """
-        request = queries.find(self.collection, query, wanted, rerank)
-        # Who takes an answer without listings needs some time to get it.
-        kept_s = _KEPT_SHARE * budget.remaining_s if wanted.allow_partial else 0.0
-        response = await self._find(request, budget, kept_s)
+        request = queries.find(self.collection, query, options, rerank)
+        # Leave time to answer without listings, should the index not answer.
+        kept_s = _KEPT_SHARE * deadline.remaining_s if options.allow_partial else 0.0
+        response = await self._find(request, deadline, kept_s)
         return queries.found(response)
 
     async def near(
         self,
         vector: PhotoVector,
-        budget: Budget,
+        deadline: Deadline,
         *,
         max_distance: float,
         limit: int,
         other_than: str,
         rerank: Rerank | None = None,
-    ) -> list[Near]:
+    ) -> list[NearPhoto]:
         """Returns photos near a vector, nearest first; misses none but those beyond `limit`.
 
         Args:
-            vector: A photo's.
-            budget: The request's time.
-            max_distance: How far they are at most, by vector.
-            limit: How many.
+            vector: The query.
+            deadline: The request's time.
+            max_distance: Greatest distance by vector.
+            limit: Most photos.
             other_than: The product whose photos are left out.
-            rerank: How to rank by features, and to say so; None ranks by vector.
+            rerank: How to rank by features; None ranks by vector.
 
         Raises:
-            RankingUnavailableError: It cannot rank so.
+            RankingUnavailableError: The index cannot rank so.
         """
         request = queries.find(
             self.collection,
             [vector],
-            Wanted(limit, every_photo=True, max_distance=max_distance, exact=True),
+            SearchOptions(limit, every_photo=True, max_distance=max_distance, exact=True),
             rerank,
         )
         request.exclude_product_ids.append(other_than)
-        return queries.near(await self._find(request, budget))
+        return queries.near(await self._find(request, deadline))
 
-    async def get(self, item_id: str, budget: Budget) -> Photo:
+    async def get(self, item_id: str, deadline: Deadline) -> StoredPhoto:
         """Returns a photo with its vector; raises ItemNotFoundError."""
         request = index_pb2.GetItemRequest(collection=self.collection, item_id=item_id)
-        async with self._reading(budget) as allowed_s:
+        async with self._reading(deadline) as allowed_s:
             response = await self._stub.GetItem(request, timeout=allowed_s)
-        return items.photo(response.item)
+        return items.stored_photo(response.item)
 
     async def page(
         self,
         listing_filter: ListingFilter,
         size: int,
         token: str,
-        budget: Budget,
+        deadline: Deadline,
         *,
         vectors: bool = False,
-    ) -> tuple[Sequence[Photo], str]:
+    ) -> tuple[Sequence[StoredPhoto], str]:
         """Returns a page of photos in the order of writing, and the next page's token."""
         request = index_pb2.ListItemsRequest(
             collection=self.collection,
-            filter=items.only(listing_filter),
+            filter=items.to_filter(listing_filter),
             page_size=size,
             page_token=token,
             view=index_pb2.ITEM_VIEW_VECTORS if vectors else index_pb2.ITEM_VIEW_FULL,
         )
-        async with self._reading(budget) as allowed_s:
+        async with self._reading(deadline) as allowed_s:
             response = await self._stub.ListItems(request, timeout=allowed_s)
-        return [items.photo(item) for item in response.items], response.next_page_token
+        return [items.stored_photo(item) for item in response.items], response.next_page_token
 
-    async def upsert(self, photo: Photo, budget: Budget, request_id: str = "") -> Written:
-        """Writes a photo durably; makes the collection and its alias if it is the first.
+    async def upsert(
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str = ""
+    ) -> Written:
+        """Writes a photo durably; creates the collection and its alias for the first one.
 
-        Its features go with it where the collection keeps features of that length.
+        Its features are written too, if the collection keeps features of that dimension.
         """
-        assert photo.vector is not None
+        assert stored.vector is not None
         try:
-            response = await self._upsert(photo, request_id, budget)
+            response = await self._upsert(stored, request_id, deadline)
         except CollectionNotFoundError:
-            await self._create(photo.vector, budget)
-            response = await self._upsert(photo, request_id, budget)
+            await self._create(stored.vector, deadline)
+            response = await self._upsert(stored, request_id, deadline)
         return Written(seq=response.seq, replaced=bool(response.replaced))
 
-    async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
-        """Deletes a photo or all of a listing; returns how many, and the write's number."""
+    async def delete(self, target: Target, deadline: Deadline, request_id: str) -> tuple[int, int]:
+        """Deletes a photo, or all of a listing; returns their number and the write's `seq`."""
         request = index_pb2.BatchDeleteItemsRequest(
             collection=self.collection,
             item_ids=[target.item_id] if isinstance(target, ItemId) else (),
             product_ids=[target.product_id] if isinstance(target, ProductId) else (),
             request_id=request_id,
         )
-        async with self.in_hop("search", self._writes, budget) as allowed_s:
+        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
             response = await self._stub.BatchDeleteItems(request, timeout=allowed_s)
         return response.deleted, response.seq
 
-    async def look(self, timeout_s: float) -> Serving | None:
-        """Asks where the name leads now; None if there is no collection yet."""
+    async def refresh(self, timeout_s: float) -> ServingCollection | None:
+        """Asks which collection the name stands for now; None if there is none yet."""
         try:
             async with self.calling():
                 response = await self._stub.GetCollection(
                     index_pb2.GetCollectionRequest(name=self.collection), timeout=timeout_s
                 )
         except CollectionNotFoundError:
-            self._saw(None)
+            self._note_serving(None)
             return None
         found = response.collection
         if not found.features_dimension:
-            self.ranks = True  # nothing tells that it does not
-        self._saw(Serving(found.name, found.embedding_space, found.features_dimension))
+            self.can_rank = True  # nothing shows that it cannot
+        self._note_serving(
+            ServingCollection(found.name, found.embedding_space, found.features_dimension)
+        )
         return self.serving
 
     async def state(self, timeout_s: float) -> IndexState:
-        """Asks what the index is."""
+        """Asks for the state of the index."""
         async with self.calling():
             response = await self._stub.GetIndex(index_pb2.GetIndexRequest(), timeout=timeout_s)
         held = {
-            state.name: Held(
+            state.name: CollectionStats(
                 state.items,
                 state.items_with_features,
                 state.feature_rows_in_memory,
@@ -247,69 +251,72 @@ class IndexUpstream(Upstream):
         return IndexState(response.backend, response.read_only, response.applied_seq, held)
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
-        """Returns how many photos there are, of how many listings."""
+        """Returns the numbers of photos and of listings."""
         async with self.calling():
             response = await self._stub.CountItems(
                 index_pb2.CountItemsRequest(collection=self.collection), timeout=timeout_s
             )
         return response.items, response.products
 
-    def _reading(self, budget: Budget) -> AbstractAsyncContextManager[float]:
-        return self.in_hop("search", self.reads, budget)
+    def _reading(self, deadline: Deadline) -> AbstractAsyncContextManager[float]:
+        return self.in_hop("search", self.read_latencies, deadline)
 
     async def _find(
-        self, request: index_pb2.FindNeighborsRequest, budget: Budget, kept_s: float = 0.0
+        self, request: index_pb2.FindNeighborsRequest, deadline: Deadline, kept_s: float = 0.0
     ) -> index_pb2.FindNeighborsResponse:
         try:
-            async with self.in_hop("search", self.reads, budget, kept_s) as allowed_s:
+            async with self.in_hop("search", self.read_latencies, deadline, kept_s) as allowed_s:
                 response = await self._stub.FindNeighbors(request, timeout=allowed_s)
         except InvalidArgumentError as error:
             if why := queries.why_not_ranked(error, request):
                 raise RankingUnavailableError(why, field="ranking") from None
             raise
         self._learn(response)
-        # An index of before knows another way to rank, by which nobody asked.
-        if request.HasField("rerank") and not self.ranks:
-            raise RankingUnavailableError(queries.INDEX_OF_BEFORE, field="ranking")
+        # An older index answers, but ignores the ranking that was asked for.
+        if request.HasField("rerank") and not self.can_rank:
+            raise RankingUnavailableError(queries.INDEX_TOO_OLD, field="ranking")
         return response
 
     def _learn(self, response: index_pb2.FindNeighborsResponse) -> None:
         dimension, known = response.features_dimension, self.serving
         if dimension:
-            self.ranks = True
+            self.can_rank = True
         elif known and known.collection == response.collection and known.features_dimension:
-            # It does not say so, which an index does that ranks; until `look` says otherwise.
-            self.ranks = False
+            # An index that can rank reports the dimension; assume this one cannot, until `refresh`.
+            self.can_rank = False
             dimension = known.features_dimension
-        self._saw(Serving(response.collection, response.embedding_space, dimension))
+        self._note_serving(
+            ServingCollection(response.collection, response.embedding_space, dimension)
+        )
 
     async def _upsert(
-        self, photo: Photo, request_id: str, budget: Budget
+        self, stored: StoredPhoto, request_id: str, deadline: Deadline
     ) -> index_pb2.BatchUpsertItemsResponse:
-        assert photo.vector is not None
-        features = photo.vector.features
+        assert stored.vector is not None
+        features = stored.vector.features
         try:
-            return await self._write(items.item(photo, features), request_id, budget)
+            return await self._write(items.item(stored, features), request_id, deadline)
         except InvalidArgumentError as error:
-            # The collection keeps others, or none. The index says so, and not what was seen last:
-            # the name may lead elsewhere since, and what were left out then would stay away.
+            # The collection keeps features of another dimension, or none. Let the index decide
+            # rather than what was seen last: the alias may have moved since, and features left out
+            # by mistake would stay missing.
             if error.field != _FEATURES_FIELD or not features:
                 raise
-            return await self._write(items.item(photo), request_id, budget)
+            return await self._write(items.item(stored), request_id, deadline)
 
     async def _write(
-        self, item: index_pb2.Item, request_id: str, budget: Budget
+        self, item: index_pb2.Item, request_id: str, deadline: Deadline
     ) -> index_pb2.BatchUpsertItemsResponse:
         request = index_pb2.BatchUpsertItemsRequest(
             collection=self.collection, items=[item], request_id=request_id
         )
-        async with self.in_hop("search", self._writes, budget) as allowed_s:
+        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
             return await self._stub.BatchUpsertItems(request, timeout=allowed_s)
 
-    async def _create(self, vector: PhotoVector, budget: Budget) -> None:
-        """Makes a collection of the vector's space and lets the name lead to it.
+    async def _create(self, vector: PhotoVector, deadline: Deadline) -> None:
+        """Creates a collection for the vector's embedding space, and its alias.
 
-        Several gateways may do so at once: they make the same collection, and the same alias.
+        Several gateways may do so at once: they create the same collection and the same alias.
         """
         name = collection_name(self.collection, vector.embedding_space)
         collection = index_pb2.Collection(
@@ -319,25 +326,25 @@ class IndexUpstream(Upstream):
             indexed_attributes=INDEXED_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
-        async with self.in_hop("search", RecentTimes(), budget) as allowed_s:
+        async with self.in_hop("search", LatencyWindow(), deadline) as allowed_s:
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.CreateCollection(
                         index_pb2.CreateCollectionRequest(collection=collection), timeout=allowed_s
                     )
-            # Another gateway may be on, and the alias switched to a collection made since.
-            if await self.look(budget.remaining_s) is not None:
+            # Another gateway may have been quicker, or the alias may lead to a newer collection.
+            if await self.refresh(deadline.remaining_s) is not None:
                 return
-            # Somebody made a collection of that name, of which then use is made.
+            # If another client created a collection of that name first, use that one.
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.SetAlias(
                         index_pb2.SetAliasRequest(name=self.collection, collection=name),
-                        timeout=budget.remaining_s,
+                        timeout=deadline.remaining_s,
                     )
-            await self.look(budget.remaining_s)
+            await self.refresh(deadline.remaining_s)
 
-    def _saw(self, serving: Serving | None) -> None:
+    def _note_serving(self, serving: ServingCollection | None) -> None:
         if serving != self.serving:
             self.serving = serving
             self.serving_changed()

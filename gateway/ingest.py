@@ -1,4 +1,4 @@
-"""A listing's photo into the catalogue."""
+"""Ingests a photo: embeds it, checks it for near duplicates and writes it to the index."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from gateway import cache, validation
-from gateway.budget import Budget
 from gateway.classify import Classifier
+from gateway.deadline import Deadline
 from gateway.duplicates import DuplicateFinder
 from gateway.index import IndexUpstream
-from gateway.items import Photo
-from gateway.lineage import Lineage
-from gateway.listings import Classification, Listing, NearDuplicate, PhotoVector, Written
+from gateway.items import StoredPhoto
+from gateway.listings import CataloguePhoto, Classification, NearDuplicate, PhotoVector, Written
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,
@@ -31,29 +31,29 @@ from lookalike.errors import (
 
 logger = logging.getLogger(__name__)
 
-# With these nothing was written. After any other failure it may have been.
+# After these nothing was written; after any other error the photo may have been.
 _REFUSALS = (InvalidArgumentError, EmbeddingSpaceMismatchError, ReadOnlyError, StorageFullError)
-# Of the time that is left, what a thumbnail may take of it.
+# Share of the remaining time that work on thumbnails may take.
 _THUMBNAIL_SHARE = 0.5
 
 
 class Thumbnails(Protocol):
-    """Small copies of the catalogue's photos."""
+    """A store of thumbnails."""
 
     async def keep(self, item_id: str, image: bytes) -> None:
-        """Makes and keeps a photo's thumbnail, in the place of one of the same id."""
+        """Makes a photo's thumbnail and stores it, replacing one of the same id."""
 
     async def remove(self, item_ids: Sequence[str]) -> None:
-        """Removes thumbnails; those that are not there are no error."""
+        """Removes thumbnails; one that does not exist is no error."""
 
 
 @dataclass(frozen=True)
 class IngestedListing:
-    """What was written, what the model makes of the photo, and which others look the same.
+    """Result of an ingest: the write, the categories and the near duplicates.
 
     Attributes:
-        cached: Whether the vector was known.
-        degraded: What could not be done besides, in words.
+        cached: Whether the cache had the vector.
+        degraded: What else could not be done, in words.
         near_duplicates: Photos of other listings, nearest first.
     """
 
@@ -68,32 +68,32 @@ class Ingester:
     """Embeds photos and writes them to the index.
 
     Args:
-        classifier: Gives vectors and categories.
+        classifier: Embeds and classifies.
         index: The catalogue.
-        lineage: Says whether the two belong together.
-        duplicates: Looks for photos of other listings that are the same.
-        thumbnails: Keeps small copies; None keeps none.
+        space_guard: Refuses photos that the catalogue could not take.
+        duplicates: Finds near duplicates.
+        thumbnails: Stores thumbnails; None if none are kept.
     """
 
     def __init__(
         self,
         classifier: Classifier,
         index: IndexUpstream,
-        lineage: Lineage,
+        space_guard: EmbeddingSpaceGuard,
         duplicates: DuplicateFinder,
         thumbnails: Thumbnails | None = None,
     ) -> None:
         self._classifier = classifier
         self._index = index
-        self._lineage = lineage
+        self._space_guard = space_guard
         self._duplicates = duplicates
         self._thumbnails = thumbnails
 
     async def ingest(
         self,
-        listing: Listing,
+        photo: CataloguePhoto,
         image: bytes,
-        budget: Budget,
+        deadline: Deadline,
         request_id: str = "",
         *,
         bulk: bool = False,
@@ -101,46 +101,48 @@ class Ingester:
         """Adds a photo, or replaces the one of the same id; durable when this returns.
 
         Args:
-            listing: What is said of it.
+            photo: Its id and its listing's facts.
             image: The encoded photo.
-            budget: The request's time.
+            deadline: The request's time.
             request_id: The caller's key for retries; the same call again changes nothing.
-            bulk: Whether photos that somebody waits for go first.
+            bulk: Whether interactive photos go first.
 
         Raises:
             NearDuplicateError: It looks like another listing's, and the policy is to refuse.
-            EmbeddingSpaceMismatchError: The catalogue is of another model.
-            LookalikeError: Whatever else an upstream says.
+            EmbeddingSpaceMismatchError: The catalogue holds vectors of another model.
+            LookalikeError: Any other error of an upstream.
         """
-        listing = validation.listing(listing)
+        photo = validation.photo(photo)
         validation.request_id(request_id)
-        self._lineage.check()
-        known = await self._known(listing.item_id, budget) if self._must_know(request_id) else None
+        self._space_guard.check()
+        known = await self._known(photo.item_id, deadline) if self._must_know(request_id) else None
         digest = cache.digest(image)
-        said = _digest(listing, digest) if request_id else ""
+        request_sha256 = _digest(photo, digest) if request_id else ""
         if request_id and known is not None and known.request_id == request_id:
-            return await self._again(known, image, said, request_id, budget)
+            return await self._again(known, image, request_sha256, request_id, deadline)
         embedded = await self._classifier.classify(
-            image, budget, later=self._index.reads, bulk=bulk, digest=digest
+            image, deadline, later=self._index.read_latencies, bulk=bulk, digest=digest
         )
         sha256 = digest.hex()
-        photo = Photo(listing, embedded.vector, sha256, request_id, said)
-        async with self._duplicates.turn(sha256, budget):
+        stored = StoredPhoto(photo, embedded.vector, sha256, request_id, request_sha256)
+        async with self._duplicates.lock_photo(sha256, deadline):
             try:
-                listing, near = await self._duplicates.judge(photo, budget)
-                kept, degraded = await self._keep_thumbnail(listing.item_id, image, budget)
-                photo = replace(photo, listing=replace(listing, has_thumbnail=kept))
-                written = await self._write(photo, budget, request_id, new=kept and known is None)
-                degraded = "; ".join(filter(None, (degraded, self._lacks(photo.vector))))
+                photo, near = await self._duplicates.judge(stored, deadline)
+                kept, degraded = await self._keep_thumbnail(photo.item_id, image, deadline)
+                stored = replace(stored, photo=replace(photo, has_thumbnail=kept))
+                written = await self._write(
+                    stored, deadline, request_id, new=kept and known is None
+                )
+                degraded = "; ".join(filter(None, (degraded, self._lacks(stored.vector))))
             except EmbeddingSpaceMismatchError:
-                self._lineage.look()
+                self._space_guard.check_soon()
                 raise
         return IngestedListing(written, embedded.classification, embedded.cached, degraded, near)
 
     def _lacks(self, vector: PhotoVector | None) -> str:
-        """Says that a photo is without the features that its catalogue keeps; empty if it is not.
+        """Returns a sentence if a photo lacks the features that its catalogue keeps, else nothing.
 
-        So it is where the embedder did not tell in time what its model gives.
+        This happens where the embedder did not report its model's outputs in time.
         """
         serving = self._index.serving
         if vector is None or vector.features or serving is None or not serving.features_dimension:
@@ -150,31 +152,36 @@ class Ingester:
     def _must_know(self, request_id: str) -> bool:
         return bool(request_id) or self._thumbnails is not None
 
-    async def _known(self, item_id: str, budget: Budget) -> Photo | None:
+    async def _known(self, item_id: str, deadline: Deadline) -> StoredPhoto | None:
         try:
-            return await self._index.get(item_id, budget)
+            return await self._index.get(item_id, deadline)
         except (ItemNotFoundError, CollectionNotFoundError):
             return None
 
     async def _again(
-        self, known: Photo, image: bytes, said: str, request_id: str, budget: Budget
+        self,
+        known: StoredPhoto,
+        image: bytes,
+        request_sha256: str,
+        request_id: str,
+        deadline: Deadline,
     ) -> IngestedListing:
-        """Sends what was written as it is: embedded anew, its vector may differ in a last digit.
+        """Sends the item as it was written: embedded anew, its vector could differ in a last digit.
 
-        Keeps the thumbnail again, which may be gone or, if a later ingest failed, of that.
+        Stores the thumbnail again, which may be gone, or that of a later ingest that failed.
         """
-        if known.request_sha256 != said:
+        if known.request_sha256 != request_sha256:
             raise RequestIdReusedError(
                 f"request_id '{request_id}' came before with other content; make a new one",
                 field="request_id",
             )
         assert known.vector is not None
-        classification = await self._classifier.classification(known.vector, budget)
-        written = await self._index.upsert(known, budget, request_id)
+        classification = await self._classifier.classification(known.vector, deadline)
+        written = await self._index.upsert(known, deadline, request_id)
         degraded = ""
-        if known.listing.has_thumbnail:
-            _, degraded = await self._keep_thumbnail(known.listing.item_id, image, budget)
-        near = known.listing.near_duplicate
+        if known.photo.has_thumbnail:
+            _, degraded = await self._keep_thumbnail(known.photo.item_id, image, deadline)
+        near = known.photo.near_duplicate
         return IngestedListing(
             written,
             classification,
@@ -183,36 +190,55 @@ class Ingester:
             near_duplicates=[near] if near else [],
         )
 
-    async def _keep_thumbnail(self, item_id: str, image: bytes, budget: Budget) -> tuple[bool, str]:
+    async def _keep_thumbnail(
+        self, item_id: str, image: bytes, deadline: Deadline
+    ) -> tuple[bool, str]:
         if self._thumbnails is None:
             return False, ""
-        allowed_s = _THUMBNAIL_SHARE * budget.remaining_s
-        try:
-            async with asyncio.timeout(allowed_s):
-                await self._thumbnails.keep(item_id, image)
-        except Exception as error:
-            # The listing is worth more than its small picture.
-            logger.warning("thumbnail not kept", extra={"item_id": item_id}, exc_info=error)
-            late = f"it took longer than the {allowed_s:.1f} s that it may take"
-            why = late if isinstance(error, TimeoutError) else str(error)
-            return False, f"thumbnail not kept: {why}"
-        return True, ""
+        work = self._thumbnails.keep(item_id, image)
+        failure = await attempt(work, deadline, "thumbnail not kept", item_id=item_id)
+        return not failure, failure
 
-    async def _write(self, photo: Photo, budget: Budget, request_id: str, *, new: bool) -> Written:
+    async def _write(
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str, *, new: bool
+    ) -> Written:
         try:
-            return await self._index.upsert(photo, budget, request_id)
+            return await self._index.upsert(stored, deadline, request_id)
         except _REFUSALS:
             if new and self._thumbnails is not None:
                 with contextlib.suppress(Exception):
-                    async with asyncio.timeout(budget.remaining_s):
-                        await self._thumbnails.remove([photo.listing.item_id])
+                    async with asyncio.timeout(deadline.remaining_s):
+                        await self._thumbnails.remove([stored.photo.item_id])
             raise
 
 
-def _digest(listing: Listing, photo: bytes) -> str:
-    """Returns a digest of all that an ingest says; of the photo its own digest is enough."""
-    said = asdict(listing)
-    if not listing.currency:
-        del said["currency"]  # as before there was any: a retry may come after an update
-    fields = json.dumps(said, sort_keys=True).encode()
-    return hashlib.sha256(photo + fields).hexdigest()
+async def attempt(work: Awaitable[None], deadline: Deadline, failure: str, **facts: object) -> str:
+    """Does work on thumbnails, whose failure must not fail the request.
+
+    Args:
+        work: The work; may take half of the remaining time.
+        deadline: The request's time.
+        failure: What to say and log if it fails.
+        facts: Further facts for the log.
+
+    Returns:
+        `failure` and the reason, or an empty text.
+    """
+    allowed_s = _THUMBNAIL_SHARE * deadline.remaining_s
+    try:
+        async with asyncio.timeout(allowed_s):
+            await work
+    except Exception as error:
+        logger.warning(failure, extra=facts, exc_info=error)
+        late = f"it took longer than the {allowed_s:.1f} s that it may take"
+        return f"{failure}: {late if isinstance(error, TimeoutError) else error}"
+    return ""
+
+
+def _digest(photo: CataloguePhoto, image_digest: bytes) -> str:
+    """Returns a digest of an ingest's arguments."""
+    arguments = asdict(photo)
+    if not photo.currency:
+        del arguments["currency"]  # as before the field existed: a retry may come after an update
+    fields = json.dumps(arguments, sort_keys=True).encode()
+    return hashlib.sha256(image_digest + fields).hexdigest()

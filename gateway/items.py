@@ -1,4 +1,4 @@
-"""A listing's photo as an item of the index, and back: what the attributes are called."""
+"""Converts photos of the catalogue to items of the index and back; names the attributes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.listings import (
-    Listing,
+    CataloguePhoto,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
@@ -33,18 +33,18 @@ _FLAGGED, _LINKED = "flagged", "linked"
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A listing's photo with what the gateway keeps beside it, for its own use.
+class StoredPhoto:
+    """A photo of the catalogue, with what the gateway stores for its own use.
 
     Attributes:
-        listing: What callers see.
-        vector: Its vectors; None where the index did not send them.
-        sha256: Of the encoded photo, in hexadecimal; empty if another program wrote the item.
-        request_id: The caller's key for retries, if it sent one.
-        request_sha256: Of all that the caller said with that key.
+        photo: The part that callers see.
+        vector: Its vectors; None if the index did not send them.
+        sha256: Hash of the encoded photo, in hexadecimal; empty if another program wrote the item.
+        request_id: The caller's key for retries, if there was one.
+        request_sha256: Hash of the arguments sent with that key.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     vector: PhotoVector | None
     sha256: str = ""
     request_id: str = ""
@@ -52,60 +52,60 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Near:
-    """A photo near another.
+class NearPhoto:
+    """A photo near a query.
 
     Attributes:
-        photo: Without its vectors.
-        distance: By vector.
-        ranked_by: By features too, where the index was asked to rank.
+        stored: The photo, without its vectors.
+        distance: Distance by vector.
+        ranked_by: Distance by features and vector, if the index was asked to rank by both.
     """
 
-    photo: Photo
+    stored: StoredPhoto
     distance: float
     ranked_by: float | None = None
 
 
 def vector(sent: PhotoVector) -> index_pb2.Vector:
-    """Returns a vector for the index."""
+    """Returns the index's message for a vector."""
     return index_pb2.Vector(values=sent.values, embedding_space=sent.embedding_space)
 
 
-def item(photo: Photo, features: Sequence[float] = ()) -> index_pb2.Item:
-    """Returns a photo for the index; it must have its vector.
+def item(stored: StoredPhoto, features: Sequence[float] = ()) -> index_pb2.Item:
+    """Returns the index's item for a photo, which must have its vector.
 
     Args:
-        photo: The photo.
-        features: Those of its vector that the collection takes.
+        stored: The photo.
+        features: Its features, if the collection keeps features.
     """
-    assert photo.vector is not None
-    listing = photo.listing
+    assert stored.vector is not None
+    photo = stored.photo
     texts = {
-        TITLE: listing.title,
-        CURRENCY: listing.currency,
-        LOCATION: listing.location,
-        THUMBNAIL: "1" if listing.has_thumbnail else "",
-        PHOTO_SHA256: photo.sha256,
-        INGEST_REQUEST_ID: photo.request_id,
-        INGEST_REQUEST_SHA256: photo.request_sha256,
-        **_near_duplicate_texts(listing.near_duplicate),
+        TITLE: photo.title,
+        CURRENCY: photo.currency,
+        LOCATION: photo.location,
+        THUMBNAIL: "1" if photo.has_thumbnail else "",
+        PHOTO_SHA256: stored.sha256,
+        INGEST_REQUEST_ID: stored.request_id,
+        INGEST_REQUEST_SHA256: stored.request_sha256,
+        **_near_duplicate_texts(photo.near_duplicate),
     }
     return index_pb2.Item(
-        id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        price=listing.price,
+        id=photo.item_id,
+        product_id=photo.product_id,
+        category=photo.category,
+        price=photo.price,
         attributes={name: text for name, text in texts.items() if text},
-        vector=vector(photo.vector),
+        vector=vector(stored.vector),
         features=features,
     )
 
 
-def photo(found: index_pb2.Item) -> Photo:
-    """Returns an item of the index with what is kept beside it."""
+def stored_photo(found: index_pb2.Item) -> StoredPhoto:
+    """Returns a photo with all that is stored, from an item of the index."""
     attributes: Mapping[str, str] = found.attributes
-    return Photo(
-        listing(found),
+    return StoredPhoto(
+        photo(found),
         _vectors(found) if found.vector.values else None,
         attributes.get(PHOTO_SHA256, ""),
         attributes.get(INGEST_REQUEST_ID, ""),
@@ -113,10 +113,10 @@ def photo(found: index_pb2.Item) -> Photo:
     )
 
 
-def listing(found: index_pb2.Item) -> Listing:
-    """Returns what callers see of an item."""
+def photo(found: index_pb2.Item) -> CataloguePhoto:
+    """Returns the part of a photo that callers see, from an item of the index."""
     attributes: Mapping[str, str] = found.attributes
-    return Listing(
+    return CataloguePhoto(
         item_id=found.id,
         product_id=found.product_id,
         category=found.category,
@@ -134,23 +134,23 @@ def _vectors(found: index_pb2.Item) -> PhotoVector:
     return PhotoVector(tuple(sent.values), sent.embedding_space, compact(found.features))
 
 
-def only(wanted: ListingFilter) -> index_pb2.Filter:
-    """Returns a filter for the index."""
+def to_filter(listings: ListingFilter) -> index_pb2.Filter:
+    """Returns the index's filter for listings."""
     conditions = {
-        LOCATION: wanted.locations,
-        NEAR_DUPLICATE: (_FLAGGED, _LINKED) if wanted.near_duplicates else (),
+        LOCATION: listings.locations,
+        NEAR_DUPLICATE: (_FLAGGED, _LINKED) if listings.near_duplicates else (),
     }
     return index_pb2.Filter(
-        categories=wanted.categories,
-        product_ids=wanted.product_ids,
-        min_price=wanted.min_price,
-        max_price=wanted.max_price,
+        categories=listings.categories,
+        product_ids=listings.product_ids,
+        min_price=listings.min_price,
+        max_price=listings.max_price,
         attributes=[
             index_pb2.AttributeFilter(key=key, values=values)
             for key, values in conditions.items()
             if values
         ],
-        exclude_product_ids=wanted.exclude_product_ids,
+        exclude_product_ids=listings.exclude_product_ids,
     )
 
 

@@ -1,15 +1,18 @@
-"""What model or catalogue lack for the best answers, a sentence each, with what adds it."""
+"""Sentences about what model or catalogue lack for the best answers, and the command that adds it.
+
+Each function returns an empty text if nothing is lacking.
+"""
 
 from __future__ import annotations
 
-from gateway.index import Held, Serving
+from gateway.index import CollectionStats, ServingCollection
 from gateway.models import Model
 
 _REINDEX = "lookalike reindex"
 
 
 def features_of_model(model: Model) -> str:
-    """Says that a model has no output to tell items apart by; empty if it has."""
+    """Reports a model without an output that tells items apart."""
     if model.features:
         return ""
     return (
@@ -20,7 +23,7 @@ def features_of_model(model: Model) -> str:
 
 
 def ranking_of_model(model: Model) -> str:
-    """Says that nobody fitted how to rank by a model's features; empty if somebody has."""
+    """Reports a model with features whose ranking was not fitted."""
     if model.ranking or not model.features:
         return ""
     return (
@@ -29,12 +32,12 @@ def ranking_of_model(model: Model) -> str:
     )
 
 
-def features_of_collection(serving: Serving, dimension: int) -> str:
-    """Says that a collection does not keep a model's features; empty if it does.
+def features_of_collection(serving: ServingCollection, dimension: int) -> str:
+    """Reports a collection that does not keep a model's features.
 
     Args:
         serving: The collection.
-        dimension: How long the model's are; 0 where that is not known.
+        dimension: Dimension of the model's features; 0 if unknown.
     """
     kept = serving.features_dimension
     if not kept:
@@ -49,8 +52,8 @@ def features_of_collection(serving: Serving, dimension: int) -> str:
     return ""
 
 
-def features_of_photos(serving: Serving, held: Held) -> str:
-    """Says how many photos are without features; empty if none are."""
+def features_of_photos(serving: ServingCollection, held: CollectionStats) -> str:
+    """Reports how many photos of a collection have no features."""
     without = held.photos - held.photos_with_features
     if not serving.features_dimension or without <= 0:
         return ""
@@ -60,10 +63,10 @@ def features_of_photos(serving: Serving, held: Held) -> str:
     )
 
 
-def memory_of_index(serving: Serving, held: Held) -> str:
-    """Says that the index cannot hold all features in memory; empty if it can."""
-    # Of a collection so large that graphs lead to candidates fewer are ranked too: that is no lack.
-    # An index that ranks any number keeps them where it likes.
+def memory_of_index(serving: ServingCollection, held: CollectionStats) -> str:
+    """Reports that the index cannot hold all features in memory."""
+    # A large collection searched by graphs ranks fewer candidates too, which is no lack; and an
+    # index that ranks any number may keep features where it likes.
     every = held.rows_with_features_in_memory >= held.photos_with_features
     if every or not held.most_candidates:
         return ""

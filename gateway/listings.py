@@ -1,4 +1,4 @@
-"""What the gateway talks about: listings, categories, hits. Knows neither protos nor services."""
+"""The gateway's domain values: photos, listings, queries, hits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 
 class RankingMethod(StrEnum):
-    """By what similar listings are ranked."""
+    """Which outputs of the model rank similar listings."""
 
     BLEND = "blend"
     FEATURES = "features"
@@ -17,7 +17,7 @@ class RankingMethod(StrEnum):
 
 
 class NearDuplicateKind(StrEnum):
-    """How much another listing's photo is the same; the values are stored."""
+    """How similar another listing's photo is; the values are stored."""
 
     IDENTICAL = "identical"
     SIMILAR = "similar"
@@ -28,11 +28,11 @@ class NearDuplicate:
     """A photo of another listing that looks the same.
 
     Attributes:
-        item_id: That photo.
-        product_id: Its listing.
-        kind: The same bytes, or merely near.
-        distance: By the collection's metric.
-        linked: Whether the two listings were linked, or one flagged for review.
+        item_id: Id of that photo.
+        product_id: Id of its listing.
+        kind: Identical bytes, or merely near.
+        distance: Distance by the collection's metric.
+        linked: Whether the two listings were linked, rather than one flagged for review.
     """
 
     item_id: str
@@ -43,7 +43,7 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True)
-class Listing:
+class CataloguePhoto:
     """One photo of a listing, as the catalogue knows it."""
 
     item_id: str
@@ -59,7 +59,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class ListingFilter:
-    """Which listings count: all that is set must hold."""
+    """Conditions on listings; all that are set must hold."""
 
     categories: tuple[str, ...] = ()
     min_price: float | None = None
@@ -79,9 +79,9 @@ class PhotoVector:
 
     Attributes:
         values: The model's default output.
-        embedding_space: Of the model.
-        features: What listings are ranked by too, float32 (`array("f")`) where there are many of
-            them; empty where the model has none, or nobody asked.
+        embedding_space: The model's.
+        features: The second output to rank by, kept as float32 (`array("f")`) where there are many
+            vectors; empty if the model has none or it was not requested.
     """
 
     values: Sequence[float]
@@ -91,20 +91,20 @@ class PhotoVector:
 
 @dataclass(frozen=True)
 class ItemId:
-    """A photo of the catalogue."""
+    """Id of a photo of the catalogue."""
 
     item_id: str
 
 
 @dataclass(frozen=True)
 class ProductId:
-    """A listing of the catalogue, with all its photos."""
+    """Id of a listing of the catalogue, which stands for all its photos."""
 
     product_id: str
 
 
 Target: TypeAlias = "ItemId | ProductId"
-"""What to get or to delete."""
+"""What to get or delete."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is wanted of a search; `k` of 0 means 10, no ranking the best that there is."""
+class SearchOptions:
+    """Options of a search; a `k` of 0 means 10, no ranking means the best available."""
 
     k: int = 0
     filter: ListingFilter = EVERY_LISTING
@@ -136,7 +136,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """A label, its place among the model's labels, and its probability."""
+    """A label, its index among the model's labels, and its probability."""
 
     category: str
     index: int
@@ -153,11 +153,11 @@ class Classification:
 
 @dataclass(frozen=True)
 class Rerank:
-    """How the index ranks candidates again: cosine distance of features + weight x distance.
+    """How the index re-ranks candidates: cosine distance of features + weight x distance.
 
     Attributes:
-        candidates: How many of the nearest by vector; 0 leaves that to the index.
-        vector_weight: What a distance by vector counts.
+        candidates: How many of the nearest by vector to re-rank; 0 leaves that to the index.
+        vector_weight: Weight of the distance by vector.
     """
 
     candidates: int
@@ -165,16 +165,16 @@ class Rerank:
 
 
 class Hit(NamedTuple):
-    """A listing near a query; smaller distances are nearer. Made by the thousand, so a tuple.
+    """A listing near a query. A tuple, since searches make thousands.
 
     Attributes:
-        listing: With the photo that is nearest.
-        distance: By vector.
-        ranked_by: What it was ranked by.
-        likeness: How likely both photos show the same item; None if that was not calibrated.
+        photo: Its photo that is nearest.
+        distance: Distance by vector; smaller is nearer.
+        ranked_by: The distance that it was ranked by.
+        likeness: Probability that both photos show the same item; None if not calibrated.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     distance: float
     ranked_by: float
     likeness: float | None = None
@@ -182,11 +182,15 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The index's answer: hits, nearest first, and why there are fewer than asked, if so.
+    """The index's answer to a search.
 
     Attributes:
+        hits: Nearest first.
+        shortfall: Why there are fewer than requested; empty if there are not.
         exact: Whether nothing nearer can be missing.
-        candidates_ranked: How many were ranked by features too.
+        applied_seq: The newest write taken into account.
+        candidates_scanned: Rows compared by vector.
+        candidates_ranked: Rows ranked by features too.
     """
 
     hits: Sequence[Hit]
@@ -199,15 +203,15 @@ class Neighbors:
 
 @dataclass(frozen=True)
 class Page:
-    """Photos of the catalogue, and where the next page begins; empty after the last."""
+    """A page of the catalogue; `next_page_token` is empty on the last one."""
 
-    photos: Sequence[Listing]
+    photos: Sequence[CataloguePhoto]
     next_page_token: str
 
 
 @dataclass(frozen=True)
 class Written:
-    """What the index says of an upsert."""
+    """Result of an upsert: the write's number, and whether it replaced an item."""
 
     seq: int
     replaced: bool

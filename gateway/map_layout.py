@@ -1,6 +1,6 @@
-"""Lays vectors out on a plane: by what tells them apart most, or so that near ones stay near.
+"""Projects vectors onto a plane: by principal components, or by t-SNE so that near ones stay near.
 
-Knows nothing of photos: arrays in, places out, and the same places for the same arrays.
+Pure functions of arrays: the same arrays give the same places.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Single: TypeAlias = NDArray[np.float32]
 Double: TypeAlias = NDArray[np.float64]
 
-# Fewer have no neighbourhoods worth the name.
+# With fewer photos, neighbourhoods mean little.
 MIN_NEIGHBORS = 8
 # How much the default output counts beside the features, as a share of its mean distance. Features
 # tell items apart, and the default output tells categories apart. Of 2,000 photos that no training
@@ -32,7 +32,7 @@ _ROWS = 128  # so that a block of repulsions stays in a core's cache
 def project(vectors: Double) -> tuple[Double, float]:
     """Lays vectors out by principal component analysis.
 
-    Vectors of logits are centred photo by photo first, since their common level says nothing of the
+    Logits are centred photo by photo first, since their common level says nothing about the
     category.
 
     Args:
@@ -40,7 +40,7 @@ def project(vectors: Double) -> tuple[Double, float]:
 
     Returns:
         Places of shape (photos, 2), each coordinate 0 to 1, and the share of the variance that
-        they show. The directions' signs are fixed, so that one sample has one map.
+        they explain. The signs of the directions are fixed, so that one sample has one map.
     """
     levelled = vectors - vectors.mean(axis=1, keepdims=True)
     centred = levelled - levelled.mean(axis=0)
@@ -55,13 +55,13 @@ def project(vectors: Double) -> tuple[Double, float]:
 
 
 def place_neighbors(features: Double, vectors: Double) -> tuple[Double, float]:
-    """Lays photos out so that those which look alike stand together: t-SNE.
+    """Lays photos out by t-SNE, so that photos that look alike are near each other.
 
     van der Maaten and Hinton, Visualizing Data using t-SNE, JMLR 9, 2008; only the nearest attract
     each other (van der Maaten, Accelerating t-SNE using Tree-Based Algorithms, JMLR 15, 2014), all
-    repel each other. It begins with the principal components, which keeps categories where they are
-    and needs no chance (Kobak and Berens, The art of using t-SNE, Nature Communications 10, 2019),
-    and learns as fast as Belkina et al. found best (Automated optimized parameters, ibid.). 2,000
+    repel each other. It starts from the principal components, which keeps categories in place and
+    needs no random numbers (Kobak and Berens, The art of using t-SNE, Nature Communications 10,
+    2019), with the learning rate of Belkina et al. (Automated optimized parameters, ibid.). 2,000
     photos take some 1.5 s of a core.
 
     Args:
@@ -86,7 +86,7 @@ def place_neighbors(features: Double, vectors: Double) -> tuple[Double, float]:
 
 
 def _attract_and_repel(places: Single, near: NDArray[np.intp], weights: Double) -> Single:
-    """Moves places by the gradient of t-SNE, with the gains and momenta of its authors."""
+    """Descends the gradient of t-SNE, with the gains and momenta of its authors."""
     count, neighbors = near.shape
     left, right = np.repeat(np.arange(count), neighbors), near.ravel()
     # An edge pulls at both of its ends.
@@ -107,9 +107,9 @@ def _attract_and_repel(places: Single, near: NDArray[np.intp], weights: Double) 
 
 
 def _repulsion(places: Single) -> Single:
-    """Returns how far each is pushed by all others, exactly, a block of rows at a time."""
+    """Returns the exact repulsion of each point by all others, a block of rows at a time."""
     pushed = np.empty_like(places)
-    total = -float(len(places))  # each is beside itself, and does not push itself
+    total = -float(len(places))  # leaves out each point's repulsion of itself
     for start in range(0, len(places), _ROWS):
         rows = slice(start, start + _ROWS)
         closeness = np.reciprocal(1 + _squared(places, rows))
@@ -120,7 +120,7 @@ def _repulsion(places: Single) -> Single:
 
 
 def _distances(features: Double, vectors: Double) -> Single:
-    """Returns cosine distances of features plus a share of the squared distances of vectors."""
+    """Returns cosine distances of features plus weighted squared distances of vectors."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     units = (features / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     apart = _squared((vectors - vectors.mean(axis=1, keepdims=True)).astype(np.float32))
@@ -132,7 +132,7 @@ def _distances(features: Double, vectors: Double) -> Single:
 
 
 def _squared(points: Single, rows: slice = slice(None)) -> Single:
-    """Returns squared distances of some points to all."""
+    """Returns the squared distances from some points to all points."""
     lengths = np.einsum("ij,ij->i", points, points)
     apart: Single = points[rows] @ (-2 * points.T)
     apart += lengths
@@ -141,7 +141,7 @@ def _squared(points: Single, rows: slice = slice(None)) -> Single:
 
 
 def _nearest(distances: Single, count: int) -> NDArray[np.intp]:
-    """Returns the places of each row's nearest others, nearest first."""
+    """Returns the indices of each row's nearest neighbours, nearest first, itself left out."""
     np.fill_diagonal(distances, np.inf)
     near = np.argpartition(distances, count - 1, axis=1)[:, :count]
     order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
@@ -149,7 +149,7 @@ def _nearest(distances: Single, count: int) -> NDArray[np.intp]:
 
 
 def _weights(distances: Double) -> Double:
-    """Returns how much each of the nearest counts: rows of the same perplexity that add up to 1."""
+    """Returns the weights of neighbours: rows that add up to 1, all of the same perplexity."""
     apart = distances - distances[:, :1]
     wanted = np.log(min(_PERPLEXITY, 0.5 * distances.shape[1]))
     low, high = np.zeros(len(apart)), np.full(len(apart), np.inf)

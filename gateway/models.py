@@ -1,4 +1,4 @@
-"""What the embedder says of a model that it serves."""
+"""Models as the embedder describes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.likeness import Likeness
 from lookalike.pricing import PriceRange
 
-# What listings are ranked by where the bundle does not say.
+# The output to rank by, where the bundle names none.
 _FEATURES, _EMBEDDING = "features", "embedding"
 
 
 @dataclass(frozen=True)
 class Output:
-    """One named vector that a model returns; `kind` is `logits` or `embedding`."""
+    """A named output of a model; `kind` is `logits` or `embedding`."""
 
     name: str
     dimension: int
@@ -26,15 +26,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Model:
-    """A model.
+    """A model that is or was served.
 
     Attributes:
         outputs: What it returns; the first is the default.
-        temperature: Calibrates its logits.
-        ranking: How listings are best ranked by it; None if that was not fitted.
-        price_range: How prices become a range; None if that was not fitted.
-        features: The output that listings are ranked by too; None if it has none.
-        sought: Names of the outputs to ask for; none for the default alone.
+        temperature: Divides the logits before the softmax.
+        ranking: How to rank listings by its outputs; None if that was not fitted.
+        price_range: How to make a range of prices; None if that was not fitted.
+        features: The second output to rank listings by; None if it has none.
+        search_outputs: Names of the outputs to request for a search; empty for the default alone.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Model:
     ranking: Ranking | None = None
     price_range: PriceRange | None = None
     features: Output | None = None
-    sought: tuple[str, ...] = ()
+    search_outputs: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -57,7 +57,7 @@ class Model:
 
 
 def model_of(sent: pb.Model) -> Model:
-    """Returns what is said of a model; what no embedder of ours says is left out."""
+    """Returns a model from its message, without values that none of our embedders would send."""
     outputs = tuple(Output(o.name, o.dimension, o.kind) for o in sent.outputs)
     ranking = _ranking(sent.ranking) if sent.HasField("ranking") else None
     features = _features(outputs, ranking)
@@ -75,12 +75,12 @@ def model_of(sent: pb.Model) -> Model:
         ranking=ranking,
         price_range=_price_range(sent.price_range) if sent.HasField("price_range") else None,
         features=features,
-        sought=(outputs[0].name, features.name) if features else (),
+        search_outputs=(outputs[0].name, features.name) if features else (),
     )
 
 
 def _features(outputs: Sequence[Output], ranking: Ranking | None) -> Output | None:
-    # The default output is what everything is searched by already.
+    # The default output is searched by already.
     more = outputs[1:]
     if ranking and (named := [output for output in more if output.name == ranking.output]):
         return named[0]

@@ -1,4 +1,4 @@
-"""Several photos of one thing: embedded at once; those that cannot be used are named."""
+"""Embeds several photos of one thing concurrently, and names those that cannot be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lookalike.errors import InvalidArgumentError, LookalikeError
 
 @dataclass(frozen=True)
 class EmbeddedPhoto:
-    """A photo's vectors, and whether they were known from the same bytes."""
+    """A photo's vectors, and whether the cache had them."""
 
     vector: PhotoVector
     cached: bool
@@ -20,7 +20,7 @@ class EmbeddedPhoto:
 
 @dataclass(frozen=True)
 class PhotoFailure:
-    """A photo that could not be used, by its place from 0, and why."""
+    """A photo that could not be used: its index in the request, from 0, and the error."""
 
     photo: int
     error: InvalidArgumentError
@@ -28,11 +28,11 @@ class PhotoFailure:
 
 @dataclass(frozen=True)
 class EmbeddedPhotos:
-    """Photos of one thing, in the order of the request; at least one could be used.
+    """Photos of one thing, at least one of which could be used.
 
     Attributes:
-        photos: None for one that could not be used.
-        failures: Those that could not.
+        photos: In the order of the request; None for one that could not be used.
+        failures: The photos that could not be used.
     """
 
     photos: Sequence[EmbeddedPhoto | None]
@@ -40,12 +40,12 @@ class EmbeddedPhotos:
 
     @property
     def vectors(self) -> list[PhotoVector]:
-        """Those of the photos that can be used."""
+        """Vectors of the photos that can be used."""
         return [photo.vector for photo in self.photos if photo]
 
     @property
     def cached(self) -> bool:
-        """Whether all of these were known."""
+        """Whether the cache had all of these."""
         return all(photo.cached for photo in self.photos if photo)
 
 
@@ -55,22 +55,22 @@ Embed = Callable[[bytes], Awaitable[EmbeddedPhoto]]
 async def embed_all(
     embed: Embed, images: Sequence[bytes], *, partial: bool, field: str
 ) -> EmbeddedPhotos:
-    """Embeds photos of one thing at once.
+    """Embeds photos of one thing concurrently.
 
     Args:
-        embed: Embeds one.
-        images: At least one.
-        partial: Whether photos that are at fault may be left out.
-        field: Path of the photos in the request; of one that is at fault, its place comes behind.
+        embed: Embeds one photo.
+        images: At least one encoded photo.
+        partial: Whether to leave out photos that cannot be used.
+        field: Path of the photos in the request; an error appends the photo's index.
 
     Raises:
-        InvalidArgumentError: A photo is at fault, and is not to be left out, or all are; the
-            first of several is named by its place.
-        LookalikeError: What the embedder says of what is nobody's fault here.
+        InvalidArgumentError: A photo cannot be used and `partial` is false, or none can be used;
+            names the first such photo by its index.
+        LookalikeError: Any other error of the embedder.
     """
 
     def placed(number: int, error: InvalidArgumentError) -> InvalidArgumentError:
-        # Another one, since callers who sent the same photo share the error.
+        # A new error, since callers who sent the same photo share the old one.
         which = f"photo {number + 1}: " if len(images) > 1 else ""
         return type(error)(
             which + error.message, field=f"{field}[{number}]", metadata=error.metadata

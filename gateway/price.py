@@ -1,6 +1,6 @@
-"""What such a thing costs: the prices of similar listings that can be compared.
+"""Estimates a fair price from the comparable prices of similar listings.
 
-The arithmetic is that of training, in `lookalike/pricing.py`.
+The arithmetic is in `lookalike/pricing.py`, which training uses too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class PricedListing:
     """A similar listing that has a price.
 
     Attributes:
-        item_id: The photo that was found.
-        product_id: Its listing.
-        price: In `currency`.
-        currency: As the catalogue has it; may be empty.
-        likeness: How likely it is the same item; None if that was not calibrated.
+        item_id: Id of the photo that was found.
+        product_id: Id of its listing.
+        price: Price in `currency`.
+        currency: Currency in the catalogue; may be empty.
+        likeness: Probability that it is the same item; None if not calibrated.
     """
 
     item_id: str
@@ -37,12 +37,12 @@ class PriceEstimate:
     """A fair price.
 
     Attributes:
-        median: Of the prices that count, each weighted by its likeness.
+        median: Median of the prices that count, each weighted by its likeness.
         low: Lower end of the range.
         high: Upper end of the range.
-        coverage: The share of prices that such ranges held when they were fitted; 0 if none were.
-        listings: How many prices count.
-        currency: Of all of them; may be empty.
+        coverage: Share of prices within such ranges when they were fitted; 0 if not fitted.
+        listings: Number of prices that count.
+        currency: Their currency; may be empty.
         outliers: Listings whose prices were left out, nearest first.
     """
 
@@ -56,19 +56,19 @@ class PriceEstimate:
 
 
 def estimate(found: Sequence[PricedListing], fitted: PriceRange | None) -> PriceEstimate | None:
-    """Returns what similar listings cost; None if none of them has a price.
+    """Estimates a price from similar listings; None if none of them has a price.
 
     Args:
-        found: Different listings, nearest first; those beyond what counts are left out, and those
-            in another currency than most.
-        fitted: How prices become a range; None takes the middle four fifths of them.
+        found: Different listings, nearest first. Listings beyond the number that counts, and those
+            in another currency than most, are left out.
+        fitted: How to make a range of prices; None takes their middle four fifths.
     """
     # A price of 0 is a gift, or means "make an offer".
     priced = [each for each in found if each.price > 0]
     if not priced:
         return None
     most = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
-    # Of currencies that are equally many, the one that is found first.
+    # Of equally frequent currencies, this is the first found.
     currency = Counter(each.currency for each in priced[:most]).most_common(1)[0][0]
     near = [each for each in priced if each.currency == currency]
     made = pricing.estimate([e.price for e in near], [e.likeness for e in near], fitted)

@@ -1,45 +1,48 @@
-"""Turns searches into the index's requests, and its answers into hits."""
+"""Converts searches to the index's requests, and its answers to hits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gateway import items, vectors
-from gateway.items import Near
-from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, Rerank, Wanted
+from gateway.items import NearPhoto
+from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, Rerank, SearchOptions
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
-INDEX_OF_BEFORE = "the index is of an earlier version, which cannot rank by two vectors: update it"
+INDEX_TOO_OLD = "the index is of an earlier version, which cannot rank by two vectors: update it"
 
 
 def find(
-    collection: str, query: ItemId | Sequence[PhotoVector], wanted: Wanted, rerank: Rerank | None
+    collection: str,
+    query: ItemId | Sequence[PhotoVector],
+    options: SearchOptions,
+    rerank: Rerank | None,
 ) -> pb.FindNeighborsRequest:
-    """Returns the request for what is nearest to an item or to the mean of vectors."""
+    """Returns the request for the neighbours of an item or of the mean of vectors."""
     return pb.FindNeighborsRequest(
         collection=collection,
         queries=[_query(query, with_features=rerank is not None)],
-        k=wanted.k,
-        distinct_products=not wanted.every_photo,
+        k=options.k,
+        distinct_products=not options.every_photo,
         exclude_same_product=True,
-        filter=items.only(wanted.filter),
-        max_distance=wanted.max_distance,
+        filter=items.to_filter(options.filter),
+        max_distance=options.max_distance,
         rerank=_rerank(rerank),
-        exact=wanted.exact,
-        min_seq=wanted.min_seq,
+        exact=options.exact,
+        min_seq=options.min_seq,
     )
 
 
 def found(response: pb.FindNeighborsResponse) -> Neighbors:
-    """Returns the answer to such a request."""
+    """Returns the hits of an answer."""
     result = response.results[0]
-    ranked, listing = result.candidates_ranked, items.listing
+    ranked, photo = result.candidates_ranked, items.photo
     hits = []
     for near in result.neighbors:
         distance = near.distance
         first = near.first_distance if ranked else distance
-        hits.append(Hit(listing(near.item), first, distance))
+        hits.append(Hit(photo(near.item), first, distance))
     return Neighbors(
         hits=hits,
         shortfall=result.shortfall,
@@ -50,16 +53,19 @@ def found(response: pb.FindNeighborsResponse) -> Neighbors:
     )
 
 
-def near(response: pb.FindNeighborsResponse) -> list[Near]:
-    """Returns the same answer as photos with what is kept beside them."""
+def near(response: pb.FindNeighborsResponse) -> list[NearPhoto]:
+    """Returns the photos of an answer with all that is stored of them."""
     result = response.results[0]
     if not result.candidates_ranked:
-        return [Near(items.photo(n.item), n.distance) for n in result.neighbors]
-    return [Near(items.photo(n.item), n.first_distance, n.distance) for n in result.neighbors]
+        return [NearPhoto(items.stored_photo(n.item), n.distance) for n in result.neighbors]
+    return [
+        NearPhoto(items.stored_photo(n.item), n.first_distance, n.distance)
+        for n in result.neighbors
+    ]
 
 
 def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest) -> str:
-    """Returns why the collection or the item cannot be ranked so; empty if it is another error."""
+    """Returns why the collection or the item cannot be re-ranked; empty for any other error."""
     if not request.HasField("rerank"):
         return ""
     query = request.queries[0]
@@ -69,7 +75,7 @@ def why_not_ranked(error: InvalidArgumentError, request: pb.FindNeighborsRequest
 
 
 def without_features(item_id: str) -> str:
-    """Says that an item has no features to rank by."""
+    """Returns the sentence about an item that has no features to rank by."""
     return f"photo '{item_id}' has no features to rank by: embed it anew (lookalike reindex)"
 
 
@@ -84,10 +90,7 @@ def _query(query: ItemId | Sequence[PhotoVector], *, with_features: bool) -> pb.
     return pb.Query(examples=positives, features=features)
 
 
-def _rerank(wanted: Rerank | None) -> pb.Rerank | None:
-    if wanted is None:
+def _rerank(rerank: Rerank | None) -> pb.Rerank | None:
+    if rerank is None:
         return None
-    return pb.Rerank(
-        candidates=wanted.candidates,
-        vector_weight=wanted.vector_weight,
-    )
+    return pb.Rerank(candidates=rerank.candidates, vector_weight=rerank.vector_weight)

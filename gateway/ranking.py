@@ -1,6 +1,6 @@
-"""Which way a search ranks: the best that model, catalogue and query allow, or the caller's.
+"""Plans how a search ranks: the best way that model, catalogue and query allow, or the caller's.
 
-Models are remembered, so that what is asked about the catalogue needs no embedder.
+Models are remembered, so that a search by a photo of the catalogue needs no embedder.
 """
 
 from __future__ import annotations
@@ -10,53 +10,53 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gateway import lacking
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.embedder import EmbedderUpstream
 from gateway.index import IndexUpstream
-from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, Wanted
+from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, SearchOptions
 from gateway.models import Model
-from gateway.queries import INDEX_OF_BEFORE
+from gateway.queries import INDEX_TOO_OLD
 from lookalike.errors import DimensionMismatchError, LookalikeError, RankingUnavailableError
 from lookalike.likeness import CROWD, Likeness
 from lookalike.pricing import PriceRange
 
 _MOST_CANDIDATES = 10_000
-# What a search waits at most to learn what there is to rank by.
-_LOOK_S = 2.0
+# Longest wait of a search for model and collection to become known.
+_LEARN_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to rank.
+class RankingPlan:
+    """How one search is ranked.
 
     Attributes:
-        method: By what.
-        wanted: What is wanted of the search.
-        rerank: What the index is asked; None for the order by vector.
-        curve: Likeness by what is ranked by; None if it was not calibrated.
+        method: By which outputs.
+        options: The caller's.
+        rerank: How the index ranks by features too; None for the order by vector.
+        curve: Likeness by the distance that ranks; None if it was not calibrated.
     """
 
     method: RankingMethod
-    wanted: Wanted
+    options: SearchOptions
     rerank: Rerank | None = None
     curve: Likeness | None = None
 
     @property
-    def asked(self) -> Wanted:
-        """What the index is asked for: more than is wanted, if likeness needs a crowd around it."""
+    def index_options(self) -> SearchOptions:
+        """The options to search with: a larger `k` where likeness needs a crowd around the hits."""
         if self.curve is None:
-            return self.wanted
-        # Photos one by one: most listings have two.
-        crowd = 2 * CROWD.stop if self.wanted.every_photo else CROWD.stop
-        return replace(self.wanted, k=max(self.wanted.k, crowd))
+            return self.options
+        # Single photos: most listings have two.
+        crowd = 2 * CROWD.stop if self.options.every_photo else CROWD.stop
+        return replace(self.options, k=max(self.options.k, crowd))
 
-    def judged(self, found: Neighbors) -> Neighbors:
-        """Returns the hits that are wanted, with their likeness."""
+    def with_likeness(self, found: Neighbors) -> Neighbors:
+        """Returns the hits that the caller asked for, with their likeness."""
         if self.curve is None:
             return found
-        k, least = self.wanted.k, self.wanted.min_likeness or 0.0
+        k, least = self.options.k, self.options.min_likeness or 0.0
         distances = [hit.ranked_by for hit in found.hits]
-        likeness = self.curve.of(distances, [hit.listing.product_id for hit in found.hits])
+        likeness = self.curve.of(distances, [hit.photo.product_id for hit in found.hits])
         hits = [hit._replace(likeness=p) for hit, p in zip(found.hits, likeness, strict=True)][:k]
         likely = [hit for hit in hits if hit.likeness is None or hit.likeness >= least]
         shortfall = found.shortfall if len(hits) < k else ""
@@ -72,31 +72,31 @@ class Ranker:
     """Decides how listings are ranked.
 
     Args:
-        embedder: Whose models say how it is done.
-        index: Whose collection says whether it keeps features.
+        embedder: Its models say how.
+        index: Its collection says whether it keeps features.
     """
 
     def __init__(self, embedder: EmbedderUpstream, index: IndexUpstream) -> None:
         self._embedder = embedder
         self._index = index
 
-    async def learn(self, budget: Budget) -> None:
-        """Asks for what was never told yet; afterwards costs nothing."""
+    async def learn(self, deadline: Deadline) -> None:
+        """Asks for the model and the collection unless they are known already."""
         if self._index.serving is None and self._index.ready:
-            with contextlib.suppress(LookalikeError), budget.hop("search"):
-                await self._index.look(min(_LOOK_S, budget.remaining_s / 2))
+            with contextlib.suppress(LookalikeError), deadline.hop("search"):
+                await self._index.refresh(min(_LEARN_TIMEOUT_S, deadline.remaining_s / 2))
         if not self._embedder.embedding_space and self._embedder.ready:
-            with contextlib.suppress(LookalikeError), budget.hop("embed"):
-                await self._embedder.model(min(_LOOK_S, budget.remaining_s / 2))
+            with contextlib.suppress(LookalikeError), deadline.hop("embed"):
+                await self._embedder.model(min(_LEARN_TIMEOUT_S, deadline.remaining_s / 2))
 
     @property
     def default(self) -> RankingMethod:
-        """By what listings are ranked where a caller does not say."""
+        """The method where a caller does not name one."""
         lacks = self._lack(RankingMethod.BLEND, self._model(), None)
         return RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
 
     def check(self, vector: PhotoVector) -> None:
-        """Raises DimensionMismatchError where a caller's features are not as long as those kept."""
+        """Raises DimensionMismatchError if features are not as long as the collection's."""
         kept = self._index.serving.features_dimension if self._index.serving else 0
         sent = len(vector.features)
         if kept and sent and sent != kept:
@@ -106,19 +106,19 @@ class Ranker:
                 field="vector.features",
             )
 
-    def way(self, wanted: Wanted, vector: PhotoVector | None) -> Way:
-        """Returns how a search is ranked.
+    def plan(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
+        """Returns how to rank a search.
 
         Args:
-            wanted: What is wanted of it.
-            vector: What is looked for; None for an item of the catalogue, whose features only the
-                index knows.
+            options: The caller's.
+            vector: The query; None for a photo of the catalogue, whose features only the index
+                knows.
 
         Raises:
-            RankingUnavailableError: Something lacks for what the caller wants; says what.
+            RankingUnavailableError: The caller's method needs something that is lacking; names it.
         """
         model = self._model(vector)
-        method = wanted.ranking
+        method = options.ranking
         if method is None:
             lacks = self._lack(RankingMethod.BLEND, model, vector)
             method = RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
@@ -126,33 +126,33 @@ class Ranker:
             raise RankingUnavailableError(
                 f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
             )
-        return _way(method, wanted, model)
+        return _plan(method, options, model)
 
-    def by_category(self, wanted: Wanted, vector: PhotoVector | None) -> Way:
-        """Returns how a search is ranked that the index cannot rank otherwise."""
-        return _way(RankingMethod.CATEGORY, wanted, self._model(vector))
+    def by_category(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
+        """Returns the plan for a search that the index cannot rank otherwise."""
+        return _plan(RankingMethod.CATEGORY, options, self._model(vector))
 
-    def blend(self, vector: PhotoVector) -> Way | None:
-        """Returns how photos near a vector are ranked by both; None if likeness is not known so."""
+    def blend(self, vector: PhotoVector) -> RankingPlan | None:
+        """Returns how to rank photos by both outputs; None without a calibrated likeness."""
         model = self._model(vector)
         if self._lack(RankingMethod.BLEND, model, vector):
             return None
-        way = _way(RankingMethod.BLEND, Wanted(1), model)
-        return way if way.curve else None
+        plan = _plan(RankingMethod.BLEND, SearchOptions(1), model)
+        return plan if plan.curve else None
 
     def price_range(self, vector: PhotoVector | None) -> PriceRange | None:
-        """Returns how prices become a range, by the model of a vector or of the catalogue."""
+        """Returns how to make a range of prices, from the model of a vector or of the catalogue."""
         model = self._model(vector)
         return model.price_range if model else None
 
     def _model(self, vector: PhotoVector | None = None) -> Model | None:
         if vector is not None:
-            return self._embedder.seen(vector.embedding_space)
+            return self._embedder.known_model(vector.embedding_space)
         serving = self._index.serving
-        return self._embedder.seen(serving.embedding_space) if serving else None
+        return self._embedder.known_model(serving.embedding_space) if serving else None
 
     def _lack(self, method: RankingMethod, model: Model | None, vector: PhotoVector | None) -> str:
-        """Returns why it cannot be ranked so; empty if it can, as far as that is known."""
+        """Returns why a method is unavailable; empty if nothing is known against it."""
         return next(filter(None, self._lacks(method, model, vector)), "")
 
     def _lacks(
@@ -175,24 +175,24 @@ class Ranker:
             )
         features = model.features if model else None
         yield lacking.features_of_collection(serving, features.dimension if features else 0)
-        if not self._index.ranks:
-            yield INDEX_OF_BEFORE
+        if not self._index.can_rank:
+            yield INDEX_TOO_OLD
         if vector is not None and not vector.features:
             yield "vector.features is empty: send the features of the same photo"
 
 
-def _way(method: RankingMethod, wanted: Wanted, model: Model | None) -> Way:
+def _plan(method: RankingMethod, options: SearchOptions, model: Model | None) -> RankingPlan:
     ranking = model.ranking if model else None
     curve = ranking.curve(method) if ranking else None
-    if wanted.min_likeness is not None and curve is None:
+    if options.min_likeness is not None and curve is None:
         raise RankingUnavailableError(
-            f"min_likeness is {wanted.min_likeness}, but no likeness was calibrated for listings "
+            f"min_likeness is {options.min_likeness}, but no likeness was calibrated for listings "
             f"ranked by '{method.value}': export the model's bundle again (python -m training "
             "export)",
             field="min_likeness",
         )
     if method is RankingMethod.CATEGORY:
-        return Way(method, wanted, None, curve)
-    candidates = max(min(ranking.candidates, _MOST_CANDIDATES), wanted.k) if ranking else 0
+        return RankingPlan(method, options, None, curve)
+    candidates = max(min(ranking.candidates, _MOST_CANDIDATES), options.k) if ranking else 0
     weight = ranking.vector_weight if ranking and method is RankingMethod.BLEND else 0.0
-    return Way(method, wanted, Rerank(candidates, weight), curve)
+    return RankingPlan(method, options, Rerank(candidates, weight), curve)

@@ -1,17 +1,20 @@
-"""Turns the gateway's own values into replies."""
+"""Converts the gateway's values to response messages.
+
+Values whose fields are named as their message's are passed by `vars`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.budget import Budget
 from gateway.catalogue import Deleted
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
+from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
 from gateway.listings import (
+    CataloguePhoto,
     Classification,
     Hit,
-    Listing,
     NearDuplicate,
     NearDuplicateKind,
     Page,
@@ -32,39 +35,41 @@ _METHODS = {method: number for number, method in METHODS.items()}
 
 
 def classified(
-    photo: ClassifiedPhoto, budget: Budget, *, with_vector: bool
+    photo: ClassifiedPhoto, deadline: Deadline, *, with_vector: bool
 ) -> pb.ClassifyImageResponse:
-    """Returns what the model makes of a photo."""
+    """Returns the response about one photo's category."""
     return pb.ClassifyImageResponse(
         classification=_classification(photo.classification),
         vector=photo.vector.values if with_vector else (),
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=photo.cached,
     )
 
 
-def classified_listing(listing: ClassifiedListing, budget: Budget) -> pb.ClassifyListingResponse:
-    """Returns what the model makes of several photos."""
+def classified_listing(
+    listing: ClassifiedListing, deadline: Deadline
+) -> pb.ClassifyListingResponse:
+    """Returns the response about a listing's category."""
     return pb.ClassifyListingResponse(
         classification=_classification(listing.classification),
         photos=[
             _classification(photo) if photo else pb.Classification() for photo in listing.photos
         ],
         failures=_failures(listing.failures),
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=listing.cached,
     )
 
 
-def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsResponse:
-    """Returns the listings found."""
+def found(similar: SimilarListings, deadline: Deadline) -> pb.FindSimilarListingsResponse:
+    """Returns the response to a search."""
     neighbors, categories = similar.neighbors, similar.classification
     return pb.FindSimilarListingsResponse(
         listings=[_similar(hit) for hit in neighbors.hits],
         classification=_classification(categories) if categories else None,
         shortfall=neighbors.shortfall,
         exact=neighbors.exact,
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=similar.cached,
         degraded=similar.degraded,
         applied_seq=neighbors.applied_seq,
@@ -76,59 +81,59 @@ def found(similar: SimilarListings, budget: Budget) -> pb.FindSimilarListingsRes
     )
 
 
-def ingested(done: IngestedListing, budget: Budget) -> pb.IngestListingResponse:
-    """Returns what became of a photo."""
+def ingested(done: IngestedListing, deadline: Deadline) -> pb.IngestListingResponse:
+    """Returns the response to an ingest."""
     return pb.IngestListingResponse(
         classification=_classification(done.classification),
         replaced=done.written.replaced,
         seq=done.written.seq,
-        timings=_timings(budget),
+        timings=_timings(deadline),
         cached=done.cached,
         degraded=done.degraded,
         near_duplicates=[_near_duplicate(near) for near in done.near_duplicates],
     )
 
 
-def deleted(done: Deleted, budget: Budget) -> pb.DeleteListingResponse:
-    """Returns how much is gone."""
+def deleted(done: Deleted, deadline: Deadline) -> pb.DeleteListingResponse:
+    """Returns the response to a deletion."""
     return pb.DeleteListingResponse(
-        deleted=done.deleted, seq=done.seq, timings=_timings(budget), degraded=done.degraded
+        deleted=done.deleted, seq=done.seq, timings=_timings(deadline), degraded=done.degraded
     )
 
 
-def got(photos: Sequence[Listing], budget: Budget) -> pb.GetListingResponse:
+def got(photos: Sequence[CataloguePhoto], deadline: Deadline) -> pb.GetListingResponse:
     """Returns a listing's photos."""
     return pb.GetListingResponse(
-        photos=[_listing(photo) for photo in photos], timings=_timings(budget)
+        photos=[_photo(photo) for photo in photos], timings=_timings(deadline)
     )
 
 
-def page(listed: Page, budget: Budget) -> pb.ListListingsResponse:
+def page(listed: Page, deadline: Deadline) -> pb.ListListingsResponse:
     """Returns a page of photos."""
     return pb.ListListingsResponse(
-        photos=[_listing(photo) for photo in listed.photos],
+        photos=[_photo(photo) for photo in listed.photos],
         next_page_token=listed.next_page_token,
-        timings=_timings(budget),
+        timings=_timings(deadline),
     )
 
 
-def status(told: Status, budget: Budget) -> pb.GetStatusResponse:
-    """Returns the gateway's status; the messages' fields are named as the values'."""
+def status(known: Status, deadline: Deadline) -> pb.GetStatusResponse:
+    """Returns the gateway's status."""
     return pb.GetStatusResponse(
-        version=told.version,
-        embedder=pb.EmbedderStatus(**vars(told.embedder)),
-        index=pb.IndexStatus(**vars(told.index)),
-        cache=pb.CacheStatus(**vars(told.cache)),
-        mismatch=told.mismatch,
-        timings=_timings(budget),
-        ranking=_METHODS[told.ranking],
-        lacking=told.lacking,
+        version=known.version,
+        embedder=pb.EmbedderStatus(**vars(known.embedder)),
+        index=pb.IndexStatus(**vars(known.index)),
+        cache=pb.CacheStatus(**vars(known.cache)),
+        mismatch=known.mismatch,
+        timings=_timings(deadline),
+        ranking=_METHODS[known.ranking],
+        lacking=known.lacking,
     )
 
 
 def _similar(hit: Hit) -> pb.SimilarListing:
     return pb.SimilarListing(
-        listing=_listing(hit.listing),
+        photo=_photo(hit.photo),
         distance=hit.distance,
         likeness=hit.likeness,
         ranked_by=hit.ranked_by,
@@ -136,65 +141,41 @@ def _similar(hit: Hit) -> pb.SimilarListing:
 
 
 def _price(cost: PriceEstimate) -> pb.PriceEstimate:
-    return pb.PriceEstimate(
-        median=cost.median,
-        low=cost.low,
-        high=cost.high,
-        coverage=cost.coverage,
-        listings=cost.listings,
-        currency=cost.currency,
-        outliers=[
-            pb.PriceOutlier(item_id=far.item_id, product_id=far.product_id, price=far.price)
-            for far in cost.outliers
-        ],
-    )
+    outliers = [
+        pb.PriceOutlier(item_id=far.item_id, product_id=far.product_id, price=far.price)
+        for far in cost.outliers
+    ]
+    return pb.PriceEstimate(**vars(cost) | {"outliers": outliers})
 
 
 def _failures(failed: Sequence[PhotoFailure]) -> list[pb.PhotoFailure]:
     return [pb.PhotoFailure(photo=each.photo, error=in_band_status(each.error)) for each in failed]
 
 
-def _listing(listing: Listing) -> pb.Listing:
-    near = listing.near_duplicate
-    return pb.Listing(
-        item_id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        title=listing.title,
-        price=listing.price,
-        location=listing.location,
-        near_duplicate=_near_duplicate(near) if near else None,
-        has_thumbnail=listing.has_thumbnail,
-        currency=listing.currency,
+def _photo(photo: CataloguePhoto) -> pb.CataloguePhoto:
+    near = photo.near_duplicate
+    return pb.CataloguePhoto(
+        **vars(photo) | {"near_duplicate": _near_duplicate(near) if near else None}
     )
 
 
 def _near_duplicate(near: NearDuplicate) -> pb.NearDuplicate:
-    return pb.NearDuplicate(
-        item_id=near.item_id,
-        product_id=near.product_id,
-        kind=_KINDS[near.kind],
-        distance=near.distance,
-        linked=near.linked,
-    )
+    return pb.NearDuplicate(**vars(near) | {"kind": _KINDS[near.kind]})
 
 
 def _classification(classification: Classification) -> pb.Classification:
     return pb.Classification(
-        scores=[
-            pb.CategoryScore(category=s.category, index=s.index, probability=s.probability)
-            for s in classification.scores
-        ],
+        scores=[pb.CategoryScore(**vars(score)) for score in classification.scores],
         embedding_space=classification.embedding_space,
     )
 
 
-def _timings(budget: Budget) -> pb.HopTimings:
+def _timings(deadline: Deadline) -> pb.HopTimings:
     return pb.HopTimings(
-        embed_ns=budget.spent_ns("embed"),
-        search_ns=budget.spent_ns("search"),
-        total_ns=budget.total_ns,
-        decode_ns=budget.spent_ns("decode"),
-        queue_ns=budget.spent_ns("queue"),
-        inference_ns=budget.spent_ns("inference"),
+        embed_ns=deadline.spent_ns("embed"),
+        search_ns=deadline.spent_ns("search", "write"),
+        total_ns=deadline.total_ns,
+        decode_ns=deadline.spent_ns("decode"),
+        queue_ns=deadline.spent_ns("queue"),
+        inference_ns=deadline.spent_ns("inference"),
     )

@@ -1,19 +1,19 @@
-"""Turns requests into the gateway's own values. Whether they keep the limits is for validation."""
+"""Converts request messages to the gateway's values; `validation` checks their limits."""
 
 from __future__ import annotations
 
 from gateway import validation
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     PhotoQuery,
     Photos,
     PhotoVector,
     ProductId,
     RankingMethod,
+    SearchOptions,
     Target,
-    Wanted,
 )
 from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
@@ -27,7 +27,7 @@ METHODS = {
 
 
 def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
-    """Returns what to look for."""
+    """Returns the query of a search."""
     match request.WhichOneof("query"):
         case "image":
             return Photos((request.image,))
@@ -36,7 +36,7 @@ def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
         case "item_id":
             return ItemId(request.item_id)
         case "vector":
-            # Before millions of them become objects.
+            # Checked before millions of floats become Python objects.
             values = validation.vector_values(request.vector.values)
             features = validation.vector_features(request.vector.features)
             space = request.vector.embedding_space
@@ -45,9 +45,9 @@ def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
             raise InvalidArgumentError("set image, images, item_id or vector", field="query")
 
 
-def wanted(request: pb.FindSimilarListingsRequest) -> Wanted:
-    """Returns what is wanted of a search."""
-    return Wanted(
+def search_options(request: pb.FindSimilarListingsRequest) -> SearchOptions:
+    """Returns the options of a search."""
+    return SearchOptions(
         k=request.k,
         filter=listing_filter(request.filter),
         every_photo=request.every_photo,
@@ -62,7 +62,7 @@ def wanted(request: pb.FindSimilarListingsRequest) -> Wanted:
 
 
 def ranking(sent: int) -> RankingMethod | None:
-    """Returns by what listings are to be ranked; None for the best that there is."""
+    """Returns the ranking method; None for the best available."""
     if sent == pb.RANKING_METHOD_UNSPECIFIED:
         return None
     for number, method in METHODS.items():
@@ -73,7 +73,7 @@ def ranking(sent: int) -> RankingMethod | None:
 
 
 def listing_filter(sent: pb.ListingFilter) -> ListingFilter:
-    """Returns which listings count."""
+    """Returns the filter on listings."""
     return ListingFilter(
         categories=tuple(sent.categories),
         min_price=sent.min_price if sent.HasField("min_price") else None,
@@ -85,9 +85,9 @@ def listing_filter(sent: pb.ListingFilter) -> ListingFilter:
     )
 
 
-def listing(sent: pb.Listing) -> Listing:
-    """Returns a listing that is to be written, without what is for the gateway to say."""
-    return Listing(
+def photo(sent: pb.CataloguePhoto) -> CataloguePhoto:
+    """Returns the photo to ingest, without output-only fields."""
+    return CataloguePhoto(
         item_id=sent.item_id,
         product_id=sent.product_id,
         category=sent.category,
@@ -99,7 +99,7 @@ def listing(sent: pb.Listing) -> Listing:
 
 
 def target(request: pb.GetListingRequest | pb.DeleteListingRequest) -> Target:
-    """Returns what to return or to delete."""
+    """Returns the photo or listing to get or delete."""
     match request.WhichOneof("target"):
         case "product_id":
             return ProductId(request.product_id)

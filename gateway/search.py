@@ -1,4 +1,4 @@
-"""Which listings look like this one, and what does such a thing cost?"""
+"""Finds similar listings, and estimates a fair price from theirs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway import price, queries, validation
-from gateway.budget import Budget
 from gateway.classify import Classifier
-from gateway.index import IndexUpstream, Serving
-from gateway.lineage import Lineage
+from gateway.deadline import Deadline
+from gateway.index import IndexUpstream, ServingCollection
 from gateway.listings import (
     Classification,
     ItemId,
@@ -19,11 +18,12 @@ from gateway.listings import (
     Photos,
     PhotoVector,
     RankingMethod,
-    Wanted,
+    SearchOptions,
 )
 from gateway.photos import EmbeddedPhotos, PhotoFailure
 from gateway.price import PricedListing, PriceEstimate
-from gateway.ranking import Ranker, Way
+from gateway.ranking import Ranker, RankingPlan
+from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
 from gateway.vectors import mean
 from lookalike import pricing
@@ -34,7 +34,7 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 
-# Of the nearest with a price some may be in another currency.
+# Twice as many as are needed, as some of the nearest may be priced in another currency.
 _LOOKED_AT_FOR_PRICE = 2
 _LEAST_PRICE = 1e-9
 
@@ -64,48 +64,54 @@ class SimilarListingFinder:
     """Finds listings by photos, by a photo of the catalogue, or by a vector."""
 
     def __init__(
-        self, classifier: Classifier, index: IndexUpstream, lineage: Lineage, ranker: Ranker
+        self,
+        classifier: Classifier,
+        index: IndexUpstream,
+        space_guard: EmbeddingSpaceGuard,
+        ranker: Ranker,
     ) -> None:
         self._classifier = classifier
         self._index = index
-        self._lineage = lineage
+        self._space_guard = space_guard
         self._ranker = ranker
 
-    async def find(self, query: PhotoQuery, wanted: Wanted, budget: Budget) -> SimilarListings:
+    async def find(
+        self, query: PhotoQuery, options: SearchOptions, deadline: Deadline
+    ) -> SimilarListings:
         """Returns listings like photos, like a photo of the catalogue, or near a vector.
 
         Raises:
             EmbeddingSpaceMismatchError: The photos' or vector's space is not the collection's.
-            RankingUnavailableError: The ranking or the likeness that is wanted cannot be had.
-            UpstreamUnavailableError: An upstream is away, and the answer cannot do without.
-            LookalikeError: Whatever else an upstream says.
+            RankingUnavailableError: The requested ranking or likeness is not available.
+            UpstreamUnavailableError: An upstream that the answer needs cannot be reached.
+            LookalikeError: Any other error of an upstream.
         """
-        wanted, query = validation.wanted(wanted), validation.query(query)
+        options, query = validation.search_options(options), validation.query(query)
         match query:
             case ItemId():
-                return await self._search(query, wanted, budget, "item_id")
+                return await self._search(query, options, deadline, "item_id")
             case PhotoVector():
                 field = "vector.embedding_space"
-                self._lineage.check(query.embedding_space, field)
-                await self._ranker.learn(budget)
+                self._space_guard.check(query.embedding_space, field)
+                await self._ranker.learn(deadline)
                 self._ranker.check(query)
-                return await self._search([query], wanted, budget, field)
+                return await self._search([query], options, deadline, field)
             case Photos(images):
-                return await self._by_photos(images, wanted, budget)
+                return await self._by_photos(images, options, deadline)
 
     async def _by_photos(
-        self, images: Sequence[bytes], wanted: Wanted, budget: Budget
+        self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
         field = "image" if len(images) == 1 else "images"
-        self._lineage.check(field=field)
-        photos = await self._embed(images, wanted, budget)
+        self._space_guard.check(field=field)
+        photos = await self._embed(images, options, deadline)
         vectors = photos.vectors
-        classification = await self._classifier.classification(mean(vectors), budget)
+        classification = await self._classifier.classification(mean(vectors), deadline)
         try:
-            found = await self._search(vectors, wanted, budget, field)
+            found = await self._search(vectors, options, deadline, field)
         except LookalikeError as error:
             away = isinstance(error, UpstreamUnavailableError) or is_out_of_time(error)
-            if not (wanted.allow_partial and away):
+            if not (options.allow_partial and away):
                 raise
             nothing = Neighbors([], "the index did not answer", exact=False)
             found = SimilarListings(nothing, None, degraded=f"no listings: {error.message}")
@@ -117,116 +123,122 @@ class SimilarListingFinder:
         )
 
     async def _embed(
-        self, images: Sequence[bytes], wanted: Wanted, budget: Budget
+        self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline
     ) -> EmbeddedPhotos:
-        later = self._index.reads
+        later = self._index.read_latencies
         if len(images) == 1:
-            return EmbeddedPhotos([await self._classifier.embed(images[0], budget, later=later)])
+            return EmbeddedPhotos([await self._classifier.embed(images[0], deadline, later=later)])
         return await self._classifier.embed_all(
-            images, budget, partial=wanted.allow_partial, field="images.images", later=later
+            images, deadline, partial=options.allow_partial, field="images.images", later=later
         )
 
     async def _search(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget, field: str
+        self,
+        query: ItemId | Sequence[PhotoVector],
+        options: SearchOptions,
+        deadline: Deadline,
+        field: str,
     ) -> SimilarListings:
-        await self._ranker.learn(budget)
+        await self._ranker.learn(deadline)
         try:
-            if not wanted.include_price:
-                neighbors, way = await self._find(query, wanted, budget)
-                return SimilarListings(neighbors, None, ranking=way.method)
-            return await self._with_price(query, wanted, budget)
+            if not options.include_price:
+                neighbors, plan = await self._find(query, options, deadline)
+                return SimilarListings(neighbors, None, ranking=plan.method)
+            return await self._with_price(query, options, deadline)
         except EmbeddingSpaceMismatchError as error:
-            self._lineage.look()
+            self._space_guard.check_soon()
             error.field = field
             raise
 
     async def _find(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
-    ) -> tuple[Neighbors, Way]:
-        """Searches in the best way; where the index cannot go it, by category."""
+        self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
+    ) -> tuple[Neighbors, RankingPlan]:
+        """Searches by the best plan; by category where the index cannot follow it."""
         vector = None if isinstance(query, ItemId) else _least(query)
-        way, serving = self._ranker.way(wanted, vector), self._index.serving
+        plan, serving = self._ranker.plan(options, vector), self._index.serving
         try:
-            found = await self._index.find(query, way.asked, budget, way.rerank)
+            found = await self._index.find(query, plan.index_options, deadline, plan.rerank)
             if isinstance(query, ItemId):
                 if self._is_of_another_space(serving):
-                    return await self._find(query, wanted, budget)
-                way = self._way_gone(way, wanted, query, found)
+                    return await self._find(query, options, deadline)
+                plan = self._plan_used(plan, options, query, found)
         except RankingUnavailableError:
-            if wanted.ranking is not None:
+            if options.ranking is not None:
                 raise
-            way = self._ranker.by_category(wanted, vector)
-            found = await self._index.find(query, way.asked, budget)
-        return way.judged(found), way
+            plan = self._ranker.by_category(options, vector)
+            found = await self._index.find(query, plan.index_options, deadline)
+        return plan.with_likeness(found), plan
 
-    def _is_of_another_space(self, before: Serving | None) -> bool:
-        """Whether the name leads to another model's catalogue by now, which ranks otherwise."""
+    def _is_of_another_space(self, before: ServingCollection | None) -> bool:
+        """Whether the alias has moved to another model's collection, which ranks differently."""
         now = self._index.serving
         return bool(before and now and before.embedding_space != now.embedding_space)
 
-    def _way_gone(self, way: Way, wanted: Wanted, query: ItemId, found: Neighbors) -> Way:
-        """Returns how listings like an item were ranked: by category if it has no features.
+    def _plan_used(
+        self, plan: RankingPlan, options: SearchOptions, query: ItemId, found: Neighbors
+    ) -> RankingPlan:
+        """Returns how a search by item was ranked: by category if the item has no features.
 
         Raises:
-            RankingUnavailableError: That is not what is wanted.
+            RankingUnavailableError: The caller asked for another ranking.
         """
-        if way.rerank is None or found.candidates_ranked:
-            return way
+        if plan.rerank is None or found.candidates_ranked:
+            return plan
         if not found.hits:
-            return way  # there was nothing to rank
-        if wanted.ranking is None:
-            return self._ranker.by_category(wanted, None)
+            return plan  # nothing to rank
+        if options.ranking is None:
+            return self._ranker.by_category(options, None)
         raise RankingUnavailableError(queries.without_features(query.item_id), field="ranking")
 
     async def _with_price(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
+        self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
-        """Searches twice at once: prices come from more listings, whatever they cost."""
+        """Runs a second search beside it: prices come from more listings, unfiltered by price."""
         found, cost = await asyncio.gather(
-            self._find(query, wanted, budget),
-            self._price(query, wanted, budget),
+            self._find(query, options, deadline),
+            self._price(query, options, deadline),
             return_exceptions=True,
         )
         if isinstance(found, BaseException):
             raise found
-        neighbors, way = found
+        neighbors, plan = found
         if isinstance(cost, LookalikeError):
             degraded = f"no price: {cost.message}"
-            return SimilarListings(neighbors, None, degraded=degraded, ranking=way.method)
+            return SimilarListings(neighbors, None, degraded=degraded, ranking=plan.method)
         if isinstance(cost, BaseException):
             raise cost
-        return SimilarListings(neighbors, None, ranking=way.method, price=cost)
+        return SimilarListings(neighbors, None, ranking=plan.method, price=cost)
 
     async def _price(
-        self, query: ItemId | Sequence[PhotoVector], wanted: Wanted, budget: Budget
+        self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
     ) -> PriceEstimate | None:
         fitted = self._ranker.price_range(None if isinstance(query, ItemId) else query[0])
         listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
-        priced = Wanted(
+        priced = SearchOptions(
             k=min(_LOOKED_AT_FOR_PRICE * listings, validation.MAX_K),
-            filter=replace(wanted.filter, min_price=_LEAST_PRICE, max_price=None),
-            exact=wanted.exact,
-            min_seq=wanted.min_seq,
-            allow_partial=wanted.allow_partial,
-            ranking=wanted.ranking,
+            filter=replace(options.filter, min_price=_LEAST_PRICE, max_price=None),
+            exact=options.exact,
+            min_seq=options.min_seq,
+            allow_partial=options.allow_partial,
+            ranking=options.ranking,
         )
-        found, _ = await self._find(query, priced, budget)
+        found, _ = await self._find(query, priced, deadline)
         return price.estimate(
             [
                 PricedListing(
-                    hit.listing.item_id,
-                    hit.listing.product_id,
-                    hit.listing.price,
-                    hit.listing.currency,
+                    hit.photo.item_id,
+                    hit.photo.product_id,
+                    hit.photo.price,
+                    hit.photo.currency,
                     hit.likeness,
                 )
                 for hit in found.hits
-                if hit.listing.price is not None
+                if hit.photo.price is not None
             ],
             fitted,
         )
 
 
 def _least(vectors: Sequence[PhotoVector]) -> PhotoVector:
-    """Returns a vector that has features only if all have."""
+    """Returns a vector with features only if all of them have features."""
     return next((vector for vector in vectors if not vector.features), vectors[0])

@@ -1,4 +1,4 @@
-"""GatewayService: protos ↔ use cases."""
+"""Serves GatewayService: converts messages and calls the use cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from grpc import aio
 
 from gateway import replies, requests
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
@@ -23,8 +23,8 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """Serves the gateway's use cases.
 
     Args:
-        use_cases: What it serves.
-        default_timeout_s: Time for a call whose caller set no deadline.
+        use_cases: The use cases.
+        default_timeout_s: Time for a call without a deadline.
         max_stream_in_flight: Most unanswered photos of one stream.
     """
 
@@ -38,44 +38,44 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def ClassifyImage(
         self, request: pb.ClassifyImageRequest, context: Context
     ) -> pb.ClassifyImageResponse:
-        """Tells the category of a photo."""
-        budget = self._budget(context)
-        photo = await self._use_cases.classifier.classify(request.image, budget)
-        return replies.classified(photo, budget, with_vector=request.include_vector)
+        """Classifies a photo."""
+        deadline = self._deadline(context)
+        photo = await self._use_cases.classifier.classify(request.image, deadline)
+        return replies.classified(photo, deadline, with_vector=request.include_vector)
 
     async def ClassifyListing(
         self, request: pb.ClassifyListingRequest, context: Context
     ) -> pb.ClassifyListingResponse:
-        """Tells the category of a listing by all of its photos."""
-        budget = self._budget(context)
+        """Classifies a listing by all of its photos."""
+        deadline = self._deadline(context)
         listing = await self._use_cases.classifier.classify_listing(
-            request.images, budget, partial=request.allow_partial
+            request.images, deadline, partial=request.allow_partial
         )
-        return replies.classified_listing(listing, budget)
+        return replies.classified_listing(listing, deadline)
 
     async def FindSimilarListings(
         self, request: pb.FindSimilarListingsRequest, context: Context
     ) -> pb.FindSimilarListingsResponse:
         """Finds listings that look like photos, like a photo of the catalogue, or near a vector."""
-        budget = self._budget(context)
-        wanted = requests.wanted(request)
-        found = await self._use_cases.finder.find(requests.query(request), wanted, budget)
-        return replies.found(found, budget)
+        deadline = self._deadline(context)
+        query, options = requests.query(request), requests.search_options(request)
+        found = await self._use_cases.finder.find(query, options, deadline)
+        return replies.found(found, deadline)
 
     async def IngestListing(
         self, request: pb.IngestListingRequest, context: Context
     ) -> pb.IngestListingResponse:
         """Adds a listing's photo to the catalogue."""
-        budget = self._budget(context)
-        return await self._ingest(request, budget, bulk=False)
+        deadline = self._deadline(context)
+        return await self._ingest(request, deadline, bulk=False)
 
     async def StreamIngestListings(
         self, request_iterator: AsyncIterator[pb.StreamIngestListingsRequest], context: Context
     ) -> AsyncIterator[pb.StreamIngestListingsResponse]:
-        """Adds many photos; bad ones are answered in-band."""
+        """Adds many photos; errors of single photos are answered in-band."""
 
         async def answer(item: pb.StreamIngestListingsRequest) -> pb.IngestListingResponse:
-            return await self._ingest(item.request, self._budget(context), bulk=True)
+            return await self._ingest(item.request, self._deadline(context), bulk=True)
 
         limit = self._max_stream_in_flight
         async for response in answer_by_id(
@@ -87,48 +87,48 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         self, request: pb.DeleteListingRequest, context: Context
     ) -> pb.DeleteListingResponse:
         """Deletes a listing with all its photos, or one photo."""
-        budget = self._budget(context)
+        deadline = self._deadline(context)
         target = requests.target(request)
-        deleted = await self._use_cases.catalogue.delete(target, budget, request.request_id)
-        return replies.deleted(deleted, budget)
+        deleted = await self._use_cases.catalogue.delete(target, deadline, request.request_id)
+        return replies.deleted(deleted, deadline)
 
     async def GetListing(
         self, request: pb.GetListingRequest, context: Context
     ) -> pb.GetListingResponse:
         """Returns a listing's photos, or one photo."""
-        budget = self._budget(context)
-        photos = await self._use_cases.catalogue.get(requests.target(request), budget)
-        return replies.got(photos, budget)
+        deadline = self._deadline(context)
+        photos = await self._use_cases.catalogue.get(requests.target(request), deadline)
+        return replies.got(photos, deadline)
 
     async def ListListings(
         self, request: pb.ListListingsRequest, context: Context
     ) -> pb.ListListingsResponse:
         """Lists the photos of the catalogue page by page."""
-        budget = self._budget(context)
+        deadline = self._deadline(context)
         page = await self._use_cases.catalogue.list(
-            requests.listing_filter(request.filter), request.page_size, request.page_token, budget
+            requests.listing_filter(request.filter), request.page_size, request.page_token, deadline
         )
-        return replies.page(page, budget)
+        return replies.page(page, deadline)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        """Tells what can be reached, and whether model and catalogue belong together."""
-        budget = self._budget(context)
-        return replies.status(await self._use_cases.status.status(budget), budget)
+        """Reports which upstreams can be reached, and whether model and catalogue match."""
+        deadline = self._deadline(context)
+        return replies.status(await self._use_cases.status.status(deadline), deadline)
 
     async def _ingest(
-        self, request: pb.IngestListingRequest, budget: Budget, *, bulk: bool
+        self, request: pb.IngestListingRequest, deadline: Deadline, *, bulk: bool
     ) -> pb.IngestListingResponse:
         ingested = await self._use_cases.ingester.ingest(
-            requests.listing(request.listing),
+            requests.photo(request.photo),
             request.image,
-            budget,
+            deadline,
             request.request_id,
             bulk=bulk,
         )
-        return replies.ingested(ingested, budget)
+        return replies.ingested(ingested, deadline)
 
-    def _budget(self, context: Context) -> Budget:
+    def _deadline(self, context: Context) -> Deadline:
         remaining = context.time_remaining()
-        return Budget(self._default_timeout_s if remaining is None else remaining)
+        return Deadline(self._default_timeout_s if remaining is None else remaining)

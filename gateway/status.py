@@ -1,4 +1,4 @@
-"""What the gateway knows of its upstreams, of the catalogue and of itself."""
+"""Reports the status of the upstreams, the catalogue and the gateway."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass, replace
 
 import lookalike
 from gateway import lacking
-from gateway.budget import Budget
 from gateway.cache import CacheStatus, VectorCache
+from gateway.deadline import Deadline
 from gateway.embedder import EmbedderUpstream
-from gateway.index import Held, IndexUpstream
-from gateway.lineage import Lineage
+from gateway.index import CollectionStats, IndexUpstream
 from gateway.listings import RankingMethod
 from gateway.models import Model
-from gateway.queries import INDEX_OF_BEFORE
+from gateway.queries import INDEX_TOO_OLD
 from gateway.ranking import Ranker
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import CollectionNotFoundError, LookalikeError
 
-# An upstream that hangs must not keep people from seeing that it does.
+# An upstream that hangs must not delay the report that shows it.
 _TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
 class EmbedderStatus:
-    """The embedders as the gateway sees them; but for `target`, empty while none answers."""
+    """Status of the embedders; all but `target` is empty while none answers."""
 
     target: str
     ready: bool = False
@@ -42,7 +42,7 @@ class EmbedderStatus:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """The index as the gateway sees it; but for names, empty while it does not answer."""
+    """Status of the index; all but `target` and `collection` is empty while it does not answer."""
 
     target: str
     collection: str
@@ -59,11 +59,11 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it.
+    """Status of the gateway and its upstreams.
 
     Attributes:
-        mismatch: Why model and catalogue do not belong together; empty if they do.
-        ranking: By what listings are ranked where a caller does not say.
+        mismatch: Why the model cannot be used with the catalogue; empty if it can.
+        ranking: The method where a caller does not name one.
         lacking: What model or catalogue lack for the best answers, a sentence each.
     """
 
@@ -77,41 +77,41 @@ class Status:
 
 
 class StatusReporter:
-    """Asks both upstreams; says what it can if they do not answer.
+    """Asks both upstreams, and reports what is known if they do not answer.
 
     Args:
-        embedder: One of them.
-        index: The other.
-        lineage: Says whether they belong together.
+        embedder: The embedders.
+        index: The catalogue.
+        space_guard: Compares their embedding spaces.
         vectors: The gateway's cache.
-        ranker: Says by what listings are ranked.
+        ranker: Knows how listings are ranked.
     """
 
     def __init__(
         self,
         embedder: EmbedderUpstream,
         index: IndexUpstream,
-        lineage: Lineage,
+        space_guard: EmbeddingSpaceGuard,
         vectors: VectorCache,
         ranker: Ranker,
     ) -> None:
         self._embedder = embedder
         self._index = index
-        self._lineage = lineage
+        self._space_guard = space_guard
         self._vectors = vectors
         self._ranker = ranker
 
-    async def status(self, budget: Budget) -> Status:
-        """Returns the status; never fails for an upstream's sake."""
-        timeout_s = min(_TIMEOUT_S, budget.remaining_s / 2)
+    async def status(self, deadline: Deadline) -> Status:
+        """Returns the status; an upstream that fails makes no error."""
+        timeout_s = min(_TIMEOUT_S, deadline.remaining_s / 2)
 
         async def embedders() -> Model | None:
-            with budget.hop("embed"), contextlib.suppress(LookalikeError):
+            with deadline.hop("embed"), contextlib.suppress(LookalikeError):
                 return await self._embedder.model(timeout_s)
             return None
 
-        async def index() -> tuple[IndexStatus, Held | None]:
-            with budget.hop("search"):
+        async def index() -> tuple[IndexStatus, CollectionStats | None]:
+            with deadline.hop("search"):
                 return await self._index_status(timeout_s)
 
         model, (index_status, held) = await asyncio.gather(embedders(), index())
@@ -120,34 +120,34 @@ class StatusReporter:
             _embedder_status(self._embedder.target, model),
             index_status,
             self._vectors.status,
-            self._lineage.mismatch,
+            self._space_guard.mismatch,
             self._ranker.default,
             [sentence for sentence in self._lacking(model, held) if sentence],
         )
 
-    def _lacking(self, model: Model | None, held: Held | None) -> Iterator[str]:
+    def _lacking(self, model: Model | None, held: CollectionStats | None) -> Iterator[str]:
         if model:
             yield lacking.features_of_model(model)
             yield lacking.ranking_of_model(model)
         serving = self._index.serving
         if held is None or serving is None:
             return
-        model = model or self._embedder.seen(serving.embedding_space)
-        # Features that no model gives are of no use to keep.
+        model = model or self._embedder.known_model(serving.embedding_space)
+        # Missing features matter only if the model gives some.
         if model and model.features:
             yield lacking.features_of_collection(serving, model.features.dimension)
-        if not self._index.ranks:
-            yield INDEX_OF_BEFORE
+        if not self._index.can_rank:
+            yield INDEX_TOO_OLD
         else:
             yield lacking.features_of_photos(serving, held)
             yield lacking.memory_of_index(serving, held)
 
-    async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, Held | None]:
-        """Returns what is known of the index, and of the collection if it answers."""
+    async def _index_status(self, timeout_s: float) -> tuple[IndexStatus, CollectionStats | None]:
+        """Returns the status of the index and, if it answers, of the collection."""
         status = IndexStatus(self._index.target, self._index.collection)
         try:
             state, serving, (photos, listings) = await asyncio.gather(
-                self._index.state(timeout_s), self._index.look(timeout_s), self._count(timeout_s)
+                self._index.state(timeout_s), self._index.refresh(timeout_s), self._count(timeout_s)
             )
         except LookalikeError:
             return status, None
@@ -163,7 +163,7 @@ class StatusReporter:
             photos=photos,
             listings=listings,
             photos_with_features=held.photos_with_features if held else 0,
-        ), held or Held()
+        ), held or CollectionStats()
 
     async def _count(self, timeout_s: float) -> tuple[int, int]:
         try:

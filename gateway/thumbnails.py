@@ -1,7 +1,7 @@
-"""Small copies of the catalogue's photos, in a directory or an S3-compatible store (fsspec).
+"""Makes and stores thumbnails, in a directory or an S3-compatible store (fsspec).
 
-Knows nothing of listings or requests. Photos come here after the embedder accepted them, so what
-cannot be decoded here is rare, and is the caller's to report.
+The embedder has accepted a photo before it comes here, so errors of decoding are rare; the caller
+reports them.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class ThumbnailError(Exception):
 
 
 class ThumbnailStore:
-    """Keeps thumbnails under names made of the hash of their photo's id.
+    """Stores thumbnails under the hash of their photo's id.
 
     Args:
-        url: A directory, or `s3://bucket/prefix`, or any other URL that fsspec knows.
+        url: A directory, `s3://bucket/prefix`, or any other URL that fsspec supports.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,7 +59,7 @@ class ThumbnailStore:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails")
 
     def open(self) -> None:
-        """Finds the store; raises StartupError naming the setting if there is no such kind."""
+        """Opens the store; raises StartupError naming the setting if that fails."""
         try:
             self._files, self._root = fsspec.core.url_to_fs(self.url)
             self._is_local = bool(getattr(self._files, "local_file", False))
@@ -72,11 +72,11 @@ class ThumbnailStore:
             ) from None
 
     def close(self) -> None:
-        """Begins nothing more, and does not wait: a store that hangs must not hold up a stop."""
+        """Stops without waiting: a store that hangs must not delay the gateway's stop."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def keep(self, item_id: str, image: bytes) -> None:
-        """Makes and keeps a photo's thumbnail, in the place of one of the same id."""
+        """Makes a photo's thumbnail and stores it, replacing one of the same id."""
         await self._run("kept", lambda: self._write(self.path(item_id), render(image)))
 
     async def read(self, item_id: str) -> bytes | None:
@@ -84,18 +84,18 @@ class ThumbnailStore:
         return await self._run("read", lambda: self._read(self.path(item_id)))
 
     async def remove(self, item_ids: Iterable[str]) -> None:
-        """Removes thumbnails; those that are not there are no error."""
+        """Removes thumbnails; one that does not exist is no error."""
         paths = [self.path(item_id) for item_id in item_ids]
         await self._run("removed", lambda: self._remove(paths))
 
     def path(self, item_id: str) -> str:
-        """Returns where a photo's thumbnail is kept; no id can lead elsewhere."""
+        """Returns the path of a photo's thumbnail; a hash, so that no id leads out of the store."""
         name = hashlib.sha256(item_id.encode()).hexdigest()
         return f"{self._root}/{name[:2]}/{name}.webp"
 
     def _write(self, path: str, data: bytes) -> None:
         if not self._is_local:
-            self._files.pipe_file(path, data)  # an object store shows whole objects alone
+            self._files.pipe_file(path, data)  # object stores write whole objects
             return
         aside = f"{path}.{uuid.uuid4().hex}"
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -120,7 +120,7 @@ class ThumbnailStore:
                 self._files.rm_file(path)
             except FileNotFoundError:
                 continue
-            # Caches of directories in fsspec would else go on showing it.
+            # Otherwise fsspec's directory cache would still list it.
             self._files.invalidate_cache(path)
 
     async def _run(self, what: str, work: Callable[[], T]) -> T:
@@ -128,7 +128,7 @@ class ThumbnailStore:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except ThumbnailError:
             raise
-        except Exception as error:  # stores raise what they like
+        except Exception as error:  # each kind of store raises its own
             raise ThumbnailError(f"the thumbnail could not be {what}: {error}") from error
 
 

@@ -1,8 +1,8 @@
-"""A service that the gateway calls: one channel, its errors translated.
+"""Common part of the gateway's upstreams: one channel, with errors translated.
 
-An upstream's client errors (a bad image, an unknown item) are passed on unchanged, but for a field
-that only its own requests have. That it cannot be reached becomes UpstreamUnavailableError naming
-it. What it is asked is in `embedder.py` and `index.py`.
+An upstream's client errors (a bad image, an unknown item) are passed on, with the field translated
+to the gateway's own. A service that cannot be reached becomes UpstreamUnavailableError naming it.
+The calls themselves are in `embedder.py` and `index.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import grpc
 from grpc import aio
 
-from gateway.budget import Budget, RecentTimes
+from gateway.deadline import Deadline, LatencyWindow
 from lookalike.channel import open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -27,7 +27,7 @@ from lookalike.errors import (
 )
 from lookalike.status import from_rpc_error
 
-# gRPC cancels calls that reach a stopping server before it takes them up.
+# gRPC cancels calls that a stopping server has not started.
 _UNAVAILABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
@@ -35,11 +35,11 @@ class Upstream:
     """A channel to one service, over any number of servers.
 
     Args:
-        name: What it is, for people.
+        name: Name in messages and settings.
         target: `host:port`, a gRPC target, or several `address:port` with commas between them.
-        service: Full name of its service; only servers whose health says SERVING get calls.
+        service: Full name of its gRPC service; only servers that report it SERVING get calls.
         max_message_bytes: Largest message either way.
-        fields: Fields of its requests, and what the gateway's own callers know them as.
+        fields: Maps fields of its requests to those of the gateway's own.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Upstream:
             raise StartupError(f"LOOKALIKE_GATEWAY_{name.upper()}: {error.message}") from None
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Calls `changed` whenever the service becomes reachable or is lost; runs for ever."""
+        """Calls `changed` whenever the channel's state changes; runs for ever."""
         while True:
             state = self.channel.get_state(try_to_connect=True)
             await changed()
@@ -69,17 +69,17 @@ class Upstream:
 
     @property
     def ready(self) -> bool:
-        """Whether some server of it is reachable and says that it is serving."""
+        """Whether a server can be reached and reports SERVING."""
         return self.channel.get_state() is grpc.ChannelConnectivity.READY
 
     @asynccontextmanager
     async def calling(self) -> AsyncIterator[None]:
-        """Turns what a call in its block raises into errors of ours."""
+        """Translates gRPC errors raised in its block to LookalikeErrors."""
         try:
             yield
         except aio.AioRpcError as rpc_error:
             error = from_rpc_error(rpc_error)
-            # It is there, but not as far as the read asks for, which the caller is to know.
+            # The index is up, but behind the write that the caller waits for.
             recovering = isinstance(error, IndexRecoveringError)
             if error.code in _UNAVAILABLE and not recovering:
                 raise UpstreamUnavailableError(
@@ -94,23 +94,23 @@ class Upstream:
 
     @asynccontextmanager
     async def in_hop(
-        self, hop: str, recent: RecentTimes, budget: Budget, kept_s: float = 0.0
+        self, hop: str, recent: LatencyWindow, deadline: Deadline, kept_s: float = 0.0
     ) -> AsyncIterator[float]:
-        """Gives the seconds that a call in its block may take, and learns what it took.
+        """Yields the seconds that a call in its block may take, and records its latency.
 
         Raises:
-            DeadlineUnreachableError: There is not enough time for it.
+            DeadlineUnreachableError: Too little time is left.
         """
-        allowed_s = budget.allow_s(hop, recent, kept_s)
+        allowed_s = deadline.allow_s(hop, recent, kept_s)
         started = time.monotonic()
-        with budget.hop(hop):
+        with deadline.hop(hop):
             async with self.calling():
                 yield allowed_s
         recent.add(time.monotonic() - started)
 
 
 def is_out_of_time(error: LookalikeError) -> bool:
-    """Whether an upstream's answer did not come before the deadline it was given."""
+    """Whether an upstream failed to answer within its deadline."""
     return error.code is grpc.StatusCode.DEADLINE_EXCEEDED or isinstance(
         error, DeadlineUnreachableError
     )

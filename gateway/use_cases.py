@@ -1,4 +1,4 @@
-"""All that the gateway can do, in one value: what its servicer and its HTTP face call."""
+"""The gateway's use cases, shared by the gRPC and HTTP front ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.status import StatusReporter
 
 @dataclass(frozen=True)
 class UseCases:
-    """Made by `__main__`; each checks what it is given (`gateway.validation`)."""
+    """Built by `__main__`; each use case validates its arguments (`gateway.validation`)."""
 
     classifier: Classifier
     finder: SimilarListingFinder

@@ -1,6 +1,6 @@
-"""What callers may send, whichever way: each check names the field of the proto and the limit.
+"""Validates arguments of the use cases; errors name the proto's field, the limit and the value.
 
-What only an upstream can know (is it a photo? is there such an item?) is for it to say.
+Only the upstreams can check whether bytes are a photo, or whether an item exists.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence, Sized
 from dataclasses import replace
 
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     PhotoQuery,
     Photos,
     PhotoVector,
+    SearchOptions,
     Target,
-    Wanted,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 
@@ -37,26 +37,26 @@ MAX_PAGE = 1000
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
-def listing(sent: Listing) -> Listing:
-    """Checks a listing that is to be written; what is for the gateway to say is left out."""
-    _id(sent.item_id, "listing.item_id")
-    _id(sent.product_id, "listing.product_id")
+def photo(sent: CataloguePhoto) -> CataloguePhoto:
+    """Validates a photo to ingest, and clears its output-only fields."""
+    _id(sent.item_id, "photo.item_id")
+    _id(sent.product_id, "photo.product_id")
     _text(sent.category, MAX_CATEGORY_LENGTH, "category")
     _text(sent.title, MAX_TEXT_LENGTH, "title")
     _text(sent.location, MAX_TEXT_LENGTH, "location")
     if sent.price is not None:
-        _price(sent.price, "price", "listing.price")
+        _price(sent.price, "price", "photo.price")
     if sent.currency and not _CURRENCY.fullmatch(sent.currency):
         raise InvalidArgumentError(
             f"currency is '{sent.currency[:20]}'; it must be empty or three letters A to Z as of "
             "ISO 4217, such as GBP",
-            field="listing.currency",
+            field="photo.currency",
         )
     return replace(sent, near_duplicate=None, has_thumbnail=False)
 
 
 def query(sent: PhotoQuery) -> PhotoQuery:
-    """Checks what to look for."""
+    """Validates a query."""
     match sent:
         case ItemId(item_id):
             _id(item_id, "item_id")
@@ -70,12 +70,12 @@ def query(sent: PhotoQuery) -> PhotoQuery:
 
 
 def images(sent: Sequence[bytes], field: str) -> None:
-    """Checks how many photos of one thing there are."""
+    """Validates the number of photos of one thing."""
     _count(sent, 1, MAX_IMAGES, field)
 
 
 def vector_values(sent: Sequence[float]) -> Sequence[float]:
-    """Checks how many values a vector has; looks at none of them."""
+    """Validates the number of values of a vector, but none of the values."""
     if not sent:
         raise InvalidArgumentError(
             "vector.values has 0 entries; it must have as many as the collection has dimensions",
@@ -86,13 +86,13 @@ def vector_values(sent: Sequence[float]) -> Sequence[float]:
 
 
 def vector_features(sent: Sequence[float]) -> Sequence[float]:
-    """Checks how many features a vector has, which may be none; looks at none of them."""
+    """Validates the number of features, which may be 0, but none of the values."""
     _count(sent, 0, MAX_DIMENSION, "vector.features")
     return sent
 
 
-def wanted(sent: Wanted) -> Wanted:
-    """Checks what is wanted of a search, and says how many listings that is."""
+def search_options(sent: SearchOptions) -> SearchOptions:
+    """Validates the options of a search, and sets the default `k`."""
     if not 0 <= sent.k <= MAX_K:
         raise InvalidArgumentError(
             f"k is {sent.k}; it must be 1 to {MAX_K}, or 0 for {DEFAULT_K}", field="k"
@@ -113,7 +113,7 @@ def wanted(sent: Wanted) -> Wanted:
 
 
 def listing_filter(sent: ListingFilter) -> ListingFilter:
-    """Checks which listings count."""
+    """Validates a filter."""
     _count(sent.categories, 0, MAX_VALUES, "filter.categories")
     _count(sent.locations, 0, MAX_VALUES, "filter.locations")
     for name in ("product_ids", "exclude_product_ids"):
@@ -133,7 +133,7 @@ def listing_filter(sent: ListingFilter) -> ListingFilter:
 
 
 def target(sent: Target) -> Target:
-    """Checks what is to be returned or deleted."""
+    """Validates the photo or listing to get or delete."""
     if isinstance(sent, ItemId):
         _id(sent.item_id, "item_id")
     else:
@@ -142,7 +142,7 @@ def target(sent: Target) -> Target:
 
 
 def page_size(sent: int) -> int:
-    """Returns how many photos a page has."""
+    """Validates a page size, and returns the default for 0."""
     if not 0 <= sent <= MAX_PAGE:
         raise InvalidArgumentError(
             f"page_size is {sent}; it must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}",
@@ -152,7 +152,7 @@ def page_size(sent: int) -> int:
 
 
 def request_id(sent: str) -> str:
-    """Checks a caller's key for retries, which may be empty."""
+    """Validates a caller's key for retries, which may be empty."""
     if len(sent) > MAX_ID_LENGTH:
         raise InvalidArgumentError(
             f"request_id has {len(sent)} characters; the limit is {MAX_ID_LENGTH}",
@@ -171,7 +171,7 @@ def _id(value: str, field: str) -> None:
 def _text(value: str, limit: int, name: str) -> None:
     if len(value) > limit:
         raise InvalidArgumentError(
-            f"{name} has {len(value)} characters; the limit is {limit}", field=f"listing.{name}"
+            f"{name} has {len(value)} characters; the limit is {limit}", field=f"photo.{name}"
         )
 
 

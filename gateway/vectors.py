@@ -1,4 +1,4 @@
-"""Vectors of photos: kept small, and the means of several photos of one thing."""
+"""Compacts vectors, and computes the means of several photos' vectors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lookalike.errors import UpstreamUnavailableError
 
 
 def compact(features: Iterable[float]) -> Sequence[float]:
-    """Returns features as float32, four bytes each; an empty tuple for none."""
+    """Returns features as an array of float32, four bytes each; an empty tuple for none."""
     return array("f", features) or ()
 
 
 def mean(vectors: Sequence[PhotoVector]) -> PhotoVector:
-    """Returns the mean of vectors of one model; without features, which `mean_features` gives.
+    """Returns the mean of vectors, without features, which `mean_features` returns.
 
-    One vector is its own mean.
+    A single vector is returned as it is.
 
     Raises:
-        UpstreamUnavailableError: They are of several models.
+        UpstreamUnavailableError: The vectors come from several models.
     """
     if len(vectors) == 1:
         return vectors[0]
@@ -37,9 +37,9 @@ def mean(vectors: Sequence[PhotoVector]) -> PhotoVector:
 
 
 def mean_features(vectors: Sequence[PhotoVector]) -> Sequence[float]:
-    """Returns the mean of their features, each scaled to length 1 first; zeros count as they are.
+    """Returns the mean of vectors' features, each scaled to length 1 first unless it is zero.
 
-    Those of one vector are returned as they are. Empty unless all have some.
+    The features of a single vector are returned as they are. Empty unless all have features.
     """
     rows = [vector.features for vector in vectors]
     if len(rows) == 1 or not all(rows):

@@ -1,8 +1,8 @@
-"""What Lookalike's services share and its users import.
+"""The package that users import and the services share.
 
-    from lookalike import Client, IndexClient, Listing, ListingFilter, LookalikeError, Ranking
+    from lookalike import CataloguePhoto, Client, IndexClient, ListingFilter, LookalikeError
 
-Knows no service; pulls in neither torch, faiss nor pandas, and the client only when it is named.
+The client, and NumPy with it, is imported only when one of its names is used.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
         TLS,
         AsyncClient,
         AsyncIndexClient,
+        CataloguePhoto,
         Client,
         Embedding,
         IndexClient,
-        Listing,
         ListingFilter,
         LookalikeError,
         Photo,
@@ -30,10 +30,10 @@ __all__ = [
     "TLS",
     "AsyncClient",
     "AsyncIndexClient",
+    "CataloguePhoto",
     "Client",
     "Embedding",
     "IndexClient",
-    "Listing",
     "ListingFilter",
     "LookalikeError",
     "Photo",
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Services import this package too, and have no use for NumPy or the client.
+    # Services import this package too, and need neither NumPy nor the client.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from lookalike import client  # noqa: PLC0415 - see above

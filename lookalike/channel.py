@@ -1,4 +1,4 @@
-"""Client channels with the settings that every caller of Lookalike wants."""
+"""Opens client channels: keepalive, load balancing, retries, health checks, TLS."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ MAX_MESSAGE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class TLS:
-    """How to encrypt, and whom to trust.
+    """Settings of TLS.
 
     Attributes:
-        roots: PEM file of the authorities that a server's certificate may come from; None for the
-            public ones.
-        certificate: PEM file of the certificate to show to a server that asks for one.
+        roots: PEM file of the trusted authorities; None for the public ones.
+        certificate: PEM file of the client's certificate, for servers that require one.
         key: PEM file of that certificate's private key.
-        server_name: What the server's certificate must name, if not the host that is called.
+        server_name: Name in the server's certificate, if it is not the host of the target.
     """
 
     roots: str | os.PathLike[str] | None = None
@@ -38,7 +37,7 @@ class TLS:
 
     @classmethod
     def of(cls, tls: bool | str | os.PathLike[str] | TLS) -> TLS | None:
-        """Returns what a switch or a file of authorities stands for; None for plaintext."""
+        """Returns the settings for a switch or a file of authorities; None for plaintext."""
         if isinstance(tls, TLS):
             return tls
         if isinstance(tls, bool):
@@ -46,7 +45,7 @@ class TLS:
         return cls(roots=tls)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Reads the files and returns gRPC's form of them; OSError if one cannot be read."""
+        """Reads the files and returns gRPC's credentials; OSError if one cannot be read."""
         return grpc.ssl_channel_credentials(
             *map(_content, (self.roots, self.key, self.certificate))
         )
@@ -68,16 +67,17 @@ def open_channel(
     unretried: Sequence[Method] = (),
     tls: TLS | None = None,
 ) -> aio.Channel:
-    """Opens a channel to one service; reuse it, and close it at the end.
+    """Opens a channel to one service. Reuse it, and close it in the end.
 
     Args:
         target: `host:port`, or `dns:///name:port` to spread calls over every address of the name,
             or several `address:port` with commas between.
-        health_service: Full name of a service. Given, only servers whose health says that it is
-            SERVING get calls, and the channel is READY only while there is one.
+        health_service: Full name of a service: only servers that report it SERVING get calls, and
+            the channel is READY only while there is one. Empty for no health check.
         max_message_bytes: Largest message either way; the server's own limit holds too.
-        retries: How often a call that met UNAVAILABLE is made again, 0 to 4.
-        unretried: Methods that are never, such as streams whose caller knows what was answered.
+        retries: How often a call that met UNAVAILABLE is retried, 0 to 4.
+        unretried: Methods that are never retried, such as streams whose caller resends what was
+            not answered.
         tls: How to encrypt; None for plaintext.
     """
     options = _service_options(health_service, retries, unretried)
@@ -98,7 +98,7 @@ def open_blocking_channel(
     unretried: Sequence[Method] = (),
     tls: TLS | None = None,
 ) -> grpc.Channel:
-    """Opens a channel like `open_channel`'s for callers without an event loop."""
+    """Opens a channel like `open_channel`, for callers without an event loop."""
     options = _service_options(health_service, retries, unretried)
     options += _connection_options(target, max_message_bytes, tls)
     target = several(target)
@@ -108,13 +108,13 @@ def open_blocking_channel(
 
 
 def addresses(target: str) -> list[str]:
-    """Returns the parts of a target that has several with commas between, or the target."""
+    """Returns the addresses in a target, which may have several with commas between."""
     target = target.removeprefix("ipv4:").removeprefix("ipv6:")
     return [part.strip() for part in target.split(",") if part.strip()]
 
 
 def several(target: str) -> str:
-    """Returns what gRPC calls a target; InvalidArgumentError if it knows no such thing."""
+    """Returns gRPC's spelling of a target; InvalidArgumentError for a bad list of addresses."""
     if "," not in target or target.startswith(("ipv4:", "ipv6:")):
         return target
     parts = [part.strip().replace("localhost:", "127.0.0.1:") for part in target.split(",")]
@@ -158,12 +158,12 @@ def _service_options(
                     "initialBackoff": "0.05s",
                     "maxBackoff": "1s",
                     "backoffMultiplier": 2,
-                    # Every write is idempotent, so what never got an answer may be sent again.
+                    # Every write is idempotent, so a call without an answer may be repeated.
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
             }
         )
-        # Past about one failure in ten, retries stop: they would only add load.
+        # Above about one failure in ten, retries stop: they would only add load.
         service_config["retryThrottling"] = {"maxTokens": 100, "tokenRatio": 0.1}
     if health_service:
         service_config["healthCheckConfig"] = {"serviceName": health_service}
@@ -178,7 +178,7 @@ def _connection_options(
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        # gRPC's own two minutes would leave a server that is back unused for that long.
+        # gRPC's default, two minutes, would leave a recovered server unused for that long.
         ("grpc.max_reconnect_backoff_ms", 5_000),
     ]
     if len(several_of := addresses(target)) > 1:
@@ -189,7 +189,7 @@ def _connection_options(
 
 
 class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
-    """Sends the id of the request being answered along with the calls made for it."""
+    """Forwards the id of the request being answered to the calls made for it."""
 
     async def intercept_unary_unary(
         self,
@@ -197,7 +197,7 @@ class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
         client_call_details: aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        """Adds the header."""
+        """Adds the header of the request id."""
         if current := request_ids.current.get():
             metadata = aio.Metadata(*(client_call_details.metadata or ()))
             metadata.add(request_ids.HEADER, current)

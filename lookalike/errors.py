@@ -1,4 +1,4 @@
-"""Every error that a caller can meet: one class for each reason, one gRPC code for each class.
+"""Errors that callers can meet: one class for each reason, one gRPC code for each class.
 
 LookalikeError
 ├── InvalidArgumentError                INVALID_ARGUMENT
@@ -30,10 +30,10 @@ LookalikeError
 ├── DrainingError                       DRAINING
 ├── StoreCorruptedError                 STORE_CORRUPTED
 ├── DeadlineExceededError               DEADLINE_EXCEEDED
-├── ForeignError                        FOREIGN: somebody else's status, its code kept
+├── ForeignError                        FOREIGN: a status that is not ours, code kept
 └── InternalError                       INTERNAL
 
-Domain code raises these and knows nothing of gRPC; `lookalike.status` turns them into
+Domain code raises these without knowing gRPC; `lookalike.status` converts them to
 `google.rpc.Status` and back.
 """
 
@@ -49,7 +49,7 @@ class LookalikeError(Exception):
     """Base of all errors with a reason.
 
     Args:
-        message: Says what is wrong, the limit and the value, and what to do.
+        message: What is wrong, the limit and the value, and what to do.
         field: Path of the request field at fault, for example `image`.
         metadata: Machine-readable facts, for example both embedding spaces.
         resource: Type and name of the thing that is missing or taken.
@@ -120,13 +120,13 @@ class UnknownFilterFieldError(InvalidArgumentError):
 
 
 class InvalidPageTokenError(InvalidArgumentError):
-    """The page token is none of ours, or belongs to another request."""
+    """The page token is invalid, or belongs to another request."""
 
     reason = "INVALID_PAGE_TOKEN"
 
 
 class RequestIdReusedError(InvalidArgumentError):
-    """A request id came before, with other content."""
+    """The request id was used before, with other content."""
 
     reason = "REQUEST_ID_REUSED"
 
@@ -167,7 +167,7 @@ class CollectionInUseError(LookalikeError):
 
 
 class NearDuplicateError(LookalikeError):
-    """The photo looks like one of another listing, and the gateway is told to refuse such."""
+    """The photo looks like another listing's, and the gateway's policy is to refuse those."""
 
     code = StatusCode.ALREADY_EXISTS
     reason = "NEAR_DUPLICATE"
@@ -181,7 +181,7 @@ class EmbeddingSpaceMismatchError(LookalikeError):
 
 
 class RankingUnavailableError(LookalikeError):
-    """Model or catalogue lack what listings are to be ranked by, or a likeness is reckoned with."""
+    """Model or catalogue lack what the requested ranking or likeness needs."""
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "RANKING_UNAVAILABLE"
@@ -195,35 +195,35 @@ class ModelNotFoundError(LookalikeError):
 
 
 class ModelRefusedError(LookalikeError):
-    """A model bundle cannot be served; the one that was served before still is."""
+    """A model bundle cannot be served; the previous one still is."""
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "MODEL_REFUSED"
 
 
 class QueueFullError(LookalikeError):
-    """The service has as much waiting work as it accepts."""
+    """The service's queue is full."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "QUEUE_FULL"
 
 
 class DeadlineUnreachableError(LookalikeError):
-    """What waits already would take longer than the request's deadline allows."""
+    """The request cannot be answered within its deadline."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "DEADLINE_UNREACHABLE"
 
 
 class StorageFullError(LookalikeError):
-    """The disk has no room for the write; nothing of it was kept."""
+    """The disk has no room for the write, which was rolled back."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
     reason = "STORAGE_FULL"
 
 
 class ReadOnlyError(LookalikeError):
-    """The index serves a snapshot, and takes no writes."""
+    """The index serves a snapshot and accepts no writes."""
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "INDEX_READ_ONLY"
@@ -237,7 +237,7 @@ class NotSupportedError(LookalikeError):
 
 
 class IndexRecoveringError(LookalikeError):
-    """The index has not got as far as the read asks for."""
+    """The index has not yet reached the write that the read waits for."""
 
     code = StatusCode.UNAVAILABLE
     reason = "INDEX_RECOVERING"
@@ -265,14 +265,14 @@ class StoreCorruptedError(LookalikeError):
 
 
 class InternalError(LookalikeError):
-    """A fault of ours; the log has it, the caller gets no details."""
+    """A fault of the service; the log has the details, the caller gets none."""
 
     code = StatusCode.INTERNAL
     reason = "INTERNAL"
 
 
 class DeadlineExceededError(LookalikeError):
-    """There was no answer in the time that the caller gave it."""
+    """There was no answer within the deadline."""
 
     code = StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_EXCEEDED"

@@ -1,8 +1,8 @@
-"""How likely a photo that was found shows the item of the query. Knows neither models nor protos.
+"""Computes likeness: the probability that a photo found shows the item of the query.
 
-A distance alone does not tell: in a crowd of dining chairs a stranger is as near as, elsewhere, the
-other photo of the same vase. What tells is how near a photo is beside the crowd, and by how much it
-stands out from it.
+Distance alone is a poor predictor: among many dining chairs another chair is as near as, elsewhere,
+the second photo of a vase. So a photo's distance is taken relative to that of the crowd of further
+hits, together with the margin by which it stands out.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CROWD = slice(10, 20)
-"""Places, from 0, of the nearest listings whose mean distance is the crowd's."""
+"""Ranks, from 0, of the nearest listings whose mean distance is the crowd's distance."""
 
 SAME_PHOTO = 0.005
-"""Distance, in crowds, below which a photo is the query's own, maybe encoded anew."""
+"""Distance, in crowd distances, below which a photo is the query's own, maybe re-encoded."""
 _SAME_PHOTO_LIKENESS = 0.99
 
 _WORDS = (
@@ -31,10 +31,10 @@ class Likeness:
     """A logistic model of nearness, fitted on validation photos when a model is exported.
 
     Attributes:
-        intercept: Log-odds of a photo at no distance that does not stand out.
-        distance: What the distance, in crowds, takes from them.
-        margin: What standing out, in crowds, adds to them.
-        crowd: The crowd's distance where fewer than 20 listings were found.
+        intercept: Log-odds at distance 0 and margin 0.
+        distance: Decrease of the log-odds per unit of distance, in crowd distances.
+        margin: Increase of the log-odds per unit of margin, in crowd distances.
+        crowd: Crowd distance to assume where fewer than 20 listings were found.
     """
 
     intercept: float
@@ -43,11 +43,11 @@ class Likeness:
     crowd: float
 
     def of(self, distances: Sequence[float], listings: Sequence[str]) -> list[float]:
-        """Returns each hit's likeness, 0 to 1; never more for a farther hit of another listing.
+        """Returns each hit's likeness, 0 to 1; never higher for a farther hit of another listing.
 
         Args:
-            distances: Of the hits by what they are ranked by, nearest first.
-            listings: The listing of each.
+            distances: The hits' ranking distances, nearest first.
+            listings: The listing of each hit.
         """
         found = [
             (distance, _logistic(self.intercept - self.distance * distance + self.margin * margin))
@@ -60,15 +60,15 @@ class Likeness:
 def in_crowds(
     distances: Sequence[float], listings: Sequence[str], usual: float
 ) -> list[tuple[float, float]]:
-    """Returns each hit's distance and its margin, both as multiples of the crowd's distance.
+    """Returns each hit's distance and margin, both as multiples of the crowd distance.
 
-    The margin is by how much a hit is nearer than the nearest of another listing; negative if it is
-    farther. Photos that are the query's own stand beside no other.
+    The margin is by how much a hit is nearer than the nearest hit of another listing, negative if
+    it is farther. Copies of the query's own photo do not count as rivals.
 
     Args:
-        distances: Of the hits, nearest first; below 0 counts as 0.
-        listings: The listing of each.
-        usual: The crowd's distance where fewer than 20 listings were found; above 0.
+        distances: The hits' distances, nearest first; below 0 counts as 0.
+        listings: The listing of each hit.
+        usual: Crowd distance to assume where fewer than 20 listings were found; above 0.
     """
     first: dict[str, float] = {}
     for distance, listing in zip(distances, listings, strict=True):
@@ -86,13 +86,13 @@ def in_crowds(
 
 
 def likeness_words(likeness: float | None) -> str:
-    """Returns a likeness in words; nothing where there is none."""
+    """Returns a likeness in words; empty for None."""
     if likeness is None:
         return ""
     return next(words for least, words in _WORDS if likeness >= least)
 
 
 def _logistic(log_odds: float) -> float:
-    if log_odds < 0:  # so that nothing overflows
+    if log_odds < 0:  # prevents overflow
         return 1 - _logistic(-log_odds)
     return 1 / (1 + math.exp(-log_odds))

@@ -1,16 +1,16 @@
-"""Prices as sellers write them, and as people read them. Knows no table and no message."""
+"""Parses prices as sellers write them, and formats them for people."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# Signs that sellers write, longer ones first: `US$` ends in another.
+# Currency signs, longer ones first: `US$` ends in another sign.
 _CURRENCY_OF = {"US$": "USD", "£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY"}
 _SIGN_OF = {code: sign for sign, code in _CURRENCY_OF.items()}  # `$` is the last for USD
-# Currencies that have no smaller unit in use.
+# Currencies without a smaller unit in use.
 _WHOLE = frozenset({"CLP", "ISK", "JPY", "KRW", "VND"})
-# ISO 4217, the currencies that are paid with. Any other three letters may be a word (`5 ONO`).
+# ISO 4217, currencies in use. Any other three letters may be a word (`5 ONO`).
 _ISO_4217 = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP
     BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP
@@ -29,16 +29,16 @@ _PRICE = re.compile(rf"^\s*(?P<before>{_MARK})?\s*(?P<amount>{_AMOUNT})\s*(?P<af
 
 
 class Price(NamedTuple):
-    """An amount and its currency: three letters as of ISO 4217, or empty if none is said."""
+    """An amount and its currency: three letters of ISO 4217, or empty if unknown."""
 
     amount: float
     currency: str
 
 
 def parse_price(text: str) -> Price | None:
-    """Returns the price in a text like `£1,250.00`, `5 EUR` or `12.50`; None if there is none.
+    """Parses a price such as `£1,250.00`, `5 EUR` or `12.50`; None if the text is none.
 
-    A currency is told by a sign or by a code in capitals, before the amount or after it.
+    The currency is a sign, or a code in capitals, before or after the amount.
     """
     match = _PRICE.match(text)
     if match is None or (match["before"] and match["after"]):
@@ -54,9 +54,9 @@ def price_text(amount: float, currency: str = "", *, rounded: bool = False) -> s
     """Returns a price as people write it, such as `£1,250.00`, `CHF 1,250.00` or `1,250.00`.
 
     Args:
-        amount: How much.
-        currency: Three letters; empty where it is not known, and then no sign is shown.
-        rounded: Of 10 or more, only whole units, as for an estimate.
+        amount: The amount.
+        currency: Three letters; empty if unknown, then no sign is shown.
+        rounded: Round amounts of 10 or more to whole units, as for an estimate.
     """
     whole = currency in _WHOLE or (rounded and amount >= 10)
     number = f"{amount:,.{0 if whole else 2}f}"

@@ -1,8 +1,7 @@
-"""What a thing costs, from the prices of listings like it. Knows neither models nor protos.
+"""Estimates what an item costs from the prices of similar listings.
 
-Prices are compared by their logarithms: a price is as far from its half as from its double. Each
-counts as much as its listing is likely to be the same item, so that many other things do not
-outvote the few that are it.
+Prices are compared by their logarithms: a price is as far from its half as from its double. Each is
+weighted by its listing's likeness, so that many other items do not outvote the few matching ones.
 """
 
 from __future__ import annotations
@@ -13,30 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DEFAULT_LISTINGS = 50
-"""How many of the nearest listings count where no range was fitted."""
+"""Number of nearest listings that count where no range was fitted."""
 
-# Where most prices are one, the others need not be wrong.
+# Lower bound of the spread: if most prices are equal, the others need not be outliers.
 _DEFAULT_LEAST_SPREAD = 0.1
-# Of fewer, nobody can tell which is the odd one out.
+# With fewer prices, outliers cannot be told.
 _LEAST_FOR_OUTLIERS = 5
 _OUTLIER_SPREADS = 3.0
-# What a normal distribution's standard deviation is, in median absolute deviations.
+# Standard deviation of a normal distribution, in median absolute deviations.
 _SCALED = 1.4826
 _LOW, _HIGH = 0.1, 0.9
-# Half the weight is half of it, whatever the sum's last digit.
+# Tolerance for rounding in sums of weights.
 _ROUNDING = 1e-12
 _LARGEST = math.log(1.7e308)
 
 
 @dataclass(frozen=True)
 class PriceRange:
-    """A range that holds a price as often as it says, fitted when a model is exported.
+    """How to make a range that holds a given share of prices, fitted when a model is exported.
 
     Attributes:
-        listings: How many of the nearest listings count.
-        coverage: The share of prices that the range is to hold.
-        width: How many spreads it reaches to each side of the median, in logarithms.
-        least_spread: The least spread that is reckoned with.
+        listings: Number of nearest listings that count.
+        coverage: Share of prices that the range should hold.
+        width: Half width of the range, in spreads, in logarithms.
+        least_spread: Lower bound of the spread.
     """
 
     listings: int
@@ -50,14 +49,13 @@ class PriceEstimate:
     """A fair price.
 
     Attributes:
-        median: Weighted, of the prices that count.
+        median: Weighted median of the prices that count.
         low: Lower end of the range.
-        high: Upper end.
-        spread: What the range was made of, in logarithms: 1.4826 median absolute deviations, or the
-            least that is reckoned with.
-        coverage: The share of prices that such ranges held; 0 if none were fitted.
-        counted: Which prices count, by their places among those given.
-        outliers: Which were left out, being too far from the others.
+        high: Upper end of the range.
+        spread: Spread of the logarithms: 1.4826 median absolute deviations, or the lower bound.
+        coverage: Share of prices within such ranges when they were fitted; 0 if not fitted.
+        counted: Indices of the prices that count.
+        outliers: Indices of the prices left out as too far from the others.
     """
 
     median: float
@@ -72,13 +70,13 @@ class PriceEstimate:
 def estimate(
     prices: Sequence[float], weights: Sequence[float | None], fitted: PriceRange | None
 ) -> PriceEstimate | None:
-    """Returns what similar listings cost; None if none of them has a price.
+    """Estimates a price; None if there is none to estimate from.
 
     Args:
-        prices: Of different listings in one currency, nearest first. Those of 0 do not count, since
-            they are gifts or mean "make an offer", and those beyond the nearest few neither.
-        weights: The likeness of each; the same for all if there is none, or it is 0 for all.
-        fitted: How prices become a range; None takes the middle four fifths of them.
+        prices: Prices of different listings in one currency, nearest first. Prices of 0, which are
+            gifts or mean "make an offer", and those beyond the number that counts are ignored.
+        weights: The likeness of each; equal weights are used if it is None or 0 for all.
+        fitted: How to make the range; None takes the middle four fifths of the prices.
     """
     most = fitted.listings if fitted else DEFAULT_LISTINGS
     near = [i for i, price in enumerate(prices) if price > 0 and math.isfinite(price)][:most]
@@ -114,14 +112,14 @@ def estimate(
 
 
 def weighted_quantile(values: Sequence[float], weights: Sequence[float], share: float) -> float:
-    """Returns the least value that more than a share of the weight lies at or below.
+    """Returns the weighted quantile: the least value with more than `share` of the weight up to it.
 
-    Where exactly that share does, it is the mean of this value and the next, as a median of an
-    even number is.
+    If exactly that share lies up to a value, the result is the mean of it and the next, like a
+    median of an even number of values.
 
     Args:
-        values: At least one.
-        weights: Of each value, 0 or more, not all 0.
+        values: At least one value.
+        weights: Weight of each value, 0 or more, not all 0.
         share: 0 to 1.
     """
     ordered = sorted(pair for pair in zip(values, weights, strict=True) if pair[1] > 0)
@@ -148,5 +146,5 @@ def _middle(
 
 
 def _price(log: float) -> float:
-    # Without the last digits, in which a price differs from the exponential of its logarithm.
+    # Twelve digits: beyond those a price differs from the exponential of its logarithm.
     return float(f"{math.exp(min(log, _LARGEST)):.12g}")

@@ -1,4 +1,4 @@
-"""Turns errors into `google.rpc.Status` and back. The only place that knows both.
+"""Converts errors to `google.rpc.Status` and back.
 
 Reasons and details follow Google's AIP-193: https://google.aip.dev/193
 """
@@ -18,16 +18,16 @@ from grpc_status import rpc_status
 from lookalike.errors import ForeignError, InternalError, LookalikeError
 
 DOMAIN = "lookalike"
-# A status travels in trailers, up to three times over, and clients take 8 KiB of them: one that is
-# larger would reach the caller as an error of gRPC's own, without code or reason.
+# A status is sent in trailers, up to three times over, and clients accept 8 KiB of them: a larger
+# one would reach the caller as an error of gRPC's own, without code or reason.
 MAX_MESSAGE_BYTES = 1024
 MAX_DETAIL_BYTES = 256
 
 
 def to_status(error: BaseException) -> status_pb2.Status:
-    """Returns the status that a caller sees; an unknown exception becomes a fixed INTERNAL.
+    """Returns the status for an error; unknown exceptions become INTERNAL with a fixed message.
 
-    Long texts, such as a name that the caller made up, are cut.
+    Long texts, such as a name that the caller sent, are truncated.
     """
     if not isinstance(error, LookalikeError):
         error = InternalError("internal error; the service's log has the details")
@@ -55,12 +55,12 @@ def to_status(error: BaseException) -> status_pb2.Status:
 
 
 def from_status(status: status_pb2.Status) -> LookalikeError:
-    """Returns the error that `to_status` was given, as far as the status tells it."""
+    """Returns the error that a status was made from, as far as the status describes it."""
     info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     resource, retry = error_details_pb2.ResourceInfo(), error_details_pb2.RetryInfo()
     for detail in status.details:
         for message in (info, bad_request, resource, retry):
-            with contextlib.suppress(DecodeError):  # broken on its way: told by the code alone
+            with contextlib.suppress(DecodeError):  # a broken detail: the code must do
                 detail.Unpack(message)
     error_class = _by_reason().get(info.reason) if info.domain == DOMAIN else None
     if error_class is None:

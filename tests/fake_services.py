@@ -166,7 +166,7 @@ class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):
         """Answers with what is prepared under the item's id, else with a sequence number."""
         for number, message in enumerate(requests):
             self.requests.setdefault("StreamIngestListings", []).append(message.request)
-            answer = self.answers.get(message.request.listing.item_id)
+            answer = self.answers.get(message.request.photo.item_id)
             if isinstance(answer, list):
                 answer = answer.pop(0) if answer else None
             if isinstance(answer, LookalikeError):

@@ -41,7 +41,7 @@ def model_with_features(embedding_space: str = "space", **more: Any) -> Model:
     fields: dict[str, Any] = {
         "outputs": (Output("category", 3, "logits"), features),
         "features": features,
-        "sought": ("category", "features"),
+        "search_outputs": ("category", "features"),
         "ranking": RANKING,
         "price_range": PRICE_RANGE,
     }

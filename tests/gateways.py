@@ -10,20 +10,20 @@ from typing import Any
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
-from gateway.budget import Budget, RecentTimes
+from gateway.deadline import Deadline, LatencyWindow
 from gateway.embedder import Embedded, EmbedderUpstream
-from gateway.index import Held, IndexState, IndexUpstream, Serving
-from gateway.items import Near, Photo
+from gateway.index import CollectionStats, IndexState, IndexUpstream, ServingCollection
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     Neighbors,
     PhotoVector,
     Rerank,
+    SearchOptions,
     Target,
-    Wanted,
     Written,
 )
 from gateway.models import Model
@@ -45,7 +45,7 @@ EMBEDDER = "lookalike.embedder.v1.EmbedderService"
 INDEX = "lookalike.index.v1.IndexService"
 SPACE = "space-1"
 VECTOR = PhotoVector((0.5, -2.0), SPACE)
-LISTING = Listing("photo", "listing", "tools", "A hammer", 0.0, "Basel")
+LISTING = CataloguePhoto("photo", "listing", "tools", "A hammer", 0.0, "Basel")
 
 
 class FakeEmbedder(EmbedderUpstream):
@@ -58,7 +58,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.target = "embedder:1"
         self.logits: Sequence[float] = (1.0, 3.0, 2.0)
         self.features: Sequence[float] = FEATURES
-        self.whole = True
+        self.complete = True
         self.served = model()
         self.asked_for_model = 0
         self._models = {}
@@ -71,7 +71,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.timeouts: list[float] = []
         self.bulk: list[bool] = []
         self.cancelled = 0
-        self.recent = {False: RecentTimes(), True: RecentTimes()}
+        self.latencies = {False: LatencyWindow(), True: LatencyWindow()}
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         self.embedded.append(image)
@@ -88,7 +88,7 @@ class FakeEmbedder(EmbedderUpstream):
         self.embedding_space = self.served.embedding_space
         features = self.features if self.served.features else ()
         vector = PhotoVector(self.logits, self.served.embedding_space, features)
-        return Embedded(vector, 1, 2, 3, self.whole)
+        return Embedded(vector, 1, 2, 3, self.complete)
 
     @property
     def ready(self) -> bool:
@@ -99,10 +99,10 @@ class FakeEmbedder(EmbedderUpstream):
         if self.error:
             raise self.error
         self._models[self.served.embedding_space] = self.served
-        self._saw(self.served.embedding_space)
+        self._note_space(self.served.embedding_space)
         return self.served
 
-    async def model_of(self, embedding_space: str, budget: Budget) -> Model:
+    async def model_of(self, embedding_space: str, deadline: Deadline) -> Model:
         assert embedding_space == self.served.embedding_space
         self._models[embedding_space] = self.served
         return self.served
@@ -117,28 +117,30 @@ class FakeIndex(IndexUpstream):
     def __init__(self) -> None:
         self.target = "index:1"
         self.collection = "listings"
-        self.leads_to: Serving | None = Serving("listings-space", "space")
+        self.leads_to: ServingCollection | None = ServingCollection("listings-space", "space")
         self.serving = None
         self.serving_changed = lambda: None
-        self.reads = RecentTimes()
-        self.ranks = True
-        self.looks = 0
-        self.neighbors = Neighbors([Hit(Listing("photo", "listing"), 0.5, 0.5)], "", exact=True)
+        self.read_latencies = LatencyWindow()
+        self.can_rank = True
+        self.refreshes = 0
+        self.neighbors = Neighbors(
+            [Hit(CataloguePhoto("photo", "listing"), 0.5, 0.5)], "", exact=True
+        )
         self.ranked: Neighbors | None = None
         self.rank_error: LookalikeError | None = None
         self.reranks: list[Rerank | None] = []
         self.error: Exception | None = None
         self.write_error: Exception | None = None
-        self.searched: list[tuple[ItemId | Sequence[PhotoVector], Wanted]] = []
-        self.written: list[Photo] = []
+        self.searched: list[tuple[ItemId | Sequence[PhotoVector], SearchOptions]] = []
+        self.written: list[StoredPhoto] = []
         self.request_ids: list[str] = []
-        self.kept: dict[str, Photo] = {}
-        self.close_by: list[tuple[Photo, float]] = []
+        self.kept: dict[str, StoredPhoto] = {}
+        self.close_by: list[tuple[StoredPhoto, float]] = []
         self.close_by_features: dict[str, float] = {}
         self.looked_within: list[float] = []
         self.deleted: list[Target] = []
         self.read_only = False
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, CollectionStats] = {}
 
     def _check(self) -> None:
         if self.error:
@@ -147,11 +149,11 @@ class FakeIndex(IndexUpstream):
     async def find(
         self,
         query: ItemId | Sequence[PhotoVector],
-        wanted: Wanted,
-        budget: Budget,
+        options: SearchOptions,
+        deadline: Deadline,
         rerank: Rerank | None = None,
     ) -> Neighbors:
-        self.searched.append((query, wanted))
+        self.searched.append((query, options))
         self.reranks.append(rerank)
         self._check()
         if rerank and self.rank_error:
@@ -161,38 +163,38 @@ class FakeIndex(IndexUpstream):
     async def near(
         self,
         vector: PhotoVector,
-        budget: Budget,
+        deadline: Deadline,
         *,
         max_distance: float,
         limit: int,
         other_than: str,
         rerank: Rerank | None = None,
-    ) -> list[Near]:
+    ) -> list[NearPhoto]:
         self._check()
         self.looked_within.append(max_distance)
         self.reranks.append(rerank)
         if rerank and self.rank_error:
             raise self.rank_error
-        written = [(photo, 0.0) for photo in self.kept.values()]
+        written = [(stored, 0.0) for stored in self.kept.values()]
         near = [
-            Near(photo, distance, self._sum(photo, distance, rerank))
-            for photo, distance in [*self.close_by, *written]
-            if photo.listing.product_id != other_than and distance <= max_distance
+            NearPhoto(stored, distance, self._sum(stored, distance, rerank))
+            for stored, distance in [*self.close_by, *written]
+            if stored.photo.product_id != other_than and distance <= max_distance
         ]
         return sorted(near, key=lambda each: each.ranked_by or 0.0)[:limit]
 
-    def _sum(self, photo: Photo, distance: float, rerank: Rerank | None) -> float | None:
+    def _sum(self, stored: StoredPhoto, distance: float, rerank: Rerank | None) -> float | None:
         if rerank is None:
             return None
         # As the index does it: without features, at 1.
-        by_features = self.close_by_features.get(photo.listing.item_id, 1.0)
+        by_features = self.close_by_features.get(stored.photo.item_id, 1.0)
         return by_features + rerank.vector_weight * distance
 
     @property
     def ready(self) -> bool:
         return self.error is None
 
-    async def get(self, item_id: str, budget: Budget) -> Photo:
+    async def get(self, item_id: str, deadline: Deadline) -> StoredPhoto:
         self._check()
         if item_id not in self.kept:
             raise ItemNotFoundError("no such item", resource=("item", item_id))
@@ -203,37 +205,39 @@ class FakeIndex(IndexUpstream):
         listing_filter: ListingFilter,
         size: int,
         token: str,
-        budget: Budget,
+        deadline: Deadline,
         *,
         vectors: bool = False,
-    ) -> tuple[Sequence[Photo], str]:
+    ) -> tuple[Sequence[StoredPhoto], str]:
         self._check()
         only = listing_filter.product_ids
-        photos = [p for p in self.kept.values() if not only or p.listing.product_id in only]
+        photos = [p for p in self.kept.values() if not only or p.photo.product_id in only]
         start = int(token or 0)
         following = str(start + size) if start + size < len(photos) else ""
         return photos[start : start + size], following
 
-    async def upsert(self, photo: Photo, budget: Budget, request_id: str = "") -> Written:
+    async def upsert(
+        self, stored: StoredPhoto, deadline: Deadline, request_id: str = ""
+    ) -> Written:
         self._check()
         if self.write_error:
             raise self.write_error
-        replaced = photo.listing.item_id in self.kept
-        self.written.append(photo)
+        replaced = stored.photo.item_id in self.kept
+        self.written.append(stored)
         self.request_ids.append(request_id)
-        self.kept[photo.listing.item_id] = photo
+        self.kept[stored.photo.item_id] = stored
         return Written(len(self.written), replaced)
 
-    async def delete(self, target: Target, budget: Budget, request_id: str) -> tuple[int, int]:
+    async def delete(self, target: Target, deadline: Deadline, request_id: str) -> tuple[int, int]:
         self._check()
         self.deleted.append(target)
         self.request_ids.append(request_id)
         return 1, 7
 
-    async def look(self, timeout_s: float) -> Serving | None:
-        self.looks += 1
+    async def refresh(self, timeout_s: float) -> ServingCollection | None:
+        self.refreshes += 1
         self._check()
-        self._saw(self.leads_to)
+        self._note_serving(self.leads_to)
         return self.leads_to
 
     async def state(self, timeout_s: float) -> IndexState:
@@ -242,7 +246,7 @@ class FakeIndex(IndexUpstream):
 
     async def count(self, timeout_s: float) -> tuple[int, int]:
         self._check()
-        return len(self.kept), len({photo.listing.product_id for photo in self.kept.values()})
+        return len(self.kept), len({stored.photo.product_id for stored in self.kept.values()})
 
 
 class FakeServices(embedder_pb2_grpc.EmbedderServiceServicer, index_pb2_grpc.IndexServiceServicer):

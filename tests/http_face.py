@@ -11,18 +11,18 @@ from typing import Any
 import httpx
 
 from gateway import validation
-from gateway.budget import Budget
 from gateway.catalogue import Catalogue, Deleted
 from gateway.classify import ClassifiedListing, ClassifiedPhoto, Classifier
 from gateway.config import GatewaySettings
+from gateway.deadline import Deadline
 from gateway.http.app import create_app
 from gateway.ingest import IngestedListing, Ingester
 from gateway.listings import (
+    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     Neighbors,
     Page,
@@ -31,8 +31,8 @@ from gateway.listings import (
     PhotoVector,
     ProductId,
     RankingMethod,
+    SearchOptions,
     Target,
-    Wanted,
     Written,
 )
 from gateway.photos import EmbeddedPhoto, PhotoFailure
@@ -52,7 +52,7 @@ CLASSIFICATION = Classification(
     ],
     "space",
 )
-LAMP = Listing("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
+LAMP = CataloguePhoto("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
 STATUS = Status(
     "0.1.0",
     EmbedderStatus("embedder:1", True, "model", "7", "space", "openvino", "fp32", ("books",), 13),
@@ -66,13 +66,13 @@ class Asked:
     """What the use cases were asked, and what they do; `error` is raised instead."""
 
     photos: list[bytes] = field(default_factory=list)
-    queries: list[tuple[PhotoQuery, Wanted]] = field(default_factory=list)
-    listings: list[tuple[Listing, str]] = field(default_factory=list)
+    queries: list[tuple[PhotoQuery, SearchOptions]] = field(default_factory=list)
+    listings: list[tuple[CataloguePhoto, str]] = field(default_factory=list)
     pages: list[tuple[ListingFilter, int, str]] = field(default_factory=list)
     deleted: list[tuple[Target, str]] = field(default_factory=list)
-    budgets: list[Budget] = field(default_factory=list)
+    deadlines: list[Deadline] = field(default_factory=list)
     sampled: int = 0
-    catalogue: Sequence[tuple[Listing, PhotoVector]] = ()
+    catalogue: Sequence[tuple[CataloguePhoto, PhotoVector]] = ()
     found: Neighbors = field(
         default_factory=lambda: Neighbors([Hit(LAMP, 0.5, 0.5)], "", exact=True)
     )
@@ -85,9 +85,9 @@ class Asked:
     wait_for: asyncio.Event | None = None
     cancelled: bool = False
 
-    async def take(self, budget: Budget) -> None:
+    async def take(self, deadline: Deadline) -> None:
         """What every use case does first."""
-        self.budgets.append(budget)
+        self.deadlines.append(deadline)
         self.started.set()
         if self.error:
             raise self.error
@@ -103,23 +103,23 @@ class _Classifier(Classifier):
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    async def embed(self, image: bytes, budget: Budget) -> EmbeddedPhoto:
+    async def embed(self, image: bytes, deadline: Deadline) -> EmbeddedPhoto:
         self._asked.photos.append(image)
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         return EmbeddedPhoto(VECTOR, cached=True)
 
-    async def classify(self, image: bytes, budget: Budget, **_: Any) -> ClassifiedPhoto:
+    async def classify(self, image: bytes, deadline: Deadline, **_: Any) -> ClassifiedPhoto:
         self._asked.photos.append(image)
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
 
     async def classify_listing(
-        self, images: Sequence[bytes], budget: Budget, *, partial: bool = False
+        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool = False
     ) -> ClassifiedListing:
         validation.images(images, "images")
         self._asked.photos += images
         self._asked.partial.append(partial)
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         failed = {failure.photo for failure in self._asked.failures}
         photos = [None if i in failed else CLASSIFICATION for i in range(len(images))]
         return ClassifiedListing(VECTOR, CLASSIFICATION, photos, self._asked.failures)
@@ -129,9 +129,11 @@ class _Finder(SimilarListingFinder):
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    async def find(self, query: PhotoQuery, wanted: Wanted, budget: Budget) -> SimilarListings:
-        self._asked.queries.append((query, wanted))
-        await self._asked.take(budget)
+    async def find(
+        self, query: PhotoQuery, options: SearchOptions, deadline: Deadline
+    ) -> SimilarListings:
+        self._asked.queries.append((query, options))
+        await self._asked.take(deadline)
         sent = isinstance(query, Photos)
         return SimilarListings(
             self._asked.found,
@@ -147,11 +149,16 @@ class _Ingester(Ingester):
         self._asked = asked
 
     async def ingest(
-        self, listing: Listing, image: bytes, budget: Budget, request_id: str = "", **_: Any
+        self,
+        photo: CataloguePhoto,
+        image: bytes,
+        deadline: Deadline,
+        request_id: str = "",
+        **_: Any,
     ) -> IngestedListing:
         self._asked.photos.append(image)
-        self._asked.listings.append((listing, request_id))
-        await self._asked.take(budget)
+        self._asked.listings.append((photo, request_id))
+        await self._asked.take(deadline)
         return IngestedListing(Written(7, replaced=False), CLASSIFICATION)
 
 
@@ -159,27 +166,27 @@ class _Catalogue(Catalogue):
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    async def get(self, target: Target, budget: Budget) -> Any:
-        await self._asked.take(budget)
+    async def get(self, target: Target, deadline: Deadline) -> Any:
+        await self._asked.take(deadline)
         if target not in {ProductId("lamp"), ProductId("a/b"), ItemId("lamp-1")}:
             raise ItemNotFoundError("there is no such listing", resource=("listing", "x"))
         return [LAMP, replace(LAMP, item_id="lamp-2", has_thumbnail=False, price=None)]
 
     async def list(
-        self, listing_filter: ListingFilter, page_size: int, page_token: str, budget: Budget
+        self, listing_filter: ListingFilter, page_size: int, page_token: str, deadline: Deadline
     ) -> Page:
         self._asked.pages.append((listing_filter, page_size, page_token))
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         return Page([LAMP], "next")
 
-    async def delete(self, target: Target, budget: Budget, request_id: str = "") -> Deleted:
+    async def delete(self, target: Target, deadline: Deadline, request_id: str = "") -> Deleted:
         self._asked.deleted.append((target, request_id))
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         return Deleted(2, 9)
 
-    async def vectors(self, count: int, budget: Budget) -> Any:
+    async def vectors(self, count: int, deadline: Deadline) -> Any:
         self._asked.sampled += 1
-        await self._asked.take(budget)
+        await self._asked.take(deadline)
         return list(self._asked.catalogue[:count])
 
 
@@ -187,8 +194,8 @@ class _StatusReporter(StatusReporter):
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
 
-    async def status(self, budget: Budget) -> Status:
-        await self._asked.take(budget)
+    async def status(self, deadline: Deadline) -> Status:
+        await self._asked.take(deadline)
         return STATUS
 
 

@@ -51,8 +51,8 @@ class Services:
         )
 
     def ingest(self, item_id: str, image: bytes) -> pb.IngestListingResponse:
-        listing = pb.Listing(item_id=item_id, product_id=f"listing of {item_id}")
-        request = pb.IngestListingRequest(listing=listing, image=image)
+        photo = pb.CataloguePhoto(item_id=item_id, product_id=f"listing of {item_id}")
+        request = pb.IngestListingRequest(photo=photo, image=image)
         return self.stub.IngestListing(request, timeout=TIMEOUT_S)
 
     def classify(self, image: bytes) -> pb.ClassifyImageResponse:
@@ -61,7 +61,7 @@ class Services:
     def find(self, item_id: str) -> list[tuple[str, float]]:
         request = pb.FindSimilarListingsRequest(item_id=item_id)
         found = self.stub.FindSimilarListings(request, timeout=TIMEOUT_S)
-        return [(similar.listing.item_id, similar.distance) for similar in found.listings]
+        return [(similar.photo.item_id, similar.distance) for similar in found.listings]
 
     def status(self) -> pb.GetStatusResponse:
         return self.stub.GetStatus(pb.GetStatusRequest(), timeout=TIMEOUT_S)

@@ -39,7 +39,7 @@ from google.rpc import status_pb2
 
 for message in (
     embedder_pb2.StreamEmbedImagesResponse(id="a", error=status_pb2.Status(code=3, message="b")),
-    gateway_pb2.IngestListingRequest(listing=gateway_pb2.Listing(item_id="a", price=0)),
+    gateway_pb2.IngestListingRequest(photo=gateway_pb2.CataloguePhoto(item_id="a", price=0)),
     index_pb2.Item(id="a", attributes={"b": "c"}, vector=index_pb2.Vector(values=[1, 2])),
 ):
     assert type(message).FromString(message.SerializeToString()) == message

@@ -1,1 +1,1 @@
-"""The gateway over HTTP: JSON for programs, a page for people. The same use cases as over gRPC."""
+"""The HTTP front end: JSON for programs, a page for people, by the same use cases as over gRPC."""

@@ -1,4 +1,4 @@
-"""The HTTP face as an ASGI application: routes, errors, limits."""
+"""Builds the ASGI application: routes, errors, limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.config import GatewaySettings
-from gateway.http.around import AroundRequests
 from gateway.http.bodies import RequestReader
 from gateway.http.description import describe_errors
-from gateway.http.earlier import earlier_routes
 from gateway.http.items import item_routes
+from gateway.http.legacy import legacy_routes
 from gateway.http.listings import listing_routes, overview_routes
+from gateway.http.middleware import RequestMiddleware
 from gateway.http.page import STATIC, PageFiles, page_routes
 from gateway.http.photos import photo_routes
 from gateway.http.problems import HttpProblemError, response_to
@@ -32,19 +32,19 @@ _DESCRIPTION = (
 
 def create_app(
     use_cases: UseCases, thumbnails: ThumbnailStore | None, settings: GatewaySettings
-) -> AroundRequests:
-    """Returns the application; it starts nothing.
+) -> RequestMiddleware:
+    """Returns the application; starts nothing.
 
     Args:
-        use_cases: What answers.
-        thumbnails: Where thumbnails are read from; None if none are kept.
+        use_cases: The use cases behind the routes.
+        thumbnails: The store to read thumbnails from; None if none are kept.
         settings: Limits and timeouts.
     """
     app = FastAPI(
         title="Lookalike",
         version=_version(),
         description=_DESCRIPTION,
-        # FastAPI's own pages load scripts from another site; `page` has one that does not.
+        # FastAPI's own pages load scripts from another site; ours in `page` does not.
         docs_url=None,
         redoc_url=None,
     )
@@ -53,14 +53,14 @@ def create_app(
     app.include_router(listing_routes(use_cases, reader))
     app.include_router(item_routes(use_cases, reader))
     app.include_router(overview_routes(use_cases, thumbnails, reader, settings.max_message_bytes))
-    app.include_router(earlier_routes(use_cases, reader))
+    app.include_router(legacy_routes(use_cases, reader))
     app.include_router(page_routes())
     app.mount("/static", PageFiles(directory=STATIC))
     describe_errors(app)
     kinds = (LookalikeError, HttpProblemError, RequestValidationError, HTTPException, Exception)
     for kind in kinds:
         app.add_exception_handler(kind, _answer_error)
-    return AroundRequests(
+    return RequestMiddleware(
         app,
         max_body_bytes=settings.max_message_bytes,
         max_bodies=settings.max_http_bodies,

@@ -1,4 +1,4 @@
-"""What a request brings: photos, fields, time. Turns none of it into questions yet."""
+"""Reads requests: photos, fields from query, form or JSON, and the time to answer in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.http.problems import HttpProblemError
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError
 
@@ -22,21 +22,21 @@ MAX_TIMEOUT_MS = 3_600_000
 PHOTO_PARTS = ("image", "file")
 MAX_PHOTOS = 16
 MAX_FIELDS = 1000
-MAX_ENTRIES = 4096  # of one field; pydantic makes an error of each that is bad
+MAX_ENTRIES = 4096  # of one field; pydantic builds an error for each bad one
 
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What came: photos, and fields of the query, the form or the JSON object."""
+class ParsedRequest:
+    """A request's photos, and its fields from query, form or JSON."""
 
     photos: tuple[bytes, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def photo(self) -> bytes:
-        """The photo, of a request that has one."""
+        """The photo of a request that has exactly one."""
         if len(self.photos) != 1:
             raise InvalidArgumentError(
                 f"{len(self.photos)} photos were sent; send one, as the part `image` of a form "
@@ -47,7 +47,7 @@ class Sent:
         return self.photos[0]
 
     def parse(self, model: type[M]) -> M:
-        """Returns the fields as a model's; raises RequestValidationError naming what is wrong."""
+        """Validates the fields as a model; raises RequestValidationError naming the bad ones."""
         unknown = sorted(self.fields.keys() - model.model_fields.keys())
         if unknown and model.model_config.get("extra") == "forbid":
             known, first = ", ".join(model.model_fields), unknown[0][:100]
@@ -69,7 +69,7 @@ class RequestReader:
     """Reads requests within limits.
 
     Args:
-        default_timeout_s: Time for a request whose caller set none.
+        default_timeout_s: Time for a request without the header.
         max_image_bytes: Largest photo.
     """
 
@@ -77,12 +77,12 @@ class RequestReader:
         self._default_timeout_s = default_timeout_s
         self.max_image_bytes = max_image_bytes
 
-    def budget(self, request: Request) -> Budget:
-        """Starts a request's time: the caller's, from a header, or the default."""
+    def deadline(self, request: Request) -> Deadline:
+        """Starts the deadline of a request, from its header or the default."""
         given = request.headers.get(TIMEOUT_HEADER)
         if given is None:
-            return Budget(self._default_timeout_s)
-        # Python takes no number of thousands of digits, and says so by an error of its own.
+            return Deadline(self._default_timeout_s)
+        # int() raises an error of its own for thousands of digits.
         is_number = len(given) <= 20 and given.isascii() and given.isdecimal()
         if not is_number or not 1 <= int(given) <= MAX_TIMEOUT_MS:
             raise InvalidArgumentError(
@@ -90,18 +90,18 @@ class RequestReader:
                 f"1 to {MAX_TIMEOUT_MS}",
                 field=TIMEOUT_HEADER,
             )
-        return Budget(int(given) / 1000)
+        return Deadline(int(given) / 1000)
 
-    async def read(self, request: Request, *, fields_alone: bool = False) -> Sent:
-        """Returns what came.
+    async def read(self, request: Request, *, fields_alone: bool = False) -> ParsedRequest:
+        """Reads a request's query and body.
 
         Args:
-            request: Its body is at most as large as the middleware lets through.
-            fields_alone: Whether the body may also be JSON or a form without photos.
+            request: The middleware has limited its body.
+            fields_alone: Whether the body may also be JSON, or a form without photos.
 
         Raises:
-            HttpProblemError: The body is of a type that is not taken here.
-            InvalidArgumentError: It is not what its type says, or a photo is too large.
+            HttpProblemError: The body's type is not accepted.
+            InvalidArgumentError: The body cannot be parsed as its type, or a photo is too large.
         """
         fields = _grouped(request.query_params.multi_items())
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -131,14 +131,14 @@ class RequestReader:
             )
         for photo in photos:
             self._check_size(photo)
-        return Sent(tuple(photos), fields)
+        return ParsedRequest(tuple(photos), fields)
 
     async def _read_form(self, request: Request) -> tuple[dict[str, Any], list[bytes]]:
-        # One more than wanted, so that the one that is too many is refused by us.
+        # One more than allowed, so that our own check refuses it and names the limit.
         parser = MultiPartParser(
             request.headers, request.stream(), max_files=MAX_PHOTOS + 1, max_fields=MAX_FIELDS
         )
-        # The body is in memory already; photos of people's homes have no business on our disk.
+        # Never spool to disk: the body is in memory already, and photos of homes are private.
         parser.spool_max_size = 1 << 62
         form = await _parsed(parser)
         fields: list[tuple[str, str]] = []
@@ -184,8 +184,8 @@ async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise InvalidArgumentError(f"the form cannot be read: {error.message}") from None
-    # What python-multipart does not catch of hostile headers: a boundary that is missing or
-    # not ASCII, an unknown charset.
+    # python-multipart lets these through for hostile headers: a boundary that is missing or not
+    # ASCII, an unknown charset.
     except (KeyError, ValueError, LookupError) as error:
         raise InvalidArgumentError(f"the form cannot be read: {error!r}") from None
 
@@ -201,7 +201,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Returns all values of each name; empty ones, as forms send them, are left out."""
+    """Groups values by name, without empty ones, which forms send for fields left blank."""
     grouped: dict[str, Any] = {}
     for name, value in pairs:
         if value:
@@ -228,7 +228,7 @@ def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
 
 
 def _encodable(name: str, given: Any) -> Any:
-    """Refuses halves of surrogate pairs, which JSON can say and UTF-8 cannot."""
+    """Refuses lone surrogates, which JSON can express and UTF-8 cannot."""
     if isinstance(given, str):
         try:
             given.encode()

@@ -1,4 +1,4 @@
-"""What /openapi.json says of requests that FastAPI cannot read from a signature, and of errors."""
+"""Describes, for /openapi.json, requests that FastAPI cannot read from a signature, and errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
 def takes_photo(
     fields: type[BaseModel], *, several: bool = False, required: bool = True
 ) -> dict[str, Any]:
-    """Returns the description of an operation that takes a photo and fields.
+    """Describes an operation that takes photos and fields.
 
     Args:
-        fields: What may be sent beside it, in the query or in the form.
-        several: Whether several photos of one thing may come.
-        required: Whether one must; else JSON without any may come.
+        fields: Fields beside the photo, in the query or in the form.
+        several: Whether several photos of one thing are accepted.
+        required: Whether a photo is required; else JSON is accepted too.
     """
     properties = _properties(fields)
     photo: dict[str, Any] = {**_PHOTO, "description": "The photo; `file` is the same."}
@@ -58,12 +58,12 @@ def takes_photo(
 
 
 def takes_fields(fields: type[BaseModel]) -> dict[str, Any]:
-    """Returns the description of an operation that takes fields in the query alone."""
+    """Describes an operation that takes fields in the query alone."""
     return {"parameters": [*_parameters(_properties(fields), ""), _TIMEOUT]}
 
 
 def describe_errors(app: FastAPI) -> None:
-    """Makes the app's description name problems where FastAPI would name its own errors."""
+    """Makes the app's schema describe problem details instead of FastAPI's own errors."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:

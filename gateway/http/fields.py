@@ -1,7 +1,8 @@
-"""The fields of questions, and what they are in the gateway's own terms."""
+"""Fields of HTTP requests, and their conversion to the gateway's values."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,22 +10,38 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway import listings as domain
 
 
-class SearchFields(BaseModel):
-    """What is wanted of a search."""
+class FilterFields(BaseModel):
+    """Conditions on listings."""
 
     model_config = ConfigDict(extra="forbid")
 
-    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
     category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
     min_price: float | None = Field(None, description="At least this price.")
     max_price: float | None = Field(None, description="At most this price.")
     location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
     product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
-    exclude_product_id: tuple[str, ...] = Field(
-        (), description="Not this listing; may be repeated."
-    )
     near_duplicates: bool = Field(
         False, description="Only photos flagged or linked as near duplicates."
+    )
+
+    def filter(self) -> domain.ListingFilter:
+        """Returns the filter."""
+        return domain.ListingFilter(
+            categories=self.category,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            locations=self.location,
+            product_ids=self.product_id,
+            near_duplicates=self.near_duplicates,
+        )
+
+
+class SearchFields(FilterFields):
+    """Fields of a search."""
+
+    k: int = Field(0, description="How many listings, 1 to 1,000; 0 means 10.")
+    exclude_product_id: tuple[str, ...] = Field(
+        (), description="Not this listing; may be repeated."
     )
     max_distance: float | None = Field(None, description="Nothing farther than this.")
     every_photo: bool = Field(
@@ -37,7 +54,7 @@ class SearchFields(BaseModel):
         description="If the index is gone, answer with the category alone; if some of several "
         "photos cannot be used, answer by the others and name those in `failures`.",
     )
-    # Spelled out, so that its description stands by itself in /openapi.json.
+    # A Literal rather than the enum, whose description /openapi.json would put elsewhere.
     ranking: Literal["blend", "features", "category"] | None = Field(
         None,
         description="By what listings are ranked: `blend` by both outputs of the model, "
@@ -59,19 +76,11 @@ class SearchFields(BaseModel):
         None, description="The same photo's `features`, beside `vector`, to rank by."
     )
 
-    def wanted(self) -> domain.Wanted:
-        """As the finder takes it."""
-        return domain.Wanted(
+    def options(self) -> domain.SearchOptions:
+        """Returns the options of the search."""
+        return domain.SearchOptions(
             k=self.k,
-            filter=domain.ListingFilter(
-                categories=self.category,
-                min_price=self.min_price,
-                max_price=self.max_price,
-                locations=self.location,
-                product_ids=self.product_id,
-                exclude_product_ids=self.exclude_product_id,
-                near_duplicates=self.near_duplicates,
-            ),
+            filter=replace(self.filter(), exclude_product_ids=self.exclude_product_id),
             every_photo=self.every_photo,
             max_distance=self.max_distance,
             exact=self.exact,
@@ -83,36 +92,15 @@ class SearchFields(BaseModel):
         )
 
 
-class PageFields(BaseModel):
-    """Which page of the catalogue is wanted."""
+class PageFields(FilterFields):
+    """Fields of a request for a page of the catalogue."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    category: tuple[str, ...] = Field((), description="Only of this category; may be repeated.")
-    min_price: float | None = Field(None, description="At least this price.")
-    max_price: float | None = Field(None, description="At most this price.")
-    location: tuple[str, ...] = Field((), description="Only at this location; may be repeated.")
-    product_id: tuple[str, ...] = Field((), description="Only this listing; may be repeated.")
-    near_duplicates: bool = Field(
-        False, description="Only photos flagged or linked as near duplicates."
-    )
     page_size: int = Field(0, description="How many photos, at most 1,000; 0 means 100.")
     page_token: str = Field("", description="`next_page_token` of the page before.")
 
-    def filter(self) -> domain.ListingFilter:
-        """As the catalogue takes it."""
-        return domain.ListingFilter(
-            categories=self.category,
-            min_price=self.min_price,
-            max_price=self.max_price,
-            locations=self.location,
-            product_ids=self.product_id,
-            near_duplicates=self.near_duplicates,
-        )
-
 
 class ClassifyFields(BaseModel):
-    """What is wanted of a classification."""
+    """Fields of a classification."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,13 +115,13 @@ class ClassifyFields(BaseModel):
 
 
 class NoFields(BaseModel):
-    """Nothing but a photo."""
+    """No fields: a photo alone."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class ListingFields(BaseModel):
-    """A listing's photo to be ingested."""
+class PhotoFields(BaseModel):
+    """Fields of a photo to ingest."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -150,9 +138,9 @@ class ListingFields(BaseModel):
         "", description="Key for retries: the same again is answered as before."
     )
 
-    def listing(self) -> domain.Listing:
-        """As the ingester takes it."""
-        return domain.Listing(
+    def photo(self) -> domain.CataloguePhoto:
+        """Returns the photo, without its image."""
+        return domain.CataloguePhoto(
             item_id=self.item_id,
             product_id=self.product_id,
             category=self.category,

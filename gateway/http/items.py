@@ -1,4 +1,4 @@
-"""One photo of the catalogue: /v1/items."""
+"""Routes of single photos: /v1/items."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from gateway.use_cases import UseCases
 
 
 def item_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
-    """Returns the route of a photo of which nothing is known but its id."""
+    """Returns the route that finds a photo by its id alone."""
     router = APIRouter(prefix="/v1/items", tags=["Catalogue"], responses=ERRORS)
 
     @router.get("/{item_id:path}", summary="Get a photo")
     async def get(
         request: Request, item_id: Annotated[str, Path(description="Id of the photo.")]
     ) -> ListingReply:
-        """Returns a photo of a listing, alone in `photos`."""
-        budget = reader.budget(request)
-        photos = await use_cases.catalogue.get(ItemId(item_id), budget)
-        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(budget))
+        """Returns one photo, alone in `photos`."""
+        deadline = reader.deadline(request)
+        photos = await use_cases.catalogue.get(ItemId(item_id), deadline)
+        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(deadline))
 
     return router

@@ -1,4 +1,4 @@
-"""The catalogue: /v1/listings, /v1/thumbnails, /v1/map, /v1/status."""
+"""Routes of the catalogue: /v1/listings, /v1/thumbnails, /v1/map, /v1/status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from gateway.http.bodies import RequestReader
 from gateway.http.description import ERRORS, takes_fields, takes_photo
-from gateway.http.fields import ListingFields, PageFields
+from gateway.http.fields import PageFields, PhotoFields
 from gateway.http.models import (
     DeleteReply,
     IngestReply,
@@ -24,12 +24,12 @@ from gateway.http.models import (
 )
 from gateway.http.problems import HttpProblemError
 from gateway.listings import ProductId
-from gateway.map import Cartographer
+from gateway.map import MapBuilder
 from gateway.thumbnails import MEDIA_TYPE, ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.errors import DeadlineExceededError
 
-# A thumbnail changes only when its photo is ingested anew.
+# A thumbnail changes only when its photo is ingested again.
 _KEEP_THUMBNAIL = "public, max-age=300, stale-while-revalidate=86400"
 
 ListingId = Annotated[str, Path(description="Id of the listing.")]
@@ -38,56 +38,56 @@ RequestId = Annotated[str, Query(description="Key for retries, at most 128 chara
 
 
 def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
-    """Returns the routes of the catalogue's listings."""
+    """Returns the routes of listings."""
     router = APIRouter(prefix="/v1/listings", tags=["Catalogue"], responses=ERRORS)
 
-    @router.post("", summary="Ingest a photo", openapi_extra=takes_photo(ListingFields))
+    @router.post("", summary="Ingest a photo", openapi_extra=takes_photo(PhotoFields))
     async def ingest(request: Request) -> IngestReply:
         """Adds a listing's photo to the catalogue, or replaces the one of the same `item_id`.
 
         OK means: on disk, and visible to the next search.
         """
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        fields = sent.parse(ListingFields)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        fields = parsed.parse(PhotoFields)
         ingested = await use_cases.ingester.ingest(
-            fields.listing(), sent.photo, budget, fields.request_id
+            fields.photo(), parsed.photo, deadline, fields.request_id
         )
-        return IngestReply.reply(fields.item_id, ingested, budget)
+        return IngestReply.reply(fields.item_id, ingested, deadline)
 
     @router.get("", summary="List photos", openapi_extra=takes_fields(PageFields))
     async def list_photos(request: Request) -> PageReply:
         """Lists the catalogue's photos in the order of writing, page by page."""
-        budget = reader.budget(request)
+        deadline = reader.deadline(request)
         fields = (await reader.read(request)).parse(PageFields)
         page = await use_cases.catalogue.list(
-            fields.filter(), fields.page_size, fields.page_token, budget
+            fields.filter(), fields.page_size, fields.page_token, deadline
         )
         return PageReply(
             photos=photos_of(page.photos),
             next_page_token=page.next_page_token,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     @router.get("/{product_id:path}", summary="Get a listing")
     async def get(request: Request, product_id: ListingId) -> ListingReply:
         """Returns a listing with all its photos."""
-        budget = reader.budget(request)
-        photos = await use_cases.catalogue.get(ProductId(product_id), budget)
-        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(budget))
+        deadline = reader.deadline(request)
+        photos = await use_cases.catalogue.get(ProductId(product_id), deadline)
+        return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(deadline))
 
     @router.delete("/{product_id:path}", summary="Delete a listing")
     async def delete(
         request: Request, product_id: ListingId, request_id: RequestId = ""
     ) -> DeleteReply:
-        """Deletes a listing with all its photos. What is not there is no error."""
-        budget = reader.budget(request)
-        gone = await use_cases.catalogue.delete(ProductId(product_id), budget, request_id)
+        """Deletes a listing with all its photos. One that does not exist is no error."""
+        deadline = reader.deadline(request)
+        gone = await use_cases.catalogue.delete(ProductId(product_id), deadline, request_id)
         return DeleteReply(
             deleted=gone.deleted,
             seq=gone.seq,
             degraded=gone.degraded,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     return router
@@ -99,9 +99,9 @@ def overview_routes(
     reader: RequestReader,
     max_request_bytes: int,
 ) -> APIRouter:
-    """Returns the routes of what the page shows of the whole: thumbnails, map, status."""
+    """Returns the routes of thumbnails, map and status."""
     router = APIRouter(prefix="/v1", tags=["Overview"], responses=ERRORS)
-    cartographer = Cartographer(use_cases.catalogue)
+    maps = MapBuilder(use_cases.catalogue)
 
     @router.get(
         "/thumbnails/{item_id:path}",
@@ -110,10 +110,10 @@ def overview_routes(
         responses={200: {"content": {MEDIA_TYPE: {}}}},
     )
     async def thumbnail(request: Request, item_id: PhotoId) -> Response:
-        """Returns the small copy of a photo that the gateway kept when it was ingested."""
-        budget = reader.budget(request)
+        """Returns the thumbnail that the gateway made when the photo was ingested."""
+        deadline = reader.deadline(request)
         try:
-            async with asyncio.timeout(budget.remaining_s):
+            async with asyncio.timeout(deadline.remaining_s):
                 data = await thumbnails.read(item_id) if thumbnails else None
         except TimeoutError:
             raise DeadlineExceededError(
@@ -136,16 +136,16 @@ def overview_routes(
     @router.get("/map", summary="A map of the catalogue")
     async def draw_map(request: Request) -> MapReply:
         """Returns a sample of at most 2,000 photos with their places on a plane."""
-        return MapReply.of(await cartographer.draw(reader.budget(request)))
+        return MapReply.of(await maps.draw(reader.deadline(request)))
 
     @router.get("/status", summary="Status")
     async def status(request: Request) -> StatusReply:
-        """Tells which upstreams can be reached, and whether model and catalogue belong together.
+        """Reports which upstreams can be reached, and whether model and catalogue match.
 
         Answers even if no upstream does.
         """
-        budget = reader.budget(request)
-        known = await use_cases.status.status(budget)
+        deadline = reader.deadline(request)
+        known = await use_cases.status.status(deadline)
         return StatusReply(
             version=known.version,
             embedder=known.embedder,
@@ -158,7 +158,7 @@ def overview_routes(
             limits=Limits(
                 max_image_bytes=reader.max_image_bytes, max_request_bytes=max_request_bytes
             ),
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     return router

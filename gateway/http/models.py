@@ -1,4 +1,4 @@
-"""The JSON of answers, made of the gateway's own terms."""
+"""JSON of answers, and their conversion from the gateway's values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
-from gateway.budget import Budget
 from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
+from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
-from gateway.map import MapOfCatalogue
+from gateway.map import CatalogueMap
 from gateway.photos import PhotoFailure as FailedPhoto
 from gateway.status import EmbedderStatus, IndexStatus
 
@@ -38,12 +38,12 @@ class Timings(BaseModel):
     total: float = Field(description="Everything, inside the gateway.")
 
     @classmethod
-    def of(cls, budget: Budget) -> Timings:
-        """Of a request."""
+    def of(cls, deadline: Deadline) -> Timings:
+        """Returns the timings of a request."""
         return cls(
-            embed=_ms(budget.spent_ns("embed")),
-            search=_ms(budget.spent_ns("search")),
-            total=_ms(budget.total_ns),
+            embed=_ms(deadline.spent_ns("embed")),
+            search=_ms(deadline.spent_ns("search", "write")),
+            total=_ms(deadline.total_ns),
         )
 
 
@@ -65,7 +65,7 @@ class Classification(BaseModel):
 
     @classmethod
     def of(cls, classification: domain.Classification) -> Classification:
-        """In JSON's terms."""
+        """Converts a classification."""
         scores = [
             CategoryScore(category=s.category, index=s.index, probability=s.probability)
             for s in classification.scores
@@ -87,7 +87,7 @@ class PhotoFailure(BaseModel):
 
     @classmethod
     def all_of(cls, failed: Sequence[FailedPhoto]) -> list[PhotoFailure]:
-        """In JSON's terms."""
+        """Converts failures."""
         return [cls(photo=f.photo, reason=f.error.reason, detail=f.error.message) for f in failed]
 
 
@@ -103,7 +103,7 @@ class NearDuplicate(BaseModel):
     linked: bool
 
 
-class Listing(BaseModel):
+class CataloguePhoto(BaseModel):
     """One photo of a listing."""
 
     item_id: str = Field(description="Id of the photo.")
@@ -117,9 +117,9 @@ class Listing(BaseModel):
     near_duplicate: NearDuplicate | None
 
     @classmethod
-    def of(cls, listing: domain.Listing) -> Listing:
-        """In JSON's terms."""
-        return cls(**facts(listing))
+    def of(cls, photo: domain.CataloguePhoto) -> CataloguePhoto:
+        """Converts a photo."""
+        return cls(**photo_fields(photo))
 
 
 class ClassifyReply(Classification):
@@ -141,27 +141,27 @@ class ClassifyReply(Classification):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, photo: ClassifiedPhoto, *, vector: bool, budget: Budget) -> ClassifyReply:
-        """The answer for one photo."""
+    def reply(cls, photo: ClassifiedPhoto, *, vector: bool, deadline: Deadline) -> ClassifyReply:
+        """Converts the answer for one photo."""
         return cls(
             **Classification.of(photo.classification).model_dump(),
             vector=list(photo.vector.values) if vector else None,
             cached=photo.cached,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     @classmethod
     def of_listing(
-        cls, listing: ClassifiedListing, *, vector: bool, budget: Budget
+        cls, listing: ClassifiedListing, *, vector: bool, deadline: Deadline
     ) -> ClassifyReply:
-        """The answer for several."""
+        """Converts the answer for several."""
         return cls(
             **Classification.of(listing.classification).model_dump(),
             vector=list(listing.vector.values) if vector else None,
             cached=listing.cached,
             photos=[Classification.of(photo) if photo else None for photo in listing.photos],
             failures=PhotoFailure.all_of(listing.failures),
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
 
@@ -178,7 +178,7 @@ class EmbedReply(BaseModel):
 
 
 class IngestReply(BaseModel):
-    """Answer to a listing that was ingested."""
+    """Answer to an ingest."""
 
     item_id: str
     replaced: bool = Field(description="Whether a photo of this id was there before.")
@@ -190,8 +190,8 @@ class IngestReply(BaseModel):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, item_id: str, ingested: IngestedListing, budget: Budget) -> IngestReply:
-        """The answer."""
+    def reply(cls, item_id: str, ingested: IngestedListing, deadline: Deadline) -> IngestReply:
+        """Converts the answer."""
         return cls(
             item_id=item_id,
             replaced=ingested.written.replaced,
@@ -200,14 +200,14 @@ class IngestReply(BaseModel):
             near_duplicates=[NearDuplicate.model_validate(n) for n in ingested.near_duplicates],
             cached=ingested.cached,
             degraded=ingested.degraded,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
 
 class ListingReply(BaseModel):
     """A listing with all its photos."""
 
-    photos: list[Listing] = Field(description="In the order of writing.")
+    photos: list[CataloguePhoto] = Field(description="In the order of writing.")
     timings_ms: Timings
 
 
@@ -227,14 +227,14 @@ class DeleteReply(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a page should know before it sends anything."""
+    """Limits that a page should know before it sends anything."""
 
     max_image_bytes: int
     max_request_bytes: int
 
 
 class StatusReply(BaseModel):
-    """The gateway, its upstreams, and whether model and catalogue belong together."""
+    """The gateway, its upstreams, and whether model and catalogue match."""
 
     version: str
     embedder: EmbedderStatus
@@ -252,7 +252,7 @@ class StatusReply(BaseModel):
     timings_ms: Timings
 
 
-class MapPoint(Listing):
+class MapPoint(CataloguePhoto):
     """A photo and its place on the map."""
 
     x: Annotated[float, Field(description="0 to 1.")]
@@ -274,11 +274,12 @@ class MapReply(BaseModel):
     left_out: int = Field(description="Photos of the sample that have no features.")
 
     @classmethod
-    def of(cls, drawn: MapOfCatalogue) -> MapReply:
-        """In JSON's terms; places to four digits, a tenth of a pixel of a thousand."""
+    def of(cls, drawn: CatalogueMap) -> MapReply:
+        """Converts a map; coordinates have four digits, a tenth of a pixel in a thousand."""
         return cls(
             points=[
-                MapPoint(**facts(p.listing), x=round(p.x, 4), y=round(p.y, 4)) for p in drawn.points
+                MapPoint(**photo_fields(p.photo), x=round(p.x, 4), y=round(p.y, 4))
+                for p in drawn.points
             ],
             explained=drawn.explained,
             neighbors_kept=drawn.neighbors_kept,
@@ -286,24 +287,24 @@ class MapReply(BaseModel):
         )
 
 
-def photos_of(listings: Sequence[domain.Listing]) -> list[Listing]:
-    """In JSON's terms."""
-    return [Listing.of(listing) for listing in listings]
+def photos_of(photos: Sequence[domain.CataloguePhoto]) -> list[CataloguePhoto]:
+    """Converts photos."""
+    return [CataloguePhoto.of(photo) for photo in photos]
 
 
-def facts(listing: domain.Listing) -> dict[str, Any]:
-    """What JSON says of a listing."""
-    duplicate = listing.near_duplicate
+def photo_fields(photo: domain.CataloguePhoto) -> dict[str, Any]:
+    """Returns the fields of a photo, for models that add others."""
+    duplicate = photo.near_duplicate
     return {
-        "item_id": listing.item_id,
-        "product_id": listing.product_id,
-        "category": listing.category,
-        "title": listing.title,
-        "price": listing.price,
-        "currency": listing.currency,
-        "location": listing.location,
+        "item_id": photo.item_id,
+        "product_id": photo.product_id,
+        "category": photo.category,
+        "title": photo.title,
+        "price": photo.price,
+        "currency": photo.currency,
+        "location": photo.location,
         "thumbnail": (
-            f"/v1/thumbnails/{quote(listing.item_id, safe='')}" if listing.has_thumbnail else None
+            f"/v1/thumbnails/{quote(photo.item_id, safe='')}" if photo.has_thumbnail else None
         ),
         "near_duplicate": NearDuplicate.model_validate(duplicate) if duplicate else None,
     }

@@ -1,4 +1,4 @@
-"""The web page and the description of the API for people: files of gateway/static, as they are."""
+"""Serves the web page and /docs: static files of gateway/static."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from starlette.types import Scope
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
-# Asked for each time, and answered with 304: a page of two versions would be worse than a wait.
+# Revalidated each time, mostly with a 304: files of two versions must not be mixed in one page.
 _REVALIDATE = {"Cache-Control": "no-cache"}
 
 
 class PageFiles(StaticFiles):
-    """The page's own files."""
+    """Static files of the page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Returns a file that a browser must ask for again."""
+        """Returns a file, with headers that make browsers revalidate it."""
         response = await super().get_response(path, scope)
         response.headers.update(_REVALIDATE)
         return response
 
 
 def page_routes() -> APIRouter:
-    """Returns the routes of the two pages; their files are at /static."""
+    """Returns the routes of both pages and the icon; other files are at /static."""
     router = APIRouter(include_in_schema=False)
 
     @router.api_route("/", methods=["GET", "HEAD"])

@@ -1,10 +1,10 @@
-"""Questions about photos: /v1/classify, /v1/embed, /v1/similar."""
+"""Routes of photos: /v1/classify, /v1/embed, /v1/similar."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from gateway.http.bodies import MAX_PHOTOS, RequestReader, Sent
+from gateway.http.bodies import MAX_PHOTOS, ParsedRequest, RequestReader
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import ClassifyFields, NoFields, SearchFields
 from gateway.http.models import ClassifyReply, EmbedReply, Timings
@@ -25,32 +25,32 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         openapi_extra=takes_photo(ClassifyFields, several=True),
     )
     async def classify(request: Request) -> ClassifyReply:
-        """Tells the category of a photo, or of several photos of one thing."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        wanted = sent.parse(ClassifyFields)
-        vector, classifier = wanted.include_vector, use_cases.classifier
-        if len(sent.photos) > 1:
+        """Classifies a photo, or several photos of one thing."""
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        fields = parsed.parse(ClassifyFields)
+        vector, classifier = fields.include_vector, use_cases.classifier
+        if len(parsed.photos) > 1:
             listing = await classifier.classify_listing(
-                sent.photos, budget, partial=wanted.allow_partial
+                parsed.photos, deadline, partial=fields.allow_partial
             )
-            return ClassifyReply.of_listing(listing, vector=vector, budget=budget)
-        photo = await classifier.classify(sent.photo, budget)
-        return ClassifyReply.reply(photo, vector=vector, budget=budget)
+            return ClassifyReply.of_listing(listing, vector=vector, deadline=deadline)
+        photo = await classifier.classify(parsed.photo, deadline)
+        return ClassifyReply.reply(photo, vector=vector, deadline=deadline)
 
     @router.post("/embed", summary="Which vector?", openapi_extra=takes_photo(NoFields))
     async def embed(request: Request) -> EmbedReply:
         """Returns a photo's vectors, and the embedding space that they belong to."""
-        budget = reader.budget(request)
-        sent = await reader.read(request)
-        sent.parse(NoFields)
-        photo = await use_cases.classifier.embed(sent.photo, budget)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        parsed.parse(NoFields)
+        photo = await use_cases.classifier.embed(parsed.photo, deadline)
         return EmbedReply(
             vector=list(photo.vector.values),
             features=list(photo.vector.features) or None,
             embedding_space=photo.vector.embedding_space,
             cached=photo.cached,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )
 
     @router.post(
@@ -60,20 +60,20 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     )
     async def similar(request: Request) -> SimilarReply:
         """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`."""
-        budget = reader.budget(request)
-        sent = await reader.read(request, fields_alone=True)
-        fields = sent.parse(SearchFields)
-        found = await use_cases.finder.find(query_of(sent, fields), fields.wanted(), budget)
-        return SimilarReply.reply(found, budget)
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request, fields_alone=True)
+        fields = parsed.parse(SearchFields)
+        found = await use_cases.finder.find(query_of(parsed, fields), fields.options(), deadline)
+        return SimilarReply.reply(found, deadline)
 
     return router
 
 
-def query_of(sent: Sent, fields: SearchFields) -> PhotoQuery:
-    """Returns what is looked for; raises InvalidArgumentError unless it is one thing."""
+def query_of(parsed: ParsedRequest, fields: SearchFields) -> PhotoQuery:
+    """Returns the query; raises InvalidArgumentError unless exactly one was sent."""
     queries: list[PhotoQuery] = []
-    if sent.photos:
-        queries.append(Photos(sent.photos))
+    if parsed.photos:
+        queries.append(Photos(parsed.photos))
     if fields.item_id is not None:
         queries.append(ItemId(fields.item_id))
     if fields.vector is not None:

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): the only place that knows both our errors and HTTP's codes.
+"""Converts errors to problem details (RFC 9457); the only module that maps them to HTTP statuses.
 
 A problem has `type`, `title`, `status`, `detail` and, beyond the standard, `reason` (as over gRPC),
 `field` and `metadata` where the error has them. Titles are fixed, details say what to do.
@@ -20,8 +20,8 @@ from lookalike.errors import InternalError, LookalikeError
 
 MEDIA_TYPE = "application/problem+json"
 
-# By the name of the gRPC code; Google's table, but for FAILED_PRECONDITION: what must change first
-# is the state of the server, not the request.
+# By gRPC code, as in Google's table, except FAILED_PRECONDITION: the server's state must change
+# first, not the request.
 _STATUS = {
     "CANCELLED": 499,
     "INVALID_ARGUMENT": 400,
@@ -38,7 +38,7 @@ _STATUS = {
     "UNAVAILABLE": 503,
 }
 _STATUS_OF_REASON = {"IMAGE_TOO_LARGE": 413, "STORAGE_FULL": 507}
-# Where use cases name a field of the proto, and callers over HTTP know it by another name.
+# Maps fields of the proto, which the use cases name, to those that HTTP callers know.
 _FIELDS = {
     "images.images": "image",
     "images": "image",
@@ -50,16 +50,16 @@ _FIELDS = {
     "product_ids": "product_id",
     "exclude_product_ids": "exclude_product_id",
 }
-_MOST_TOLD = 5
+_MOST_REPORTED = 5
 _TITLES = {499: "Client Closed Request"}
 
 
 class HttpProblemError(Exception):
-    """What is wrong with a request as HTTP, before it reaches a use case.
+    """An error in a request's HTTP, before it reaches a use case.
 
     Args:
         status: HTTP status code.
-        reason: As the reasons of `lookalike.errors`.
+        reason: A reason like those of `lookalike.errors`.
         detail: Says what is wrong, the limit and the value, and what to do.
         field: Name of the part, parameter or header at fault.
         headers: Headers that the status calls for.
@@ -88,7 +88,7 @@ def status_of(error: LookalikeError) -> int:
 
 
 def response_to(error: Exception) -> JSONResponse:
-    """Returns the answer to a request that failed; what is not ours tells nothing of itself."""
+    """Returns the answer to a failed request; unknown exceptions reveal no details."""
     match error:
         case LookalikeError():
             return _response_to_ours(error)
@@ -116,7 +116,7 @@ def response_to(error: Exception) -> JSONResponse:
 def _response_to_ours(error: LookalikeError) -> JSONResponse:
     headers = {}
     if error.retry_after_ms is not None:
-        # The header knows whole seconds alone.
+        # The header takes whole seconds.
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_ms / 1000)))
     metadata = dict(error.metadata)
     if error.resource:
@@ -132,33 +132,33 @@ def _response_to_ours(error: LookalikeError) -> JSONResponse:
 
 
 def _http_field(field: str) -> str:
-    name = field.removeprefix("listing.").removeprefix("filter.").partition("[")[0]
+    name = field.removeprefix("photo.").removeprefix("filter.").partition("[")[0]
     return _FIELDS.get(name, name)
 
 
 def _response_to_invalid(errors: Any) -> JSONResponse:
-    """One sentence for each value that is not of its type; the first one's field."""
-    told = [
+    """Returns the answer about values of the wrong type: a sentence each, and the first's field."""
+    sentences = [
         f"{_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
         + (f" (it is {_shown(error['input'])})" if error["type"] != "missing" else "")
-        for error in errors[:_MOST_TOLD]
+        for error in errors[:_MOST_REPORTED]
     ]
     return _problem(
         400,
         "INVALID_ARGUMENT",
-        "; ".join(told),
+        "; ".join(sentences),
         field=_name(errors[0]["loc"]) if errors else "",
     )
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    # The first step says whether it came in the query, the path or the body.
+    # The first step is the place: query, path, header or body.
     steps = location[1:] if location and location[0] in {"query", "path", "header"} else location
     return ".".join(str(step) for step in steps) or "body"
 
 
 def _shown(value: object) -> str:
-    # Only the beginning is written out: a value may be as large as a request.
+    # Truncated: a value may be as large as a request.
     text = repr(value[:80]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 

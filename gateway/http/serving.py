@@ -1,4 +1,4 @@
-"""Serves HTTP on the event loop of the gateway's process, beside gRPC. Knows no route."""
+"""Runs uvicorn on the gateway's event loop, beside the gRPC server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEEP_ALIVE_S = 75
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the gRPC server takes the process's signals."""
+    """uvicorn without signal handlers: the gRPC server handles the process's signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Use in this order: `bind`, `start`, `stop`."""
+    """The HTTP server; call `bind`, `start` and `stop` in this order."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class HttpServer:
         self.address = ""
 
     def bind(self) -> None:
-        """Takes the port; raises StartupError if it is not to be had."""
+        """Binds the port; raises StartupError if that fails."""
         host, port = self._settings.host, self._settings.http_port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -53,9 +53,10 @@ class HttpServer:
         self.address = f"{shown}:{self._socket.getsockname()[1]}"
 
     async def start(self, app: Any) -> None:
-        """Starts answering."""
+        """Starts to answer requests."""
         assert self._socket is not None, "bind first"
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # we tell of start and stop
+        # Start and stop are logged by this class.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         config = uvicorn.Config(
             app,
             loop="none",
@@ -67,7 +68,7 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            # What is still unanswered is then cancelled.
+            # Requests unanswered by then are cancelled.
             timeout_graceful_shutdown=max(1, round(self._settings.drain_timeout_s)),
         )
         self._server = _Server(config)
@@ -79,7 +80,7 @@ class HttpServer:
         logger.info("serving http", extra={"address": self.address, "pid": os.getpid()})
 
     async def stop(self) -> None:
-        """Accepts no more, and returns when everything in flight was answered or given up."""
+        """Stops accepting, and returns once all requests are answered or cancelled."""
         if self._server is None or self._serving is None:
             return
         self._server.should_exit = True

@@ -1,17 +1,17 @@
-"""The JSON of what looks like a query, and of what such a thing costs."""
+"""JSON of the answer to a search: similar listings and a fair price."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
-from gateway.budget import Budget
-from gateway.http.models import Classification, Listing, PhotoFailure, Timings, facts
+from gateway.deadline import Deadline
+from gateway.http.models import CataloguePhoto, Classification, PhotoFailure, Timings, photo_fields
 from gateway.search import SimilarListings
 from lookalike.likeness import likeness_words
 
 
-class SimilarListing(Listing):
+class SimilarListing(CataloguePhoto):
     """A listing near the query, with the photo that is nearest."""
 
     likeness: float | None = Field(
@@ -27,9 +27,9 @@ class SimilarListing(Listing):
 
     @classmethod
     def hit(cls, hit: domain.Hit) -> SimilarListing:
-        """In JSON's terms."""
+        """Converts a hit."""
         return cls(
-            **facts(hit.listing),
+            **photo_fields(hit.photo),
             likeness=hit.likeness,
             likeness_words=likeness_words(hit.likeness),
             distance=hit.distance,
@@ -92,8 +92,8 @@ class SimilarReply(BaseModel):
     timings_ms: Timings
 
     @classmethod
-    def reply(cls, found: SimilarListings, budget: Budget) -> SimilarReply:
-        """The answer."""
+    def reply(cls, found: SimilarListings, deadline: Deadline) -> SimilarReply:
+        """Converts the answer."""
         near, classification = found.neighbors, found.classification
         return cls(
             listings=[SimilarListing.hit(hit) for hit in near.hits],
@@ -108,5 +108,5 @@ class SimilarReply(BaseModel):
             applied_seq=near.applied_seq,
             candidates_scanned=near.candidates_scanned,
             candidates_ranked=near.candidates_ranked,
-            timings_ms=Timings.of(budget),
+            timings_ms=Timings.of(deadline),
         )

@@ -60,7 +60,7 @@ def as_json(answer: SearchResult) -> dict[str, Any]:
         "ranking": answer.ranking,
         "listings": [
             {
-                **dataclasses.asdict(hit.listing),
+                **dataclasses.asdict(hit.photo),
                 "distance": hit.distance,
                 "likeness": hit.likeness,
                 "likeness_words": hit.likeness_words,
@@ -87,13 +87,13 @@ def likeness_lines(hit: SimilarListing) -> list[str]:
 
 def card(hit: SimilarListing, picture: Path | bytes | None, category: str) -> Card:
     """Returns a listing's tile on a contact sheet; green where it has the category."""
-    listing = hit.listing
-    lines = [listing.category, price(listing.price, listing.currency), *likeness_lines(hit)]
+    photo = hit.photo
+    lines = [photo.category, price(photo.price, photo.currency), *likeness_lines(hit)]
     return Card(
         [picture],
-        listing.title or listing.product_id,
+        photo.title or photo.product_id,
         [line for line in lines if line],
-        agrees=bool(category) and listing.category == category,
+        agrees=bool(category) and photo.category == category,
     )
 
 
@@ -102,16 +102,16 @@ def _show_hits(hits: Sequence[SimilarListing]) -> None:
     roomy = has_room(120)  # on a narrow terminal words and an id would crowd out the title
     columns = {
         "": [str(rank) for rank, _ in enumerate(hits, 1)],
-        "similar listing": [hit.listing.title or hit.listing.product_id for hit in hits],
-        "category": [hit.listing.category for hit in hits],
-        "price": [price(hit.listing.price, hit.listing.currency) for hit in hits],
+        "similar listing": [hit.photo.title or hit.photo.product_id for hit in hits],
+        "category": [hit.photo.category for hit in hits],
+        "price": [price(hit.photo.price, hit.photo.currency) for hit in hits],
     }
     if calibrated:
         columns["same item"] = [_same_item(hit, words=roomy) for hit in hits]
     if not calibrated or has_room(140):
         columns["distance"] = [f"{hit.distance:.3f}" for hit in hits]
     if roomy:
-        columns["photo id"] = [hit.listing.item_id for hit in hits]
+        columns["photo id"] = [hit.photo.item_id for hit in hits]
     names = list(columns)
     right = [names.index(name) for name in ("", "price", "distance") if name in columns]
     show_table(names, list(zip(*columns.values(), strict=True)), right=right)

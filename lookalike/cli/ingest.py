@@ -35,7 +35,8 @@ from lookalike.cli.photo_files import PhotoFolder, read_photo
 from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
-    from lookalike.client import Client, Ingested, Listing, Status
+    from lookalike import client as sdk
+    from lookalike.client import Client, Ingested, Status
 
 _MANY = "A catalogue"
 _ONE = "One photo"
@@ -225,7 +226,7 @@ class _Run:
 
     def _sent(self, todo: Sequence[_Send]) -> Iterator[tuple[_Send, Ingested | Exception]]:
         sends = {send.photo.item_id: send for send in todo}
-        pairs = ((_listing(send.photo), send.path) for send in todo)
+        pairs = ((_as_sent(send.photo), send.path) for send in todo)
         for item_id, outcome in self.client.ingest_many(pairs):
             yield sends[item_id], outcome
 
@@ -263,7 +264,7 @@ class _Run:
 
 
 def _ingest_one(client: Client, photo: CataloguePhoto, path: Path, *, json: bool) -> ExitCode:
-    answer = client.ingest(_listing(photo), read_photo(path))
+    answer = client.ingest(_as_sent(photo), read_photo(path))
     best = answer.classification.scores[0]
     if json:
         emit(
@@ -322,11 +323,11 @@ def _tell(catalogue: Catalogue, products: Path, table: Path | None) -> None:
         raise CommandError(f"{products}: no photo of a complete listing")
 
 
-def _listing(photo: CataloguePhoto) -> Listing:
-    from lookalike.client import Listing
+def _as_sent(photo: CataloguePhoto) -> sdk.CataloguePhoto:
+    from lookalike import client as sdk
 
     row = photo.product
-    return Listing(
+    return sdk.CataloguePhoto(
         item_id=photo.item_id,
         product_id=row.product_id,
         category=row.category,

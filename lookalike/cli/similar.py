@@ -178,7 +178,7 @@ def _draw(
     best = answer.classification.scores[0] if answer.classification else None
     category = best.category if best else ""
 
-    cards = [findings.card(hit, picture(hit.listing.item_id), category) for hit in answer.hits]
+    cards = [findings.card(hit, picture(hit.photo.item_id), category) for hit in answer.hits]
     about = Card(query, category or asked, _confidence(best))
     note = "Nearest listings first" + ("; green: of the category found" if category else "")
     try:

@@ -1,7 +1,7 @@
 """The client package: `Client` and `AsyncClient` for the gateway and for embedders.
 
-`IndexClient` and `AsyncIndexClient` for the index; `lookalike.client.index` has what they take and
-return. `from lookalike import Client`; docs/client.md tells the rest.
+`IndexClient` and `AsyncIndexClient` are for the index; `lookalike.client.index` has their arguments
+and results. `from lookalike import Client`; docs/client.md explains it.
 """
 
 from lookalike.channel import TLS
@@ -17,7 +17,12 @@ from lookalike.client.descriptions import (
     Status,
 )
 from lookalike.client.index import AsyncIndexClient, IndexClient
-from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
+from lookalike.client.listings import (
+    CataloguePhoto,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+)
 from lookalike.client.photos import Photo
 from lookalike.client.results import (
     CategoryScore,
@@ -45,6 +50,7 @@ __all__ = [
     "AsyncClient",
     "AsyncIndexClient",
     "CacheStatus",
+    "CataloguePhoto",
     "CategoryScore",
     "Classification",
     "Classified",
@@ -58,7 +64,6 @@ __all__ = [
     "Ingested",
     "Likeness",
     "Limits",
-    "Listing",
     "ListingFilter",
     "LookalikeError",
     "Model",

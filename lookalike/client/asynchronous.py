@@ -1,4 +1,4 @@
-"""The client for asyncio: the same calls as `Client`, to be awaited."""
+"""The asyncio client: the same calls as `Client`, awaited."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import Caller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
-from lookalike.client.photos import Photo, PhotoS, is_in_memory, is_several, read_photo, read_photos
+from lookalike.client.photos import (
+    Photo,
+    PhotoOrPhotos,
+    is_in_memory,
+    is_several,
+    read_photo,
+    read_photos,
+)
 from lookalike.client.results import (
     Classified,
     Deleted,
@@ -45,8 +52,8 @@ Pairs: TypeAlias = "AsyncIterable[tuple[Key, Photo]] | Iterable[tuple[Key, Photo
 class AsyncClient(Caller):
     """A client of the gateway, and of embedders, for asyncio; may be shared by tasks of one loop.
 
-    `Client` says what the arguments mean. Connects at the first call, in the loop that makes it.
-    Use it as an async context manager, or `aclose` it.
+    `Client` documents the arguments. It connects at the first call, in that call's loop. Use it as
+    an async context manager, or `aclose` it.
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class AsyncClient(Caller):
 
     async def classify(
         self,
-        photo: PhotoS,
+        photo: PhotoOrPhotos,
         *,
         include_vector: bool = False,
         allow_partial: bool = False,
@@ -94,7 +101,7 @@ class AsyncClient(Caller):
 
     async def similar(
         self,
-        photo: PhotoS | None = None,
+        photo: PhotoOrPhotos | None = None,
         *,
         item_id: str | None = None,
         vector: Embedding | ArrayLike | None = None,
@@ -133,17 +140,17 @@ class AsyncClient(Caller):
 
     async def ingest(
         self,
-        listing: Listing,
-        photo: Photo,
+        photo: CataloguePhoto,
+        image: Photo,
         *,
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> Ingested:
         """See `Client.ingest`."""
-        return await self._call(calls.ingest(listing, await _read(photo), request_id), timeout)
+        return await self._call(calls.ingest(photo, await _read(image), request_id), timeout)
 
     def ingest_many(
-        self, photos: Pairs[Listing], *, in_flight: int = 32
+        self, photos: Pairs[CataloguePhoto], *, in_flight: int = 32
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
         """See `Client.ingest_many`; the iterable may be asynchronous."""
         runs.check_counts(in_flight=in_flight)
@@ -166,19 +173,19 @@ class AsyncClient(Caller):
         product_id: str | None = None,
         item_id: str | None = None,
         timeout: float | None = None,
-    ) -> tuple[Listing, ...]:
+    ) -> tuple[CataloguePhoto, ...]:
         """See `Client.get`."""
         return await self._call(calls.get(product_id, item_id), timeout)
 
     async def listings(
         self, where: ListingFilter | None = None, *, page_size: int = 100
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncIterator[CataloguePhoto]:
         """See `Client.listings`."""
         token = ""
         while True:
             page = await self.page(where, page_size=page_size, page_token=token)
-            for listing in page.photos:
-                yield listing
+            for photo in page.photos:
+                yield photo
             if not (token := page.next_page_token):
                 return
 
@@ -222,18 +229,18 @@ class AsyncClient(Caller):
         ends them at once.
         """
         runs.check_counts(in_flight=in_flight, streams=streams)
-        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        self._options.target(EMBEDDER)  # raises now rather than at the first outcome
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     async def _ingest_many(
-        self, photos: Pairs[Listing], in_flight: int
+        self, photos: Pairs[CataloguePhoto], in_flight: int
     ) -> AsyncGenerator[tuple[str, Ingested | LookalikeError | OSError], None]:
-        await self.status()  # raises if there is no gateway
-        ledger = runs.ingest_ledger(self._options, in_flight)
+        await self.status()  # raises if the gateway cannot be reached
+        scheduler = runs.ingest_scheduler(self._options, in_flight)
         requests = _requests(photos, calls.ingest_request, self._options.max_message_bytes)
-        async with aclosing(self._stream(requests, ledger, calls.INGEST_STREAM)) as outcomes:
-            async for listing, outcome in outcomes:
-                yield listing.item_id, outcome
+        async with aclosing(self._stream(requests, scheduler, calls.INGEST_STREAM)) as outcomes:
+            async for photo, outcome in outcomes:
+                yield photo.item_id, outcome
 
     async def _embed_many(
         self,
@@ -244,8 +251,8 @@ class AsyncClient(Caller):
         in_flight: int | None,
     ) -> AsyncGenerator[tuple[Id, Embedding | LookalikeError | OSError], None]:
         limits = (await self.model()).limits
-        ledger = await asyncio.to_thread(
-            runs.embed_ledger,
+        scheduler = await asyncio.to_thread(
+            runs.embed_scheduler,
             self._options,
             limits,
             streams=streams,
@@ -257,7 +264,7 @@ class AsyncClient(Caller):
             lambda _, image: calls.embed_request(image, outputs),
             runs.largest_message(self._options, limits),
         )
-        async with aclosing(self._stream(requests, ledger, calls.EMBED_STREAM)) as outcomes:
+        async with aclosing(self._stream(requests, scheduler, calls.EMBED_STREAM)) as outcomes:
             async for found in outcomes:
                 yield found
 
@@ -266,7 +273,7 @@ async def _read(photo: Photo) -> bytes:
     return read_photo(photo) if is_in_memory(photo) else await asyncio.to_thread(read_photo, photo)
 
 
-async def _read_all(photo: PhotoS) -> list[bytes]:
+async def _read_all(photo: PhotoOrPhotos) -> list[bytes]:
     if is_several(photo):
         return await asyncio.to_thread(read_photos, photo)
     return [await _read(cast("Photo", photo))]

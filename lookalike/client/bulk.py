@@ -1,11 +1,11 @@
-"""Which photo goes on which stream, and what became of it. Bookkeeping alone.
+"""Schedules photos on streams and tracks their outcomes, without doing any I/O.
 
-Knows no gRPC call, thread, event loop or clock: `threads.py` and `tasks.py` move the messages, and
-tell it what happened and when.
+`threads.py` and `tasks.py` move the messages and report what happened and when, so this module
+needs no gRPC call, thread, event loop or clock.
 
-A photo that was put in comes out once, with its result or its error, whatever breaks in between.
-Photos of a stream that was lost, and those that a service could not take just then, are sent again
-as often as allowed. Streams are called lanes here: a lane that is lost opens again.
+Every photo that is put in comes out once, with its result or its error, whatever breaks in between.
+Photos of a lost stream, and those that a service refused as UNAVAILABLE, are sent again up to the
+allowed number of retries. A slot whose stream is lost opens another.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _LONGEST_PAUSE_S = 2.0
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """A photo on its way.
+    """A photo that was put in and has no outcome yet.
 
     Attributes:
-        number: Its place in the input, from 0; on the wire its id.
+        number: Its place in the input, from 0; part of its id on the wire.
         id: The caller's.
-        request: The message that asks for it.
-        failures: How often it was sent in vain.
+        request: The message to send.
+        failures: How many attempts failed.
     """
 
     number: int
@@ -48,16 +48,16 @@ class Item:
 
 
 @dataclass(eq=False, slots=True)
-class Lane:
-    """A stream, or one to be.
+class StreamSlot:
+    """The place of one stream, open or still to be opened.
 
     Attributes:
-        number: Which.
+        number: Its place among the slots, from 0.
         is_open: Whether photos may be sent on it.
-        opens_at: When it is to be opened, if it is not.
-        unanswered: What was sent on it, by id on the wire.
+        opens_at: When to open it, if it is closed.
+        unanswered: Photos sent on it, by id on the wire.
         heard_at: When it last answered, or got something to answer.
-        losses: How often it was lost since it last answered.
+        losses: How often its stream was lost since it last answered.
     """
 
     number: int
@@ -68,29 +68,29 @@ class Lane:
     losses: int = 0
 
 
-class Ledger(Generic[Id, Result]):
-    """The books of one run.
+class StreamScheduler(Generic[Id, Result]):
+    """Distributes one run's photos over streams.
 
     Args:
-        lanes: How many streams.
-        in_flight: Most unanswered photos of one.
+        slots: How many streams.
+        in_flight: Most unanswered photos of one stream.
         retries: How often a photo is sent again.
-        patience_s: How long nothing at all may be heard while photos are unanswered. A lane that
-            is silent for half of it is given up, and its photos go to others.
+        silence_timeout_s: How long all streams may be silent while photos are unanswered. A stream
+            that is silent for half of it is given up, and its photos go to others.
         ordered: Whether results come in the order of the input.
     """
 
     def __init__(
-        self, *, lanes: int, in_flight: int, retries: int, patience_s: float, ordered: bool
+        self, *, slots: int, in_flight: int, retries: int, silence_timeout_s: float, ordered: bool
     ) -> None:
-        self.lanes = [Lane(number) for number in range(lanes)]
-        # The others follow at the first answer: by then it is known which servers there are, and
-        # they are spread over all of them, not heaped on the first that could be reached.
-        self.lanes[0].opens_at = -math.inf
+        self.slots = [StreamSlot(number) for number in range(slots)]
+        # The others open at the first answer: by then gRPC knows all servers, and spreads the
+        # streams over them instead of putting all on the first that it reached.
+        self.slots[0].opens_at = -math.inf
         self._in_flight = in_flight
-        self._capacity = lanes * in_flight
+        self._capacity = slots * in_flight
         self._retries = retries
-        self._patience_s = patience_s
+        self._silence_timeout_s = silence_timeout_s
         self._ordered = ordered
         self._waiting: deque[Item] = deque()
         self._later: list[tuple[float, int, Item]] = []  # a heap: when, number, item
@@ -114,7 +114,7 @@ class Ledger(Generic[Id, Result]):
     def put(self, id: Id, request: Any, now: float) -> None:  # noqa: A002 - the caller's word
         """Puts a photo in."""
         if not self._is_asking:
-            self._heard_at = now  # nobody had anything to say until now
+            self._heard_at = now  # until now there was nothing to answer
         self._waiting.append(Item(self._put, id, request))
         self._put += 1
 
@@ -130,45 +130,45 @@ class Ledger(Generic[Id, Result]):
         self._taken += 1
         return self._outcomes.popleft()
 
-    def to_open(self, now: float) -> list[Lane]:
-        """Returns the lanes whose time it is; they count as open then."""
-        lanes = [lane for lane in self.lanes if not lane.is_open and lane.opens_at <= now]
-        for lane in lanes:
-            lane.is_open = True
-        return lanes
+    def to_open(self, now: float) -> list[StreamSlot]:
+        """Returns the slots that are due to open, and marks them open."""
+        slots = [slot for slot in self.slots if not slot.is_open and slot.opens_at <= now]
+        for slot in slots:
+            slot.is_open = True
+        return slots
 
-    def to_send(self, now: float) -> Iterator[tuple[Lane, str, Any]]:
-        """Yields what can be sent now: the lane with most room, the id on the wire, the request."""
+    def to_send(self, now: float) -> Iterator[tuple[StreamSlot, str, Any]]:
+        """Yields what can be sent now: the least busy slot, the id on the wire, the request."""
         while self._later and self._later[0][0] <= now:
-            # Before those that were never sent: in order, others may wait for them.
+            # Retries first: with `ordered`, the results of others wait for them.
             self._waiting.appendleft(heapq.heappop(self._later)[2])
         while self._waiting:
-            lane = min(
-                (lane for lane in self.lanes if lane.is_open),
-                key=lambda lane: len(lane.unanswered),
+            slot = min(
+                (slot for slot in self.slots if slot.is_open),
+                key=lambda slot: len(slot.unanswered),
                 default=None,
             )
-            if lane is None or len(lane.unanswered) >= self._in_flight:
+            if slot is None or len(slot.unanswered) >= self._in_flight:
                 return
             item = self._waiting.popleft()
-            if not lane.unanswered:
-                lane.heard_at = now
-            # An id never comes twice on one stream, even if an answer gets lost.
+            if not slot.unanswered:
+                slot.heard_at = now
+            # An id is unique on its stream, even if an answer is lost and the photo sent again.
             wire_id = f"{item.number}.{item.failures}"
-            lane.unanswered[wire_id] = item
-            yield lane, wire_id, item.request
+            slot.unanswered[wire_id] = item
+            yield slot, wire_id, item.request
 
     def answered(
-        self, lane: Lane, wire_id: str, outcome: Result | LookalikeError, now: float
+        self, slot: StreamSlot, wire_id: str, outcome: Result | LookalikeError, now: float
     ) -> None:
-        """Notes an answer; one that nobody waits for is ignored."""
-        lane.heard_at = self._heard_at = now
-        lane.losses = 0
+        """Records an answer; ignores one for a photo that is not waiting on this slot."""
+        slot.heard_at = self._heard_at = now
+        slot.losses = 0
         self._last_loss = None
-        for other in self.lanes:
+        for other in self.slots:
             if other.opens_at == math.inf:
                 other.opens_at = now
-        item = lane.unanswered.pop(wire_id, None)
+        item = slot.unanswered.pop(wire_id, None)
         if item is None:
             return
         if isinstance(outcome, LookalikeError) and outcome.code is grpc.StatusCode.UNAVAILABLE:
@@ -176,12 +176,12 @@ class Ledger(Generic[Id, Result]):
         else:
             self._settle(item, outcome)
 
-    def lost(self, lane: Lane, error: LookalikeError, now: float) -> None:
-        """Notes that a stream ended with an error, or ended too early."""
-        items, lane.unanswered = list(lane.unanswered.values()), {}
-        lane.is_open = False
-        lane.opens_at = now + _pause(lane.losses)
-        lane.losses += 1
+    def lost(self, slot: StreamSlot, error: LookalikeError, now: float) -> None:
+        """Records that a stream failed, or ended too early."""
+        items, slot.unanswered = list(slot.unanswered.values()), {}
+        slot.is_open = False
+        slot.opens_at = now + _pause(slot.losses)
+        slot.losses += 1
         self._last_loss = error
         for item in items:
             if error.code in LOST or isinstance(error, DeadlineExceededError):
@@ -189,47 +189,49 @@ class Ledger(Generic[Id, Result]):
             else:
                 self._settle(item, error)
 
-    def excuse(self, seconds: float) -> None:
-        """Notes that for so long nobody was there to hear anything."""
+    def exclude_pause(self, seconds: float) -> None:
+        """Excludes time spent in the caller's code from the silence timeouts."""
         self._heard_at += seconds
-        for lane in self.lanes:
-            lane.heard_at += seconds
+        for slot in self.slots:
+            slot.heard_at += seconds
 
-    def silent(self, now: float) -> list[Lane]:
-        """Returns the lanes to be given up, and raises if nothing at all is heard any more.
+    def silent(self, now: float) -> list[StreamSlot]:
+        """Returns the slots whose streams are silent and to be given up.
 
         Raises:
-            LookalikeError: Why, as far as that is known.
+            LookalikeError: All streams are silent; gives the reason, if one is known.
         """
-        if self._is_asking and now >= self._heard_at + self._patience_s:
+        if self._is_asking and now >= self._heard_at + self._silence_timeout_s:
             reason = self._last_loss.message if self._last_loss else "connections are open"
             raise UpstreamUnavailableError(
-                f"nothing was heard for {self._patience_s:g} s (photo_timeout): {reason}"
+                f"nothing was heard for {self._silence_timeout_s:g} s (photo_timeout): {reason}"
             )
         return [
-            lane
-            for lane in self.lanes
-            if lane.unanswered and now >= lane.heard_at + self._patience_s / 2
+            slot
+            for slot in self.slots
+            if slot.unanswered and now >= slot.heard_at + self._silence_timeout_s / 2
         ]
 
     def wait_s(self, now: float) -> float | None:
-        """Returns when to ask `to_open`, `to_send` and `silent` again, if nothing happens before.
+        """Returns the seconds after which to ask `to_open`, `to_send` and `silent` again.
 
-        None: not at all.
+        None if only an event can change their answers.
         """
-        times = [lane.opens_at for lane in self.lanes if not lane.is_open]
-        times += [lane.heard_at + self._patience_s / 2 for lane in self.lanes if lane.unanswered]
+        times = [slot.opens_at for slot in self.slots if not slot.is_open]
+        times += [
+            slot.heard_at + self._silence_timeout_s / 2 for slot in self.slots if slot.unanswered
+        ]
         if self._later:
             times.append(self._later[0][0])
         if self._is_asking:
-            times.append(self._heard_at + self._patience_s)
+            times.append(self._heard_at + self._silence_timeout_s)
         soonest = min(times, default=math.inf)
         return None if soonest == math.inf else max(0.0, soonest - now)
 
     @property
     def _is_asking(self) -> bool:
-        # Results that nobody takes are no reason to be impatient.
-        return bool(self._waiting or self._later or any(lane.unanswered for lane in self.lanes))
+        # Results that the caller has yet to take do not count as silence.
+        return bool(self._waiting or self._later or any(slot.unanswered for slot in self.slots))
 
     def _again(
         self, item: Item, error: LookalikeError, now: float, *, at_once: bool = False
@@ -238,8 +240,8 @@ class Ledger(Generic[Id, Result]):
         if item.failures > self._retries:
             self._settle(item, error)
             return
-        told_s = (error.retry_after_ms or 0) / 1e3
-        pause_s = 0.0 if at_once else max(told_s, _pause(item.failures))
+        asked_s = (error.retry_after_ms or 0) / 1e3
+        pause_s = 0.0 if at_once else max(asked_s, _pause(item.failures))
         heapq.heappush(self._later, (now + pause_s, item.number, item))
 
     def _settle(self, item: Item, outcome: Result | LookalikeError | OSError) -> None:
@@ -252,6 +254,6 @@ class Ledger(Generic[Id, Result]):
 
 
 def _pause(failures: int) -> float:
-    # Apart from each other, so that many streams do not come back at the same moment.
+    # Jitter: many streams must not reconnect at the same moment.
     longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures)
     return random.uniform(longest / 2, longest)

@@ -1,4 +1,4 @@
-"""How a call is made, with threads and on an event loop; what is called is in `calls.py`."""
+"""Makes the calls that `calls.py` defines, in threads or on an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from lookalike.client import runs
-from lookalike.client.bulk import Ledger
+from lookalike.client.bulk import StreamScheduler
 from lookalike.client.calls import Call, StreamCall, check_size
 from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.failures import failure
@@ -22,23 +22,23 @@ T = TypeVar("T")
 
 
 class BlockingCaller:
-    """What `Client` is made of, but for its methods."""
+    """Base of `Client`: connections, unary calls and streams."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._connections = BlockingConnections(options)
 
     def __getstate__(self) -> ClientOptions:
-        """Returns what makes the same client in another process."""
+        """Returns the options, from which another process can make the same client."""
         return self._options
 
     def __setstate__(self, options: ClientOptions) -> None:
-        """Makes this the same client, not yet connected."""
+        """Restores the client, not yet connected."""
         self._options = options
         self._connections = BlockingConnections(options)
 
     def close(self) -> None:
-        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
+        """Closes all channels; calls in progress fail, runs and later calls with RuntimeError."""
         self._connections.close()
 
     def _call(self, call: Call[T], wanted_s: float | None) -> T:
@@ -53,12 +53,15 @@ class BlockingCaller:
         return call.read(answer)
 
     def _stream(
-        self, requests: Iterator[tuple[Any, Any]], ledger: Ledger[Any, Any], call: StreamCall[Any]
+        self,
+        requests: Iterator[tuple[Any, Any]],
+        scheduler: StreamScheduler[Any, Any],
+        call: StreamCall[Any],
     ) -> Iterator[tuple[Any, Any]]:
         connect, failed = runs.opening(self._connections, self._options, call)
         return ThreadRun(
             requests,
-            ledger,
+            scheduler,
             call,
             connect=connect,
             failure=failed,
@@ -77,14 +80,14 @@ class BlockingCaller:
 
 
 class Caller:
-    """What `AsyncClient` is made of, but for its methods."""
+    """Base of `AsyncClient`: connections, unary calls and streams."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._connections = Connections(options)
 
     async def aclose(self) -> None:
-        """Ends all connections; calls in progress fail, runs and later calls with RuntimeError."""
+        """Closes all channels; calls in progress fail, runs and later calls with RuntimeError."""
         await self._connections.close()
 
     async def _call(self, call: Call[T], wanted_s: float | None) -> T:
@@ -96,7 +99,7 @@ class Caller:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not (task and task.cancelling()):
-                self._connections.check_open()  # the call was cancelled, and not this task
+                self._connections.check_open()  # the call was cancelled, not this task
             raise
         except grpc.RpcError as error:
             target = self._options.target(call.service)
@@ -106,13 +109,13 @@ class Caller:
     def _stream(
         self,
         requests: AsyncIterator[tuple[Any, Any]],
-        ledger: Ledger[Any, Any],
+        scheduler: StreamScheduler[Any, Any],
         call: StreamCall[Any],
     ) -> AsyncGenerator[tuple[Any, Any], None]:
         connect, failed = runs.opening(self._connections, self._options, call)
         return TaskRun(
             requests,
-            ledger,
+            scheduler,
             call,
             connect=connect,
             failure=failed,

@@ -1,6 +1,6 @@
-"""Each unary call of the client: its request, and what its answer becomes.
+"""Defines each call once for both clients: its request, and how its answer is read.
 
-Both clients make the same calls; how they wait for the answer is all that differs.
+The clients differ only in how they wait for the answer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lookalike.client import accounts, messages
+from lookalike.client import description_messages, messages
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
 from lookalike.client.results import (
     Classified,
@@ -43,8 +43,8 @@ class Call(Generic[T]):
     Attributes:
         service: `gateway`, `embedder` or `index`.
         rpc: Name of the method.
-        request: Its message.
-        read: Makes the result of the answer's message.
+        request: The request message.
+        read: Converts the response message to the result.
     """
 
     service: str
@@ -60,8 +60,8 @@ class StreamCall(Generic[T]):
     Attributes:
         service: `gateway` or `embedder`.
         rpc: Name of the method.
-        wrap: Makes the stream's message of an id and a unary request.
-        read: Makes the result of the unary answer's message.
+        wrap: Builds the stream's message from an id and a unary request.
+        read: Converts the unary response message to the result.
     """
 
     service: str
@@ -70,7 +70,7 @@ class StreamCall(Generic[T]):
     read: Callable[[Any], T]
 
     def outcome(self, answer: Any) -> T | LookalikeError:
-        """Returns what became of one request."""
+        """Returns the result or error in an answer."""
         if answer.HasField("error"):
             return from_status(answer.error)
         try:
@@ -91,16 +91,16 @@ EMBED_STREAM = StreamCall(
 INGEST_STREAM = StreamCall(
     GATEWAY, "StreamIngestListings", pb.StreamIngestListingsRequest, messages.ingested
 )
-# What a request has beside the photo's bytes on a stream: tags, lengths and the id.
+# Bytes of a stream's message beside the request: tags, lengths and the id.
 _FRAME_BYTES = 128
-# The output of a model that tells two items apart, as it is called.
+# Name of the output that tells two items apart.
 FEATURES = "features"
 
 
 def classify(
     images: Sequence[bytes], *, several: bool, include_vector: bool, allow_partial: bool
 ) -> Call[Classified]:
-    """Which category is it? Of several photos: which category is the listing that they are of?"""
+    """Classifies a photo, or a listing by several photos."""
     if not several:
         one = pb.ClassifyImageRequest(image=images[0], include_vector=include_vector)
         return Call(GATEWAY, "ClassifyImage", one, messages.classified)
@@ -133,7 +133,7 @@ def similar(
     min_likeness: float | None,
     include_price: bool,
 ) -> Call[SearchResult]:
-    """Which listings look like it? Checks that it is one thing that is looked for."""
+    """Searches for similar listings; refuses more or less than one query."""
     request = pb.FindSimilarListingsRequest(
         k=k,
         filter=messages.filter_message(where) if where else None,
@@ -168,34 +168,31 @@ def similar(
 
 
 def _ranked_by(embedding: Embedding) -> Sequence[float]:
-    """Returns the output that listings are ranked by too: the one beside the first, if it is one.
-
-    Of several it is `features`.
-    """
+    """Returns the output to rank by: the only one beside the first, or of several `features`."""
     others = {k: v for k, v in embedding.outputs.items() if k != embedding.output}
     ranked_by = others.get(FEATURES) if len(others) > 1 else next(iter(others.values()), None)
     return [] if ranked_by is None else ranked_by.tolist()
 
 
-def ingest(listing: Listing, image: bytes, request_id: str | None) -> Call[Ingested]:
-    """Add a photo. An id is made where the caller has none, so that retries change nothing."""
-    request = ingest_request(listing, image, request_id)
+def ingest(photo: CataloguePhoto, image: bytes, request_id: str | None) -> Call[Ingested]:
+    """Adds a photo; without a `request_id` makes one, so that retries change nothing."""
+    request = ingest_request(photo, image, request_id)
     return Call(GATEWAY, "IngestListing", request, messages.ingested)
 
 
 def ingest_request(
-    listing: Listing, image: bytes, request_id: str | None = None
+    photo: CataloguePhoto, image: bytes, request_id: str | None = None
 ) -> pb.IngestListingRequest:
-    """Returns the message that adds a photo, on a stream or not."""
+    """Returns the request that adds a photo, for a stream too."""
     return pb.IngestListingRequest(
-        listing=messages.listing_message(listing),
+        photo=messages.photo_message(photo),
         image=image,
         request_id=new_request_id() if request_id is None else request_id,
     )
 
 
 def delete(product_id: str | None, item_id: str | None, request_id: str | None) -> Call[Deleted]:
-    """Delete a listing or a photo."""
+    """Deletes a listing or a photo."""
     request = pb.DeleteListingRequest(
         request_id=new_request_id() if request_id is None else request_id,
         **_target(product_id, item_id),
@@ -203,14 +200,14 @@ def delete(product_id: str | None, item_id: str | None, request_id: str | None) 
     return Call(GATEWAY, "DeleteListing", request, messages.deleted)
 
 
-def get(product_id: str | None, item_id: str | None) -> Call[tuple[Listing, ...]]:
-    """What does the catalogue know of a listing or a photo?"""
+def get(product_id: str | None, item_id: str | None) -> Call[tuple[CataloguePhoto, ...]]:
+    """Gets a listing's photos, or one photo."""
     request = pb.GetListingRequest(**_target(product_id, item_id))
     return Call(GATEWAY, "GetListing", request, messages.photos)
 
 
 def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[Page]:
-    """What does the catalogue hold?"""
+    """Gets a page of the catalogue."""
     request = pb.ListListingsRequest(
         filter=messages.filter_message(where) if where else None,
         page_size=page_size,
@@ -220,22 +217,22 @@ def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[P
 
 
 def status() -> Call[Status]:
-    """How are gateway and upstreams?"""
-    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), accounts.status)
+    """Gets the status of the gateway and its upstreams."""
+    return Call(GATEWAY, "GetStatus", pb.GetStatusRequest(), description_messages.status)
 
 
 def model() -> Call[Model]:
-    """What does the embedder serve?"""
-    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), accounts.model)
+    """Gets the embedder's model."""
+    return Call(EMBEDDER, "GetModel", embedder_pb2.GetModelRequest(), description_messages.model)
 
 
 def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:
-    """What are the photo's vectors?"""
+    """Gets a photo's vectors."""
     return Call(EMBEDDER, "EmbedImage", embed_request(image, outputs), messages.embedding)
 
 
 def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedImageRequest:
-    """Returns the message that asks for a photo's vectors, on a stream or not."""
+    """Returns the request for a photo's vectors, for a stream too."""
     return embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
 
 
@@ -255,7 +252,7 @@ def check_size(request: Any, max_message_bytes: int) -> None:
 
 
 def sized(request: Any, max_message_bytes: int) -> Any:
-    """Returns a request, or the error of one that would end a stream with all that is on it."""
+    """Returns the request, or an error if it is so large that it would break a whole stream."""
     size = request.ByteSize() + _FRAME_BYTES
     if size <= max_message_bytes:
         return request

@@ -1,4 +1,4 @@
-"""A client's channels: one a service, opened when it is first needed."""
+"""A client's channels: one for each service, opened when first needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lookalike.client.options import ClientOptions
 
 
 class BlockingConnections:
-    """Channels for threads; whichever needs one first opens it."""
+    """Channels shared by threads."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
@@ -28,7 +28,7 @@ class BlockingConnections:
         with self._lock:
             _check_open(self._closed)
             if service not in self._stubs:
-                target, arguments = _whereabouts(self._options, service)
+                target, arguments = _channel_arguments(self._options, service)
                 self._channels.append(open_blocking_channel(target, **arguments))
                 self._stubs[service] = STUBS[service](self._channels[-1])
             return self._stubs[service]
@@ -38,7 +38,7 @@ class BlockingConnections:
         _check_open(self._closed)
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes all channels."""
         with self._lock:
             self._closed = True
             for channel in self._channels:
@@ -46,7 +46,7 @@ class BlockingConnections:
 
 
 class Connections:
-    """Channels for the tasks of one event loop."""
+    """Channels shared by tasks of one event loop."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
@@ -58,7 +58,7 @@ class Connections:
         """Returns the stub of a service; RuntimeError after `close`."""
         _check_open(self._closed)
         if service not in self._stubs:
-            target, arguments = _whereabouts(self._options, service)
+            target, arguments = _channel_arguments(self._options, service)
             self._channels.append(open_channel(target, **arguments))
             self._stubs[service] = STUBS[service](self._channels[-1])
         return self._stubs[service]
@@ -68,7 +68,7 @@ class Connections:
         _check_open(self._closed)
 
     async def close(self) -> None:
-        """Closes what is open."""
+        """Closes all channels."""
         self._closed = True
         for channel in self._channels:
             await channel.close()
@@ -79,5 +79,5 @@ def _check_open(closed: bool) -> None:
         raise RuntimeError("the client is closed")
 
 
-def _whereabouts(options: ClientOptions, service: str) -> tuple[str, dict[str, Any]]:
+def _channel_arguments(options: ClientOptions, service: str) -> tuple[str, dict[str, Any]]:
     return options.target(service), options.channel_arguments(service)

@@ -1,4 +1,4 @@
-"""What services say of themselves: the gateway's status, an embedder's model."""
+"""Descriptions that services give of themselves: the gateway's status, an embedder's model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class EmbedderStatus:
         model_name: Name of the model bundle.
         model_version: Its version.
         embedding_space: Its embedding space.
-        engine: What runs it: `openvino` or `torch`.
+        engine: `openvino` or `torch`.
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         labels: Category labels, in the model's order.
-        dimension: Floats of the default output.
-        features_dimension: Floats of the output that listings are ranked by too; 0 for none.
+        dimension: Number of floats of the default output.
+        features_dimension: Number of floats of the output to rank by; 0 if there is none.
     """
 
     target: str
@@ -48,12 +48,12 @@ class IndexStatus:
         backend: `native` or `milvus`.
         read_only: Whether it takes no writes.
         applied_seq: The newest write that is visible.
-        collection: The collection or alias that the gateway is told to use.
-        serving_collection: The collection that this leads to; empty if there is none yet.
-        embedding_space: Of that collection.
-        photos: How many it holds.
-        listings: Of how many listings.
-        photos_with_features: How many of the photos have features to be ranked by.
+        collection: The collection or alias that the gateway is configured with.
+        serving_collection: The collection behind it; empty if there is none yet.
+        embedding_space: Embedding space of that collection.
+        photos: Number of its photos.
+        listings: Number of its listings.
+        photos_with_features: Number of its photos with features to rank by.
     """
 
     target: str
@@ -71,7 +71,7 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class CacheStatus:
-    """The gateway's cache of vectors: its size, and how photos fared with it."""
+    """The gateway's cache of vectors: its size, and how often photos were found in it."""
 
     entries: int = 0
     bytes: int = 0
@@ -86,15 +86,15 @@ class Status:
     """The answer of `status`.
 
     Attributes:
-        version: Of the gateway's software.
+        version: Version of the gateway.
         embedder: The embedders.
         index: The index.
-        cache: What the gateway keeps of photos it has seen.
-        mismatch: Why model and catalogue do not belong together; empty if they do, or if that is
-            not known.
+        cache: The gateway's cache of vectors.
+        mismatch: Why the model cannot be used with the catalogue; empty if it can, or if that is
+            unknown.
         timings: Where the time went.
-        ranking: By what listings are ranked where a caller does not say; None if the gateway is too
-            old to tell.
+        ranking: The ranking where a caller does not name one; None if the gateway is too old to
+            report it.
         lacking: What model or catalogue lack for the best answers, and which command adds it.
     """
 
@@ -109,13 +109,13 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """Whether both upstreams serve, and model and catalogue belong together."""
+        """Whether both upstreams serve, and model and catalogue match."""
         return self.embedder.ready and self.index.ready and not self.mismatch
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """A vector that a model can return: its name, number of floats, and `logits` or `embedding`."""
+    """An output of a model; `kind` is `logits` or `embedding`."""
 
     name: str
     dimension: int
@@ -124,7 +124,7 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an embedder accepts; 0 where it does not say.
+    """Limits of an embedder; 0 where it reports none.
 
     Attributes:
         max_image_bytes: Largest encoded photo.
@@ -145,16 +145,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class FittedRanking:
-    """How listings are best ranked by two outputs of a model, fitted on validation photos.
+    """How to rank listings by two outputs of a model, fitted on validation photos.
 
     Attributes:
-        output: By whose cosine distance candidates are ranked, for example `features`.
-        vector_weight: What a distance by the default output counts beside it.
+        output: The output whose cosine distance ranks candidates, for example `features`.
+        vector_weight: Weight of the distance by the default output beside it.
         candidates: How many of the nearest by the default output are ranked.
-        blend: How likely a photo shows the same item, of listings ranked by the sum of both; None
-            if it was not fitted.
-        features: The same of listings ranked by the cosine distance of `output` alone.
-        category: The same of listings ranked by the distance of the default output alone.
+        blend: Likeness of listings ranked by the weighted sum; None if it was not fitted.
+        features: Likeness of listings ranked by the cosine distance of `output` alone.
+        category: Likeness of listings ranked by the distance of the default output alone.
     """
 
     output: str
@@ -170,17 +169,17 @@ class Model:
     """The answer of `model`: what an embedder serves.
 
     Attributes:
-        name: Of the model bundle.
-        version: Of the model bundle.
-        embedding_space: Its fingerprint.
+        name: Name of the model bundle.
+        version: Version of the model bundle.
+        embedding_space: The model's fingerprint.
         labels: Category labels, in the order of the `category` output's values.
-        outputs: What it can return; the first is the default.
-        limits: What the embedder accepts.
+        outputs: Its outputs; the first is the default.
+        limits: The embedder's limits.
         engine: `openvino` or `torch`.
         precision: `fp32`, `bf16`, `fp16` or `int8`.
-        temperature: What logits are divided by before the softmax; 0 if nothing was fitted.
-        ranking: How listings are best ranked by its outputs; None if nothing was fitted.
-        price_range: How prices of similar listings become a range; None likewise.
+        temperature: Divides the logits before the softmax; 0 if it was not fitted.
+        ranking: How to rank listings by its outputs; None if that was not fitted.
+        price_range: How to make a range of prices; None if that was not fitted.
     """
 
     name: str

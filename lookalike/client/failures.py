@@ -1,4 +1,4 @@
-"""A failed call, as the error that users see: it names the service and where it was called."""
+"""Converts gRPC errors to the errors that users see, which name the service and its address."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lookalike.errors import (
 )
 from lookalike.status import from_rpc_error
 
-# gRPC cancels calls that reach a stopping server before it takes them up.
+# gRPC cancels calls that a stopping server has not started.
 LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
-# grpc.aio puts this in place of a stream's status when it wrote to a stream that had just ended:
+# grpc.aio's message, instead of the status, after a write to a stream that has just ended:
 # https://github.com/grpc/grpc/issues/36066
 _ENDED_MEANWHILE = "Internal error from Core"
 
 
 def cancelled_call() -> aio.AioRpcError:
-    """Returns the error of a call that was cancelled from outside, which grpc.aio has none for."""
+    """Returns an error for a call cancelled from outside, for which grpc.aio has none."""
     empty = aio.Metadata()
     return aio.AioRpcError(grpc.StatusCode.CANCELLED, empty, empty, "the call was cancelled")
 
@@ -30,12 +30,12 @@ def cancelled_call() -> aio.AioRpcError:
 def failure(
     rpc_error: grpc.RpcError, service: str, target: str, timeout_s: float | None = None
 ) -> LookalikeError:
-    """Returns the service's own error unchanged, or tells what gRPC says of the connection.
+    """Returns the service's own error unchanged, or describes the error of the connection.
 
     Args:
-        rpc_error: What gRPC raised.
+        rpc_error: The error that gRPC raised.
         service: `gateway`, `embedder` or `index`.
-        target: Where it was called.
+        target: Its address.
         timeout_s: The call's deadline, if it had one.
     """
     error = from_rpc_error(rpc_error)

@@ -1,4 +1,4 @@
-"""A listing's photo as the catalogue knows it, and filters: what goes in and comes out."""
+"""Photos of the catalogue, and filters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class NearDuplicateKind(StrEnum):
-    """How much the photos of two listings are the same."""
+    """How similar the photos of two listings are."""
 
     IDENTICAL = "identical"
     SIMILAR = "similar"
@@ -19,11 +19,11 @@ class NearDuplicate:
     """A photo of another listing that looks the same.
 
     Attributes:
-        item_id: That photo.
-        product_id: Its listing.
-        kind: The same bytes, or merely near.
-        distance: By the collection's metric.
-        linked: Whether the two listings were linked, or one flagged for review.
+        item_id: Id of that photo.
+        product_id: Id of its listing.
+        kind: Identical bytes, or merely near.
+        distance: Distance by the collection's metric.
+        linked: Whether the two listings were linked, rather than one flagged for review.
     """
 
     item_id: str
@@ -34,7 +34,7 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True)
-class Listing:
+class CataloguePhoto:
     """One photo of a listing, as the catalogue knows it.
 
     Attributes:
@@ -42,12 +42,11 @@ class Listing:
         product_id: Id of the listing that it belongs to, 1 to 128 characters.
         category: The seller's category; may be empty.
         title: The seller's title; may be empty.
-        price: In `currency`, 0 or more.
+        price: Price in `currency`, 0 or more.
         location: Where it is sold; may be empty.
-        near_duplicate: Only in answers: the photo of another listing that this one looked like
-            when it was ingested.
+        near_duplicate: Only in answers: the near duplicate found when this photo was ingested.
         has_thumbnail: Only in answers: whether the gateway has a thumbnail of it.
-        currency: Of the price, three letters as of ISO 4217, such as GBP; may be empty.
+        currency: Currency of the price, three letters of ISO 4217, such as GBP; may be empty.
     """
 
     item_id: str
@@ -63,16 +62,16 @@ class Listing:
 
 @dataclass(frozen=True)
 class ListingFilter:
-    """Which listings count: all that is set must hold.
+    """Conditions on listings; all that are set must hold.
 
     Attributes:
         categories: One of these; at most 100.
         min_price: At least this price; a listing without a price is left out.
         max_price: At most this price; a listing without a price is left out.
         locations: One of these, exactly as written; at most 100.
-        product_ids: Of these listings; at most 1,000, as of the next.
-        exclude_product_ids: Not of these listings.
-        near_duplicates: Only photos that were flagged or linked as another listing's.
+        product_ids: Only these listings; at most 1,000.
+        exclude_product_ids: Not these listings; at most 1,000.
+        near_duplicates: Only photos flagged or linked as near duplicates.
     """
 
     categories: Sequence[str] = ()

@@ -1,7 +1,6 @@
-"""Protos ↔ what users see, of photos and listings.
+"""Converts between messages and the values that users see, for photos and listings.
 
-With `accounts.py`, which has what services say of themselves, all of the client that reads fields
-of messages.
+Only this module and `description_messages.py` read fields of messages.
 """
 
 from __future__ import annotations
@@ -10,7 +9,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lookalike.client.listings import Listing, ListingFilter, NearDuplicate, NearDuplicateKind
+from lookalike.client.listings import (
+    CataloguePhoto,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+)
 from lookalike.client.results import (
     CategoryScore,
     Classification,
@@ -45,16 +49,16 @@ _METHODS = {
 _RANKINGS = {method: ranking for ranking, method in _METHODS.items()}
 
 
-def listing_message(listing: Listing) -> pb.Listing:
-    """Returns the message of a listing; what only answers have is left out."""
-    return pb.Listing(
-        item_id=listing.item_id,
-        product_id=listing.product_id,
-        category=listing.category,
-        title=listing.title,
-        price=listing.price,
-        location=listing.location,
-        currency=listing.currency,
+def photo_message(photo: CataloguePhoto) -> pb.CataloguePhoto:
+    """Returns the message of a photo, without the fields that only answers have."""
+    return pb.CataloguePhoto(
+        item_id=photo.item_id,
+        product_id=photo.product_id,
+        category=photo.category,
+        title=photo.title,
+        price=photo.price,
+        location=photo.location,
+        currency=photo.currency,
     )
 
 
@@ -77,7 +81,7 @@ def ranking_method(wanted: Ranking | str | None) -> pb.RankingMethod.ValueType:
 
 
 def ranking(method: pb.RankingMethod.ValueType) -> Ranking | None:
-    """Reads the enum; None for what an older gateway does not say, or a newer one calls anew."""
+    """Reads the enum; None for a value that an older gateway leaves unset or a newer one added."""
     return _RANKINGS.get(method)
 
 
@@ -125,7 +129,7 @@ def listing_classified(message: pb.ClassifyListingResponse) -> Classified:
 
 def search_result(message: pb.FindSimilarListingsResponse) -> SearchResult:
     """Reads the answer of FindSimilarListings."""
-    # An older gateway does not say, and ranks by the distance.
+    # An older gateway leaves it unset, and ranks by distance.
     by_distance = message.ranking == pb.RANKING_METHOD_UNSPECIFIED
     return SearchResult(
         hits=tuple(_similar(hit, by_distance=by_distance) for hit in message.listings),
@@ -164,15 +168,15 @@ def deleted(message: pb.DeleteListingResponse) -> Deleted:
     return Deleted(message.deleted, message.seq, message.degraded, timings(message.timings))
 
 
-def photos(message: pb.GetListingResponse) -> tuple[Listing, ...]:
+def photos(message: pb.GetListingResponse) -> tuple[CataloguePhoto, ...]:
     """Reads the answer of GetListing."""
-    return tuple(map(_listing, message.photos))
+    return tuple(map(_photo, message.photos))
 
 
 def page(message: pb.ListListingsResponse) -> Page:
     """Reads the answer of ListListings."""
     return Page(
-        tuple(map(_listing, message.photos)), message.next_page_token, timings(message.timings)
+        tuple(map(_photo, message.photos)), message.next_page_token, timings(message.timings)
     )
 
 
@@ -195,8 +199,8 @@ def embedding(message: embedder_pb2.EmbedImageResponse) -> Embedding:
     )
 
 
-def _listing(message: pb.Listing) -> Listing:
-    return Listing(
+def _photo(message: pb.CataloguePhoto) -> CataloguePhoto:
+    return CataloguePhoto(
         item_id=message.item_id,
         product_id=message.product_id,
         category=message.category,
@@ -213,7 +217,7 @@ def _listing(message: pb.Listing) -> Listing:
 
 def _similar(message: pb.SimilarListing, *, by_distance: bool) -> SimilarListing:
     return SimilarListing(
-        listing=_listing(message.listing),
+        photo=_photo(message.photo),
         distance=message.distance,
         likeness=message.likeness if message.HasField("likeness") else None,
         ranked_by=message.distance if by_distance else message.ranked_by,
@@ -240,7 +244,7 @@ def _near_duplicate(message: pb.NearDuplicate) -> NearDuplicate:
     return NearDuplicate(
         item_id=message.item_id,
         product_id=message.product_id,
-        # A kind that this release does not know is at least similar.
+        # A kind that a newer gateway added is at least similar.
         kind=_KINDS.get(message.kind, NearDuplicateKind.SIMILAR),
         distance=message.distance,
         linked=message.linked,
@@ -271,6 +275,6 @@ def timings(message: pb.HopTimings) -> Timings:
 
 
 def strings(values: Sequence[str]) -> Sequence[str]:
-    """Returns several texts, of which one alone counts as a sequence."""
-    # A word is a sequence of its letters, and would be filtered by them.
+    """Returns texts as a sequence; a single one becomes a sequence of one."""
+    # A str would be taken as a sequence of letters.
     return (values,) if isinstance(values, str) else values

@@ -1,4 +1,4 @@
-"""What a client can be told, and what each of its calls needs of that. Reads no environment."""
+"""A client's options, and what each call needs of them; reads no environment variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lookalike.gateway.v1 import gateway_pb2
 
 DEFAULT_GATEWAY = "127.0.0.1:50050"
 DEFAULT_INDEX = "127.0.0.1:50052"
-MAX_RETRIES = 4  # gRPC makes five attempts at most
+MAX_RETRIES = 4  # gRPC allows five attempts
 
 EMBEDDER = "embedder"
 GATEWAY = "gateway"
@@ -24,7 +24,7 @@ INDEX = "index"
 _EMBEDDER_SERVICE: str = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _GATEWAY_SERVICE: str = gateway_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 
-# What was answered on these is known, and gRPC's retries would send it all again.
+# The client itself resends what was unanswered on a stream; gRPC would resend everything.
 _STREAMS: dict[str, list[Method]] = {
     EMBEDDER: [(_EMBEDDER_SERVICE, "StreamEmbedImages")],
     GATEWAY: [(_GATEWAY_SERVICE, "StreamIngestListings")],
@@ -50,7 +50,7 @@ class ClientOptions:
     max_message_bytes: int = MAX_MESSAGE_BYTES
 
     def __post_init__(self) -> None:
-        """Checks every argument; InvalidArgumentError names the one that is wrong."""
+        """Validates every argument; InvalidArgumentError names the bad one."""
         for name in ("timeout", "photo_timeout"):
             _check_seconds(name, getattr(self, name))
         if self.retries not in range(MAX_RETRIES + 1):
@@ -68,7 +68,7 @@ class ClientOptions:
                 )
 
     def target(self, service: str) -> str:
-        """Returns where a service is; InvalidArgumentError if it was not told."""
+        """Returns a service's address; InvalidArgumentError if none was given."""
         targets = {GATEWAY: self.gateway, EMBEDDER: self.embedder, INDEX: self.index}
         target = targets[service]
         if not target:
@@ -78,9 +78,9 @@ class ClientOptions:
         return target
 
     def channel_arguments(self, service: str) -> dict[str, Any]:
-        """Returns what `open_channel` needs for a service, but for the target."""
+        """Returns the arguments of `open_channel` for a service, without the target."""
         return {
-            # The gateway answers `status` while it is not ready, and the index what it waits for.
+            # No health check for gateway and index: while not ready, they answer with the reason.
             "health_service": _EMBEDDER_SERVICE if service == EMBEDDER else "",
             "max_message_bytes": self.max_message_bytes,
             "retries": self.retries,
@@ -89,12 +89,12 @@ class ClientOptions:
         }
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns what goes along with every call."""
+        """Returns the metadata of every call."""
         token = self.token() if callable(self.token) else self.token
         return (("authorization", f"Bearer {token}"),) if token else ()
 
     def seconds(self, timeout: float | None) -> float:
-        """Returns the seconds that a call may take."""
+        """Returns the timeout of a call, in seconds."""
         if timeout is None:
             return self.timeout
         _check_seconds("timeout", timeout)
@@ -102,7 +102,7 @@ class ClientOptions:
 
 
 def is_this_machine(target: str) -> bool:
-    """Whether all addresses of a target are loopback's, so that nobody is on the way."""
+    """Whether all addresses of a target are loopback, where nobody can listen in."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
     for part in addresses(target):

@@ -1,4 +1,4 @@
-"""Photos in all the forms that users have them in, as encoded bytes. Decodes none."""
+"""Converts photos in all accepted forms to encoded bytes, without decoding any."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 Photo: TypeAlias = (
     "bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | NDArray[np.uint8] | Image"
 )
-"""Encoded bytes; a path, as which a str counts; a file opened for reading bytes; with Pillow
-installed also one of its images, or an array of height x width x 3 (RGB) of uint8."""
+"""Encoded bytes; a path, also as a str; a file opened for reading bytes; with Pillow installed, one
+of its images or an array of height x width x 3 (RGB) of uint8."""
 
-PhotoS: TypeAlias = "Photo | Sequence[Photo]"
+PhotoOrPhotos: TypeAlias = "Photo | Sequence[Photo]"
 
 
 def read_photo(photo: Photo) -> bytes:
     """Returns the encoded bytes of a photo.
 
-    A file is read, and its error is raised as it is. Pixels become a PNG, which loses nothing.
+    A file is read, and its OSError is raised unchanged. Pixels are encoded as PNG, without loss.
 
     Raises:
         OSError: The file cannot be read.
-        TypeError: It is none of what `Photo` lists.
+        TypeError: It is not one of the types of `Photo`.
         ImportError: It needs Pillow, which is not installed.
     """
     match photo:
@@ -48,7 +48,7 @@ def read_photo(photo: Photo) -> bytes:
         if isinstance(content, bytes):
             return content
         raise TypeError("a photo's file must be opened for reading bytes: open(path, 'rb')")
-    # Whoever holds an image of Pillow's has imported it.
+    # An image of Pillow's can only exist if Pillow is imported.
     if (pillow := sys.modules.get("PIL.Image")) and isinstance(photo, pillow.Image):
         return _encode(photo)
     raise TypeError(
@@ -57,20 +57,20 @@ def read_photo(photo: Photo) -> bytes:
     )
 
 
-def is_several(photo: PhotoS) -> TypeGuard[Sequence[Photo]]:
-    """Says whether it is a list or tuple of photos, of however many, and not a photo."""
+def is_several(photo: PhotoOrPhotos) -> TypeGuard[Sequence[Photo]]:
+    """Whether it is a list or tuple of photos, of any length, rather than one photo."""
     return isinstance(photo, list | tuple)
 
 
-def read_photos(photo: PhotoS) -> list[bytes]:
-    """Returns the encoded bytes of one photo or of a list or tuple of them."""
+def read_photos(photo: PhotoOrPhotos) -> list[bytes]:
+    """Returns the encoded bytes of each photo, or of the one."""
     if is_several(photo):
         return [read_photo(one) for one in photo]
     return [read_photo(cast("Photo", photo))]
 
 
 def is_in_memory(photo: Photo) -> bool:
-    """Says whether `read_photo` takes no time."""
+    """Whether `read_photo` needs no I/O."""
     return isinstance(photo, bytes | bytearray | memoryview)
 
 
@@ -90,7 +90,7 @@ def _from_pixels(pixels: NDArray[Any]) -> Image:
 def _encode(image: Image) -> bytes:
     from PIL import ImageOps  # noqa: PLC0415 - see above
 
-    # As the service does with encoded photos; the PNG does not say which way is up.
+    # As the service does with encoded photos; a PNG here would lose the orientation.
     image = ImageOps.exif_transpose(image)
     if image.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
         image = image.convert("RGB")

@@ -1,6 +1,6 @@
-"""What the client returns and takes: frozen, typed, free of protos and of gRPC.
+"""Results of the client: frozen dataclasses, independent of protos and gRPC.
 
-Vectors are NumPy arrays of float32 that cannot be written to.
+Vectors are read-only NumPy arrays of float32.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.client.listings import Listing, NearDuplicate
+from lookalike.client.listings import CataloguePhoto, NearDuplicate
 from lookalike.errors import LookalikeError
 from lookalike.likeness import likeness_words
 
@@ -21,7 +21,7 @@ FloatVector: TypeAlias = NDArray[np.float32]
 
 
 class Ranking(StrEnum):
-    """By what similar listings are ranked."""
+    """Which outputs of the model rank similar listings."""
 
     BLEND = "blend"
     """By both outputs of the model: what tells two items apart, and what tells categories apart."""
@@ -33,11 +33,11 @@ class Ranking(StrEnum):
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time of a request went, in nanoseconds; 0 for what was not needed.
+    """Where the time of a request went, in nanoseconds; 0 for a step that was not needed.
 
     Attributes:
         total_ns: Everything, inside the gateway.
-        embed_ns: Waiting for the embedder: decoding, queue and inference are parts of it.
+        embed_ns: Waiting for the embedder; includes decoding, queue and inference.
         search_ns: Waiting for the index.
         decode_ns: Decoding and resizing the photo.
         queue_ns: Waiting for a decoder and a place in a batch.
@@ -60,10 +60,10 @@ class Embedding:
     """A photo's vector; `numpy.asarray` and `numpy.stack` take it as it is.
 
     Attributes:
-        vector: Values of the first output that was asked for, shape (dimension,), float32.
+        vector: Values of the first requested output, shape (dimension,), float32.
         embedding_space: The model's fingerprint. Vectors of two spaces must not be compared.
-        output: Name of the output, for example `category`; empty where the gateway said it.
-        outputs: Every output that was asked for, by name, in the order asked.
+        output: Name of the output, for example `category`; empty in answers of the gateway.
+        outputs: Every requested output by name, in the order of the request.
         timings: Where the embedder's time went.
     """
 
@@ -74,7 +74,7 @@ class Embedding:
     timings: Timings = NO_TIMINGS
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Returns the vector; what NumPy calls."""
+        """Returns the vector; NumPy calls this."""
         return np.array(self.vector, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """A label, its place among the model's labels, and its probability."""
+    """A label, its index among the model's labels, and its probability."""
 
     category: str
     index: int
@@ -97,7 +97,7 @@ class Classification:
 
     Attributes:
         scores: All categories, most likely first.
-        embedding_space: The model's.
+        embedding_space: The model's embedding space.
     """
 
     scores: tuple[CategoryScore, ...]
@@ -110,16 +110,16 @@ class Classification:
 
     @property
     def probability(self) -> float:
-        """How likely that one is, 0 to 1."""
+        """The probability of the most likely category, 0 to 1."""
         return self.scores[0].probability
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoFailure:
-    """A photo that could not be used, of several.
+    """One of several photos that could not be used.
 
     Attributes:
-        photo: Which, from 0, in the order sent.
+        photo: Its index in the request, from 0.
         error: What is wrong with it.
     """
 
@@ -132,12 +132,12 @@ class Classified(Classification):
     """The answer of `classify`.
 
     Attributes:
-        embedding: The photo's vector, if it was asked for.
-        cached: Whether the vectors of all photos were known to the gateway.
+        embedding: The photo's vector, if requested.
+        cached: Whether the gateway's cache had the vectors of all photos.
         degraded: What is less than it should be, in words; empty if nothing is.
         timings: Where the time went.
-        photos: What each of several photos says by itself, in the order sent; None in place of one
-            that failed, and None instead of all where a photo alone was sent, not a sequence.
+        photos: The categories by each of several photos alone, in the order sent; None for one that
+            failed. None instead of the tuple if a single photo was sent, not a sequence.
         failures: Photos that could not be used; only with `allow_partial`.
     """
 
@@ -154,27 +154,27 @@ class SimilarListing:
     """A listing near the query.
 
     Attributes:
-        listing: With the photo that is nearest.
-        distance: By the default output and the collection's metric; smaller is nearer.
-        likeness: How likely both photos show the same item, 0 to 1; None if the model was exported
-            without such a calibration.
-        ranked_by: What it was ranked by, see `SearchResult.ranking`; smaller is nearer.
+        photo: Its photo that is nearest.
+        distance: Distance by the default output and the collection's metric; smaller is nearer.
+        likeness: Probability that both photos show the same item; None if the model was exported
+            without this calibration.
+        ranked_by: The distance that ranked it, see `SearchResult.ranking`; smaller is nearer.
     """
 
-    listing: Listing
+    photo: CataloguePhoto
     distance: float
     likeness: float | None = None
     ranked_by: float = 0.0
 
     @property
     def likeness_words(self) -> str:
-        """The likeness as people say it, such as `probably the same item`; empty for none."""
+        """The likeness in words, such as `probably the same item`; empty for None."""
         return likeness_words(self.likeness)
 
 
 @dataclass(frozen=True)
 class PriceOutlier:
-    """A listing whose price is far from those of listings like it: its photo, its id, its price."""
+    """A listing whose price is far from those of similar listings: its photo, its id, its price."""
 
     item_id: str
     product_id: str
@@ -186,13 +186,13 @@ class PriceEstimate:
     """What similar listings cost.
 
     Attributes:
-        median: Of their prices, each weighted by its likeness.
+        median: Median of their prices, each weighted by its likeness.
         low: Lower end of the range.
         high: Upper end of the range.
-        coverage: The share of prices that such ranges held when they were fitted; 0 if none were.
-        listings: How many listings' prices count.
-        currency: Of all of these, three letters; empty if the catalogue names none.
-        outliers: Listings that were left out, as their prices are far from the others'.
+        coverage: Share of prices within such ranges when they were fitted; 0 if not fitted.
+        listings: Number of listings whose prices count.
+        currency: Their currency, three letters; empty if the catalogue names none.
+        outliers: Listings left out because their prices are far from the others'.
     """
 
     median: float
@@ -210,18 +210,19 @@ class SearchResult:
 
     Attributes:
         hits: Nearest first.
-        classification: Of the queried photos; None if none were sent.
+        classification: Categories of the queried photos; None if none were sent.
         shortfall: Why there are fewer than `k` hits; empty if there are `k`.
-        exact: Whether nothing nearer can be missing: every candidate was compared, by what ranks.
-        cached: Whether the vectors of all photos were known to the gateway.
+        exact: Whether nothing nearer can be missing: every candidate was compared by the ranking
+            distance.
+        cached: Whether the gateway's cache had the vectors of all photos.
         degraded: What is less than it should be, in words; empty if nothing is.
         applied_seq: The newest write that the answer takes into account.
-        candidates_scanned: How many rows were compared by the default output.
+        candidates_scanned: Rows compared by the default output.
         timings: Where the time went.
-        ranking: By what the hits are ranked; None if the gateway is too old to say, and ranks by
+        ranking: How the hits are ranked; None if the gateway is too old to report it, and ranks by
             category.
-        candidates_ranked: Of the rows, how many were ranked by features too.
-        price: What such a thing costs, if it was asked for and a similar listing has a price.
+        candidates_ranked: Rows ranked by features too.
+        price: A fair price, if requested and a similar listing has a price.
         failures: Photos that could not be used; only with `allow_partial`.
     """
 
@@ -253,11 +254,11 @@ class Ingested:
     """The answer of `ingest`: the photo is on disk, and visible to the next search.
 
     Attributes:
-        classification: What the model makes of the photo.
-        seq: The index's number of the write; give it to `similar(min_seq=…)`.
+        classification: The photo's categories.
+        seq: The index's number of the write; pass it to `similar(min_seq=…)`.
         replaced: Whether a photo with this `item_id` was there before.
         near_duplicates: Photos of other listings that look the same, nearest first.
-        cached: Whether the vector was known to the gateway.
+        cached: Whether the gateway's cache had the vector.
         degraded: What is less than it should be, in words; empty if nothing is.
         timings: Where the time went.
     """
@@ -276,7 +277,7 @@ class Deleted:
     """The answer of `delete`.
 
     Attributes:
-        deleted: How many photos were there and are now gone.
+        deleted: Number of photos deleted.
         seq: The index's number of the write.
         degraded: What is less than it should be, in words; empty if nothing is.
         timings: Where the time went.
@@ -298,6 +299,6 @@ class Page:
         timings: Where the time went.
     """
 
-    photos: tuple[Listing, ...]
+    photos: tuple[CataloguePhoto, ...]
     next_page_token: str = ""
     timings: Timings = NO_TIMINGS

@@ -1,4 +1,4 @@
-"""What a run of many photos sends, on how many streams, and how many photos are on each."""
+"""Sets up runs of many photos: their requests, number of streams and photos in flight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc
 
 from lookalike.channel import addresses
 from lookalike.client import calls
-from lookalike.client.bulk import Ledger
+from lookalike.client.bulk import StreamScheduler
 from lookalike.client.calls import StreamCall
 from lookalike.client.connections import BlockingConnections, Connections
 from lookalike.client.descriptions import Limits
@@ -20,39 +20,39 @@ from lookalike.client.photos import Photo, read_photo
 from lookalike.errors import InvalidArgumentError, LookalikeError
 
 FEWEST_STREAMS = 4
-IN_FLIGHT = 64  # where an embedder does not say what it accepts
-# What is raised for a photo or a listing that is none, such as a price that is a text.
+IN_FLIGHT = 64  # where an embedder reports no limit
+# Raised for a bad photo or bad fields, such as a text as price.
 UNUSABLE = (TypeError, ValueError, OverflowError)
 
 
-def embed_ledger(
+def embed_scheduler(
     options: ClientOptions,
     limits: Limits,
     *,
     streams: int | None,
     in_flight: int | None,
     ordered: bool,
-) -> Ledger[Any, Any]:
-    """Returns empty books for photos to be embedded; looks the embedders' addresses up."""
+) -> StreamScheduler[Any, Any]:
+    """Returns a scheduler for photos to embed; looks up the embedders' addresses."""
     if streams is None:
-        # With one more than there are servers, round robin leaves none out: see Ledger.lanes.
+        # One more than there are servers, so that round robin reaches all: see StreamScheduler.
         streams = max(FEWEST_STREAMS, _count_addresses(options.target(EMBEDDER)) + 1)
     accepted = limits.max_stream_in_flight or IN_FLIGHT
-    return _ledger(options, streams, min(in_flight or accepted, accepted), ordered)
+    return _scheduler(options, streams, min(in_flight or accepted, accepted), ordered)
 
 
-def ingest_ledger(options: ClientOptions, in_flight: int) -> Ledger[Any, Any]:
-    """Returns empty books for photos to be ingested."""
-    return _ledger(options, 1, in_flight, ordered=False)
+def ingest_scheduler(options: ClientOptions, in_flight: int) -> StreamScheduler[Any, Any]:
+    """Returns a scheduler for photos to ingest."""
+    return _scheduler(options, 1, in_flight, ordered=False)
 
 
 def largest_message(options: ClientOptions, limits: Limits) -> int:
-    """Returns the bytes of the largest request that client and embedder take."""
+    """Returns the size of the largest request that client and embedder accept."""
     return min(options.max_message_bytes, limits.max_message_bytes or options.max_message_bytes)
 
 
 def check_counts(*, in_flight: int | None, streams: int | None = None) -> None:
-    """Raises InvalidArgumentError for what is no number of photos or streams."""
+    """Raises InvalidArgumentError for a number of photos or streams below 1."""
     for name, value in (("in_flight", in_flight), ("streams", streams)):
         if value is not None and value < 1:
             raise InvalidArgumentError(f"{name} is {value}; it must be 1 or more")
@@ -63,7 +63,7 @@ def requests(
     request: Callable[[Any, bytes], Any],
     max_message_bytes: int,
 ) -> Iterator[tuple[Any, Any]]:
-    """Yields each photo's key with the request for it, or with the error that is in its place."""
+    """Yields each photo's key with its request, or with the error that took its place."""
     for key, photo in photos:
         try:
             found = calls.sized(request(key, read_photo(photo)), max_message_bytes)
@@ -77,7 +77,7 @@ def requests(
 def opening(
     connections: BlockingConnections | Connections, options: ClientOptions, call: StreamCall[Any]
 ) -> tuple[Callable[[Any], Any], Callable[[grpc.RpcError], LookalikeError]]:
-    """Returns what begins a stream of requests, and what users see of an error of gRPC's.
+    """Returns a function that opens a stream, and one that converts gRPC's errors.
 
     Both raise RuntimeError once the client is closed.
     """
@@ -88,7 +88,7 @@ def opening(
         try:
             return rpc(messages, metadata=options.metadata(), wait_for_ready=True)
         except Exception:
-            connections.check_open()  # gRPC has errors of its own for a closed channel
+            connections.check_open()  # before gRPC's own error for a closed channel
             raise
 
     def failed(error: grpc.RpcError) -> LookalikeError:
@@ -99,16 +99,18 @@ def opening(
 
 
 def unusable(error: Exception) -> InvalidArgumentError:
-    """Returns the outcome of a photo for which no request can be made."""
+    """Returns the error for a photo of which no request can be made."""
     return InvalidArgumentError(f"no request can be made of it: {error}")
 
 
-def _ledger(options: ClientOptions, lanes: int, in_flight: int, ordered: bool) -> Ledger[Any, Any]:
-    return Ledger(
-        lanes=lanes,
+def _scheduler(
+    options: ClientOptions, slots: int, in_flight: int, ordered: bool
+) -> StreamScheduler[Any, Any]:
+    return StreamScheduler(
+        slots=slots,
         in_flight=in_flight,
         retries=options.retries,
-        patience_s=options.photo_timeout,
+        silence_timeout_s=options.photo_timeout,
         ordered=ordered,
     )
 
@@ -120,4 +122,4 @@ def _count_addresses(target: str) -> int:
     try:
         return len(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
     except OSError:
-        return 1  # gRPC, which looks itself, says what is wrong
+        return 1  # gRPC resolves the name itself, and reports the error

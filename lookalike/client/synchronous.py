@@ -1,4 +1,4 @@
-"""The client for code that waits: scripts, notebooks, threads."""
+"""The blocking client, for scripts, notebooks and threads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import BlockingCaller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import Listing, ListingFilter
+from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
-from lookalike.client.photos import Photo, PhotoS, is_several, read_photo, read_photos
+from lookalike.client.photos import Photo, PhotoOrPhotos, is_several, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
     Deleted,
@@ -33,31 +33,31 @@ Id = TypeVar("Id", bound=Hashable)
 class Client(BlockingCaller):
     """A client of the gateway, and of embedders; may be shared by threads.
 
-    Connects at the first call. Use it as a context manager, or `close` it; what is pickled for
-    another process connects there anew.
+    It connects at the first call. Use it as a context manager, or `close` it. A pickled client
+    connects anew in the process that unpickles it.
 
     Every error is a `lookalike.LookalikeError` with `code`, `reason` and `message`, never one of
-    gRPC's. A file that cannot be read is the OSError that it always is.
+    gRPC's. A file that cannot be read raises its usual OSError.
 
     Args:
         gateway: `host:port`, or `dns:///name:port` to spread calls over its addresses.
         embedder: The same for embedders, or several `host:port` with commas between; `embed`,
             `embed_many` and `model` need it.
-        timeout: Seconds that a call may take with all its retries, where the call says nothing.
+        timeout: Default seconds for a call with all its retries.
         photo_timeout: Seconds that all streams of `embed_many` or `ingest_many` may be silent while
-            photos are unanswered; one that is for half of it is given up for others.
-        retries: How often what met UNAVAILABLE is tried again, 0 to 4, with growing pauses. Past
-            about one failure in ten calls, retries stop: they would only add load.
-        tls: False for plaintext; True for TLS with the public authorities' certificates; a path
-            for those in a PEM file; `TLS(…)` to show a certificate of one's own too.
-        token: Sent with each call as `authorization: Bearer …`; a function is asked each time,
+            photos are unanswered. A single stream is given up after half of that.
+        retries: How often a call that met UNAVAILABLE is tried again, 0 to 4, with growing pauses.
+            Above about one failure in ten calls, retries stop: they would only add load.
+        tls: False for plaintext; True for TLS with the public authorities; a path for the
+            authorities in a PEM file; `TLS(…)` for a client certificate too.
+        token: Sent with each call as `authorization: Bearer …`; a function is called each time,
             from any thread, and should be quick.
-        insecure_token: Send it without TLS to other machines too, where anybody on the way can
-            read it. Without this that is refused; to this machine it is always allowed.
+        insecure_token: Allow sending the token without TLS to other machines, where anybody on the
+            way can read it. To this machine that is always allowed.
         max_message_bytes: Largest message either way; the services' own limits hold too.
 
     Raises:
-        InvalidArgumentError: An argument makes no sense, or the token would go out in plaintext.
+        InvalidArgumentError: An argument is invalid, or the token would be sent in plaintext.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class Client(BlockingCaller):
 
     def classify(
         self,
-        photo: PhotoS,
+        photo: PhotoOrPhotos,
         *,
         include_vector: bool = False,
         allow_partial: bool = False,
         timeout: float | None = None,
     ) -> Classified:
-        """Tells the category of a photo, or of a listing by all of its photos together.
+        """Classifies a photo, or a listing by all of its photos together.
 
         Args:
             photo: The photo, in any form that `Photo` lists; or a list of up to 16 of one listing.
-            include_vector: Return its vector too, as `Classified.embedding`; not of a list.
-            allow_partial: Answer by the other photos of a list where some cannot be used, and name
+            include_vector: Return the vector too, as `Classified.embedding`; not for a list.
+            allow_partial: If some photos of a list cannot be used, answer by the others and name
                 those in `Classified.failures`.
             timeout: Seconds for this call; None for the client's.
         """
@@ -113,7 +113,7 @@ class Client(BlockingCaller):
 
     def similar(
         self,
-        photo: PhotoS | None = None,
+        photo: PhotoOrPhotos | None = None,
         *,
         item_id: str | None = None,
         vector: Embedding | ArrayLike | None = None,
@@ -133,24 +133,23 @@ class Client(BlockingCaller):
         """Finds listings that look like a photo, a photo of the catalogue, or a vector.
 
         Args:
-            photo: A photo; or up to 16 of one thing, whose mean is looked for.
+            photo: A photo, or up to 16 of one thing, whose mean is the query.
             item_id: Id of a photo of the catalogue; its own listing is left out.
-            vector: An `Embedding`, with its `features` if it has such an output; or numbers with
+            vector: An `Embedding`, with its `features` if it has such an output; or numbers, with
                 `embedding_space`.
-            embedding_space: Of the model that made the numbers.
+            embedding_space: Embedding space of the numbers.
             k: How many listings, 1 to 1,000.
-            where: Which listings count.
-            every_photo: Return each photo that is near, not each listing once with its nearest.
-            max_distance: Nothing whose `distance` is more than this.
+            where: Conditions on the listings.
+            every_photo: Return each near photo, not each listing once with its nearest.
+            max_distance: Greatest `distance`.
             exact: Compare every candidate, however many there are.
-            min_seq: Take this write into account (`Ingested.seq`).
+            min_seq: Search after this write (`Ingested.seq`).
             allow_partial: If the index cannot be reached, return the classification alone and say
                 so in `degraded`, rather than raise. If some of several photos cannot be used,
                 answer by the others and name those in `failures`.
-            ranking: By what: a `Ranking`, or its word; None for the best that model and catalogue
-                allow.
-            min_likeness: Nothing less likely the same item than this, 0 to 1.
-            include_price: Also say what such a thing costs, as `SearchResult.price`.
+            ranking: A `Ranking`, or its word; None for the best that model and catalogue allow.
+            min_likeness: Least likeness, 0 to 1.
+            include_price: Return a fair price too, as `SearchResult.price`.
             timeout: Seconds for this call; None for the client's.
         """
         images = read_photos(photo) if photo is not None else ()
@@ -174,8 +173,8 @@ class Client(BlockingCaller):
 
     def ingest(
         self,
-        listing: Listing,
-        photo: Photo,
+        photo: CataloguePhoto,
+        image: Photo,
         *,
         request_id: str | None = None,
         timeout: float | None = None,
@@ -185,28 +184,28 @@ class Client(BlockingCaller):
         When it returns, the photo is on disk and visible to the next search.
 
         Args:
-            listing: What the photo shows.
-            photo: The photo.
-            request_id: Give the same one to say that a call is an earlier one once more, also after
-                this process is gone; None makes one, which covers this call's own retries.
+            photo: Its id, and its listing's facts.
+            image: The photo itself, in any form that `Photo` lists.
+            request_id: A key that marks a call as a repetition of an earlier one, even from another
+                process; None makes one, which covers this call's own retries.
             timeout: Seconds for this call; None for the client's.
         """
-        return self._call(calls.ingest(listing, read_photo(photo), request_id), timeout)
+        return self._call(calls.ingest(photo, read_photo(image), request_id), timeout)
 
     def ingest_many(
-        self, photos: Iterable[tuple[Listing, Photo]], *, in_flight: int = 32
+        self, photos: Iterable[tuple[CataloguePhoto, Photo]], *, in_flight: int = 32
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
         """Adds many photos; yields each one's `item_id` with its outcome, as they come.
 
         The iterable is read as fast as photos are answered and their outcomes taken, and files are
-        read only then. Every photo has one outcome; one that fails is no end of the others. Photos
-        of a connection that is lost are sent again, as often as the client's `retries`; request ids
-        keep them from being written twice. Two photos with the same `item_id` are written in either
-        order, unless the first one's outcome came before the second was read.
+        read only then. Every photo has one outcome, and a failure does not end the run. Photos of a
+        lost connection are sent again, up to the client's `retries`; request ids prevent writing
+        them twice. Two photos with the same `item_id` are written in either order, unless the first
+        one's outcome came before the second was read.
 
         Args:
-            photos: Listings and their photos, any number; read in this thread.
-            in_flight: Most photos that are sent and unanswered.
+            photos: Photos of the catalogue, each with its image, any number; read in this thread.
+            in_flight: Most unanswered photos.
 
         Raises:
             LookalikeError: The gateway cannot be reached at all.
@@ -222,7 +221,7 @@ class Client(BlockingCaller):
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> Deleted:
-        """Deletes a listing with all its photos, or one photo; what is not there is no error.
+        """Deletes a listing with all its photos, or one photo; one that does not exist is no error.
 
         Args:
             product_id: A listing; or
@@ -238,7 +237,7 @@ class Client(BlockingCaller):
         product_id: str | None = None,
         item_id: str | None = None,
         timeout: float | None = None,
-    ) -> tuple[Listing, ...]:
+    ) -> tuple[CataloguePhoto, ...]:
         """Returns a listing's photos, or one photo; ItemNotFoundError if there are none.
 
         Args:
@@ -250,12 +249,12 @@ class Client(BlockingCaller):
 
     def listings(
         self, where: ListingFilter | None = None, *, page_size: int = 100
-    ) -> Iterator[Listing]:
+    ) -> Iterator[CataloguePhoto]:
         """Yields every photo of the catalogue in the order of writing, fetched page by page.
 
         Args:
-            where: Which listings count.
-            page_size: Photos a call, at most 1,000.
+            where: Conditions on the listings.
+            page_size: Photos per call, at most 1,000.
         """
         token = ""
         while True:
@@ -275,7 +274,7 @@ class Client(BlockingCaller):
         """Returns one page of the catalogue.
 
         Args:
-            where: Which listings count.
+            where: Conditions on the listings.
             page_size: How many photos, at most 1,000.
             page_token: `next_page_token` of the page before, with the same `where`.
             timeout: Seconds for this call; None for the client's.
@@ -283,7 +282,7 @@ class Client(BlockingCaller):
         return self._call(calls.page(where, page_size, page_token), timeout)
 
     def status(self, *, timeout: float | None = None) -> Status:
-        """Tells how the gateway and its upstreams are; answers even if no upstream does."""
+        """Returns the status of the gateway and its upstreams, even if no upstream answers."""
         return self._call(calls.status(), timeout)
 
     def model(self, *, timeout: float | None = None) -> Model:
@@ -315,37 +314,37 @@ class Client(BlockingCaller):
 
         The iterable is read as fast as photos are answered and their outcomes taken, and files are
         read only then, so any number of photos takes the memory of `streams` × `in_flight`. Every
-        photo has one outcome, a vector or an error; one that fails is no end of the others. Photos
-        of a connection that is lost are sent to another embedder, as often as the client's
-        `retries`. Leaving the loop early ends the streams.
+        photo has one outcome, a vector or an error, and a failure does not end the run. Photos of a
+        lost connection are sent to another embedder, up to the client's `retries`. Leaving the loop
+        early ends the streams.
 
-        While embedders change their model, vectors are of two spaces: see
+        While embedders are updated to another model, vectors come from two embedding spaces: see
         `Embedding.embedding_space`.
 
         Args:
-            photos: Pairs of an id, which may be anything, and a photo; read in this thread.
+            photos: Pairs of an id, which may be any hashable, and a photo; read in this thread.
             outputs: Names of the model's outputs; none for its default one.
-            ordered: Yield in the order of the iterable, not as they come.
-            streams: How many streams to open, spread over the embedders; None for one more than
-                there are addresses, and at least 4.
-            in_flight: Most photos of one stream that are unanswered; None, or more than the
-                embedder accepts, for as many as that.
+            ordered: Yield in the order of the iterable rather than as outcomes come.
+            streams: Number of streams, spread over the embedders; None for one more than there are
+                addresses, and at least 4.
+            in_flight: Most unanswered photos of one stream; None for the embedder's limit, which
+                also caps it.
 
         Raises:
             LookalikeError: No embedder can be reached at the start, or none was given.
         """
         runs.check_counts(in_flight=in_flight, streams=streams)
-        self._options.target(EMBEDDER)  # raises here rather than at the first outcome
+        self._options.target(EMBEDDER)  # raises now rather than at the first outcome
         return self._embed_many(photos, outputs, ordered, streams, in_flight)
 
     def _ingest_many(
-        self, photos: Iterable[tuple[Listing, Photo]], in_flight: int
+        self, photos: Iterable[tuple[CataloguePhoto, Photo]], in_flight: int
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
-        self.status()  # raises if there is no gateway
-        ledger = runs.ingest_ledger(self._options, in_flight)
+        self.status()  # raises if the gateway cannot be reached
+        scheduler = runs.ingest_scheduler(self._options, in_flight)
         requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
-        for listing, outcome in self._stream(requests, ledger, calls.INGEST_STREAM):
-            yield listing.item_id, outcome
+        for photo, outcome in self._stream(requests, scheduler, calls.INGEST_STREAM):
+            yield photo.item_id, outcome
 
     def _embed_many(
         self,
@@ -356,7 +355,7 @@ class Client(BlockingCaller):
         in_flight: int | None,
     ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
         limits = self.model().limits
-        ledger = runs.embed_ledger(
+        scheduler = runs.embed_scheduler(
             self._options, limits, streams=streams, in_flight=in_flight, ordered=ordered
         )
         requests = runs.requests(
@@ -364,4 +363,4 @@ class Client(BlockingCaller):
             lambda _, image: calls.embed_request(image, outputs),
             runs.largest_message(self._options, limits),
         )
-        yield from self._stream(requests, ledger, calls.EMBED_STREAM)
+        yield from self._stream(requests, scheduler, calls.EMBED_STREAM)

@@ -1,4 +1,4 @@
-"""Moves a run's messages with tasks of one event loop."""
+"""Runs many photos over streams with tasks of one event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from lookalike.client.bulk import Lane, Ledger
+from lookalike.client.bulk import StreamScheduler, StreamSlot
 from lookalike.client.calls import StreamCall
 from lookalike.client.failures import cancelled_call
 from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnavailableError
@@ -17,13 +17,13 @@ from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnav
 Id = TypeVar("Id")
 Result = TypeVar("Result")
 
-_GOODBYE_S = 1.0
-# How late a stream may be opened again, or silence be noticed.
+_FINISH_S = 1.0
+# How late a reconnect or a silence may be noticed.
 _TICK_S = 0.02
 
 
 class _Stream:
-    """An open stream: what is to be sent, and the task that hears what comes."""
+    """An open stream: its outbox, and the task that reads its answers."""
 
     def __init__(self, connect: Callable[[AsyncIterator[Any]], Any]) -> None:
         self.outbox: asyncio.Queue[Any] = asyncio.Queue()
@@ -36,33 +36,33 @@ class _Stream:
 
 
 class TaskRun(Generic[Id, Result]):
-    """One run.
+    """One run of many photos.
 
     Args:
-        source: Ids, each with the request to send or the error that is in its place; read as room
-            appears.
-        ledger: The books, empty.
+        source: Ids, each with the request to send or the error in its place; read as there is
+            room.
+        scheduler: Decides what is sent where; empty.
         call: The method.
-        connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's; raises where the run is to end.
+        connect: Opens a stream of requests.
+        failure: Converts an error of gRPC's; raises if the run is to end.
     """
 
     def __init__(
         self,
         source: AsyncIterator[tuple[Id, Any]],
-        ledger: Ledger[Id, Result],
+        scheduler: StreamScheduler[Id, Result],
         call: StreamCall[Result],
         connect: Callable[[AsyncIterator[Any]], Any],
         failure: Callable[[grpc.RpcError], LookalikeError],
     ) -> None:
         self._source = source
-        self._ledger = ledger
+        self._scheduler = scheduler
         self._call = call
         self._connect = connect
         self._failure = failure
         self._streams: dict[int, _Stream] = {}
         self._listeners: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(ledger.room)
+        self._room = asyncio.Semaphore(scheduler.room)
         self._news = asyncio.Event()
         self._has_more = True
         self._error: Exception | None = None
@@ -71,20 +71,20 @@ class TaskRun(Generic[Id, Result]):
         self,
     ) -> AsyncGenerator[tuple[Id, Result | LookalikeError | OSError], None]:
         """Yields each photo's id and outcome."""
-        ledger = self._ledger
+        scheduler = self._scheduler
         helpers = [asyncio.create_task(self._guarded(job())) for job in (self._feed, self._tick)]
         try:
             while True:
-                while found := ledger.take():
+                while found := scheduler.take():
                     self._room.release()
                     yield found
                 if self._error:
                     raise self._error
-                if not self._has_more and ledger.is_empty:
+                if not self._has_more and scheduler.is_empty:
                     break
                 self._news.clear()
                 await self._news.wait()
-            await self._say_goodbye()
+            await self._finish_streams()
         finally:
             for stream in self._streams.values():
                 stream.call.cancel()
@@ -103,10 +103,10 @@ class TaskRun(Generic[Id, Result]):
         await self._room.acquire()
         async for key, request in self._source:
             if isinstance(request, LookalikeError | OSError):
-                self._ledger.put_failed(key, request)
+                self._scheduler.put_failed(key, request)
                 self._news.set()
             else:
-                self._ledger.put(key, request, time.monotonic())
+                self._scheduler.put(key, request, time.monotonic())
                 self._move()
             await self._room.acquire()
         self._has_more = False
@@ -118,34 +118,34 @@ class TaskRun(Generic[Id, Result]):
             due = now + _TICK_S
             await asyncio.sleep(_TICK_S)
             now = time.monotonic()
-            # While the user's code held the loop, answers may have come that are still to be read.
-            self._ledger.excuse(now - due)
-            for lane in self._ledger.silent(now):
-                self._streams.pop(lane.number).call.cancel()
-                self._ledger.lost(lane, DeadlineExceededError("its stream has gone silent"), now)
+            # While the user's code held the loop, answers may have arrived unread.
+            self._scheduler.exclude_pause(now - due)
+            for slot in self._scheduler.silent(now):
+                self._streams.pop(slot.number).call.cancel()
+                self._scheduler.lost(slot, DeadlineExceededError("its stream has gone silent"), now)
                 self._news.set()
             self._move()
 
     def _move(self) -> None:
         now = time.monotonic()
-        for lane in self._ledger.to_open(now):
-            stream = self._streams[lane.number] = _Stream(self._connect)
-            listener = asyncio.create_task(self._guarded(self._listen(lane, stream)))
+        for slot in self._scheduler.to_open(now):
+            stream = self._streams[slot.number] = _Stream(self._connect)
+            listener = asyncio.create_task(self._guarded(self._listen(slot, stream)))
             stream.listener = listener
             self._listeners.add(listener)
             listener.add_done_callback(self._listeners.discard)
-        for lane, wire_id, request in self._ledger.to_send(now):
+        for slot, wire_id, request in self._scheduler.to_send(now):
             message = self._call.wrap(id=wire_id, request=request)
-            self._streams[lane.number].outbox.put_nowait(message)
+            self._streams[slot.number].outbox.put_nowait(message)
 
-    async def _listen(self, lane: Lane, stream: _Stream) -> None:
+    async def _listen(self, slot: StreamSlot, stream: _Stream) -> None:
         error: LookalikeError = UpstreamUnavailableError("the stream ended early")
         try:
             async for answer in stream.call:
-                if self._streams.get(lane.number) is not stream:
-                    return  # it was given up
+                if self._streams.get(slot.number) is not stream:
+                    return  # the stream was given up
                 outcome = self._call.outcome(answer)
-                self._ledger.answered(lane, answer.id, outcome, time.monotonic())
+                self._scheduler.answered(slot, answer.id, outcome, time.monotonic())
                 self._news.set()
                 self._move()
         except grpc.RpcError as rpc_error:
@@ -154,16 +154,16 @@ class TaskRun(Generic[Id, Result]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # The call was cancelled, and not this task: it was given up, or its channel closed.
-            if self._streams.get(lane.number) is stream:
+            # The call was cancelled, not this task: it was given up, or its channel closed.
+            if self._streams.get(slot.number) is stream:
                 error = self._failure(cancelled_call())
-        if self._streams.get(lane.number) is stream:
-            del self._streams[lane.number]
-            self._ledger.lost(lane, error, time.monotonic())
+        if self._streams.get(slot.number) is stream:
+            del self._streams[slot.number]
+            self._scheduler.lost(slot, error, time.monotonic())
             self._news.set()
 
-    async def _say_goodbye(self) -> None:
+    async def _finish_streams(self) -> None:
         for stream in self._streams.values():
             stream.outbox.put_nowait(None)
         if self._listeners:
-            await asyncio.wait(self._listeners, timeout=_GOODBYE_S)
+            await asyncio.wait(self._listeners, timeout=_FINISH_S)

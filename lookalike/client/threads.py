@@ -1,4 +1,4 @@
-"""Moves a run's messages with threads. The caller's own thread does all but wait for streams."""
+"""Runs many photos over streams with threads; the caller's thread does all but wait for answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import grpc
 
-from lookalike.client.bulk import Lane, Ledger
+from lookalike.client.bulk import StreamScheduler, StreamSlot
 from lookalike.client.calls import StreamCall
 from lookalike.errors import DeadlineExceededError, LookalikeError, UpstreamUnavailableError
 
@@ -19,21 +19,21 @@ Result = TypeVar("Result")
 
 Events: TypeAlias = "queue.SimpleQueue[tuple[_Stream, Any]]"
 
-_GOODBYE_S = 1.0
-# Longer than this in the caller's hands is no silence of the streams.
+_FINISH_S = 1.0
+# Time beyond this in the caller's code does not count as silence of the streams.
 _NOTICED_S = 1.0
 
 
 class _Stream:
-    """An open stream: what is to be sent, and a thread that hears what comes."""
+    """An open stream: its outbox, and a thread that reads its answers."""
 
     def __init__(
         self,
-        lane: Lane,
+        slot: StreamSlot,
         connect: Callable[[Iterator[Any]], Any],
         events: Events,
     ) -> None:
-        self.lane = lane
+        self.slot = slot
         self.outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.call = connect(iter(self.outbox.get, None))
         self._events = events
@@ -49,33 +49,33 @@ class _Stream:
             self._events.put((self, error))
 
     def cancel(self) -> None:
-        """Ends it, whatever is on it."""
+        """Ends the stream, with all unanswered requests."""
         self.call.cancel()
         self.outbox.put(None)
 
 
 class ThreadRun(Generic[Id, Result]):
-    """One run.
+    """One run of many photos.
 
     Args:
-        source: Ids, each with the request to send or the error that is in its place; read in the
-            caller's thread, as room appears.
-        ledger: The books, empty.
+        source: Ids, each with the request to send or the error in its place; read in the caller's
+            thread, as there is room.
+        scheduler: Decides what is sent where; empty.
         call: The method.
-        connect: Begins a stream of these requests.
-        failure: What users see of an error of gRPC's; raises where the run is to end.
+        connect: Opens a stream of requests.
+        failure: Converts an error of gRPC's; raises if the run is to end.
     """
 
     def __init__(
         self,
         source: Iterator[tuple[Id, Any]],
-        ledger: Ledger[Id, Result],
+        scheduler: StreamScheduler[Id, Result],
         call: StreamCall[Result],
         connect: Callable[[Iterator[Any]], Any],
         failure: Callable[[grpc.RpcError], LookalikeError],
     ) -> None:
         self._source = source
-        self._ledger = ledger
+        self._scheduler = scheduler
         self._call = call
         self._connect = connect
         self._failure = failure
@@ -86,22 +86,22 @@ class ThreadRun(Generic[Id, Result]):
 
     def outcomes(self) -> Iterator[tuple[Id, Result | LookalikeError | OSError]]:
         """Yields each photo's id and outcome."""
-        ledger = self._ledger
+        scheduler = self._scheduler
         try:
-            while self._has_more or not ledger.is_empty:
+            while self._has_more or not scheduler.is_empty:
                 if self._may_read:
                     self._read()
                 self._hear(wait=False)
                 self._move()
-                # Two for each photo that is read: what has piled up is worked off, and the
-                # streams have something to do meanwhile.
-                outcomes = [found for _ in range(2) if (found := ledger.take())]
+                # Two outcomes for each photo that is read: works off what has piled up, and keeps
+                # the streams busy meanwhile.
+                outcomes = [found for _ in range(2) if (found := scheduler.take())]
                 left = time.monotonic()
                 yield from outcomes
-                self._excuse_since(left)
-                if not (outcomes or self._may_read or ledger.is_empty):
+                self._exclude_pause_since(left)
+                if not (outcomes or self._may_read or scheduler.is_empty):
                     self._hear(wait=True)
-            self._say_goodbye()
+            self._finish_streams()
         finally:
             streams = [*self._streams.values(), *self._given_up]
             for stream in streams:
@@ -111,7 +111,7 @@ class ThreadRun(Generic[Id, Result]):
 
     @property
     def _may_read(self) -> bool:
-        return self._has_more and self._ledger.room > 0
+        return self._has_more and self._scheduler.room > 0
 
     def _read(self) -> None:
         left = time.monotonic()
@@ -121,54 +121,54 @@ class ThreadRun(Generic[Id, Result]):
             self._has_more = False
             return
         finally:
-            self._excuse_since(left)
+            self._exclude_pause_since(left)
         if isinstance(request, LookalikeError | OSError):
-            self._ledger.put_failed(key, request)
+            self._scheduler.put_failed(key, request)
         else:
-            self._ledger.put(key, request, time.monotonic())
+            self._scheduler.put(key, request, time.monotonic())
 
-    def _excuse_since(self, left: float) -> None:
-        self._ledger.excuse(max(0.0, time.monotonic() - left - _NOTICED_S))
+    def _exclude_pause_since(self, left: float) -> None:
+        self._scheduler.exclude_pause(max(0.0, time.monotonic() - left - _NOTICED_S))
 
     def _hear(self, *, wait: bool) -> None:
-        patience_s = self._ledger.wait_s(time.monotonic()) if wait else None
+        wait_s = self._scheduler.wait_s(time.monotonic()) if wait else None
         try:
-            self._note(*self._events.get(wait, patience_s))
+            self._note(*self._events.get(wait, wait_s))
             while True:
                 self._note(*self._events.get_nowait())
         except queue.Empty:
             pass
 
     def _note(self, stream: _Stream, what: Any) -> None:
-        lane, now = stream.lane, time.monotonic()
-        if self._streams.get(lane.number) is not stream:
-            return  # a word from a stream that was given up
+        slot, now = stream.slot, time.monotonic()
+        if self._streams.get(slot.number) is not stream:
+            return  # from a stream that was given up
         if what is not None and not isinstance(what, grpc.RpcError):
-            self._ledger.answered(lane, what.id, self._call.outcome(what), now)
+            self._scheduler.answered(slot, what.id, self._call.outcome(what), now)
             return
         error = (
             UpstreamUnavailableError("the stream ended early")
             if what is None
             else self._failure(what)
         )
-        self._ledger.lost(lane, error, now)
-        self._streams.pop(lane.number).cancel()
+        self._scheduler.lost(slot, error, now)
+        self._streams.pop(slot.number).cancel()
 
     def _move(self) -> None:
         now = time.monotonic()
-        for lane in self._ledger.silent(now):
-            stream = self._streams.pop(lane.number)
+        for slot in self._scheduler.silent(now):
+            stream = self._streams.pop(slot.number)
             stream.cancel()
             self._given_up.append(stream)
-            self._ledger.lost(lane, DeadlineExceededError("its stream has gone silent"), now)
-        for lane in self._ledger.to_open(now):
-            self._streams[lane.number] = _Stream(lane, self._connect, self._events)
-        for lane, wire_id, request in self._ledger.to_send(now):
+            self._scheduler.lost(slot, DeadlineExceededError("its stream has gone silent"), now)
+        for slot in self._scheduler.to_open(now):
+            self._streams[slot.number] = _Stream(slot, self._connect, self._events)
+        for slot, wire_id, request in self._scheduler.to_send(now):
             message = self._call.wrap(id=wire_id, request=request)
-            self._streams[lane.number].outbox.put(message)
+            self._streams[slot.number].outbox.put(message)
 
-    def _say_goodbye(self) -> None:
+    def _finish_streams(self) -> None:
         for stream in self._streams.values():
             stream.outbox.put(None)
         for stream in self._streams.values():
-            stream.listener.join(_GOODBYE_S)
+            stream.listener.join(_FINISH_S)

@@ -87,15 +87,15 @@ def answers(address: str, draw_photo: Callable[[int], bytes]) -> list[Any]:
     with grpc.insecure_channel(address) as channel:
         stub = GatewayServiceStub(channel)
         for seed in range(12):
-            listing = pb.Listing(item_id=f"photo-{seed}", product_id=f"listing-{seed // 2}")
-            request = pb.IngestListingRequest(listing=listing, image=draw_photo(seed))
+            photo = pb.CataloguePhoto(item_id=f"photo-{seed}", product_id=f"listing-{seed // 2}")
+            request = pb.IngestListingRequest(photo=photo, image=draw_photo(seed))
             stub.IngestListing(request, timeout=60)
         request = pb.FindSimilarListingsRequest(image=draw_photo(99), k=5)
         answer = stub.FindSimilarListings(request, timeout=60)
     assert len(answer.listings) == 5
     return [
         answer.classification.scores[0].category,
-        *((hit.listing.item_id, pytest.approx(hit.distance)) for hit in answer.listings),
+        *((hit.photo.item_id, pytest.approx(hit.distance)) for hit in answer.listings),
     ]
 
 
@@ -132,7 +132,7 @@ def test_items_outlive_the_index_container(
             time.sleep(0.1)
         request = pb.FindSimilarListingsRequest(image=draw_photo(99), k=5)
         answer = stub.FindSimilarListings(request, timeout=60)
-    assert [hit.listing.item_id for hit in answer.listings] == [item for item, _ in before[1:]]
+    assert [hit.photo.item_id for hit in answer.listings] == [item for item, _ in before[1:]]
 
 
 def test_stopped_containers_drain_and_exit_with_0(compose: Compose, gateway: str) -> None:

@@ -148,7 +148,7 @@ def test_the_pipelines_commands_lead_from_photos_to_hits(
         answer = GatewayServiceStub(channel).FindSimilarListings(request, timeout=60)
 
     assert len(answer.listings) == 3
-    assert all(hit.listing.title and hit.listing.category in CATEGORIES for hit in answer.listings)
+    assert all(hit.photo.title and hit.photo.category in CATEGORIES for hit in answer.listings)
     distances = [hit.distance for hit in answer.listings]
     assert distances == sorted(distances)
     assert answer.classification.scores[0].category in CATEGORIES

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from lookalike import AsyncClient, Client, Embedding, Listing, ListingFilter, Ranking
+from lookalike import AsyncClient, CataloguePhoto, Client, Embedding, ListingFilter, Ranking
 from lookalike.client import Ingested
 from lookalike.errors import InvalidImageError, ItemNotFoundError
 from lookalike.model.bundle import Bundle
@@ -35,15 +35,16 @@ def embedders(start_service: StartService, tiny_bundle: Bundle) -> list[ServiceP
 
 
 def test_listing_from_ingest_to_delete(client: Client, draw_photo: DrawPhoto) -> None:
-    photo, listing = draw_photo(8001), Listing("client-1", "client", "c", "Lamp", 12.5, "here")
-    written = client.ingest(listing, photo)
+    photo = draw_photo(8001)
+    lamp = CataloguePhoto("client-1", "client", "c", "Lamp", 12.5, "here")
+    written = client.ingest(lamp, photo)
     assert not written.replaced
     assert client.get(item_id="client-1")[0].title == "Lamp"
 
     found = client.similar(
         photo, k=1, where=ListingFilter(product_ids=["client"]), min_seq=written.seq
     )
-    assert found.hits[0].listing.price == 12.5
+    assert found.hits[0].photo.price == 12.5
     assert found.hits[0].distance == pytest.approx(0, abs=1e-6)
     assert found.classification == written.classification
 
@@ -51,7 +52,7 @@ def test_listing_from_ingest_to_delete(client: Client, draw_photo: DrawPhoto) ->
     assert classified.scores == written.classification.scores
     assert classified.embedding is not None
     by_vector = client.similar(vector=classified.embedding, k=1, where=ListingFilter(["c"]))
-    assert by_vector.hits[0].listing.item_id == "client-1"
+    assert by_vector.hits[0].photo.item_id == "client-1"
 
     assert client.delete(product_id="client").deleted == 1
     with pytest.raises(ItemNotFoundError):
@@ -60,15 +61,17 @@ def test_listing_from_ingest_to_delete(client: Client, draw_photo: DrawPhoto) ->
 
 def test_prices_of_similar_listings_make_a_fair_one(client: Client, draw_photo: DrawPhoto) -> None:
     for number, price in enumerate((10.0, 12.0, 14.0, 0.0)):
-        listing = Listing(f"fair-{number}", f"fair-{number}", "fair", price=price, currency="CHF")
-        client.ingest(listing, draw_photo(8050 + number))
+        photo = CataloguePhoto(
+            f"fair-{number}", f"fair-{number}", "fair", price=price, currency="CHF"
+        )
+        client.ingest(photo, draw_photo(8050 + number))
     try:
         assert client.get(item_id="fair-1")[0].currency == "CHF"
         found = client.similar(
             draw_photo(8051), where=ListingFilter(["fair"]), include_price=True, ranking="category"
         )
         assert found.ranking is Ranking.CATEGORY
-        assert found.hits[0].listing.item_id == "fair-1"
+        assert found.hits[0].photo.item_id == "fair-1"
         assert [hit.ranked_by for hit in found] == [hit.distance for hit in found]
         price = found.price
         assert price is not None
@@ -108,8 +111,8 @@ def test_gateways_vector_is_the_embedders(client: Client, draw_photo: DrawPhoto)
 
 
 def test_many_are_ingested_listed_and_deleted(client: Client, draw_photo: DrawPhoto) -> None:
-    pairs = [(Listing(f"many-{n}", "many"), draw_photo(8100 + n)) for n in range(50)]
-    bad = [(Listing("many-bad", "many"), b"not a photo")]
+    pairs = [(CataloguePhoto(f"many-{n}", "many"), draw_photo(8100 + n)) for n in range(50)]
+    bad = [(CataloguePhoto("many-bad", "many"), b"not a photo")]
     found = dict(client.ingest_many(pairs[:25] + bad + pairs[25:]))
     assert isinstance(found.pop("many-bad"), InvalidImageError)
     assert len(found) == 50

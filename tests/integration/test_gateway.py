@@ -98,8 +98,8 @@ def stub(
 def ingest(
     stub: GatewayServiceStub, item_id: str, product_id: str, image: bytes, **fields: Any
 ) -> pb.IngestListingResponse:
-    listing = pb.Listing(item_id=item_id, product_id=product_id, **fields)
-    return stub.IngestListing(pb.IngestListingRequest(listing=listing, image=image))
+    photo = pb.CataloguePhoto(item_id=item_id, product_id=product_id, **fields)
+    return stub.IngestListing(pb.IngestListingRequest(photo=photo, image=image))
 
 
 def find(stub: GatewayServiceStub, k: int = 0, **query: Any) -> pb.FindSimilarListingsResponse:
@@ -107,7 +107,7 @@ def find(stub: GatewayServiceStub, k: int = 0, **query: Any) -> pb.FindSimilarLi
 
 
 def ids(response: pb.FindSimilarListingsResponse) -> list[str]:
-    return [similar.listing.item_id for similar in response.listings]
+    return [similar.photo.item_id for similar in response.listings]
 
 
 def log_lines(log: Path) -> list[dict[str, Any]]:
@@ -167,7 +167,7 @@ def test_photo_finds_its_own_listing_first_and_every_listing_once(
     found = find(stub, k=3, image=draw_photo(3))
     assert ids(found)[0] == "plant-2"
     assert found.listings[0].distance == pytest.approx(0, abs=1e-4)
-    products = [similar.listing.product_id for similar in found.listings]
+    products = [similar.photo.product_id for similar in found.listings]
     assert sorted(products) == ["chair", "lamp", "plant"]
     distances = [similar.distance for similar in found.listings]
     assert distances == sorted(distances)
@@ -181,7 +181,7 @@ def test_photo_finds_its_own_listing_first_and_every_listing_once(
 def test_item_finds_other_listings_without_the_embedder(stub: GatewayServiceStub) -> None:
     for item_id, (product_id, _) in PHOTOS.items():
         found = find(stub, k=2, item_id=item_id)
-        products = {similar.listing.product_id for similar in found.listings}
+        products = {similar.photo.product_id for similar in found.listings}
         assert products == {"lamp", "plant", "chair"} - {product_id}
         assert not found.HasField("classification")
         assert found.timings.embed_ns == 0
@@ -205,12 +205,12 @@ def test_listing_comes_back_with_all_that_was_said_of_it_and_is_replaced_by_its_
     first = ingest(stub, "chair-1", "chair", draw_photo(5), **said)
     assert first.replaced
     (similar,) = find(stub, k=1, image=draw_photo(5)).listings
-    assert similar.listing == pb.Listing(item_id="chair-1", product_id="chair", **said)
+    assert similar.photo == pb.CataloguePhoto(item_id="chair-1", product_id="chair", **said)
     second = ingest(stub, "chair-1", "chair", draw_photo(4))
     assert second.seq > first.seq
     (similar,) = find(stub, k=1, image=draw_photo(4)).listings
-    assert similar.listing == pb.Listing(item_id="chair-1", product_id="chair")
-    assert not similar.listing.HasField("price")
+    assert similar.photo == pb.CataloguePhoto(item_id="chair-1", product_id="chair")
+    assert not similar.photo.HasField("price")
 
 
 def test_unknown_item_is_not_found_and_named_as_the_missing_resource(
@@ -247,13 +247,13 @@ def bad_photos(draw_photo: DrawPhoto) -> list[tuple[bytes, type[LookalikeError],
 def test_bad_photo_is_refused_alike_everywhere_and_never_written(
     stub: GatewayServiceStub, refusal: Refusal, draw_photo: DrawPhoto
 ) -> None:
-    listing = pb.Listing(item_id="bad", product_id="bad")
+    photo = pb.CataloguePhoto(item_id="bad", product_id="bad")
     for image, error_class, named in bad_photos(draw_photo):
         for call in (
             lambda image=image: stub.ClassifyImage(pb.ClassifyImageRequest(image=image)),
             lambda image=image: find(stub, image=image),
             lambda image=image: stub.IngestListing(
-                pb.IngestListingRequest(listing=listing, image=image)
+                pb.IngestListingRequest(photo=photo, image=image)
             ),
         ):
             error = refusal(call)
@@ -275,16 +275,16 @@ def test_message_over_the_limit_is_refused_and_the_gateway_goes_on(
 
 LONG = "x" * 129
 BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
-    ({"item_id": ""}, "listing.item_id", "has 0 characters; it must have 1 to 128"),
-    ({"item_id": LONG}, "listing.item_id", "has 129 characters; it must have 1 to 128"),
-    ({"product_id": ""}, "listing.product_id", "has 0 characters; it must have 1 to 128"),
-    ({"product_id": LONG}, "listing.product_id", "has 129 characters; it must have 1 to 128"),
-    ({"category": "x" * 257}, "listing.category", "has 257 characters; the limit is 256"),
-    ({"title": "x" * 8193}, "listing.title", "has 8193 characters; the limit is 8192"),
-    ({"location": "x" * 8193}, "listing.location", "has 8193 characters; the limit is 8192"),
-    ({"price": -0.5}, "listing.price", "is -0.5; it must be 0 or more, and finite"),
-    ({"price": math.nan}, "listing.price", "is nan; it must be 0 or more, and finite"),
-    ({"price": math.inf}, "listing.price", "is inf; it must be 0 or more, and finite"),
+    ({"item_id": ""}, "photo.item_id", "has 0 characters; it must have 1 to 128"),
+    ({"item_id": LONG}, "photo.item_id", "has 129 characters; it must have 1 to 128"),
+    ({"product_id": ""}, "photo.product_id", "has 0 characters; it must have 1 to 128"),
+    ({"product_id": LONG}, "photo.product_id", "has 129 characters; it must have 1 to 128"),
+    ({"category": "x" * 257}, "photo.category", "has 257 characters; the limit is 256"),
+    ({"title": "x" * 8193}, "photo.title", "has 8193 characters; the limit is 8192"),
+    ({"location": "x" * 8193}, "photo.location", "has 8193 characters; the limit is 8192"),
+    ({"price": -0.5}, "photo.price", "is -0.5; it must be 0 or more, and finite"),
+    ({"price": math.nan}, "photo.price", "is nan; it must be 0 or more, and finite"),
+    ({"price": math.inf}, "photo.price", "is inf; it must be 0 or more, and finite"),
 ]
 
 

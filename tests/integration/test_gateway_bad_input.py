@@ -34,8 +34,8 @@ def stub(stack: LocalStack) -> Iterator[GatewayServiceStub]:
     """A gateway whose catalogue has a photo, so that there is a collection."""
     with grpc.insecure_channel(stack.address("gateway")) as channel:
         stub = GatewayServiceStub(channel)
-        listing = pb.Listing(item_id="lamp-1", product_id="lamp")
-        stub.IngestListing(pb.IngestListingRequest(listing=listing, image=GOOD), timeout=TIMEOUT_S)
+        photo = pb.CataloguePhoto(item_id="lamp-1", product_id="lamp")
+        stub.IngestListing(pb.IngestListingRequest(photo=photo, image=GOOD), timeout=TIMEOUT_S)
         yield stub
 
 

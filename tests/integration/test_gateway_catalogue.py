@@ -65,7 +65,7 @@ def stub(own_stack: LocalStack, draw_photo: DrawPhoto) -> Iterator[GatewayServic
             pb.StreamIngestListingsRequest(
                 id=item_id,
                 request=pb.IngestListingRequest(
-                    listing=pb.Listing(
+                    photo=pb.CataloguePhoto(
                         item_id=item_id,
                         product_id=product_id,
                         category=category,
@@ -78,7 +78,7 @@ def stub(own_stack: LocalStack, draw_photo: DrawPhoto) -> Iterator[GatewayServic
             for item_id, product_id, category, price, location in LISTINGS
         ]
         bad = pb.StreamIngestListingsRequest(id="bad")
-        bad.request.listing.CopyFrom(pb.Listing(item_id="bad", product_id="bad"))
+        bad.request.photo.CopyFrom(pb.CataloguePhoto(item_id="bad", product_id="bad"))
         bad.request.image = b"<html>"
         answers = {
             answer.id: answer
@@ -95,15 +95,15 @@ def find(stub: GatewayServiceStub, **request: Any) -> pb.FindSimilarListingsResp
 
 
 def products(found: pb.FindSimilarListingsResponse) -> set[str]:
-    return {similar.listing.product_id for similar in found.listings}
+    return {similar.photo.product_id for similar in found.listings}
 
 
 def ingest(
     stub: GatewayServiceStub, item_id: str, product_id: str, image: bytes, request_id: str = ""
 ) -> pb.IngestListingResponse:
-    listing = pb.Listing(item_id=item_id, product_id=product_id)
+    photo = pb.CataloguePhoto(item_id=item_id, product_id=product_id)
     return stub.IngestListing(
-        pb.IngestListingRequest(listing=listing, image=image, request_id=request_id),
+        pb.IngestListingRequest(photo=photo, image=image, request_id=request_id),
         timeout=TIMEOUT_S,
     )
 
@@ -145,7 +145,7 @@ def test_every_photo_a_distance_and_a_number(
     assert found.applied_seq > 0
     second = found.listings[1].distance
     near = find(stub, image=draw_photo(1), every_photo=True, max_distance=second / 2)
-    assert [similar.listing.item_id for similar in near.listings] == ["lamp-1"]
+    assert [similar.photo.item_id for similar in near.listings] == ["lamp-1"]
     assert near.shortfall
     assert len(find(stub, image=draw_photo(1), k=2).listings) == 2
 
@@ -173,7 +173,7 @@ def test_write_can_be_waited_for(
 ) -> None:
     written = ingest(stub, "new-6", "new", draw_photo(6))
     found = find(stub, image=draw_photo(6), min_seq=written.seq)
-    assert found.listings[0].listing.item_id == "new-6"
+    assert found.listings[0].photo.item_id == "new-6"
     assert found.applied_seq >= written.seq
     error = refusal(lambda: find(stub, item_id="lamp-1", min_seq=written.seq + 1000))
     assert isinstance(error, IndexRecoveringError)
@@ -224,8 +224,8 @@ def test_same_photo_of_another_listing_is_flagged_and_can_be_filtered_for(
     assert near.kind == pb.NEAR_DUPLICATE_KIND_IDENTICAL
     only = pb.ListingFilter(near_duplicates=True)
     (similar,) = find(stub, image=draw_photo(9), filter=only).listings
-    assert similar.listing.item_id == "copy-1"
-    assert similar.listing.near_duplicate == near
+    assert similar.photo.item_id == "copy-1"
+    assert similar.photo.near_duplicate == near
     assert delete(stub, product_id="copy").deleted == 1
 
 

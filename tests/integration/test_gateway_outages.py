@@ -187,7 +187,7 @@ def test_sigterm_lets_every_request_in_flight_be_answered(
             becomes(NOT_SERVING)
             assert not any(call.done() for call in calls)
         for call in calls:
-            assert [similar.listing.item_id for similar in call.result().listings] == ["a"]
+            assert [similar.photo.item_id for similar in call.result().listings] == ["a"]
         assert stop.result() == 0
     assert refusal(lambda: services.find("a")).code is grpc.StatusCode.UNAVAILABLE
     assert (services.embedder.stop(), services.index.stop()) == (0, 0)

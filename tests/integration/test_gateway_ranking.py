@@ -105,13 +105,13 @@ def index(own_stack: LocalStack) -> Iterator[IndexServiceStub]:
 
 
 def ingest(stub: GatewayServiceStub, number: int, image: bytes) -> None:
-    listing = pb.Listing(
+    photo = pb.CataloguePhoto(
         item_id=f"photo-{number}",
         product_id=f"listing-{number}",
         price=10 * number,
         currency="GBP",
     )
-    request = pb.IngestListingRequest(listing=listing, image=image)
+    request = pb.IngestListingRequest(photo=photo, image=image)
     stub.IngestListing(request, timeout=TIMEOUT_S)
 
 
@@ -169,7 +169,7 @@ def test_listings_are_ranked_by_the_cosine_of_their_features(
         for item_id, values in features.items()
         if by == "image" or item_id != "photo-1"
     }
-    told = {each.listing.item_id: each.ranked_by for each in found.listings}
+    told = {each.photo.item_id: each.ranked_by for each in found.listings}
     assert told == pytest.approx(distances, abs=0.01)
     assert list(told.values()) == sorted(told.values())
     assert found.candidates_ranked >= len(distances)
@@ -202,7 +202,7 @@ def test_price_is_told_in_the_currency_of_the_listings(
 ) -> None:
     found = find(stub, image=draw_photo(1), k=1, include_price=True)
     assert len(found.listings) == 1
-    assert found.listings[0].listing.currency == found.price.currency == "GBP"
+    assert found.listings[0].photo.currency == found.price.currency == "GBP"
     assert (found.price.listings, found.price.coverage) == (len(PHOTOS), 0)
     assert 10 <= found.price.low <= found.price.median <= found.price.high <= 60
 
@@ -243,7 +243,7 @@ def test_bad_input_is_refused_with_its_reason_and_field(
         features=[0.5] * (SIZE + 1),
     )
     many = pb.ClassifyListingRequest(images=[draw_photo(1)] * 17)
-    listing = pb.Listing(item_id="a", product_id="a", currency="pounds")
+    photo = pb.CataloguePhoto(item_id="a", product_id="a", currency="pounds")
     for call, error_class, field in (
         (lambda: find(stub, item_id="photo-1", ranking=99), InvalidArgumentError, "ranking"),
         (
@@ -259,9 +259,9 @@ def test_bad_input_is_refused_with_its_reason_and_field(
         (lambda: find(stub, vector=vector), DimensionMismatchError, "vector.features"),
         (lambda: stub.ClassifyListing(many), InvalidArgumentError, "images"),
         (
-            lambda: stub.IngestListing(pb.IngestListingRequest(listing=listing)),
+            lambda: stub.IngestListing(pb.IngestListingRequest(photo=photo)),
             InvalidArgumentError,
-            "listing.currency",
+            "photo.currency",
         ),
     ):
         error = refusal(call)
@@ -295,7 +295,7 @@ def test_catalogue_without_features_goes_on_as_it_was(
     assert not item.features
     for query in ({"image": draw_photo(2)}, {"item_id": "photo-1"}):
         found = find(gateway, **query)
-        assert found.listings[0].listing.item_id == "photo-2"
+        assert found.listings[0].photo.item_id == "photo-2"
         assert found.ranking == pb.RANKING_METHOD_CATEGORY
         error = refusal(
             lambda query=query: find(gateway, ranking=pb.RANKING_METHOD_FEATURES, **query)

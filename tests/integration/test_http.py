@@ -111,7 +111,7 @@ def test_answers_are_those_of_grpc(
     over_grpc = stub.FindSimilarListings(pb.FindSimilarListingsRequest(image=photo, k=4))
     _, _, body = call(http, "/v1/similar", photo=photo, k=4)
     assert [hit["item_id"] for hit in body["listings"]] == [
-        hit.listing.item_id for hit in over_grpc.listings
+        hit.photo.item_id for hit in over_grpc.listings
     ]
     assert [hit["distance"] for hit in body["listings"]] == pytest.approx(
         [hit.distance for hit in over_grpc.listings]

@@ -40,7 +40,7 @@ def services(
             stub = GatewayServiceStub(channel)
             for number in range(LISTINGS):
                 for photo in range(2 if number % 3 == 0 else 1):
-                    listing = pb.Listing(
+                    listing = pb.CataloguePhoto(
                         item_id=f"photo/{number}-{photo}",
                         product_id=f"listing {number}",
                         title=f"Thing {number}",
@@ -49,7 +49,7 @@ def services(
                         location="Leeds",
                     )
                     image = draw_photo(100 * number + photo)
-                    stub.IngestListing(pb.IngestListingRequest(listing=listing, image=image))
+                    stub.IngestListing(pb.IngestListingRequest(photo=listing, image=image))
         yield stack
 
 

@@ -1,4 +1,4 @@
-"""The index's clients, `IndexClient` and `AsyncIndexClient`, and what they take and return."""
+"""Clients of the index, `IndexClient` and `AsyncIndexClient`, with their arguments and results."""
 
 from lookalike.client.index.answers import (
     AliasSet,

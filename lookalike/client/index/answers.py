@@ -1,4 +1,4 @@
-"""What the index answers, as frozen dataclasses free of protos and of gRPC."""
+"""Results of the index's clients: frozen dataclasses, independent of protos and gRPC."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Neighbor:
     """An item near a query.
 
     Attributes:
-        item: Without its vectors.
-        distance: By the collection's metric; where candidates were ranked again, the sum that they
-            were ranked by.
-        vector_distance: By the collection's metric, always.
+        item: The item, without its vectors.
+        distance: Distance by the collection's metric; of re-ranked candidates, the sum that ranked
+            them.
+        vector_distance: Distance by the collection's metric, always.
     """
 
     item: Item

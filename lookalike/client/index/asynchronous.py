@@ -1,4 +1,4 @@
-"""The index's client for asyncio: the same calls as `IndexClient`, to be awaited."""
+"""The index's asyncio client: the same calls as `IndexClient`, awaited."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from lookalike.errors import CollectionExistsError
 class AsyncIndexClient(Caller):
     """A client of the index service for asyncio; may be shared by tasks of one loop.
 
-    `IndexClient` says what the arguments mean. Connects at the first call, in the loop that makes
-    it. Use it as an async context manager, or `aclose` it.
+    `IndexClient` documents the arguments. It connects at the first call, in that call's loop. Use
+    it as an async context manager, or `aclose` it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Each call of the index's clients: its request, and what its answer becomes."""
+"""Defines each call once for both clients of the index: its request, and how its answer is read."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from lookalike.index.v1 import index_pb2 as pb
 BATCH_SIZE = 1000
 PAGE_SIZE = 1000
 PAGE_SIZE_WITH_VECTORS = 250  # so that a page of vectors and features fits into a message
-# What a request has beside its items: a collection's name, a request id, tags and lengths.
+# Bytes of a request beside its items: a collection's name, a request id, tags and lengths.
 _FRAME_BYTES = 1024
 _BYTES_BESIDE_ITEM = 8  # an item's tag and length
 
 
 def create_collection(collection: Collection) -> Call[Collection]:
-    """Create a collection."""
+    """Creates a collection."""
     request = pb.CreateCollectionRequest(collection=messages.collection_message(collection))
     return Call(INDEX, "CreateCollection", request, lambda a: messages.collection(a.collection))
 
 
 def get_collection(name: str) -> Call[Collection]:
-    """Describe a collection."""
+    """Describes a collection."""
     request = pb.GetCollectionRequest(name=name)
     return Call(INDEX, "GetCollection", request, lambda a: messages.collection(a.collection))
 
 
 def list_collections() -> Call[tuple[Collection, ...]]:
-    """Describe all collections."""
+    """Describes all collections."""
 
     def read(answer: pb.ListCollectionsResponse) -> tuple[Collection, ...]:
         return tuple(map(messages.collection, answer.collections))
@@ -62,19 +62,19 @@ def list_collections() -> Call[tuple[Collection, ...]]:
 
 
 def delete_collection(name: str) -> Call[int]:
-    """Delete a collection with all its items."""
+    """Deletes a collection with all its items."""
     request = pb.DeleteCollectionRequest(name=name)
     return Call(INDEX, "DeleteCollection", request, lambda answer: int(answer.deleted_items))
 
 
 def set_alias(name: str, collection: str) -> Call[AliasSet]:
-    """Let a name lead to a collection."""
+    """Points an alias at a collection."""
     request = pb.SetAliasRequest(name=name, collection=collection)
     return Call(INDEX, "SetAlias", request, messages.alias_set)
 
 
 def list_aliases() -> Call[dict[str, str]]:
-    """List the aliases, and where each leads."""
+    """Lists the aliases, and where each leads."""
 
     def read(answer: pb.ListAliasesResponse) -> dict[str, str]:
         return {alias.name: alias.collection for alias in answer.aliases}
@@ -83,21 +83,21 @@ def list_aliases() -> Call[dict[str, str]]:
 
 
 def delete_alias(name: str) -> Call[int]:
-    """Delete an alias."""
+    """Deletes an alias."""
     request = pb.DeleteAliasRequest(name=name)
     return Call(INDEX, "DeleteAlias", request, lambda answer: int(answer.seq))
 
 
 def upsert(collection: str, items: Sequence[Item], request_id: str | None) -> Call[Upserted]:
-    """Write items, all or none."""
+    """Writes items, all or none."""
     return _upsert(collection, list(map(messages.item_message, items)), request_id)
 
 
 class Batches:
-    """Cuts items into upserts that are small enough for a message.
+    """Divides items into upserts small enough for a message.
 
     Args:
-        collection: Where they go.
+        collection: Where to write.
         size: Most items of one upsert.
         max_message_bytes: Largest request.
     """
@@ -112,7 +112,7 @@ class Batches:
         self._bytes = 0
 
     def add(self, item: Item) -> Call[Upserted] | None:
-        """Takes an item; returns the upsert of those before it if it has no place among them."""
+        """Takes an item; returns the upsert of those before it if it does not fit among them."""
         message = messages.item_message(item)
         size = message.ByteSize() + _BYTES_BESIDE_ITEM
         full = len(self._items) >= self._size or self._bytes + size > self._most_bytes
@@ -133,7 +133,7 @@ class Batches:
 def delete(
     collection: str, item_ids: Sequence[str], product_ids: Sequence[str], request_id: str | None
 ) -> Call[ItemsDeleted]:
-    """Delete items, all or none."""
+    """Deletes items, all or none."""
     request = pb.BatchDeleteItemsRequest(
         collection=collection,
         item_ids=strings(item_ids),
@@ -144,7 +144,7 @@ def delete(
 
 
 def get(collection: str, item_id: str, min_seq: int) -> Call[Item]:
-    """Return one item with its vectors."""
+    """Returns one item with its vectors."""
     request = pb.GetItemRequest(collection=collection, item_id=item_id, min_seq=min_seq)
     return Call(INDEX, "GetItem", request, lambda answer: messages.item(answer.item))
 
@@ -158,7 +158,7 @@ def page(
     page_token: str,
     min_seq: int,
 ) -> Call[ItemPage]:
-    """Return one page of a collection."""
+    """Returns one page of a collection."""
     if page_size is None:
         page_size = PAGE_SIZE_WITH_VECTORS if view == ItemView.VECTORS else PAGE_SIZE
     request = pb.ListItemsRequest(
@@ -173,7 +173,7 @@ def page(
 
 
 def count(collection: str, where: ItemFilter | None, min_seq: int) -> Call[ItemCount]:
-    """Count items and their products."""
+    """Counts items and their products."""
     request = pb.CountItemsRequest(
         collection=collection, filter=messages.filter_message(where), min_seq=min_seq
     )
@@ -194,8 +194,8 @@ def neighbors(
     min_seq: int,
     view: ItemView,
 ) -> Call[NeighborsFound]:
-    """Find the items nearest to each query."""
-    # A word is a sequence of its letters, which are no queries.
+    """Finds the items nearest to each query."""
+    # A str would be taken as a sequence of letters.
     several = (queries,) if isinstance(queries, str | Embedding | Query) else queries
     request = pb.FindNeighborsRequest(
         collection=collection,
@@ -224,7 +224,7 @@ def search_range(
     min_seq: int,
     view: ItemView,
 ) -> Call[RangeFound]:
-    """Find all items within a distance of a query."""
+    """Finds all items within a distance of a query."""
     request = pb.SearchRangeRequest(
         collection=collection,
         query=messages.query_message(query),
@@ -239,12 +239,12 @@ def search_range(
 
 
 def create_snapshot() -> Call[Snapshot]:
-    """Write a snapshot."""
+    """Writes a snapshot."""
     return Call(INDEX, "CreateSnapshot", pb.CreateSnapshotRequest(), messages.snapshot)
 
 
 def state() -> Call[IndexState]:
-    """Describe the service."""
+    """Describes the service."""
     return Call(INDEX, "GetIndex", pb.GetIndexRequest(), messages.index_state)
 
 

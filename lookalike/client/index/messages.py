@@ -1,4 +1,4 @@
-"""Translates between the index's protos and what users of its clients see."""
+"""Converts between the index's messages and the values that users see."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def _vector_message(vector: Embedding) -> pb.Vector:
 
 
 def _examples(several: Example | Sequence[Example]) -> list[pb.Example]:
-    # A word is a sequence of its letters, which are no ids.
+    # A str would be taken as a sequence of letters.
     examples = (several,) if isinstance(several, str | Embedding) else several
     return [
         pb.Example(item_id=each)

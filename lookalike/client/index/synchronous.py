@@ -1,4 +1,4 @@
-"""The index's client for code that waits."""
+"""The blocking client of the index."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ from lookalike.errors import CollectionExistsError
 class IndexClient(BlockingCaller):
     """A client of the index service; may be shared by threads.
 
-    For those who keep vectors of their own. Who has photos uses `Client`, whose gateway calls the
-    index. Connects at the first call. Use it as a context manager, or `close` it; what is pickled
-    for another process connects there anew.
+    For callers with vectors of their own; callers with photos use `Client`, whose gateway calls the
+    index. It connects at the first call. Use it as a context manager, or `close` it. A pickled
+    client connects anew in the process that unpickles it.
 
     Wherever a collection's name is asked for, an alias will do. Every error is a
     `lookalike.LookalikeError` with `code`, `reason` and `message`, never one of gRPC's.
 
     Args:
         index: `host:port`, or `dns:///name:port` to spread calls over its addresses.
-        timeout: Seconds that a call may take with all its retries, where the call says nothing.
-        retries: How often what met UNAVAILABLE is tried again, 0 to 4, with growing pauses.
+        timeout: Default seconds for a call with all its retries.
+        retries: How often a call that met UNAVAILABLE is tried again, 0 to 4, with growing pauses.
         tls: As for `Client`.
         token: Likewise.
         insecure_token: Likewise.
         max_message_bytes: Largest message either way; the service's own limit holds too.
 
     Raises:
-        InvalidArgumentError: An argument makes no sense, or the token would go out in plaintext.
+        InvalidArgumentError: An argument is invalid, or the token would be sent in plaintext.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class IndexClient(BlockingCaller):
         return self._call(calls.delete_collection(name), timeout)
 
     def set_alias(self, name: str, collection: str, *, timeout: float | None = None) -> AliasSet:
-        """Lets a name lead to a collection; atomically, where it led to another one before."""
+        """Points an alias at a collection; atomically, if it pointed at another one before."""
         return self._call(calls.set_alias(name, collection), timeout)
 
     def aliases(self, *, timeout: float | None = None) -> dict[str, str]:
@@ -134,8 +134,8 @@ class IndexClient(BlockingCaller):
         Args:
             collection: Where to.
             items: 1 to 10,000, each id once.
-            request_id: Give the same one to say that a call is an earlier one once more, also after
-                this process is gone; None makes one, which covers this call's own retries.
+            request_id: A key that marks a call as a repetition of an earlier one, even from another
+                process; None makes one, which covers this call's own retries.
             timeout: Seconds for this call; None for the client's.
         """
         return self._call(calls.upsert(collection, items, request_id), timeout)
@@ -171,7 +171,7 @@ class IndexClient(BlockingCaller):
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> ItemsDeleted:
-        """Deletes items, all or none; what is not there is no error.
+        """Deletes items, all or none; one that does not exist is no error.
 
         Args:
             collection: Where from.

@@ -73,7 +73,7 @@ RANKING_METHOD_CATEGORY: RankingMethod.ValueType  # 3
 Global___RankingMethod: _TypeAlias = RankingMethod  # noqa: Y015
 
 @_typing.final
-class Listing(_message.Message):
+class CataloguePhoto(_message.Message):
     """One photo of a listing, as the catalogue knows it."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -130,7 +130,7 @@ class Listing(_message.Message):
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
 
-Global___Listing: _TypeAlias = Listing  # noqa: Y015
+Global___CataloguePhoto: _TypeAlias = CataloguePhoto  # noqa: Y015
 
 @_typing.final
 class NearDuplicate(_message.Message):
@@ -295,7 +295,7 @@ class SimilarListing(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LISTING_FIELD_NUMBER: _builtins.int
+    PHOTO_FIELD_NUMBER: _builtins.int
     DISTANCE_FIELD_NUMBER: _builtins.int
     LIKENESS_FIELD_NUMBER: _builtins.int
     RANKED_BY_FIELD_NUMBER: _builtins.int
@@ -310,20 +310,20 @@ class SimilarListing(_message.Message):
     sum. Smaller is nearer.
     """
     @_builtins.property
-    def listing(self) -> Global___Listing:
-        """The listing, with the photo that is nearest."""
+    def photo(self) -> Global___CataloguePhoto:
+        """The listing's photo that is nearest."""
 
     def __init__(
         self,
         *,
-        listing: Global___Listing | None = ...,
+        photo: Global___CataloguePhoto | None = ...,
         distance: _builtins.float = ...,
         likeness: _builtins.float | None = ...,
         ranked_by: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "likeness", b"likeness", "listing", b"listing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "likeness", b"likeness", "photo", b"photo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "distance", b"distance", "likeness", b"likeness", "listing", b"listing", "ranked_by", b"ranked_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_likeness", b"_likeness", "distance", b"distance", "likeness", b"likeness", "photo", b"photo", "ranked_by", b"ranked_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__likeness: _TypeAlias = _typing.Literal["likeness"]  # noqa: Y015
     _WhichOneofArgType__likeness: _TypeAlias = _typing.Literal["_likeness", b"_likeness"]  # noqa: Y015
@@ -869,30 +869,30 @@ class IngestListingRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LISTING_FIELD_NUMBER: _builtins.int
+    PHOTO_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """Its encoded photo."""
+    """The photo itself, encoded."""
     request_id: _builtins.str
     """Caller's key for retries, at most 128 characters; may be empty. The same id and content again
     change nothing, across restarts: `seq`, `replaced` and the classification are as before,
     `cached` is true, and of `near_duplicates` only the nearest is told.
     """
     @_builtins.property
-    def listing(self) -> Global___Listing:
-        """The listing."""
+    def photo(self) -> Global___CataloguePhoto:
+        """What the photo is called and what its listing says."""
 
     def __init__(
         self,
         *,
-        listing: Global___Listing | None = ...,
+        photo: Global___CataloguePhoto | None = ...,
         image: _builtins.bytes = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["photo", b"photo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "listing", b"listing", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "photo", b"photo", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -964,7 +964,7 @@ class StreamIngestListingsRequest(_message.Message):
     """Caller's key, 1 to 64 characters, unique among this stream's unanswered requests."""
     @_builtins.property
     def request(self) -> Global___IngestListingRequest:
-        """The listing and its photo."""
+        """The photo to ingest."""
 
     def __init__(
         self,
@@ -1121,7 +1121,7 @@ class GetListingResponse(_message.Message):
     PHOTOS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Listing]:
+    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___CataloguePhoto]:
         """The photos, in the order in which they were written; at most 1,000."""
 
     @_builtins.property
@@ -1131,7 +1131,7 @@ class GetListingResponse(_message.Message):
     def __init__(
         self,
         *,
-        photos: _abc.Iterable[Global___Listing] | None = ...,
+        photos: _abc.Iterable[Global___CataloguePhoto] | None = ...,
         timings: Global___HopTimings | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
@@ -1186,7 +1186,7 @@ class ListListingsResponse(_message.Message):
     next_page_token: _builtins.str
     """Where the next page begins; empty if this one is the last."""
     @_builtins.property
-    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Listing]:
+    def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___CataloguePhoto]:
         """The photos."""
 
     @_builtins.property
@@ -1196,7 +1196,7 @@ class ListListingsResponse(_message.Message):
     def __init__(
         self,
         *,
-        photos: _abc.Iterable[Global___Listing] | None = ...,
+        photos: _abc.Iterable[Global___CataloguePhoto] | None = ...,
         next_page_token: _builtins.str = ...,
         timings: Global___HopTimings | None = ...,
     ) -> None: ...

@@ -10,12 +10,12 @@ import pytest
 from benchmarks import quality as benchmark
 from demo import quality
 from demo.quality import KnownPhoto, Served
-from lookalike import Listing
+from lookalike import CataloguePhoto
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], photos: int) -> Any:
     """What is reported where these figures are served, by name."""
-    photo = KnownPhoto(Listing("a1", "a"), Path("a1.jpg"), "bytes", "test")
+    photo = KnownPhoto(CataloguePhoto("a1", "a"), Path("a1.jpg"), "bytes", "test")
     monkeypatch.setattr(benchmark, "prepare", lambda *_: None)
     monkeypatch.setattr(benchmark, "known_photos", lambda *_: [photo] * photos)
     monkeypatch.setattr(benchmark, "_served", lambda *_: Served(photos, "blend", figures))

@@ -51,11 +51,11 @@ class Gateway(GatewayServiceServicer):
         for sent in request_iterator:
             request = sent.request
             answer = pb.StreamIngestListingsResponse(id=sent.id)
-            if (error := self.errors.get(request.listing.item_id)) is not None:
+            if (error := self.errors.get(request.photo.item_id)) is not None:
                 answer.error.CopyFrom(to_status(error))
             else:
                 with self._lock:
-                    self.taken[request.listing.item_id] = request
+                    self.taken[request.photo.item_id] = request
                 answer.response.SetInParent()
             yield answer
 
@@ -93,7 +93,7 @@ def test_every_photo_is_ingested_with_its_listing(gateway: Gateway, marketplace:
     assert len(gateway.taken) == LISTINGS
     request = gateway.taken["photo-7"]
     assert request.image == b"pixels 7"
-    assert request.listing == pb.Listing(
+    assert request.photo == pb.CataloguePhoto(
         item_id="photo-7",
         product_id="7",
         category="Appliances",

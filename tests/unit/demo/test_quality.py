@@ -10,7 +10,7 @@ import pytest
 
 from demo import quality
 from demo.quality import KnownPhoto, measure
-from lookalike import Listing, ListingFilter
+from lookalike import CataloguePhoto, ListingFilter
 from lookalike.client import (
     CategoryScore,
     Classification,
@@ -25,15 +25,15 @@ class Catalogue:
     """A client whose catalogue holds these photos, nearest first whatever is asked about."""
 
     def __init__(self, photos: list[KnownPhoto], seen: str = "lamps") -> None:
-        self.held = {photo.listing.item_id: photo.listing for photo in photos}
+        self.held = {photo.photo.item_id: photo.photo for photo in photos}
         self.seen = seen
         self.asked_with: list[set[str]] = []
 
     def delete(self, *, item_id: str) -> None:
         del self.held[item_id]
 
-    def ingest(self, listing: Listing, photo: Path) -> None:
-        self.held[listing.item_id] = listing
+    def ingest(self, photo: CataloguePhoto, image: Path) -> None:
+        self.held[photo.item_id] = photo
 
     def similar(
         self,
@@ -65,8 +65,8 @@ class Catalogue:
 
 
 def known(item_id: str, product_id: str, category: str, price: float = 0.0) -> KnownPhoto:
-    listing = Listing(item_id, product_id, category, price=price)
-    return KnownPhoto(listing, Path(f"{item_id}.jpg"), f"bytes of {item_id}", "test")
+    photo = CataloguePhoto(item_id, product_id, category, price=price)
+    return KnownPhoto(photo, Path(f"{item_id}.jpg"), f"bytes of {item_id}", "test")
 
 
 PHOTOS = [
@@ -86,8 +86,8 @@ def test_each_photo_is_asked_about_while_it_is_not_in_the_catalogue() -> None:
     judged(catalogue, PHOTOS)
     for number, photo in enumerate(PHOTOS):
         for held in catalogue.asked_with[3 * number : 3 * number + 3]:
-            assert held == {each.listing.item_id for each in PHOTOS} - {photo.listing.item_id}
-    assert set(catalogue.held) == {photo.listing.item_id for photo in PHOTOS}
+            assert held == {each.photo.item_id for each in PHOTOS} - {photo.photo.item_id}
+    assert set(catalogue.held) == {photo.photo.item_id for photo in PHOTOS}
 
 
 def test_figures_are_those_that_a_hand_can_count() -> None:
@@ -114,11 +114,11 @@ def test_figures_are_those_that_a_hand_can_count() -> None:
 
 
 def test_photo_is_put_back_whatever_fails() -> None:
-    bad = KnownPhoto(PHOTOS[0].listing, Path("fails.jpg"), "", "test")
+    bad = KnownPhoto(PHOTOS[0].photo, Path("fails.jpg"), "", "test")
     catalogue = Catalogue(PHOTOS)
     with pytest.raises(OSError, match="cannot be read"):
         judged(catalogue, [bad])
-    assert set(catalogue.held) == {photo.listing.item_id for photo in PHOTOS}
+    assert set(catalogue.held) == {photo.photo.item_id for photo in PHOTOS}
 
 
 def test_what_nobody_can_tell_is_not_told() -> None:

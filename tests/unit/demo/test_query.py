@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from demo.query import ask, draw, show
-from lookalike import Listing
+from lookalike import CataloguePhoto
 from lookalike.client import CategoryScore, Classification, SearchResult, SimilarListing
 from lookalike.errors import StartupError
 
 SEEN = Classification(
     (CategoryScore("Home & Garden", 0, 0.876), CategoryScore("Appliances", 1, 0.124)), "space"
 )
-LAMP = Listing("i-1", "p-1", "Home & Garden", "Brass lamp", 1250.0, currency="GBP")
+LAMP = CataloguePhoto("i-1", "p-1", "Home & Garden", "Brass lamp", 1250.0, currency="GBP")
 ANSWER = SearchResult((SimilarListing(LAMP, 0.25, 0.93, 0.1),), SEEN, "the only one")
 
 

@@ -11,8 +11,8 @@ from gateway.classify import Classifier
 from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.index import IndexUpstream
-from gateway.lineage import Lineage
 from gateway.ranking import Ranker
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.serving.health import HealthServicer
 from tests.gateways import (
@@ -47,8 +47,8 @@ def classifier(embedder: FakeEmbedder, vectors: VectorCache) -> Classifier:
 
 
 @pytest.fixture
-def lineage(embedder: FakeEmbedder, index: FakeIndex) -> Lineage:
-    return Lineage(embedder, index, 60)
+def space_guard(embedder: FakeEmbedder, index: FakeIndex) -> EmbeddingSpaceGuard:
+    return EmbeddingSpaceGuard(embedder, index, 60)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.budget import Budget
 from gateway.catalogue import Catalogue, Deleted
-from gateway.items import Photo
-from gateway.listings import EVERY_LISTING, ItemId, Listing, PhotoVector, ProductId
+from gateway.deadline import Deadline
+from gateway.items import StoredPhoto
+from gateway.listings import EVERY_LISTING, CataloguePhoto, ItemId, PhotoVector, ProductId
 from lookalike.errors import (
     CollectionNotFoundError,
     InvalidArgumentError,
@@ -41,24 +41,24 @@ class FakeThumbnails:
 
 def fill(index: FakeIndex, count: int) -> None:
     for number in range(count):
-        listing = Listing(f"photo {number}", f"listing {number // 2}")
-        index.kept[listing.item_id] = Photo(listing, PhotoVector((float(number),), "space"))
+        photo = CataloguePhoto(f"photo {number}", f"listing {number // 2}")
+        index.kept[photo.item_id] = StoredPhoto(photo, PhotoVector((float(number),), "space"))
 
 
 async def test_photo_and_listing_are_returned(index: FakeIndex) -> None:
     fill(index, 5)
     catalogue = Catalogue(index)
-    (photo,) = await catalogue.get(ItemId("photo 3"), Budget(60))
+    (photo,) = await catalogue.get(ItemId("photo 3"), Deadline(60))
     assert photo.product_id == "listing 1"
-    photos = await catalogue.get(ProductId("listing 1"), Budget(60))
+    photos = await catalogue.get(ProductId("listing 1"), Deadline(60))
     assert [photo.item_id for photo in photos] == ["photo 2", "photo 3"]
 
 
 async def test_what_is_not_there_is_not_found(index: FakeIndex) -> None:
     with pytest.raises(ItemNotFoundError):
-        await Catalogue(index).get(ItemId("photo 3"), Budget(60))
+        await Catalogue(index).get(ItemId("photo 3"), Deadline(60))
     with pytest.raises(ItemNotFoundError) as caught:
-        await Catalogue(index).get(ProductId("listing"), Budget(60))
+        await Catalogue(index).get(ProductId("listing"), Deadline(60))
     assert caught.value.resource == ("product", "listing")
 
 
@@ -66,7 +66,7 @@ async def test_pages_go_on_where_the_one_before_ended(index: FakeIndex) -> None:
     fill(index, 5)
     catalogue, ids, token = Catalogue(index), [], ""
     for _ in range(3):
-        page = await catalogue.list(EVERY_LISTING, 2, token, Budget(60))
+        page = await catalogue.list(EVERY_LISTING, 2, token, Deadline(60))
         ids += [photo.item_id for photo in page.photos]
         token = page.next_page_token
     assert (ids, token) == ([f"photo {number}" for number in range(5)], "")
@@ -75,10 +75,10 @@ async def test_pages_go_on_where_the_one_before_ended(index: FakeIndex) -> None:
 async def test_targets_and_pages_beyond_a_limit_are_refused(index: FakeIndex) -> None:
     catalogue = Catalogue(index)
     for call in (
-        catalogue.get(ItemId(""), Budget(60)),
-        catalogue.delete(ProductId("x" * 129), Budget(60)),
-        catalogue.delete(ItemId("a"), Budget(60), "x" * 129),
-        catalogue.list(EVERY_LISTING, 1001, "", Budget(60)),
+        catalogue.get(ItemId(""), Deadline(60)),
+        catalogue.delete(ProductId("x" * 129), Deadline(60)),
+        catalogue.delete(ItemId("a"), Deadline(60), "x" * 129),
+        catalogue.list(EVERY_LISTING, 1001, "", Deadline(60)),
     ):
         with pytest.raises(InvalidArgumentError):
             await call
@@ -88,8 +88,8 @@ async def test_thumbnails_go_with_what_is_deleted(index: FakeIndex) -> None:
     fill(index, 5)
     thumbnails = FakeThumbnails()
     catalogue = Catalogue(index, thumbnails)
-    assert await catalogue.delete(ProductId("listing 1"), Budget(60), "key") == Deleted(1, 7)
-    assert await catalogue.delete(ItemId("photo 4"), Budget(60)) == Deleted(1, 7)
+    assert await catalogue.delete(ProductId("listing 1"), Deadline(60), "key") == Deleted(1, 7)
+    assert await catalogue.delete(ItemId("photo 4"), Deadline(60)) == Deleted(1, 7)
     assert thumbnails.removed == ["photo 2", "photo 3", "photo 4"]
     assert index.deleted == [ProductId("listing 1"), ItemId("photo 4")]
     assert index.request_ids == ["key", ""]
@@ -98,14 +98,14 @@ async def test_thumbnails_go_with_what_is_deleted(index: FakeIndex) -> None:
 async def test_thumbnails_that_stay_fail_no_deletion(index: FakeIndex) -> None:
     thumbnails = FakeThumbnails()
     thumbnails.error = OSError("read-only")
-    deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(60))
+    deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Deadline(60))
     assert deleted == Deleted(1, 7, "thumbnails not removed: read-only")
 
 
 async def test_removal_of_thumbnails_may_take_half_of_the_time(index: FakeIndex) -> None:
     thumbnails = FakeThumbnails()
     thumbnails.hang = True
-    deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(0.4))
+    deleted = await Catalogue(index, thumbnails).delete(ItemId("photo"), Deadline(0.4))
     assert deleted.degraded.startswith("thumbnails not removed: it took longer than the 0.2 s")
     assert deleted.deleted == 1
 
@@ -114,8 +114,8 @@ async def test_every_thumbnail_of_a_large_listing_goes_before_the_listing(
     index: FakeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2001):
-        listing = Listing(f"photo {number}", "listing")
-        index.kept[listing.item_id] = Photo(listing, None)
+        photo = CataloguePhoto(f"photo {number}", "listing")
+        index.kept[photo.item_id] = StoredPhoto(photo, None)
     thumbnails = FakeThumbnails()
 
     async def fail(*_: object) -> tuple[int, int]:
@@ -124,23 +124,23 @@ async def test_every_thumbnail_of_a_large_listing_goes_before_the_listing(
 
     monkeypatch.setattr(index, "delete", fail)
     with pytest.raises(UpstreamUnavailableError):
-        await Catalogue(index, thumbnails).delete(ProductId("listing"), Budget(60))
+        await Catalogue(index, thumbnails).delete(ProductId("listing"), Deadline(60))
     assert len(thumbnails.removed) == 2001
 
 
 async def test_thumbnails_stay_where_the_index_takes_no_writes(index: FakeIndex) -> None:
     index.read_only = True
     thumbnails = FakeThumbnails()
-    await Catalogue(index, thumbnails).delete(ItemId("photo"), Budget(60))
+    await Catalogue(index, thumbnails).delete(ItemId("photo"), Deadline(60))
     assert thumbnails.removed == []
 
 
 async def test_catalogue_that_does_not_exist_yet_has_nothing_to_delete(index: FakeIndex) -> None:
     index.error = CollectionNotFoundError("none")
-    assert await Catalogue(index).delete(ItemId("photo"), Budget(60)) == Deleted(0, 0)
+    assert await Catalogue(index).delete(ItemId("photo"), Deadline(60)) == Deleted(0, 0)
     index.error = UpstreamUnavailableError("away")
     with pytest.raises(UpstreamUnavailableError):
-        await Catalogue(index).delete(ItemId("photo"), Budget(60))
+        await Catalogue(index).delete(ItemId("photo"), Deadline(60))
 
 
 @pytest.mark.parametrize(("there", "asked", "given"), [(5, 10, 5), (3000, 100, 100), (0, 10, 0)])
@@ -148,9 +148,9 @@ async def test_sample_is_spread_over_the_catalogue(
     index: FakeIndex, there: int, asked: int, given: int
 ) -> None:
     fill(index, there)
-    sample = await Catalogue(index).vectors(asked, Budget(60))
+    sample = await Catalogue(index).vectors(asked, Deadline(60))
     numbers = [round(vector.values[0]) for _, vector in sample]
     assert len(numbers) == len(set(numbers)) == given
-    assert [listing.item_id for listing, _ in sample] == [f"photo {n}" for n in numbers]
+    assert [photo.item_id for photo, _ in sample] == [f"photo {n}" for n in numbers]
     if given:
         assert numbers[-1] >= there - 1 - there // asked - 1

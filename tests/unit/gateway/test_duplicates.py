@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
-from gateway.index import Serving
-from gateway.items import Photo
-from gateway.listings import Listing, NearDuplicate, NearDuplicateKind, PhotoVector
+from gateway.index import ServingCollection
+from gateway.items import StoredPhoto
+from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, PhotoVector
 from gateway.ranking import Ranker
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -23,19 +23,19 @@ from tests.gateway_models import FEATURES, model, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
 VECTOR = PhotoVector((3.0, 4.0), "space")
-PHOTO = Photo(Listing("photo", "listing"), VECTOR, "hash")
+PHOTO = StoredPhoto(CataloguePhoto("photo", "listing"), VECTOR, "hash")
 WITH_FEATURES = replace(PHOTO, vector=replace(VECTOR, features=FEATURES))
 IDENTICAL, SIMILAR = NearDuplicateKind.IDENTICAL, NearDuplicateKind.SIMILAR
 
 
-def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> Photo:
-    return Photo(Listing(item_id, product_id or f"listing of {item_id}"), None, sha256)
+def other(item_id: str, product_id: str = "", sha256: str = "other hash") -> StoredPhoto:
+    return StoredPhoto(CataloguePhoto(item_id, product_id or f"listing of {item_id}"), None, sha256)
 
 
 async def found(
-    finder: DuplicateFinder, photo: Photo = PHOTO
+    finder: DuplicateFinder, photo: StoredPhoto = PHOTO
 ) -> list[tuple[str, NearDuplicateKind, float]]:
-    _, near = await finder.judge(photo, Budget(60))
+    _, near = await finder.judge(photo, Deadline(60))
     return [(each.item_id, each.kind, each.distance) for each in near]
 
 
@@ -64,7 +64,7 @@ async def test_same_bytes_whose_vector_differs_in_a_last_digit_are_looked_for(
 async def likely(embedder: FakeEmbedder, index: FakeIndex, ranker: Ranker) -> DuplicateFinder:
     """Looks within a distance of 9, for photos that are nearer than 0.725 by both outputs."""
     embedder.served = model_with_features()
-    index.leads_to = Serving("listings-space", "space", 4)
+    index.leads_to = ServingCollection("listings-space", "space", 4)
     index.close_by = [(other("a"), 1.0), (other("b"), 2.0), (other("c"), 0.5)]
     return DuplicateFinder(index, NearDuplicatePolicy.FLAG, 9, ranker, 0.725)
 
@@ -148,7 +148,7 @@ async def test_first_photo_of_all_has_nothing_to_be_compared_with(index: FakeInd
 async def test_nobody_looks_where_that_is_the_policy(index: FakeIndex) -> None:
     index.close_by = [(other("a", sha256="hash"), 0.0)]
     off = finder(index, policy=NearDuplicatePolicy.OFF)
-    assert await off.judge(PHOTO, Budget(60)) == (PHOTO.listing, ())
+    assert await off.judge(PHOTO, Deadline(60)) == (PHOTO.photo, ())
     assert index.looked_within == []
 
 
@@ -162,9 +162,9 @@ async def test_photo_that_is_nearly_the_same_is_refused_by_its_distance(index: F
 
 async def test_listing_is_marked_with_the_nearest(index: FakeIndex) -> None:
     index.close_by = [(other("a"), 0.5), (other("b", sha256="hash"), 0.6)]
-    listing, near = await finder(index, 1, NearDuplicatePolicy.LINK).judge(PHOTO, Budget(60))
+    photo, near = await finder(index, 1, NearDuplicatePolicy.LINK).judge(PHOTO, Deadline(60))
     expected = NearDuplicate("b", "listing of b", IDENTICAL, 0.6, linked=True)
-    assert listing.near_duplicate == near[0] == expected
+    assert photo.near_duplicate == near[0] == expected
     assert len(near) == 2
 
 
@@ -176,7 +176,7 @@ async def test_same_photo_is_let_in_one_after_the_other_and_others_at_once(
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     async def enter(sha256: str) -> None:
-        async with flagging.turn(sha256, Budget(60)):
+        async with flagging.lock_photo(sha256, Deadline(60)):
             inside.append(sha256)
             entered.set()
             await go_on.wait()
@@ -190,15 +190,15 @@ async def test_same_photo_is_let_in_one_after_the_other_and_others_at_once(
     tasks[1].cancel()  # one that waits may leave
     go_on.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(10), flagging.turn("a", Budget(60)):
+    async with asyncio.timeout(10), flagging.lock_photo("a", Deadline(60)):
         pass
 
 
 async def test_turn_is_waited_for_no_longer_than_the_caller_has_time(index: FakeIndex) -> None:
     flagging = finder(index)
-    async with flagging.turn("a", Budget(60)):
+    async with flagging.lock_photo("a", Deadline(60)):
         with pytest.raises(DeadlineExceededError, match="ingests of the same photo"):
-            async with flagging.turn("a", Budget(0.01)):
+            async with flagging.lock_photo("a", Deadline(0.01)):
                 pytest.fail("it was let in")
-    async with asyncio.timeout(10), flagging.turn("a", Budget(60)):
+    async with asyncio.timeout(10), flagging.lock_photo("a", Deadline(60)):
         pass

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.embedder import Embedded, EmbedderUpstream
 from gateway.hedging import Hedger
 from lookalike.channel import MAX_MESSAGE_BYTES
@@ -28,7 +28,7 @@ async def test_photo_is_embedded_within_the_time_that_it_is_given(
     ]
     assert services.remaining_s is not None
     assert 0 < services.remaining_s <= 31
-    assert called_embedder.recent[False].fastest_s > 0
+    assert called_embedder.latencies[False].fastest_s > 0
     await called_embedder.embed(b"photo", 30, bulk=True)
     assert services.asked[2].priority == embedder_pb2.PRIORITY_BULK
     assert services.count(embedder_pb2.GetModelRequest) == 1
@@ -38,7 +38,7 @@ async def test_model_is_asked_for_once_for_each_space(
     called_embedder: EmbedderUpstream, services: FakeServices
 ) -> None:
     for _ in range(3):
-        model = await called_embedder.model_of(SPACE, Budget(30))
+        model = await called_embedder.model_of(SPACE, Deadline(30))
         assert (model.labels, model.temperature) == (("books", "tools"), 1)
     assert len(services.asked) == 1
     services.model = embedder_pb2.Model(
@@ -47,9 +47,9 @@ async def test_model_is_asked_for_once_for_each_space(
         temperature=1.5,
         outputs=[embedder_pb2.ModelOutput(name="category", dimension=1)],
     )
-    model = await called_embedder.model_of("space-2", Budget(30))
+    model = await called_embedder.model_of("space-2", Deadline(30))
     assert (model.labels, model.temperature, model.dimension) == (("toys",), 1.5, 1)
-    assert (await called_embedder.model_of(SPACE, Budget(30))).labels == ("books", "tools")
+    assert (await called_embedder.model_of(SPACE, Deadline(30))).labels == ("books", "tools")
     assert len(services.asked) == 2
 
 
@@ -57,7 +57,7 @@ async def test_vector_of_a_model_that_is_gone_gets_no_labels_of_another(
     called_embedder: EmbedderUpstream,
 ) -> None:
     with pytest.raises(UpstreamUnavailableError) as caught:
-        await called_embedder.model_of("space-0", Budget(30))
+        await called_embedder.model_of("space-0", Deadline(30))
     assert caught.value.retry_after_ms
 
 

@@ -35,7 +35,7 @@ async def test_both_outputs_come_with_one_call(
 ) -> None:
     for _ in range(3):
         embedded = await called_embedder.embed(b"photo", 30)
-        assert embedded.whole
+        assert embedded.complete
         assert embedded.vector.values == VECTOR.values
         assert embedded.vector.features == FEATURES
         assert isinstance(embedded.vector.features, array)
@@ -48,7 +48,7 @@ async def test_model_without_features_is_asked_for_its_default_output(
 ) -> None:
     services.model.outputs.extend(outputs("category"))
     embedded = await called_embedder.embed(b"photo", 30)
-    assert (embedded.whole, embedded.vector) == (True, VECTOR)
+    assert (embedded.complete, embedded.vector) == (True, VECTOR)
     assert asked(services) == [[]]
 
 
@@ -69,7 +69,7 @@ async def test_photo_that_a_pod_of_another_model_refuses_is_asked_of_that_model(
         embedding_space="space-2", labels=["toys"], outputs=outputs("category")
     )
     embedded = await called_embedder.embed(b"photo", 30)
-    assert embedded.whole
+    assert embedded.complete
     assert (embedded.vector.embedding_space, embedded.vector.features) == ("space-2", ())
     assert asked(with_features) == [BOTH, BOTH, []]
     assert with_features.count(GetModel) == 2
@@ -84,7 +84,7 @@ async def test_photo_is_asked_for_anew_when_the_model_has_more_than_the_one_befo
         embedding_space="space-2", labels=["toys"], outputs=outputs(*BOTH)
     )
     embedded = await called_embedder.embed(b"photo", 30)
-    assert embedded.whole
+    assert embedded.complete
     assert embedded.vector.features == FEATURES
     assert asked(services) == [[], [], BOTH]
     await called_embedder.embed(b"photo", 30)
@@ -97,7 +97,7 @@ async def test_pods_that_go_on_refusing_still_give_the_default_output(
 ) -> None:
     with_features.errors["EmbedImage"] = [UNKNOWN, UNKNOWN]
     embedded = await called_embedder.embed(b"photo", 30)
-    assert (embedded.whole, embedded.vector) == (False, VECTOR)
+    assert (embedded.complete, embedded.vector) == (False, VECTOR)
     assert asked(with_features) == [BOTH, BOTH, []]
 
 
@@ -109,7 +109,7 @@ async def test_answer_without_features_is_better_than_none(
     services.model = embedder_pb2.Model(embedding_space="space-2", outputs=outputs(*BOTH))
     services.errors["EmbedImage"] = [None, QueueFullError("full", retry_after_ms=10)]
     embedded = await called_embedder.embed(b"photo", 30)
-    assert (embedded.whole, embedded.vector.values) == (False, VECTOR.values)
+    assert (embedded.complete, embedded.vector.values) == (False, VECTOR.values)
     assert embedded.vector.embedding_space == "space-2"
     assert asked(services) == [[], [], BOTH]
 
@@ -119,16 +119,16 @@ async def test_embedder_that_does_not_describe_its_model_gives_the_default_outpu
 ) -> None:
     with_features.errors["GetModel"] = [LookalikeError("no") for _ in range(2)]
     embedded = await called_embedder.embed(b"photo", 30)
-    assert (embedded.whole, embedded.vector) == (False, VECTOR)
+    assert (embedded.complete, embedded.vector) == (False, VECTOR)
     assert (await called_embedder.embed(b"photo", 30)).vector.features == FEATURES
 
 
 async def test_models_of_before_are_remembered(
     called_embedder: EmbedderUpstream, with_features: FakeServices
 ) -> None:
-    assert called_embedder.seen(SPACE) is None
+    assert called_embedder.known_model(SPACE) is None
     await called_embedder.model(30)
     with_features.errors["GetModel"] = [LookalikeError("gone")]
-    model = called_embedder.seen(SPACE)
+    model = called_embedder.known_model(SPACE)
     assert model is not None
-    assert model.sought == ("category", "features")
+    assert model.search_outputs == ("category", "features")

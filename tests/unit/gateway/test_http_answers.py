@@ -10,7 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.listings import Hit, ItemId, Listing, ListingFilter, Photos, PhotoVector, ProductId
+from gateway.listings import (
+    CataloguePhoto,
+    Hit,
+    ItemId,
+    ListingFilter,
+    Photos,
+    PhotoVector,
+    ProductId,
+)
 from gateway.thumbnails import ThumbnailStore
 from tests.http_face import LAMP, VECTOR, Asked, open_face, problem
 
@@ -71,7 +79,7 @@ async def test_embed_tells_the_embedding_space(client: httpx.AsyncClient) -> Non
 async def test_similar_answers_with_listings_and_their_thumbnails(
     client: httpx.AsyncClient, asked: Asked
 ) -> None:
-    odd = Listing("a/b ü", "p", has_thumbnail=True)
+    odd = CataloguePhoto("a/b ü", "p", has_thumbnail=True)
     asked.found = type(asked.found)([*asked.found.hits, Hit(odd, 1.5, 1.5)], "few", exact=True)
     body = (await client.post("/v1/similar", files={"image": PHOTO})).json()
     assert body["listings"][0] == {
@@ -114,16 +122,16 @@ async def test_filters_come_in_the_query_or_in_the_form(
     arguments: dict[str, Any] = {"params": fields} if where == "query" else {"data": fields}
     response = await client.post("/v1/similar", files={"image": PHOTO}, **arguments)
     assert response.status_code == 200, response.text
-    _, wanted = asked.queries[0]
-    assert wanted.filter == ListingFilter(
+    _, options = asked.queries[0]
+    assert options.filter == ListingFilter(
         categories=("tools", "books"),
         min_price=1.5,
         locations=("Leeds",),
         exclude_product_ids=("lamp",),
         near_duplicates=True,
     )
-    assert (wanted.k, wanted.max_distance, wanted.every_photo) == (7, 4, True)
-    assert (wanted.exact, wanted.min_seq, wanted.allow_partial) == (True, 3, True)
+    assert (options.k, options.max_distance, options.every_photo) == (7, 4, True)
+    assert (options.exact, options.min_seq, options.allow_partial) == (True, 3, True)
 
 
 async def test_several_photos_are_one_query(client: httpx.AsyncClient, asked: Asked) -> None:
@@ -159,7 +167,7 @@ async def test_ingest_hands_on_listing_photo_and_key(
     fields = {"item_id": "i", "product_id": "p", "price": "3", "title": "T", "request_id": "r"}
     body = (await client.post("/v1/listings", data=fields, files={"image": PHOTO})).json()
     assert (body["item_id"], body["seq"], body["replaced"]) == ("i", 7, False)
-    assert asked.listings == [(Listing("i", "p", title="T", price=3.0), "r")]
+    assert asked.listings == [(CataloguePhoto("i", "p", title="T", price=3.0), "r")]
     assert asked.photos == [PHOTO]
 
 
@@ -193,7 +201,7 @@ async def test_map_is_drawn_once_for_many(client: httpx.AsyncClient, asked: Aske
     assert (await client.get("/v1/map")).json()["points"] == []
     asked.catalogue = [
         (LAMP, PhotoVector((0.0, 1.0, 5.0), "s")),
-        (Listing("b", "b"), PhotoVector((3.0, 1.0, 0.0), "s")),
+        (CataloguePhoto("b", "b"), PhotoVector((3.0, 1.0, 0.0), "s")),
     ]
     first = (await client.get("/v1/map")).json()
     assert {point["item_id"] for point in first["points"]} == {"lamp-1", "b"}
@@ -260,15 +268,15 @@ async def test_paths_of_earlier_systems_answer_as_they_did(
         "product_ids": ["lamp"],
     }
     assert await post("/predict/embedding", "file") == {"image_ids": ["lamp-1"]}
-    assert [wanted.k for _, wanted in asked.queries] == [4, 3, 5]
-    assert all(wanted.every_photo for _, wanted in asked.queries)
+    assert [options.k for _, options in asked.queries] == [4, 3, 5]
+    assert all(options.every_photo for _, options in asked.queries)
 
 
 async def test_time_is_the_callers_or_the_default(client: httpx.AsyncClient, asked: Asked) -> None:
     await client.post("/v1/classify", files={"image": PHOTO})
     headers = {"X-Timeout-Ms": "1500"}
     await client.post("/v1/classify", files={"image": PHOTO}, headers=headers)
-    default, given = asked.budgets
+    default, given = asked.deadlines
     assert 20 < default.remaining_s <= 30
     assert 1 < given.remaining_s <= 1.5
 

@@ -215,7 +215,7 @@ JSON = {"Content-Type": "application/json"}
             400,
             "INVALID_ARGUMENT",
             "min-price",
-            "no field 'min-price'; there are k, category, min_price",
+            "no field 'min-price'; there are category, min_price",
         ),
         (
             "/v1/similar",

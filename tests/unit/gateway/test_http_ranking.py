@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.listings import Hit, Neighbors, PhotoVector, RankingMethod, Wanted
+from gateway.listings import Hit, Neighbors, PhotoVector, RankingMethod, SearchOptions
 from gateway.photos import PhotoFailure
 from gateway.price import PricedListing, PriceEstimate
 from lookalike.errors import (
@@ -48,8 +48,8 @@ async def test_search_says_how_it_is_to_be_ranked(
     as_json = {"item_id": "lamp-1", "ranking": ranking.value, "min_likeness": 0}
     await client.post("/v1/similar", json=as_json)
     (_, first), (_, second) = asked.queries
-    assert first == Wanted(ranking=ranking, min_likeness=0.5, include_price=True)
-    assert second == Wanted(ranking=ranking, min_likeness=0)
+    assert first == SearchOptions(ranking=ranking, min_likeness=0.5, include_price=True)
+    assert second == SearchOptions(ranking=ranking, min_likeness=0)
 
 
 async def test_listings_say_how_likely_they_are_the_same_item_also_in_words(

@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.budget import Budget
-from gateway.index import IndexUpstream, Serving
-from gateway.items import Near, Photo
+from gateway.deadline import Deadline
+from gateway.index import IndexUpstream, ServingCollection
+from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
+    CataloguePhoto,
     Hit,
     ItemId,
-    Listing,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
     Neighbors,
     PhotoVector,
-    Wanted,
+    SearchOptions,
     Written,
 )
 from lookalike.errors import (
@@ -33,7 +33,7 @@ from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 TAKEN = CollectionExistsError("there is one", resource=("collection", "listings"))
 NEAR = NearDuplicate("a", "b", NearDuplicateKind.SIMILAR, 0.1, linked=True)
-PHOTO = Photo(LISTING, VECTOR, "hash", "key", "content")
+PHOTO = StoredPhoto(LISTING, VECTOR, "hash", "key", "content")
 
 
 def vector(values: tuple[float, ...] = (0.5, -2.0)) -> index_pb2.Vector:
@@ -44,29 +44,29 @@ def vector(values: tuple[float, ...] = (0.5, -2.0)) -> index_pb2.Vector:
     "listing",
     [
         LISTING,
-        Listing("photo", "listing"),
+        CataloguePhoto("photo", "listing"),
         replace(LISTING, near_duplicate=NEAR, has_thumbnail=True),
         replace(LISTING, near_duplicate=replace(NEAR, linked=False)),
         replace(LISTING, price=12.5, currency="GBP"),
     ],
 )
 async def test_listing_comes_back_as_it_was_written(
-    called_index: IndexUpstream, services: FakeServices, listing: Listing
+    called_index: IndexUpstream, services: FakeServices, listing: CataloguePhoto
 ) -> None:
-    photo = replace(PHOTO, listing=listing)
-    assert await called_index.upsert(photo, Budget(30), "key") == Written(seq=7, replaced=True)
+    photo = replace(PHOTO, photo=listing)
+    assert await called_index.upsert(photo, Deadline(30), "key") == Written(seq=7, replaced=True)
     (request,) = services.asked
     (item,) = request.items
     assert (request.collection, request.request_id) == ("listings", "key")
     assert item.vector == vector()
     item.ClearField("vector")
     services.found.neighbors.add(item=item, distance=0.25)
-    found = await called_index.find([VECTOR], Wanted(1), Budget(30))
+    found = await called_index.find([VECTOR], SearchOptions(1), Deadline(30))
     assert found == Neighbors([Hit(listing, 0.25, 0.25)], "", exact=True, applied_seq=9)
     (near,) = await called_index.near(
-        VECTOR, Budget(30), max_distance=0.5, limit=10, other_than="own"
+        VECTOR, Deadline(30), max_distance=0.5, limit=10, other_than="own"
     )
-    assert near == Near(replace(photo, vector=None), 0.25)
+    assert near == NearPhoto(replace(photo, vector=None), 0.25)
 
 
 async def test_item_of_another_program_is_a_listing_too(
@@ -76,8 +76,8 @@ async def test_item_of_another_program_is_a_listing_too(
     services.found.neighbors.add(
         item=index_pb2.Item(id="a", product_id="b", attributes=odd), distance=1
     )
-    found = await called_index.find([VECTOR], Wanted(1), Budget(30))
-    assert found.hits[0].listing == Listing("a", "b", title="Lamp")
+    found = await called_index.find([VECTOR], SearchOptions(1), Deadline(30))
+    assert found.hits[0].photo == CataloguePhoto("a", "b", title="Lamp")
 
 
 async def test_search_says_all_that_is_wanted(
@@ -85,8 +85,8 @@ async def test_search_says_all_that_is_wanted(
 ) -> None:
     services.found = index_pb2.QueryResult(shortfall="no items", candidates_scanned=4)
     only = ListingFilter(("tools",), 1, 2, ("Basel",), ("p",), ("q",), near_duplicates=True)
-    wanted = Wanted(3, only, True, 0.5, exact=True, min_seq=8)
-    found = await called_index.find(ItemId("photo"), wanted, Budget(30))
+    options = SearchOptions(3, only, True, 0.5, exact=True, min_seq=8)
+    found = await called_index.find(ItemId("photo"), options, Deadline(30))
     assert found == Neighbors([], "no items", exact=False, applied_seq=9, candidates_scanned=4)
     (request,) = services.asked
     assert request == index_pb2.FindNeighborsRequest(
@@ -115,8 +115,8 @@ async def test_search_wants_each_listing_once_unless_told(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     other = PhotoVector((1.0, 1.0), SPACE)
-    await called_index.find([VECTOR], Wanted(3), Budget(30))
-    await called_index.find([VECTOR, other], Wanted(3), Budget(30))
+    await called_index.find([VECTOR], SearchOptions(3), Deadline(30))
+    await called_index.find([VECTOR, other], SearchOptions(3), Deadline(30))
     one, several = services.asked
     assert one.distinct_products
     assert one.queries[0].vector == vector()
@@ -127,7 +127,7 @@ async def test_search_wants_each_listing_once_unless_told(
 async def test_who_takes_an_answer_without_listings_gets_one_in_time(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    await called_index.find([VECTOR], Wanted(3, allow_partial=True), Budget(30))
+    await called_index.find([VECTOR], SearchOptions(3, allow_partial=True), Deadline(30))
     assert services.remaining_s is not None
     assert services.remaining_s < 28
 
@@ -136,7 +136,7 @@ async def test_first_write_makes_the_collection_of_its_space_and_the_alias(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.errors = {"BatchUpsertItems": [MISSING], "GetCollection": [MISSING]}
-    assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+    assert (await called_index.upsert(PHOTO, Deadline(30))).seq == 7
     first, created, _, alias, _, second = services.asked
     assert created.collection == index_pb2.Collection(
         name="listings-space-1",
@@ -146,14 +146,14 @@ async def test_first_write_makes_the_collection_of_its_space_and_the_alias(
     )
     assert alias == index_pb2.SetAliasRequest(name="listings", collection="listings-space-1")
     assert first == second
-    assert called_index.serving == Serving("listings-space-1", SPACE)
+    assert called_index.serving == ServingCollection("listings-space-1", SPACE)
 
 
 async def test_alias_that_leads_somewhere_by_now_is_left_alone(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.errors = {"BatchUpsertItems": [MISSING], "CreateCollection": [TAKEN]}
-    assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+    assert (await called_index.upsert(PHOTO, Deadline(30))).seq == 7
     assert services.count(index_pb2.SetAliasRequest) == 0
 
 
@@ -165,7 +165,7 @@ async def test_plain_collection_that_somebody_made_meanwhile_is_used(
         "GetCollection": [MISSING],
         "SetAlias": [TAKEN],
     }
-    assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+    assert (await called_index.upsert(PHOTO, Deadline(30))).seq == 7
 
 
 @pytest.mark.parametrize("method", ["CreateCollection", "SetAlias"])
@@ -179,19 +179,19 @@ async def test_collection_that_cannot_be_made_is_not_tried_for_ever(
     }
     services.errors = missing | {method: [full]}
     with pytest.raises(QueueFullError):
-        await called_index.upsert(PHOTO, Budget(30))
+        await called_index.upsert(PHOTO, Deadline(30))
     with pytest.raises(CollectionNotFoundError):
-        await called_index.upsert(PHOTO, Budget(30))
+        await called_index.upsert(PHOTO, Deadline(30))
     assert services.count(index_pb2.BatchUpsertItemsRequest) == 3
 
 
 async def test_where_the_name_leads_is_learnt_from_answers(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    told: list[Serving | None] = []
+    told: list[ServingCollection | None] = []
     called_index.serving_changed = lambda: told.append(called_index.serving)
-    await called_index.find([VECTOR], Wanted(1), Budget(30))
-    await called_index.look(30)
+    await called_index.find([VECTOR], SearchOptions(1), Deadline(30))
+    await called_index.refresh(30)
     services.errors = {"GetCollection": [MISSING]}
-    assert await called_index.look(30) is None
-    assert told == [Serving("listings-space-1", SPACE), None]
+    assert await called_index.refresh(30) is None
+    assert told == [ServingCollection("listings-space-1", SPACE), None]

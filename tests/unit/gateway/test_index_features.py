@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.budget import Budget
-from gateway.index import Held, IndexUpstream, Serving
-from gateway.items import Photo
-from gateway.listings import ItemId, PhotoVector, Rerank, Wanted
+from gateway.deadline import Deadline
+from gateway.index import CollectionStats, IndexUpstream, ServingCollection
+from gateway.items import StoredPhoto
+from gateway.listings import ItemId, PhotoVector, Rerank, SearchOptions
 from gateway.vectors import compact
 from lookalike.errors import (
     CollectionExistsError,
@@ -23,10 +23,10 @@ from tests.gateway_models import FEATURES
 from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
 
 WITH = replace(VECTOR, features=FEATURES)
-PHOTO = Photo(LISTING, WITH, "hash")
+PHOTO = StoredPhoto(LISTING, WITH, "hash")
 RERANK = Rerank(candidates=200, vector_weight=0.25)
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
-BEFORE = Serving("listings-space-1", SPACE)
+BEFORE = ServingCollection("listings-space-1", SPACE)
 
 
 def written(services: FakeServices) -> list[list[float]]:
@@ -42,7 +42,7 @@ async def test_search_ranks_candidates_by_the_features_of_what_is_looked_for(
     services.found = pb.QueryResult(candidates_ranked=7, candidates_scanned=9, complete=True)
     item = pb.Item(id="a", product_id="b")
     services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
-    found = await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
+    found = await called_index.find([WITH], SearchOptions(3), Deadline(30), RERANK)
     (request,) = services.asked
     assert request.rerank == pb.Rerank(candidates=200, vector_weight=0.25)
     assert list(request.queries[0].features) == pytest.approx(list(FEATURES))
@@ -56,15 +56,15 @@ async def test_ranked_answer_is_exact_only_if_nothing_nearer_can_be_missing(
 ) -> None:
     services.features_dimension = 4
     services.found = pb.QueryResult(method=pb.SEARCH_METHOD_EXACT, candidates_ranked=7)
-    assert not (await called_index.find([WITH], Wanted(3), Budget(30), RERANK)).exact
+    assert not (await called_index.find([WITH], SearchOptions(3), Deadline(30), RERANK)).exact
     services.found = pb.QueryResult(method=pb.SEARCH_METHOD_EXACT)
-    assert (await called_index.find([WITH], Wanted(3), Budget(30))).exact
+    assert (await called_index.find([WITH], SearchOptions(3), Deadline(30))).exact
 
 
 async def test_search_by_vector_alone_sends_no_features(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    await called_index.find([WITH], Wanted(3), Budget(30))
+    await called_index.find([WITH], SearchOptions(3), Deadline(30))
     (request,) = services.asked
     assert not request.HasField("rerank")
     assert not request.queries[0].features
@@ -75,7 +75,7 @@ async def test_several_photos_are_ranked_by_the_mean_direction_of_their_features
 ) -> None:
     services.features_dimension = 2
     photos = [PhotoVector((1.0, 2.0), SPACE, compact(f)) for f in ((9.0, 0.0), (0.0, 2.0))]
-    await called_index.find(photos, Wanted(3), Budget(30), RERANK)
+    await called_index.find(photos, SearchOptions(3), Deadline(30), RERANK)
     (query,) = services.asked[0].queries
     assert list(query.features) == [0.5, 0.5]
     assert len(query.examples.positives) == 2
@@ -85,7 +85,7 @@ async def test_item_is_ranked_by_its_own_features(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.features_dimension = 4
-    await called_index.find(ItemId("photo"), Wanted(3), Budget(30), RERANK)
+    await called_index.find(ItemId("photo"), SearchOptions(3), Deadline(30), RERANK)
     assert services.asked[0].queries == [pb.Query(item_id="photo")]
 
 
@@ -100,7 +100,7 @@ async def test_what_the_index_cannot_rank_is_told_apart_from_what_a_caller_sent_
 ) -> None:
     services.errors["FindNeighbors"] = [InvalidArgumentError("it keeps none", field=field)]
     with pytest.raises(RankingUnavailableError) as caught:
-        await called_index.find(query, Wanted(3), Budget(30), RERANK)
+        await called_index.find(query, SearchOptions(3), Deadline(30), RERANK)
     assert caught.value.field == "ranking"
     for error in (
         DimensionMismatchError("short", field="queries[0].features"),
@@ -108,7 +108,7 @@ async def test_what_the_index_cannot_rank_is_told_apart_from_what_a_caller_sent_
     ):
         services.errors["FindNeighbors"] = [error]
         with pytest.raises(type(error)) as refused:
-            await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
+            await called_index.find([WITH], SearchOptions(3), Deadline(30), RERANK)
         assert refused.value.field in {"vector.features", "filter"}
 
 
@@ -116,14 +116,14 @@ async def test_index_of_before_is_noticed_and_a_newer_one_too(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.leads_to.features_dimension = 4
-    await called_index.look(30)
+    await called_index.refresh(30)
     with pytest.raises(RankingUnavailableError, match="earlier version"):
-        await called_index.find([WITH], Wanted(3), Budget(30), RERANK)
-    assert not called_index.ranks
+        await called_index.find([WITH], SearchOptions(3), Deadline(30), RERANK)
+    assert not called_index.can_rank
     assert called_index.serving == replace(BEFORE, features_dimension=4), "it keeps them"
     services.features_dimension = 4
-    await called_index.find([WITH], Wanted(3), Budget(30))
-    assert called_index.ranks
+    await called_index.find([WITH], SearchOptions(3), Deadline(30))
+    assert called_index.can_rank
 
 
 async def test_photos_near_another_are_told_with_both_distances(
@@ -134,8 +134,8 @@ async def test_photos_near_another_are_told_with_both_distances(
     services.found.candidates_ranked = 1
     services.found.neighbors.add(item=item, distance=0.75, first_distance=2)
     limits = {"max_distance": 3.0, "limit": 10, "other_than": "own"}
-    (near,) = await called_index.near(WITH, Budget(30), rerank=RERANK, **limits)  # type: ignore[arg-type]
-    assert (near.photo.sha256, near.distance, near.ranked_by) == ("hash", 2, 0.75)
+    (near,) = await called_index.near(WITH, Deadline(30), rerank=RERANK, **limits)  # type: ignore[arg-type]
+    assert (near.stored.sha256, near.distance, near.ranked_by) == ("hash", 2, 0.75)
     (request,) = services.asked
     assert (request.max_distance, request.exact, request.k) == (3, True, 10)
     assert list(request.exclude_product_ids) == ["own"]
@@ -150,7 +150,7 @@ async def test_first_write_makes_a_collection_that_keeps_features(
         "GetCollection": [MISSING],
     }
     services.leads_to.features_dimension = 4
-    await called_index.upsert(PHOTO, Budget(30))
+    await called_index.upsert(PHOTO, Deadline(30))
     (created,) = [each for each in services.asked if isinstance(each, pb.CreateCollectionRequest)]
     assert created.collection.features_dimension == 4
     assert written(services) == [pytest.approx(list(FEATURES))] * 2
@@ -166,7 +166,7 @@ async def test_collection_that_somebody_made_without_features_gets_none(
         "GetCollection": [MISSING],
         "CreateCollection": [taken],
     }
-    await called_index.upsert(PHOTO, Budget(30))
+    await called_index.upsert(PHOTO, Deadline(30))
     assert written(services)[-1] == []
 
 
@@ -176,7 +176,7 @@ async def test_features_go_where_features_of_that_length_are_kept(
 ) -> None:
     services.leads_to.features_dimension = kept
     for _ in range(2):
-        assert (await called_index.upsert(PHOTO, Budget(30))).seq == 7
+        assert (await called_index.upsert(PHOTO, Deadline(30))).seq == 7
         assert written(services)[-1] == pytest.approx(sent)
     assert services.count(pb.GetCollectionRequest) == 0
 
@@ -184,10 +184,10 @@ async def test_features_go_where_features_of_that_length_are_kept(
 async def test_features_go_into_a_collection_that_takes_the_place_of_one_without(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    await called_index.look(30)
+    await called_index.refresh(30)
     assert called_index.serving == BEFORE
     services.leads_to.features_dimension = 4
-    await called_index.upsert(PHOTO, Budget(30))
+    await called_index.upsert(PHOTO, Deadline(30))
     assert written(services) == [pytest.approx(list(FEATURES))]
 
 
@@ -196,7 +196,7 @@ async def test_what_else_is_wrong_with_an_item_is_passed_on(
 ) -> None:
     services.errors["BatchUpsertItems"] = [InvalidArgumentError("no", field="items[0].price")]
     with pytest.raises(InvalidArgumentError):
-        await called_index.upsert(PHOTO, Budget(30))
+        await called_index.upsert(PHOTO, Deadline(30))
     assert len(written(services)) == 1
 
 
@@ -204,11 +204,11 @@ async def test_collection_made_anew_without_features_is_no_index_of_before(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.leads_to.features_dimension = 4
-    await called_index.look(30)
+    await called_index.refresh(30)
     services.leads_to.features_dimension = 0
-    await called_index.find([WITH], Wanted(3), Budget(30))
-    await called_index.look(30)
-    assert called_index.ranks
+    await called_index.find([WITH], SearchOptions(3), Deadline(30))
+    await called_index.refresh(30)
+    assert called_index.can_rank
     assert called_index.serving == BEFORE
 
 
@@ -225,4 +225,4 @@ async def test_what_the_index_holds_is_told_by_collection(
     services.state.collections.append(state)
     told = await called_index.state(30)
     assert (told.backend, told.applied_seq) == ("native", 7)
-    assert told.held == {"listings-space-1": Held(9, 7, 5, 300)}
+    assert told.held == {"listings-space-1": CollectionStats(9, 7, 5, 300)}

@@ -31,7 +31,7 @@ def test_model_is_searched_by_what_its_bundle_names() -> None:
     )
     model = model_of(sent)
     assert model.features == Output("style", 64, "embedding")
-    assert model.sought == ("category", "style")
+    assert model.search_outputs == ("category", "style")
     assert model.ranking == Ranking("style", 0.5, 300, blend=Likeness(1, 2, 3, 4))
     assert model.price_range == PriceRange(20, 0.8, 1.5, 0.1)
     assert model.dimension == 13
@@ -39,10 +39,10 @@ def test_model_is_searched_by_what_its_bundle_names() -> None:
 
 def test_bundle_without_ranking_has_features_by_their_usual_name() -> None:
     model = model_of(pb.Model(outputs=[CATEGORY, STYLE, FEATURES]))
-    assert (model.sought, model.ranking) == (("category", "features"), None)
+    assert (model.search_outputs, model.ranking) == (("category", "features"), None)
     for outputs in ([CATEGORY], [CATEGORY, STYLE], []):
         model = model_of(pb.Model(outputs=outputs))
-        assert (model.features, model.sought) == (None, ())
+        assert (model.features, model.search_outputs) == (None, ())
     odd = pb.ModelOutput(name="features", dimension=3, kind="logits")
     assert model_of(pb.Model(outputs=[CATEGORY, odd])).features is None
 
@@ -50,9 +50,9 @@ def test_bundle_without_ranking_has_features_by_their_usual_name() -> None:
 def test_ranking_by_an_output_that_is_not_there_is_none() -> None:
     model = model_of(pb.Model(outputs=[CATEGORY, FEATURES], ranking=ranking(output="gone")))
     assert model.ranking is None
-    assert model.sought == ("category", "features")
+    assert model.search_outputs == ("category", "features")
     default = model_of(pb.Model(outputs=[CATEGORY], ranking=ranking(output="category")))
-    assert (default.ranking, default.sought) == (None, ())
+    assert (default.ranking, default.search_outputs) == (None, ())
 
 
 @pytest.mark.parametrize("weight", [-1, math.nan, math.inf])

@@ -7,12 +7,12 @@ import math
 
 import pytest
 
-from gateway.budget import Budget
 from gateway.classify import Classifier, softmax
-from gateway.lineage import Lineage
-from gateway.listings import Photos, Wanted
+from gateway.deadline import Deadline
+from gateway.listings import Photos, SearchOptions
 from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import (
     ImageTooLargeError,
     InvalidArgumentError,
@@ -27,9 +27,9 @@ BAD, LARGE = InvalidImageError("no photo", field="image"), ImageTooLargeError("l
 
 @pytest.fixture
 def finder(
-    classifier: Classifier, index: FakeIndex, lineage: Lineage, ranker: Ranker
+    classifier: Classifier, index: FakeIndex, space_guard: EmbeddingSpaceGuard, ranker: Ranker
 ) -> SimilarListingFinder:
-    return SimilarListingFinder(classifier, index, lineage, ranker)
+    return SimilarListingFinder(classifier, index, space_guard, ranker)
 
 
 async def test_listing_is_classified_by_the_mean_of_its_photos_log_probabilities(
@@ -39,8 +39,8 @@ async def test_listing_is_classified_by_the_mean_of_its_photos_log_probabilities
     logits = {b"a": (4.0, 0.0, 2.0), b"b": (0.0, 1.0, 0.5)}
     for image, values in logits.items():
         embedder.logits = values
-        await classifier.embed(image, Budget(60))
-    listing = await classifier.classify_listing([b"a", b"b"], Budget(60))
+        await classifier.embed(image, Deadline(60))
+    listing = await classifier.classify_listing([b"a", b"b"], Deadline(60))
     logs = [
         [math.log(p) for p in softmax([logit / 2 for logit in values])]
         for values in logits.values()
@@ -53,14 +53,14 @@ async def test_listing_is_classified_by_the_mean_of_its_photos_log_probabilities
 
 
 async def test_one_photo_is_a_listing_too(classifier: Classifier, embedder: FakeEmbedder) -> None:
-    listing = await classifier.classify_listing([b"photo"], Budget(60))
-    alone = await classifier.classify(b"photo", Budget(60))
+    listing = await classifier.classify_listing([b"photo"], Deadline(60))
+    alone = await classifier.classify(b"photo", Deadline(60))
     assert listing.classification == alone.classification
     assert listing.photos == [alone.classification]
     assert not listing.cached
     embedder.errors[b"<html>"] = BAD
     with pytest.raises(InvalidImageError) as caught:
-        await classifier.classify_listing([b"<html>"], Budget(60), partial=True)
+        await classifier.classify_listing([b"<html>"], Deadline(60), partial=True)
     assert (caught.value.field, caught.value.message) == ("images[0]", "no photo")
 
 
@@ -69,7 +69,7 @@ async def test_listing_has_1_to_16_photos(
     classifier: Classifier, embedder: FakeEmbedder, count: int
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=f"has {count} entries; it must have 1 to 16"):
-        await classifier.classify_listing([b"photo"] * count, Budget(60))
+        await classifier.classify_listing([b"photo"] * count, Deadline(60))
     assert embedder.embedded == []
 
 
@@ -79,13 +79,13 @@ async def test_bad_photo_fails_the_listing_unless_the_others_will_do(
     embedder.errors = {b"<html>": BAD}
     images = [b"a", b"<html>", b"b"]
     with pytest.raises(InvalidImageError) as caught:
-        await classifier.classify_listing(images, Budget(60))
+        await classifier.classify_listing(images, Deadline(60))
     assert (caught.value.field, caught.value.message) == ("images[1]", "photo 2: no photo")
-    listing = await classifier.classify_listing(images, Budget(60), partial=True)
+    listing = await classifier.classify_listing(images, Deadline(60), partial=True)
     (failure,) = listing.failures
     assert (failure.photo, failure.error) == (1, BAD)
     assert [photo is None for photo in listing.photos] == [False, True, False]
-    assert (await classifier.classify_listing(images, Budget(60), partial=True)).cached
+    assert (await classifier.classify_listing(images, Deadline(60), partial=True)).cached
 
 
 async def test_search_by_several_photos_names_those_that_are_at_fault(
@@ -94,9 +94,9 @@ async def test_search_by_several_photos_names_those_that_are_at_fault(
     embedder.errors = {b"<html>": BAD, b"large": LARGE}
     photos = Photos((b"large", b"a", b"<html>", b"b"))
     with pytest.raises(InvalidArgumentError):
-        await finder.find(photos, Wanted(), Budget(60))
+        await finder.find(photos, SearchOptions(), Deadline(60))
     assert index.searched == []
-    found = await finder.find(photos, Wanted(allow_partial=True), Budget(60))
+    found = await finder.find(photos, SearchOptions(allow_partial=True), Deadline(60))
     assert [(f.photo, f.error.reason) for f in found.failures] == [
         (0, "IMAGE_TOO_LARGE"),
         (2, "INVALID_IMAGE"),
@@ -116,7 +116,7 @@ async def test_photos_that_are_all_at_fault_are_the_first_ones_error(
         ((b"<html>",), InvalidImageError, "no photo"),
     ):
         with pytest.raises(error_class) as caught:
-            await finder.find(Photos(images), Wanted(allow_partial=True), Budget(60))
+            await finder.find(Photos(images), SearchOptions(allow_partial=True), Deadline(60))
         assert caught.value.message == message
 
 
@@ -126,9 +126,9 @@ async def test_embedder_that_is_away_is_no_fault_of_a_photo(
     embedder.errors = {b"a": BAD, b"b": UpstreamUnavailableError("away")}
     images = (b"a", b"b", b"c")
     with pytest.raises(UpstreamUnavailableError):
-        await finder.find(Photos(images), Wanted(allow_partial=True), Budget(60))
+        await finder.find(Photos(images), SearchOptions(allow_partial=True), Deadline(60))
     with pytest.raises(UpstreamUnavailableError):
-        await classifier.classify_listing(images, Budget(60), partial=True)
+        await classifier.classify_listing(images, Deadline(60), partial=True)
 
 
 async def test_what_is_missing_is_told_of_photos_and_of_the_index_alike(
@@ -136,14 +136,16 @@ async def test_what_is_missing_is_told_of_photos_and_of_the_index_alike(
 ) -> None:
     embedder.errors = {b"<html>": BAD}
     index.error = UpstreamUnavailableError("away")
-    found = await finder.find(Photos((b"a", b"<html>")), Wanted(allow_partial=True), Budget(60))
+    found = await finder.find(
+        Photos((b"a", b"<html>")), SearchOptions(allow_partial=True), Deadline(60)
+    )
     assert found.degraded == "no listings: away"
     assert len(found.failures) == 1
 
 
 async def test_photos_are_embedded_at_once(classifier: Classifier, embedder: FakeEmbedder) -> None:
     embedder.gate = asyncio.Event()
-    task = asyncio.create_task(classifier.classify_listing([b"a", b"b", b"c"], Budget(60)))
+    task = asyncio.create_task(classifier.classify_listing([b"a", b"b", b"c"], Deadline(60)))
     for _ in range(5):
         await asyncio.sleep(0)
     assert sorted(embedder.embedded) == [b"a", b"b", b"c"]

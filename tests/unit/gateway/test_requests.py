@@ -7,18 +7,18 @@ from array import array
 import pytest
 
 from gateway import replies, requests
-from gateway.budget import Budget
 from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing
+from gateway.deadline import Deadline
 from gateway.listings import (
+    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
-    Listing,
     Neighbors,
     PhotoVector,
     RankingMethod,
-    Wanted,
+    SearchOptions,
 )
 from gateway.photos import PhotoFailure
 from gateway.price import PricedListing, PriceEstimate
@@ -28,7 +28,7 @@ from lookalike.errors import InvalidArgumentError, InvalidImageError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.status import from_status
 
-LAMP = Listing("lamp-1", "lamp", price=12.5, currency="GBP")
+LAMP = CataloguePhoto("lamp-1", "lamp", price=12.5, currency="GBP")
 CLASSES = Classification([CategoryScore("tools", 1, 0.75)], "space")
 FAILURE = PhotoFailure(1, InvalidImageError("no photo", field="image"))
 
@@ -37,17 +37,17 @@ def test_search_says_how_it_is_to_be_ranked() -> None:
     request = pb.FindSimilarListingsRequest(
         ranking=pb.RANKING_METHOD_FEATURES, min_likeness=0.5, include_price=True
     )
-    wanted = Wanted(ranking=RankingMethod.FEATURES, min_likeness=0.5, include_price=True)
-    assert requests.wanted(request) == wanted
-    assert requests.wanted(pb.FindSimilarListingsRequest()) == Wanted()
-    assert requests.wanted(pb.FindSimilarListingsRequest(min_likeness=0)).min_likeness == 0
+    options = SearchOptions(ranking=RankingMethod.FEATURES, min_likeness=0.5, include_price=True)
+    assert requests.search_options(request) == options
+    assert requests.search_options(pb.FindSimilarListingsRequest()) == SearchOptions()
+    assert requests.search_options(pb.FindSimilarListingsRequest(min_likeness=0)).min_likeness == 0
 
 
 @pytest.mark.parametrize("number", [-1, 4, 99])
 def test_ranking_that_nobody_knows_is_refused_naming_those_there_are(number: int) -> None:
     request = pb.FindSimilarListingsRequest(ranking=number)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match=f"ranking is {number}") as caught:
-        requests.wanted(request)
+        requests.search_options(request)
     assert caught.value.field == "ranking"
     for name in ("RANKING_METHOD_BLEND", "RANKING_METHOD_FEATURES", "RANKING_METHOD_CATEGORY"):
         assert name in caught.value.message
@@ -63,9 +63,9 @@ def test_vector_comes_with_its_features() -> None:
 
 
 def test_currency_goes_in_and_out_with_the_listing() -> None:
-    sent = pb.Listing(item_id="lamp-1", product_id="lamp", price=12.5, currency="GBP")
-    assert requests.listing(sent) == LAMP
-    assert list(replies.got([LAMP], Budget(60)).photos) == [sent]
+    sent = pb.CataloguePhoto(item_id="lamp-1", product_id="lamp", price=12.5, currency="GBP")
+    assert requests.photo(sent) == LAMP
+    assert list(replies.got([LAMP], Deadline(60)).photos) == [sent]
 
 
 def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None:
@@ -81,7 +81,7 @@ def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None
         price=price,
         failures=[FAILURE],
     )
-    told = replies.found(similar, Budget(60))
+    told = replies.found(similar, Deadline(60))
     assert (told.ranking, told.candidates_ranked) == (pb.RANKING_METHOD_BLEND, 5)
     assert [(s.distance, s.ranked_by) for s in told.listings] == [(2, 0.75), (3, 1.25), (4, 1.5)]
     assert [s.likeness if s.HasField("likeness") else None for s in told.listings] == [
@@ -101,7 +101,7 @@ def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None
     (failure,) = told.failures
     error = from_status(failure.error)
     assert (failure.photo, type(error), error.message) == (1, InvalidImageError, "no photo")
-    plain = replies.found(SimilarListings(near, None), Budget(60))
+    plain = replies.found(SimilarListings(near, None), Deadline(60))
     assert plain.ranking == pb.RANKING_METHOD_CATEGORY
     assert not plain.HasField("price")
 
@@ -109,7 +109,7 @@ def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None
 def test_listing_of_several_photos_tells_each_in_its_place() -> None:
     vector = PhotoVector((1.0,), "space")
     listing = ClassifiedListing(vector, CLASSES, [CLASSES, None], [FAILURE], True)
-    told = replies.classified_listing(listing, Budget(60))
+    told = replies.classified_listing(listing, Deadline(60))
     assert [len(photo.scores) for photo in told.photos] == [1, 0]
     assert told.classification.scores[0].category == "tools"
     assert (told.cached, told.degraded, told.failures[0].photo) == (True, "", 1)
@@ -124,6 +124,6 @@ def test_status_says_what_is_lacking() -> None:
         ranking=RankingMethod.BLEND,
         lacking=["this", "that"],
     )
-    told = replies.status(status, Budget(60))
+    told = replies.status(status, Deadline(60))
     assert (told.ranking, list(told.lacking)) == (pb.RANKING_METHOD_BLEND, ["this", "that"])
     assert (told.embedder.features_dimension, told.index.photos_with_features) == (128, 3)

@@ -6,47 +6,51 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.budget import Budget
 from gateway.cache import VectorCache
-from gateway.index import Held, Serving
-from gateway.lineage import Lineage
+from gateway.deadline import Deadline
+from gateway.index import CollectionStats, ServingCollection
 from gateway.listings import RankingMethod
 from gateway.models import Model, Output
 from gateway.ranking import Ranker
+from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.status import EmbedderStatus, IndexStatus, StatusReporter
 from lookalike.errors import UpstreamUnavailableError
 from tests.gateway_models import model, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
 NAME = "listings-space"
-KEEPS = Serving(NAME, "space", 4)
-WHOLE = Held(photos=50, photos_with_features=50, rows_with_features_in_memory=50)
+KEEPS = ServingCollection(NAME, "space", 4)
+WHOLE = CollectionStats(photos=50, photos_with_features=50, rows_with_features_in_memory=50)
 AWAY = UpstreamUnavailableError("away")
 
 
 @pytest.fixture
 def reporter(
-    embedder: FakeEmbedder, index: FakeIndex, lineage: Lineage, vectors: VectorCache, ranker: Ranker
+    embedder: FakeEmbedder,
+    index: FakeIndex,
+    space_guard: EmbeddingSpaceGuard,
+    vectors: VectorCache,
+    ranker: Ranker,
 ) -> StatusReporter:
     embedder.served = model_with_features()
-    index.leads_to, index.held = KEEPS, {NAME: WHOLE, "other": Held(9)}
-    return StatusReporter(embedder, index, lineage, vectors, ranker)
+    index.leads_to, index.held = KEEPS, {NAME: WHOLE, "other": CollectionStats(9)}
+    return StatusReporter(embedder, index, space_guard, vectors, ranker)
 
 
 async def test_nothing_is_lacking_where_all_photos_have_features_and_somebody_fitted_the_rest(
     reporter: StatusReporter,
 ) -> None:
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     assert (told.ranking, list(told.lacking)) == (RankingMethod.BLEND, [])
     assert (told.embedder.dimension, told.embedder.features_dimension) == (3, 4)
     assert told.index.photos_with_features == 50
 
 
-LACKING: dict[str, tuple[Model, Serving, Held, list[str]]] = {
+LACKING: dict[str, tuple[Model, ServingCollection, CollectionStats, list[str]]] = {
     "features of the model": (
         model(),
         replace(KEEPS, features_dimension=0),
-        Held(50),
+        CollectionStats(50),
         ["--outputs features:128"],
     ),
     "ranking of the bundle": (
@@ -58,7 +62,7 @@ LACKING: dict[str, tuple[Model, Serving, Held, list[str]]] = {
     "features of the collection": (
         model_with_features(),
         replace(KEEPS, features_dimension=0),
-        Held(50),
+        CollectionStats(50),
         [f"'{NAME}' keeps no features: make one that does (lookalike reindex)"],
     ),
     "features of that length": (
@@ -88,7 +92,7 @@ async def test_what_is_lacking_is_said_with_what_adds_it(
 ) -> None:
     embedder.served, index.leads_to, held, words = LACKING[lacks]
     index.held = {NAME: held}
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     (sentence,) = told.lacking
     assert [text for text in words if text not in sentence] == []
     by_features = lacks in {"features of some photos", "memory"}
@@ -99,15 +103,15 @@ async def test_all_that_is_lacking_is_said_at_once(
     reporter: StatusReporter, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
     embedder.served = model_with_features(ranking=None)
-    index.held = {NAME: Held(50, 20, 10, 300)}
-    assert len((await reporter.status(Budget(60))).lacking) == 3
+    index.held = {NAME: CollectionStats(50, 20, 10, 300)}
+    assert len((await reporter.status(Deadline(60))).lacking) == 3
 
 
 async def test_index_of_before_is_told_of_once_it_is_known(
     reporter: StatusReporter, index: FakeIndex
 ) -> None:
-    index.ranks, index.held = False, {NAME: Held(50)}
-    told = await reporter.status(Budget(60))
+    index.can_rank, index.held = False, {NAME: CollectionStats(50)}
+    told = await reporter.status(Deadline(60))
     assert told.ranking is RankingMethod.CATEGORY
     (sentence,) = told.lacking
     assert "earlier version" in sentence
@@ -117,7 +121,7 @@ async def test_index_that_does_not_say_what_it_holds_lacks_nothing(
     reporter: StatusReporter, index: FakeIndex
 ) -> None:
     index.held = {}
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     assert (list(told.lacking), told.index.photos_with_features) == ([], 0)
 
 
@@ -125,14 +129,14 @@ async def test_index_that_ranks_any_number_lacks_no_memory(
     reporter: StatusReporter, index: FakeIndex
 ) -> None:
     index.held = {NAME: replace(WHOLE, rows_with_features_in_memory=0, most_candidates=0)}
-    assert list((await reporter.status(Budget(60))).lacking) == []
+    assert list((await reporter.status(Deadline(60))).lacking) == []
 
 
 async def test_catalogue_that_does_not_exist_yet_lacks_nothing(
     reporter: StatusReporter, index: FakeIndex
 ) -> None:
     index.leads_to, index.held = None, {}
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     assert (told.ranking, list(told.lacking)) == (RankingMethod.CATEGORY, [])
     assert (told.index.ready, told.index.serving_collection) == (True, "")
 
@@ -140,19 +144,19 @@ async def test_catalogue_that_does_not_exist_yet_lacks_nothing(
 async def test_what_the_catalogue_lacks_is_told_by_the_model_that_was_seen_last(
     reporter: StatusReporter, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    await reporter.status(Budget(60))
+    await reporter.status(Deadline(60))
     embedder.error = AWAY
     index.leads_to = replace(KEEPS, features_dimension=0)
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     assert ["keeps no features" in sentence for sentence in told.lacking] == [True]
 
 
 async def test_status_tells_what_it_can_while_others_are_away(
     reporter: StatusReporter, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    await reporter.status(Budget(60))
+    await reporter.status(Deadline(60))
     embedder.error = index.error = AWAY
-    told = await reporter.status(Budget(60))
+    told = await reporter.status(Deadline(60))
     assert told.embedder == EmbedderStatus("embedder:1")
     assert told.index == IndexStatus("index:1", "listings")
     assert list(told.lacking) == []

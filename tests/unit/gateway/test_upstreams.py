@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 import grpc
 import pytest
 
-from gateway.budget import Budget
+from gateway.deadline import Deadline
 from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.index import IndexUpstream
-from gateway.listings import ItemId, Wanted
+from gateway.listings import ItemId, SearchOptions
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.errors import (
     CollectionNotFoundError,
@@ -31,7 +31,7 @@ from lookalike.errors import (
 from lookalike.serving.health import HealthServicer
 from tests.gateways import EMBEDDER, FakeServices, serving
 
-ITEM, ONE = ItemId("photo"), Wanted(1)
+ITEM, ONE = ItemId("photo"), SearchOptions(1)
 
 
 async def refused(call: Awaitable[object]) -> LookalikeError:
@@ -51,10 +51,10 @@ async def test_client_errors_are_passed_on_unchanged(
     assert (type(error), error.retry_after_ms) == (QueueFullError, 70)
     sent = CollectionNotFoundError("there is no 'x'", resource=("collection", "x"))
     services.errors = {"FindNeighbors": [sent]}
-    budget = Budget(30)
-    error = await refused(called_index.find(ITEM, ONE, budget))
+    deadline = Deadline(30)
+    error = await refused(called_index.find(ITEM, ONE, deadline))
     assert (type(error), error.message, error.resource) == (type(sent), sent.message, sent.resource)
-    assert budget.spent_ns("search") > 0, "a hop that fails took its time too"
+    assert deadline.spent_ns("search") > 0, "a hop that fails took its time too"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def test_field_of_the_index_becomes_the_field_that_the_caller_knows(
     known_as: str,
 ) -> None:
     services.errors = {"FindNeighbors": [error_class("no", field=field, metadata={"a": "b"})]}
-    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert (type(error), error.field, error.metadata) == (error_class, known_as, {"a": "b"})
 
 
@@ -81,7 +81,7 @@ async def test_write_that_is_not_visible_yet_is_no_outage(
 ) -> None:
     sent = IndexRecoveringError("up to 2; min_seq is 3", field="min_seq", retry_after_ms=70)
     services.errors = {"FindNeighbors": [sent] * 4}
-    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert (type(error), error.message, error.field) == (type(sent), sent.message, "min_seq")
     assert error.retry_after_ms == 70
 
@@ -90,7 +90,7 @@ async def test_upstream_that_nobody_can_reach_is_named_with_its_address() -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         target = f"127.0.0.1:{taken.getsockname()[1]}"
     upstream = IndexUpstream(target, "listings", MAX_MESSAGE_BYTES)
-    error = await refused(upstream.find(ITEM, ONE, Budget(30)))
+    error = await refused(upstream.find(ITEM, ONE, Deadline(30)))
     await upstream.channel.close()
     assert isinstance(error, UpstreamUnavailableError)
     assert error.message.startswith(f"the index at {target} cannot be reached: ")
@@ -103,7 +103,7 @@ async def test_upstream_that_drains_is_unavailable_for_as_long_as_it_says(
 ) -> None:
     draining = DrainingError("shutting down", retry_after_ms=7)
     services.errors = {"FindNeighbors": [draining] * 4}
-    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert isinstance(error, UpstreamUnavailableError)
     assert error.message == f"the index at {target} cannot be reached: shutting down"
     assert (error.metadata, error.retry_after_ms) == ({"upstream": "index"}, 7)
@@ -116,7 +116,7 @@ async def test_upstream_that_hangs_is_left_when_the_time_is_up(
     services.hang = True
     for name, call in (
         ("embedder", lambda: called_embedder.embed(b"photo", 0.2)),
-        ("index", lambda: called_index.find(ITEM, ONE, Budget(0.2))),
+        ("index", lambda: called_index.find(ITEM, ONE, Deadline(0.2))),
     ):
         error = await refused(call())
         assert isinstance(error, ForeignError)
@@ -127,10 +127,10 @@ async def test_upstream_that_hangs_is_left_when_the_time_is_up(
 async def test_call_without_time_is_not_made(
     called_embedder: EmbedderUpstream, called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    called_index.reads.add(5)
+    called_index.read_latencies.add(5)
     for call in (
-        called_embedder.model_of("space-1", Budget(0)),
-        called_index.find(ITEM, ONE, Budget(4)),
+        called_embedder.model_of("space-1", Deadline(0)),
+        called_index.find(ITEM, ONE, Deadline(4)),
     ):
         assert isinstance(await refused(call), DeadlineUnreachableError)
     assert services.asked == []
@@ -142,7 +142,7 @@ async def test_caller_who_leaves_ends_the_upstreams_call(
     services.hang = True
     for call in (
         called_embedder.embed(b"photo", 60),
-        called_index.find(ITEM, ONE, Budget(60)),
+        called_index.find(ITEM, ONE, Deadline(60)),
     ):
         services.arrived.clear()
         services.left.clear()
@@ -159,7 +159,7 @@ async def test_call_that_a_stopping_server_drops_says_that_it_may_be_tried_again
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.errors = {"FindNeighbors": [ForeignError("", code=grpc.StatusCode.CANCELLED)]}
-    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert isinstance(error, UpstreamUnavailableError)
     assert (error.metadata, error.retry_after_ms) == ({"upstream": "index"}, 1000)
 
@@ -168,7 +168,7 @@ async def test_status_of_somebody_else_keeps_its_code_and_says_who_sent_it(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
     services.errors = {"FindNeighbors": [ForeignError("what?", code=grpc.StatusCode.UNIMPLEMENTED)]}
-    error = await refused(called_index.find(ITEM, ONE, Budget(30)))
+    error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert isinstance(error, ForeignError)
     assert (error.code, error.message) == (grpc.StatusCode.UNIMPLEMENTED, "index: what?")
 

@@ -9,14 +9,14 @@ import pytest
 
 from gateway import requests, validation
 from gateway.listings import (
+    CataloguePhoto,
     ItemId,
-    Listing,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
     PhotoVector,
     ProductId,
-    Wanted,
+    SearchOptions,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -27,26 +27,26 @@ LONG = "x" * 129
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"item_id": ""}, "listing.item_id"),
-        ({"item_id": LONG}, "listing.item_id"),
-        ({"product_id": ""}, "listing.product_id"),
-        ({"product_id": LONG}, "listing.product_id"),
-        ({"category": "x" * 257}, "listing.category"),
-        ({"title": "x" * 8193}, "listing.title"),
-        ({"location": "x" * 8193}, "listing.location"),
-        ({"price": -0.01}, "listing.price"),
-        ({"price": math.nan}, "listing.price"),
-        ({"price": math.inf}, "listing.price"),
-        ({"currency": "gbp"}, "listing.currency"),
-        ({"currency": "£"}, "listing.currency"),
-        ({"currency": "EURO"}, "listing.currency"),
-        ({"currency": "GBP\n"}, "listing.currency"),
-        ({"currency": "ＧＢＰ"}, "listing.currency"),
+        ({"item_id": ""}, "photo.item_id"),
+        ({"item_id": LONG}, "photo.item_id"),
+        ({"product_id": ""}, "photo.product_id"),
+        ({"product_id": LONG}, "photo.product_id"),
+        ({"category": "x" * 257}, "photo.category"),
+        ({"title": "x" * 8193}, "photo.title"),
+        ({"location": "x" * 8193}, "photo.location"),
+        ({"price": -0.01}, "photo.price"),
+        ({"price": math.nan}, "photo.price"),
+        ({"price": math.inf}, "photo.price"),
+        ({"currency": "gbp"}, "photo.currency"),
+        ({"currency": "£"}, "photo.currency"),
+        ({"currency": "EURO"}, "photo.currency"),
+        ({"currency": "GBP\n"}, "photo.currency"),
+        ({"currency": "ＧＢＰ"}, "photo.currency"),
     ],
 )
 def test_listing_beyond_a_limit_is_refused(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        validation.listing(Listing(**{"item_id": "a", "product_id": "b", **fields}))
+        validation.photo(CataloguePhoto(**{"item_id": "a", "product_id": "b", **fields}))
     assert caught.value.field == field
 
 
@@ -61,8 +61,8 @@ def test_listing_at_its_limits_is_taken_without_what_the_gateway_says() -> None:
         "location": "x" * 8192,
         "currency": "GBP",
     }
-    sent = Listing(**fields, near_duplicate=near, has_thumbnail=True)
-    assert validation.listing(sent) == Listing(**fields)
+    sent = CataloguePhoto(**fields, near_duplicate=near, has_thumbnail=True)
+    assert validation.photo(sent) == CataloguePhoto(**fields)
 
 
 @pytest.mark.parametrize(
@@ -126,18 +126,18 @@ def test_vector_has_at_most_4096_features_all_finite() -> None:
 @pytest.mark.parametrize("likeness", [-0.01, 1.01, 2, math.nan, math.inf])
 def test_least_likeness_is_0_to_1(likeness: float) -> None:
     for good in (0, 0.5, 1, None):
-        assert validation.wanted(Wanted(min_likeness=good)).min_likeness == good
+        assert validation.search_options(SearchOptions(min_likeness=good)).min_likeness == good
     with pytest.raises(InvalidArgumentError) as caught:
-        validation.wanted(Wanted(min_likeness=likeness))
+        validation.search_options(SearchOptions(min_likeness=likeness))
     assert caught.value.field == "min_likeness"
     assert caught.value.message == f"min_likeness is {likeness}; it must be 0 to 1"
 
 
 def test_write_to_wait_for_is_a_number_that_the_index_can_be_asked_for() -> None:
-    assert validation.wanted(Wanted(min_seq=(1 << 63) - 1)).min_seq == (1 << 63) - 1
+    assert validation.search_options(SearchOptions(min_seq=(1 << 63) - 1)).min_seq == (1 << 63) - 1
     for seq in (-1, 1 << 63):
         with pytest.raises(InvalidArgumentError, match=f"min_seq is {seq}"):
-            validation.wanted(Wanted(min_seq=seq))
+            validation.search_options(SearchOptions(min_seq=seq))
 
 
 def test_page_has_100_photos_unless_told_and_1000_at_most() -> None:

@@ -93,7 +93,7 @@ class Gateway(FakeGateway):
                 yield pb.StreamIngestListingsResponse(id=message.id, response=answer)
 
     def _ingest(self, request: pb.IngestListingRequest) -> Any:
-        item_id = request.listing.item_id
+        item_id = request.photo.item_id
         self.sent.append(item_id)
         if error := self.refused.get(item_id) or self._judged(request.image):
             return error
@@ -154,7 +154,7 @@ def classification() -> pb.Classification:
 def similar(count: int, request: Any) -> pb.FindSimilarListingsResponse:
     hits = [
         pb.SimilarListing(
-            listing=pb.Listing(
+            photo=pb.CataloguePhoto(
                 item_id=f"photo-{number}",
                 product_id=f"listing-{number}",
                 category=LABELS[number % 2],

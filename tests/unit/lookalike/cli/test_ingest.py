@@ -61,7 +61,7 @@ def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) ->
     ended = run("ingest", photos / "a.jpg", *options, *more, "--json")
     assert ended.code == 0
     assert ended.json["item_id"] == "a"
-    assert gateway.ingested["a"].listing == pb.Listing(
+    assert gateway.ingested["a"].photo == pb.CataloguePhoto(
         item_id="a",
         product_id="lamp",
         title="Fine lamp",
@@ -72,7 +72,7 @@ def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) ->
     )
     again = run("ingest", photos / "a.jpg", "--listing", "lamp", "--item", "a")
     assert "photo a replaced: Home & Garden, 70 %" in again.err
-    assert not gateway.ingested["a"].listing.HasField("price")
+    assert not gateway.ingested["a"].photo.HasField("price")
 
 
 @pytest.mark.parametrize(("text", "currency"), [("9.50 EUR", "EUR"), ("9.50", "")])
@@ -80,7 +80,7 @@ def test_a_price_has_the_currency_that_it_names(
     run: Run, gateway: Gateway, photos: Path, text: str, currency: str
 ) -> None:
     assert run("ingest", photos / "a.jpg", "--listing", "lamp", "--price", text).code == 0
-    listing = gateway.ingested["a"].listing
+    listing = gateway.ingested["a"].photo
     assert (listing.price, listing.currency) == (9.5, currency)
 
 
@@ -110,7 +110,7 @@ def test_a_catalogue_is_sent_with_what_its_tables_say(
     ended = ingest(run, catalogue)
     assert (ended.code, ended.out) == (0, "")
     assert "4 photos ingested: 4 new, 0 replaced" in ended.err
-    assert gateway.ingested["p1"].listing == pb.Listing(
+    assert gateway.ingested["p1"].photo == pb.CataloguePhoto(
         item_id="p1",
         product_id="lamp",
         category="Home & Garden",

@@ -91,7 +91,7 @@ def test_without_a_calibration_the_distance_is_shown_instead(
 ) -> None:
     monkeypatch.setattr(findings, "has_room", lambda _: False)
     gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(
-        listings=[pb.SimilarListing(listing=pb.Listing(item_id="x"), distance=0.25)],
+        listings=[pb.SimilarListing(photo=pb.CataloguePhoto(item_id="x"), distance=0.25)],
         ranking=pb.RANKING_METHOD_CATEGORY,
     )
     ended = run("similar", "--item", "x")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import Embedding, Listing, ListingFilter, Ranking
+from lookalike import CataloguePhoto, Embedding, ListingFilter, Ranking
 from lookalike.client import (
     CategoryScore,
     Classification,
@@ -44,7 +44,7 @@ TWIN = pb.NearDuplicate(
     distance=0.5,
     linked=True,
 )
-LISTING_MESSAGE = pb.Listing(
+LISTING_MESSAGE = pb.CataloguePhoto(
     item_id="x",
     product_id="p",
     category="c",
@@ -55,7 +55,7 @@ LISTING_MESSAGE = pb.Listing(
     has_thumbnail=True,
     currency="CHF",
 )
-LISTING = Listing(
+LISTING = CataloguePhoto(
     "x",
     "p",
     "c",
@@ -91,7 +91,7 @@ def test_classify_without_vector(client: Any, gateway: FakeGateway) -> None:
 
 def test_similar_says_all_that_it_is_told(client: Any, gateway: FakeGateway) -> None:
     gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(
-        listings=[pb.SimilarListing(listing=LISTING_MESSAGE, distance=1.25)],
+        listings=[pb.SimilarListing(photo=LISTING_MESSAGE, distance=1.25)],
         classification=CLASSES,
         shortfall="few",
         exact=True,
@@ -204,8 +204,8 @@ def test_ingest(client: Any, gateway: FakeGateway) -> None:
     found = client.ingest(LISTING, PHOTO, request_id="r")
     (request,) = gateway.requests["IngestListing"]
     words = {"category": "c", "title": "t", "location": "l", "currency": "CHF"}
-    sent = pb.Listing(item_id="x", product_id="p", price=0, **words)
-    assert request == pb.IngestListingRequest(listing=sent, image=PHOTO, request_id="r")
+    sent = pb.CataloguePhoto(item_id="x", product_id="p", price=0, **words)
+    assert request == pb.IngestListingRequest(photo=sent, image=PHOTO, request_id="r")
     assert found.classification == CLASSIFICATION
     assert (found.seq, found.replaced, found.cached) == (5, True, True)
     assert (found.degraded, found.timings) == ("no thumbnail", TIMES)
@@ -216,7 +216,7 @@ def test_ingest(client: Any, gateway: FakeGateway) -> None:
 def test_writes_have_an_id_that_their_retries_share(client: Any, gateway: FakeGateway) -> None:
     gateway.answers["IngestListing"] = [DrainingError("a moment"), pb.IngestListingResponse()]
     gateway.answers["DeleteListing"] = [DrainingError("a moment"), pb.DeleteListingResponse()]
-    client.ingest(Listing("x", "p"), PHOTO)
+    client.ingest(CataloguePhoto("x", "p"), PHOTO)
     client.delete(item_id="x")
     for method in ("IngestListing", "DeleteListing"):
         first, second = (request.request_id for request in gateway.requests[method])
@@ -227,11 +227,11 @@ def test_writes_have_an_id_that_their_retries_share(client: Any, gateway: FakeGa
 def test_listing_without_a_price_has_none(client: Any, gateway: FakeGateway) -> None:
     gateway.answers["IngestListing"] = pb.IngestListingResponse()
     gateway.answers["GetListing"] = pb.GetListingResponse(
-        photos=[pb.Listing(item_id="x", product_id="p")]
+        photos=[pb.CataloguePhoto(item_id="x", product_id="p")]
     )
-    client.ingest(Listing("x", "p"), PHOTO)
-    assert not gateway.requests["IngestListing"][0].listing.HasField("price")
-    assert client.get(item_id="x") == (Listing("x", "p"),)
+    client.ingest(CataloguePhoto("x", "p"), PHOTO)
+    assert not gateway.requests["IngestListing"][0].photo.HasField("price")
+    assert client.get(item_id="x") == (CataloguePhoto("x", "p"),)
 
 
 def test_delete_and_get_by_either_id(client: Any, gateway: FakeGateway) -> None:
@@ -262,14 +262,14 @@ def test_delete_and_get_by_either_id(client: Any, gateway: FakeGateway) -> None:
 def test_listings_walks_all_pages(client: Any, gateway: FakeGateway) -> None:
     gateway.answers["ListListings"] = [
         pb.ListListingsResponse(
-            photos=[pb.Listing(item_id=name, product_id="p") for name in page],
+            photos=[pb.CataloguePhoto(item_id=name, product_id="p") for name in page],
             next_page_token=token,
             timings=TIMINGS,
         )
         for page, token in (("ab", "1"), ("", "2"), ("c", ""))
     ]
     found = list(client.listings(ListingFilter(min_price=1), page_size=2))
-    assert [listing.item_id for listing in found] == ["a", "b", "c"]
+    assert [photo.item_id for photo in found] == ["a", "b", "c"]
     assert gateway.requests["ListListings"] == [
         pb.ListListingsRequest(filter=pb.ListingFilter(min_price=1), page_size=2, page_token=token)
         for token in ("", "1", "2")

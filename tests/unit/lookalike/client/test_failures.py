@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from lookalike import AsyncClient, Client, Listing
+from lookalike import AsyncClient, CataloguePhoto, Client
 from lookalike.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -92,7 +92,7 @@ def test_nobody_there_is_an_error_that_says_where(connect: Any, serve: Any) -> N
     with pytest.raises(UpstreamUnavailableError, match=f"the embedder at {server.address}"):
         list(client.embed_many([("a", PHOTO)]))
     with pytest.raises(UpstreamUnavailableError):
-        list(client.ingest_many([(Listing("x", "p"), PHOTO)]))
+        list(client.ingest_many([(CataloguePhoto("x", "p"), PHOTO)]))
 
 
 def test_every_call_has_a_deadline(connect: Any, serve: Any, gateway: FakeGateway) -> None:

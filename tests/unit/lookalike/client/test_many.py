@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lookalike import AsyncClient, Client, Embedding, Listing
+from lookalike import AsyncClient, CataloguePhoto, Client, Embedding
 from lookalike.client import Ingested
 from lookalike.errors import (
     DrainingError,
@@ -257,14 +257,14 @@ def test_ingest_many(client: Any, gateway: FakeGateway) -> None:
         "2": InvalidImageError("bad"),
         "3": [DrainingError("a moment", retry_after_ms=1)],
     }
-    sent = [(Listing(str(number), "p"), b"photo %d" % number) for number in range(100)]
+    sent = [(CataloguePhoto(str(number), "p"), b"photo %d" % number) for number in range(100)]
     found = dict(client.ingest_many(iter(sent)))
-    assert found.keys() == {listing.item_id for listing, _ in sent}
+    assert found.keys() == {photo.item_id for photo, _ in sent}
     failed = {key for key, outcome in found.items() if not isinstance(outcome, Ingested)}
     assert failed == {"2"}
     requests = gateway.requests["StreamIngestListings"]
     assert len({request.request_id for request in requests}) == 100
-    again = [request.request_id for request in requests if request.listing.item_id == "3"]
+    again = [request.request_id for request in requests if request.photo.item_id == "3"]
     assert len(again) == 2
     assert len(set(again)) == 1
 

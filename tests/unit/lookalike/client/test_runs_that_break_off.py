@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lookalike import AsyncClient, Client, Embedding, Listing
+from lookalike import AsyncClient, CataloguePhoto, Client, Embedding
 from lookalike.client import Ingested
 from lookalike.errors import InvalidArgumentError
 from tests.fake_services import FakeEmbedder, FakeGateway, Served
@@ -125,11 +125,11 @@ def test_a_photo_that_is_none_is_that_ones_outcome(client: Any, tmp_path: Path) 
 def test_a_listing_that_is_none_is_that_ones_outcome(client: Any, gateway: FakeGateway) -> None:
     price: Any = "£5"
     listings = [
-        Listing("surrogate", "l", title="\ud800"),
-        Listing("text", "l", price=price),
-        Listing("good", "l", price=5),
+        CataloguePhoto("surrogate", "l", title="\ud800"),
+        CataloguePhoto("text", "l", price=price),
+        CataloguePhoto("good", "l", price=5),
     ]
-    outcomes = dict(client.ingest_many((listing, b"photo") for listing in listings))
+    outcomes = dict(client.ingest_many((photo, b"photo") for photo in listings))
     assert isinstance(outcomes["good"], Ingested)
     for name in ("surrogate", "text"):
         assert isinstance(outcomes[name], InvalidArgumentError), outcomes[name]

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 
 from lookalike.errors import DeadlineUnreachableError
 
-# Of the time that is left, the most that is kept back for what comes later.
+# Largest share of the remaining time to reserve for a later hop.
 _MOST_KEPT = 0.5
-# How often what a later hop usually takes is kept back for it.
+# Multiple of a later hop's median latency to reserve for it.
 _MARGIN = 2
 _LEAST_RETRY_MS = 50
 
 
-class RecentTimes:
-    """What the last calls of a kind took; what is older than half a minute is forgotten.
+class LatencyWindow:
+    """Latencies of the last calls of a kind.
 
-    So a service that was slow and is not any more is believed again after that.
+    Calls older than half a minute do not count, so a service that was slow recovers its credit.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class RecentTimes:
         self._clock = clock
 
     def add(self, seconds: float) -> None:
-        """Remembers a call that succeeded."""
+        """Records the latency of a call that succeeded."""
         self._times.append((self._clock(), seconds))
 
     @property
     def fastest_s(self) -> float:
-        """What the fastest of them took; 0 if there was none."""
+        """Latency of the fastest call; 0 if there was none."""
         return min(self._recent(), default=0.0)
 
     @property
-    def usual_s(self) -> float:
-        """Their median; 0 if there was none."""
+    def median_s(self) -> float:
+        """Median latency; 0 if there was no call."""
         return statistics.median(self._recent() or [0.0])
 
     def _recent(self) -> list[float]:
@@ -53,7 +53,7 @@ class RecentTimes:
         return [seconds for when, seconds in self._times if when >= oldest]
 
 
-class Budget:
+class Deadline:
     """Counts down from the caller's deadline and times each hop.
 
     Args:
@@ -64,7 +64,7 @@ class Budget:
         self._started_ns = time.perf_counter_ns()
         self._seconds = seconds
         self._spent_ns: dict[str, int] = {}
-        self._inside: dict[str, tuple[int, int]] = {}  # how many blocks, and since when
+        self._open: dict[str, tuple[int, int]] = {}  # blocks open, and since when
 
     @property
     def remaining_s(self) -> float:
@@ -73,27 +73,27 @@ class Budget:
 
     @property
     def total_ns(self) -> int:
-        """Nanoseconds since the request came."""
+        """Nanoseconds since the request arrived."""
         return time.perf_counter_ns() - self._started_ns
 
-    def spent_ns(self, hop: str) -> int:
-        """Nanoseconds spent in a hop; 0 if it was not needed."""
-        return self._spent_ns.get(hop, 0)
+    def spent_ns(self, *hops: str) -> int:
+        """Returns the nanoseconds spent in hops; 0 for a hop that was not needed."""
+        return sum(self._spent_ns.get(hop, 0) for hop in hops)
 
-    def reserve_s(self, later: RecentTimes) -> float:
-        """Returns the seconds to keep back for a later hop: twice what it usually takes."""
-        return min(_MARGIN * later.usual_s, _MOST_KEPT * self.remaining_s)
+    def reserve_s(self, later: LatencyWindow) -> float:
+        """Returns the seconds to reserve for a later hop: twice its median latency."""
+        return min(_MARGIN * later.median_s, _MOST_KEPT * self.remaining_s)
 
-    def allow_s(self, hop: str, recent: RecentTimes, kept_s: float = 0.0) -> float:
+    def allow_s(self, hop: str, recent: LatencyWindow, kept_s: float = 0.0) -> float:
         """Returns the seconds that a call may take.
 
         Args:
-            hop: Its name, for the error.
-            recent: What such calls took.
-            kept_s: What is kept back for later hops.
+            hop: Name of the hop, for the error.
+            recent: Latencies of such calls.
+            kept_s: Seconds reserved for later hops.
 
         Raises:
-            DeadlineUnreachableError: The fastest of the last calls took longer, or nothing is left.
+            DeadlineUnreachableError: The fastest recent call took longer, or no time is left.
         """
         allowed, least = self.remaining_s - kept_s, recent.fastest_s
         if allowed <= 0 or allowed < least:
@@ -106,17 +106,17 @@ class Budget:
 
     @contextmanager
     def hop(self, name: str) -> Iterator[None]:
-        """Adds the time of its block to a hop; where several run at once, time counts once."""
-        inside, since = self._inside.get(name, (0, 0))
-        self._inside[name] = inside + 1, since if inside else time.perf_counter_ns()
+        """Adds the duration of its block to a hop; overlapping blocks count once."""
+        inside, since = self._open.get(name, (0, 0))
+        self._open[name] = inside + 1, since if inside else time.perf_counter_ns()
         try:
             yield
         finally:
-            inside, since = self._inside[name]
-            self._inside[name] = inside - 1, since
+            inside, since = self._open[name]
+            self._open[name] = inside - 1, since
             if inside == 1:
                 self._spent_ns[name] = self.spent_ns(name) + time.perf_counter_ns() - since
 
-    def note(self, hop: str, nanoseconds: int) -> None:
-        """Keeps what another service says that a hop took; of several, the longest."""
+    def record(self, hop: str, nanoseconds: int) -> None:
+        """Records a hop's duration as another service reports it; keeps the longest of several."""
         self._spent_ns[hop] = max(self.spent_ns(hop), nanoseconds)

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.http.app import create_app
-from gateway.http.around import DISCARDED_BYTES, AroundRequests
+from gateway.http.middleware import DISCARDED_BYTES, RequestMiddleware
 from tests.http_face import Asked, open_face, problem, use_cases
 
 PHOTO = b"a photo"
@@ -128,7 +128,7 @@ async def test_body_is_handed_on_and_not_held_beside_what_becomes_of_it() -> Non
         for _ in range(16):
             yield bytes(1 << 20)
 
-    around = AroundRequests(
+    around = RequestMiddleware(
         app, max_body_bytes=1 << 25, max_bodies=1, body_timeout_s=30, log_all=False
     )
     transport = httpx.ASGITransport(app=around)

@@ -1,8 +1,8 @@
-"""Do the embedder's model and the catalogue belong together?
+"""Refuses vectors of another embedding space than the catalogue's, before a photo is embedded.
 
-Both upstreams tell their embedding space with every answer, and are asked when they come back and
-now and then. While one of the two is not known nothing is refused: the index refuses vectors of
-another space itself, but only after the photo was embedded.
+Both upstreams report their embedding space with every answer, and are asked for it when they come
+back and at intervals. While either is unknown, nothing is refused here: the index itself refuses
+vectors of another space, but only after the photo was embedded.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lookalike.errors import EmbeddingSpaceMismatchError
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 2.0
-# Least time between two looks: refused requests ask for one, and there may be many.
+# Shortest pause between two checks: each refused request asks for one, and there may be many.
 _PAUSE_S = 1.0
 
 
-class Lineage:
-    """Compares the two embedding spaces.
+class EmbeddingSpaceGuard:
+    """Compares the embedding spaces of the model and the catalogue.
 
     Args:
-        embedder: Whose answers tell one.
-        index: Whose answers tell the other.
+        embedder: Reports the model's.
+        index: Reports the catalogue's.
         interval_s: How often to ask both, in seconds.
     """
 
@@ -35,27 +35,27 @@ class Lineage:
         self._embedder = embedder
         self._index = index
         self._interval_s = interval_s
-        self._wanted = asyncio.Event()
-        self._said = ""
+        self._check_requested = asyncio.Event()
+        self._reported = ""
         self._both_answer = False
         embedder.space_changed = index.serving_changed = self._report
 
     @property
     def mismatch(self) -> str:
-        """Why the two do not belong together; empty if they do, or if that is not known."""
+        """How the two differ, in words; empty if they agree or one is unknown."""
         if not self._both_answer:
             return ""
         return self._why(self._embedder.embedding_space, "the embedder's model gives")
 
     def check(self, embedding_space: str = "", field: str = "image") -> None:
-        """Refuses vectors that the collection cannot take or compare.
+        """Refuses vectors that the collection can neither store nor compare.
 
         Args:
-            embedding_space: Theirs; empty for those that the embedder will make.
-            field: Where they come from, for the error.
+            embedding_space: The vectors' own; empty for vectors that the embedder will make.
+            field: The request's field that they come from, for the error.
 
         Raises:
-            EmbeddingSpaceMismatchError: They are of another space; names both.
+            EmbeddingSpaceMismatchError: The spaces differ; names both.
         """
         if not self._both_answer:
             return
@@ -64,7 +64,7 @@ class Lineage:
         why, serving = self._why(theirs, subject), self._index.serving
         if not why or serving is None:
             return
-        self._wanted.set()  # it may be over by now
+        self._check_requested.set()  # the mismatch may be over by now
         raise EmbeddingSpaceMismatchError(
             why,
             field=field,
@@ -74,24 +74,24 @@ class Lineage:
             },
         )
 
-    def look(self) -> None:
-        """Asks for a look soon: an upstream is back, or refused a vector."""
-        self._wanted.set()
+    def check_soon(self) -> None:
+        """Asks for a check soon: an upstream is back, or refused a vector."""
+        self._check_requested.set()
 
     async def watch(self) -> None:
-        """Looks whenever somebody asks for it, and at intervals; runs for ever."""
+        """Checks on request and at intervals; runs for ever."""
         while True:
-            self._wanted.clear()
+            self._check_requested.clear()
             answers = await asyncio.gather(
                 self._embedder.model(_TIMEOUT_S),
-                self._index.look(_TIMEOUT_S),
+                self._index.refresh(_TIMEOUT_S),
                 return_exceptions=True,
             )
             self._both_answer = not any(isinstance(each, BaseException) for each in answers)
             self._report()
             await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._interval_s)
+                await asyncio.wait_for(self._check_requested.wait(), self._interval_s)
 
     def _why(self, theirs: str, subject: str) -> str:
         serving = self._index.serving
@@ -104,8 +104,8 @@ class Lineage:
         )
 
     def _report(self) -> None:
-        said, self._said = self._said, self.mismatch
-        if self._said and self._said != said:
-            logger.warning("mismatch", extra={"reason": self._said})
-        elif said and not self._said:
+        before, self._reported = self._reported, self.mismatch
+        if self._reported and self._reported != before:
+            logger.warning("mismatch", extra={"reason": self._reported})
+        elif before and not self._reported:
             logger.info("no mismatch any more")

@@ -1,8 +1,8 @@
-"""What happens around every HTTP request: limits, id, access log, headers, and callers who left.
+"""ASGI middleware around every request: limits, id, access log, headers, and disconnects.
 
-Reads a request's whole body before the application sees it, bounded in bytes and time, so that
-nothing behind it can be made to hold more; from then on it listens for the caller, and cancels the
-work when they leave. Knows nothing of what requests are about.
+It reads a request's whole body, bounded in bytes and time, before the application sees it, so that
+nothing behind it can be made to hold more. Then it watches the connection, and cancels the work
+when the caller disconnects.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Of a body that is too large this much is still read, and thrown away: who is cut off in the middle
-# of sending often never reads the answer that says why.
+# Bytes of a body that is too large that are still read and discarded: a caller who is cut off while
+# sending often never reads the answer that says why.
 DISCARDED_BYTES = 64 << 20
 
 SECURITY_HEADERS = {
@@ -45,16 +45,16 @@ SECURITY_HEADERS = {
 
 
 class _CallerLeftError(Exception):
-    """Nobody waits for the answer any more."""
+    """The caller disconnected."""
 
 
-class AroundRequests:
-    """ASGI middleware; the outermost one.
+class RequestMiddleware:
+    """The outermost middleware.
 
     Args:
-        app: What answers.
+        app: The application.
         max_body_bytes: Largest body.
-        max_bodies: How many requests with a body may be here at a time; each may hold that much.
+        max_bodies: Most requests with a body at a time; each may hold that many bytes.
         body_timeout_s: How long a body may take to arrive.
         log_all: Whether requests that succeed are logged too.
     """
@@ -90,7 +90,7 @@ class AroundRequests:
                 logger.error("unhandled exception", exc_info=error, extra=exchange.line)
             if not exchange.status:
                 await response_to(error)(scope, receive, exchange.send)
-            elif not exchange.finished:  # half of an answer is out, and cannot be taken back
+            elif not exchange.finished:  # part of the answer has been sent
                 raise
         finally:
             exchange.log()
@@ -162,21 +162,21 @@ class AroundRequests:
     async def _work(
         self, scope: Scope, chunks: deque[bytes], receive: Receive, exchange: _Exchange
     ) -> None:
-        """Runs the application until it answered or nobody waits for the answer any more.
+        """Runs the application until it has answered or the caller disconnects.
 
-        Empties `chunks`, so that what the application makes of the body is not held beside it.
+        Empties `chunks` as the application reads, so that the body is not held twice.
         """
         done = asyncio.Event()
-        told = False
+        body_sent = False
 
         async def replay() -> Message:
-            nonlocal told
-            if told:
+            nonlocal body_sent
+            if body_sent:
                 await done.wait()
                 return {"type": "http.disconnect"}
             chunk = chunks.popleft() if chunks else b""
-            told = not chunks
-            return {"type": "http.request", "body": chunk, "more_body": not told}
+            body_sent = not chunks
+            return {"type": "http.request", "body": chunk, "more_body": not body_sent}
 
         async def left() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -198,7 +198,7 @@ class AroundRequests:
 
 
 class _Exchange:
-    """One request and its answer: id, headers, and a line in the log."""
+    """One request and its answer: its id, its headers and its line in the log."""
 
     def __init__(self, scope: Scope, send: Send, *, log_all: bool) -> None:
         given = Headers(scope=scope).get(request_ids.HEADER, "")
@@ -219,21 +219,21 @@ class _Exchange:
         self.finished = False
 
     async def send(self, message: Message) -> None:
-        """Passes a message of the answer on, with the headers that every answer has."""
+        """Sends a message of the answer, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[request_ids.HEADER] = self._request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            # Answers are about now; what may be kept says so itself.
+            # Answers go stale; routes whose answers may be cached set this themselves.
             headers.setdefault("Cache-Control", "no-store")
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finished = True
         await self._send(message)
 
     def log(self) -> None:
-        """Writes the request's line; without a status if the server gave up while it stopped."""
+        """Logs the request, without a status if the server stopped before it was answered."""
         status = 499 if self.left else self.status
         level = logging.WARNING if status >= 500 or not status else logging.INFO
         if (self._log_all or status >= 400) and logger.isEnabledFor(level):
@@ -246,9 +246,9 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _refuse_other_sites(method: str, headers: Headers) -> None:
-    """Nobody's page of another site may write through the browser of somebody who can reach us.
+    """Rejects cross-site writes (CSRF).
 
-    Browsers tell the site only over TLS and to loopback; elsewhere they tell the origin.
+    Browsers send Sec-Fetch-Site only over TLS and to loopback; elsewhere they send Origin.
     """
     if method in {"GET", "HEAD", "OPTIONS"}:
         return

@@ -37,9 +37,9 @@ def test_vectors_of_another_model_are_refused_naming_both_embedding_spaces(
         "gateway", embedder=embedder.address, index=services.index.address
     )
     stub = GatewayServiceStub(open_channel(gateway.address))
-    listing = pb.Listing(item_id="c", product_id="c")
+    listing = pb.CataloguePhoto(item_id="c", product_id="c")
     for call in (
-        lambda: stub.IngestListing(pb.IngestListingRequest(listing=listing, image=photo)),
+        lambda: stub.IngestListing(pb.IngestListingRequest(photo=listing, image=photo)),
         lambda: stub.FindSimilarListings(pb.FindSimilarListingsRequest(image=photo)),
     ):
         error = refusal(call)
@@ -52,7 +52,7 @@ def test_vectors_of_another_model_are_refused_naming_both_embedding_spaces(
         }
         assert f"'{theirs}', but collection 'listings-{ours[:12]}' holds '{ours}'" in error.message
     found = stub.FindSimilarListings(pb.FindSimilarListingsRequest(item_id="a"))
-    assert [similar.listing.item_id for similar in found.listings] == ["b"], "no vector was sent"
+    assert [similar.photo.item_id for similar in found.listings] == ["b"], "no vector was sent"
     response = stub.ClassifyImage(pb.ClassifyImageRequest(image=photo))
     assert response.classification.embedding_space == theirs
 

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-from gateway.index import Serving
-from gateway.lineage import Lineage
+from gateway.index import ServingCollection
+from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import EmbeddingSpaceMismatchError, UpstreamUnavailableError
 from tests.gateway_models import model
 from tests.gateways import FakeEmbedder, FakeIndex
@@ -16,9 +16,9 @@ from tests.gateways import FakeEmbedder, FakeIndex
 AWAY = UpstreamUnavailableError("away")
 
 
-async def looked(lineage: Lineage, embedder: FakeEmbedder) -> None:
+async def looked(space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder) -> None:
     """Lets it look once."""
-    watcher = asyncio.create_task(lineage.watch())
+    watcher = asyncio.create_task(space_guard.watch())
     for _ in range(10):
         await asyncio.sleep(0)
     watcher.cancel()
@@ -26,29 +26,29 @@ async def looked(lineage: Lineage, embedder: FakeEmbedder) -> None:
 
 
 async def test_two_that_belong_together_refuse_nobody(
-    lineage: Lineage, embedder: FakeEmbedder
+    space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder
 ) -> None:
-    await looked(lineage, embedder)
-    assert lineage.mismatch == ""
-    lineage.check()
-    lineage.check("space", "vector.embedding_space")
+    await looked(space_guard, embedder)
+    assert space_guard.mismatch == ""
+    space_guard.check()
+    space_guard.check("space", "vector.embedding_space")
 
 
 async def test_mismatch_is_told_and_refused_naming_both(
-    lineage: Lineage,
+    space_guard: EmbeddingSpaceGuard,
     embedder: FakeEmbedder,
     index: FakeIndex,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    index.leads_to = Serving("listings-old", "old space")
+    index.leads_to = ServingCollection("listings-old", "old space")
     with caplog.at_level(logging.WARNING):
-        await looked(lineage, embedder)
-        await looked(lineage, embedder)
+        await looked(space_guard, embedder)
+        await looked(space_guard, embedder)
     assert [record.message for record in caplog.records] == ["mismatch"], "it is said once"
     for text in ("'space'", "'listings-old'", "'old space'", "lookalike reindex"):
-        assert text in lineage.mismatch
+        assert text in space_guard.mismatch
     with pytest.raises(EmbeddingSpaceMismatchError) as caught:
-        lineage.check()
+        space_guard.check()
     assert caught.value.field == "image"
     assert caught.value.metadata == {
         "collection_embedding_space": "old space",
@@ -57,44 +57,44 @@ async def test_mismatch_is_told_and_refused_naming_both(
 
 
 async def test_vector_is_judged_by_its_own_space_and_not_by_the_embedders(
-    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+    space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    index.leads_to = Serving("listings-old", "old space")
-    await looked(lineage, embedder)
-    lineage.check("old space", "vector.embedding_space")
+    index.leads_to = ServingCollection("listings-old", "old space")
+    await looked(space_guard, embedder)
+    space_guard.check("old space", "vector.embedding_space")
     with pytest.raises(EmbeddingSpaceMismatchError) as caught:
-        lineage.check("space", "vector.embedding_space")
+        space_guard.check("space", "vector.embedding_space")
     assert caught.value.field == "vector.embedding_space"
 
 
 async def test_while_one_is_away_nobody_is_refused(
-    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+    space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    lineage.check()
-    index.leads_to = Serving("listings-old", "old space")
+    space_guard.check()
+    index.leads_to = ServingCollection("listings-old", "old space")
     for upstream in (embedder, index):
-        await looked(lineage, embedder)
-        assert lineage.mismatch
+        await looked(space_guard, embedder)
+        assert space_guard.mismatch
         upstream.error = AWAY
-        await looked(lineage, embedder)
-        assert lineage.mismatch == ""
-        lineage.check()
+        await looked(space_guard, embedder)
+        assert space_guard.mismatch == ""
+        space_guard.check()
         upstream.error = None
 
 
 async def test_catalogue_that_does_not_exist_yet_takes_any_model(
-    lineage: Lineage, embedder: FakeEmbedder, index: FakeIndex
+    space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
     index.leads_to = None
-    await looked(lineage, embedder)
-    lineage.check()
-    assert lineage.mismatch == ""
+    await looked(space_guard, embedder)
+    space_guard.check()
+    assert space_guard.mismatch == ""
 
 
 async def test_what_answers_tell_is_noticed_between_looks(
-    lineage: Lineage, embedder: FakeEmbedder
+    space_guard: EmbeddingSpaceGuard, embedder: FakeEmbedder
 ) -> None:
-    await looked(lineage, embedder)
+    await looked(space_guard, embedder)
     embedder.served = model("new space")
     await embedder.model(1)
-    assert "'new space'" in lineage.mismatch
+    assert "'new space'" in space_guard.mismatch
