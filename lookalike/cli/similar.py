@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFolder, read_photo
 from lookalike.cli import findings, options
 from lookalike.cli.console import (
     CommandError,
@@ -18,7 +19,6 @@ from lookalike.cli.console import (
     per_cent,
     say,
 )
-from lookalike.cli.photo_files import PhotoFolder, read_photo
 from lookalike.cli.sheet import Card, check_writable, draw_contact_sheet
 from lookalike.cli.thumbnails import Thumbnails
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.files import read_json
+from lookalike.files import read_json
 from training.report.style import COLOURS, FADED, SHAPES, drawing
 
 Scalars = Mapping[str, NDArray[np.float64]]  # by tag: rows of step and value

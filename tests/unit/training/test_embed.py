@@ -17,13 +17,14 @@ import pytest
 
 import training.embed
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, load_engine
 from lookalike.model.preprocessing import preprocess
 from training.embed import EMBEDDING_SPACE, catalogue_photos, embed, vector_column
 from training.errors import TrainingError
-from training.images import LIMITS, photo_path
+from training.images import LIMITS
 
 VECTOR = "vector:category"
 FACTS = ("name", "labels", "architecture", "preprocessing", "outputs", "metrics", "variants")

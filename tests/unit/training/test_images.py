@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.catalogue.photo_files import photo_path
 from sample.oddities import ODD_FILES, encode_jpeg
 from training.errors import TrainingError
-from training.images import CheckedPhoto, in_threads, photo_path, prepare_photo
+from training.images import CheckedPhoto, in_threads, prepare_photo
 
 SIZE = 64
 Folders = tuple[Path, Path]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from lookalike.files import write_json
 from training.evaluate import evaluate
-from training.files import write_json
 from training.judging import Judged
 from training.report import embedding_map, write_report
 from training.report.curves import draw_curves, panels, read_scalars

@@ -17,10 +17,10 @@ from torch import Tensor
 
 import training.train
 import training.trainer
+from lookalike.files import write_json
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.files import write_json
 from training.model import build_network
 from training.objective import JointObjective
 from training.prepare import load_prepared, prepare
