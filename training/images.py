@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from PIL import Image
 
+from lookalike.catalogue.images import ImageLimits, decode
 from lookalike.catalogue.photo_files import photo_path
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
 from lookalike.files import replacing
-from lookalike.model.preprocessing import ImageLimits, decode, letterbox
+from lookalike.model.preprocessing import letterbox
 
 LIMITS = ImageLimits(max_bytes=64 << 20, max_pixels=200_000_000)
 

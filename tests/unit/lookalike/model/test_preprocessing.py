@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFilter
 
+from lookalike.catalogue.images import ImageLimits, decode
 from lookalike.errors import InvalidImageError
-from lookalike.model.preprocessing import ImageLimits, decode, letterbox, preprocess
+from lookalike.model.preprocessing import letterbox, preprocess
 from tests.photos import BLACK, BLUE, GREEN, RED, WHITE, encode, quarters
 
 LIMITS = ImageLimits()

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.catalogue import images
+from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import ImageTooLargeError, InvalidImageError, LookalikeError
-from lookalike.model import preprocessing
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 from tests.photos import encode, quarters
 
-LIMITS = ImageLimits()
+LIMITS = ImageLimits(settings="LOOKALIKE_EMBEDDER")
 SIZE = 32
 
 
@@ -88,7 +89,7 @@ def png_of_declared_size(width: int, height: int) -> bytes:
 
 
 def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocessing, "_to_rgb", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(images, "_to_rgb", lambda _: pytest.fail("it was decoded"))
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it was decoded"))
     assert isinstance(refusal(png_of_declared_size(50_000, 50_000)), ImageTooLargeError)
     assert isinstance(refusal(png_of_declared_size(2**31 - 1, 2**31 - 1)), ImageTooLargeError)
