@@ -18,6 +18,7 @@ import pytest
 import training.embed
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.catalogue.photo_files import photo_path
+from lookalike.files import FileError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, load_engine
@@ -275,7 +276,7 @@ def test_a_catalogue_without_a_complete_listing_is_refused(bundle: Path, tmp_pat
 def test_a_category_that_the_model_does_not_know_is_refused(
     tiny_bundle: Bundle, marketplace: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"Products\.csv: .* not one of the 13 known: category"):
+    with pytest.raises(FileError, match=r"Products\.csv: .* not one of the 13 known: category"):
         embed(tiny_bundle.path, marketplace, tmp_path / "vectors.parquet")
 
 
