@@ -16,6 +16,8 @@ from typing import IO, Any, Self
 
 from lookalike.files import FileError
 
+_RESTARTED = "restarted"
+
 
 class Journal:
     """The items of one piece of work that are done; a context manager.
@@ -27,7 +29,10 @@ class Journal:
         changed: What to do when that has changed, for the refusal to tell; if empty, a journal of
             something else is replaced.
         unwritable: What to do when the file cannot be written, likewise.
-        notes: Facts to remember of the first run; `notes` has them in every later one.
+        restart: Forget what is there, a journal of something else or a damaged one too.
+
+    Attributes:
+        restarted: Whether this run, or the one that it goes on with, was told to restart.
     """
 
     def __init__(
@@ -38,10 +43,10 @@ class Journal:
         *,
         changed: str = "",
         unwritable: str = "",
-        notes: Mapping[str, str] | None = None,
+        restart: bool = False,
     ) -> None:
         self.path = path
-        self.notes = dict(notes or {})
+        self.restarted = restart
         self._work = work
         self._made_from = dict(made_from)
         self._changed = changed
@@ -64,14 +69,15 @@ class Journal:
         except OSError as error:
             raise self._failed(error) from None
         if not size:
-            self._write({"journal": self._work, **self._made_from, **self.notes})
+            first = {"journal": self._work, **self._made_from}
+            self._write({**first, _RESTARTED: True} if self.restarted else first)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leaves the file for the next run, if there is anything in it to go on with."""
         if self._stream:
             self._stream.close()
-            if not self._done and not self.notes:
+            if not self._done and not self.restarted:
                 self.path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
@@ -119,14 +125,18 @@ class Journal:
 
     def _read(self) -> int:
         """Returns the size of the lines that are whole; 0 if there is no journal to go on with."""
+        begins = json.dumps({"journal": self._work})[:-1].encode()
+        size = 0
         try:
-            if not _is_journal(self.path, self._work):
-                return 0
+            stream = self.path.open("rb")
         except FileNotFoundError:
             return 0
-        size = 0
-        with self.path.open("rb") as stream:
+        with stream:
             for number, line in enumerate(stream):
+                if not number and not line.startswith(begins) and not begins.startswith(line):
+                    raise FileError(f"{self.path}: is there, and is no journal of `{self._work}`")
+                if self.restarted:
+                    return 0
                 if not line.endswith(b"\n"):
                     break
                 size += len(line)
@@ -140,7 +150,7 @@ class Journal:
                     raise FileError(f"{self.path}: line {number + 1} is damaged") from None
         return size
 
-    def _is_of_this(self, first: dict[str, str]) -> bool:
+    def _is_of_this(self, first: Mapping[str, Any]) -> bool:
         for name, mine in self._made_from.items():
             if first.get(name) != mine:
                 if not self._changed:
@@ -149,30 +159,5 @@ class Journal:
                     f"{self.path}: its {name} is {first.get(name)}, now it is {mine}; "
                     f"{self._changed}"
                 )
-        self.notes = {k: v for k, v in first.items() if k not in {"journal", *self._made_from}}
+        self.restarted = _RESTARTED in first
         return True
-
-
-def forget(path: Path, work: str) -> None:
-    """Removes a journal, one from something else or a damaged one too.
-
-    Raises:
-        FileError: It is no journal of that work, or cannot be removed.
-    """
-    try:
-        _is_journal(path, work)
-        path.unlink()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}") from None
-
-
-def _is_journal(path: Path, work: str) -> bool:
-    """Says whether more was written than a part of the first line; raises for what is foreign."""
-    begins = json.dumps({"journal": work})[:-1].encode()
-    with path.open("rb") as stream:
-        first = stream.readline()
-    if not first.startswith(begins) and not begins.startswith(first):
-        raise FileError(f"{path}: is there, and is no journal of `{work}`")
-    return first.endswith(b"\n")

@@ -25,13 +25,12 @@ from lookalike.cli.console import (
     say,
 )
 from lookalike.cli.failing import Failure, Failures, by_reason, write_failures
-from lookalike.journal import Journal, forget
+from lookalike.journal import Journal
 from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
     from lookalike.client import Client, Ingested, Listing, Status
 
-_WORK = "lookalike ingest"
 _RESTART = "--restart sends every photo again"
 
 _MANY = "A catalogue"
@@ -173,8 +172,6 @@ class _Run:
         """Sends what was not acknowledged before; returns the exit code."""
         status = self.client.status()
         _check(status)
-        if restart:
-            forget(self.journal, _WORK)
         into = {
             "gateway": gateway,
             "collection": status.index.collection,
@@ -184,8 +181,9 @@ class _Run:
         counts = {"new": 0, "replaced": 0, "near_duplicates": 0}
         with Journal(
             self.journal,
-            _WORK,
+            "lookalike ingest",
             into,
+            restart=restart,
             changed=_RESTART,
             unwritable="--journal says where else to keep it",
         ) as journal:

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any, Self
 from lookalike.catalogue.photo_files import PhotoFile
 from lookalike.cli.console import CommandError
 from lookalike.files import replacing
-from lookalike.journal import Journal, forget
+from lookalike.journal import Journal
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_WORK = "lookalike embed"
 _ADVICE = "--restart embeds every photo anew"
 _SPACE = "embedding_space"
 _OUTPUTS = "outputs"
-_ANEW = "anew"  # of a journal: nothing is taken over from the file
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,13 @@ class VectorsFile:
     def __init__(self, out: Path, layout: Layout, *, restart: bool = False) -> None:
         self.out = out
         self._layout = layout
-        journal = out.with_name(out.name + ".journal")
-        if restart:
-            forget(journal, _WORK)
-        notes = {_ANEW: "yes"} if restart else {}
-        self._journal = Journal(journal, _WORK, layout.facts(), changed=_ADVICE, notes=notes)
+        self._journal = Journal(
+            out.with_name(out.name + ".journal"),
+            "lookalike embed",
+            layout.facts(),
+            changed=_ADVICE,
+            restart=restart,
+        )
         self._kept: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -138,7 +138,7 @@ class VectorsFile:
 
     @property
     def _adds_to_file(self) -> bool:
-        return self.out.exists() and _ANEW not in self._journal.notes
+        return self.out.exists() and not self._journal.restarted
 
     def _read(self, columns: Sequence[str] | None = None) -> pa.Table:
         import pyarrow as pa

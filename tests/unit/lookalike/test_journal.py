@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.files import FileError
-from lookalike.journal import Journal, forget
+from lookalike.journal import Journal
 
 WORK = "lookalike knitting"
 WOOL = {"wool": "green"}
@@ -51,11 +51,15 @@ def test_whole_work_and_work_not_begun_leave_no_file(tmp_path: Path) -> None:
     assert not list((tmp_path / "deep").iterdir())
 
 
-def test_notes_are_those_of_the_first_run(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal", WORK, WOOL, notes={"since": "May"}):
-        pass
+def test_a_restart_forgets_what_was_done_and_is_known_to_later_runs(tmp_path: Path) -> None:
+    knit(tmp_path / "journal", "hat")
     with Journal(tmp_path / "journal", WORK, WOOL) as journal:
-        assert journal.notes == {"since": "May"}
+        assert not journal.restarted
+    with Journal(tmp_path / "journal", WORK, {"wool": "red"}, restart=True):
+        pass
+    with Journal(tmp_path / "journal", WORK, {"wool": "red"}) as journal:
+        assert journal.restarted
+        assert not len(journal)
 
 
 def test_work_from_something_else_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -83,8 +87,9 @@ def test_a_journal_of_other_work_is_left_alone(tmp_path: Path, work: str) -> Non
     refused = "is there, and is no journal of `lookalike"
     with pytest.raises(FileError, match=refused), Journal(tmp_path / "journal", work, WOOL):
         pass
-    with pytest.raises(FileError, match=refused):
-        forget(tmp_path / "journal", work)
+    restarted = Journal(tmp_path / "journal", work, WOOL, restart=True)
+    with pytest.raises(FileError, match=refused), restarted:
+        pass
     assert (tmp_path / "journal").exists()
 
 
@@ -95,8 +100,9 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "journal").write_text("\n".join([*lines[:2], line, *lines[2:], ""]))
     with pytest.raises(FileError, match="journal: line 3 is damaged"):
         knit(tmp_path / "journal")
-    forget(tmp_path / "journal", WORK)
-    assert not list(tmp_path.iterdir())
+    with Journal(tmp_path / "journal", WORK, WOOL, restart=True) as journal:
+        journal.add("scarf")
+    knit(tmp_path / "journal", "glove")
 
 
 def test_a_file_that_was_cut_off_anywhere_loses_what_was_cut_and_goes_on(tmp_path: Path) -> None:
@@ -109,10 +115,6 @@ def test_a_file_that_was_cut_off_anywhere_loses_what_was_cut_and_goes_on(tmp_pat
         knit(file, "scarf")
         ids = [json.loads(line).get("id") for line in file.read_text().splitlines()]
         assert ids == [None, *["hat"] * (size >= len(first + hat)), "scarf"], size
-
-
-def test_what_was_never_there_can_be_forgotten(tmp_path: Path) -> None:
-    forget(tmp_path / "journal", WORK)
 
 
 def test_a_place_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
