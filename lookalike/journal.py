@@ -133,10 +133,13 @@ class Journal:
             return 0
         with stream:
             for number, line in enumerate(stream):
-                if not number and not line.startswith(begins) and not begins.startswith(line):
-                    raise FileError(f"{self.path}: is there, and is no journal of `{self._work}`")
-                if self.restarted:
-                    return 0
+                if not number:
+                    if not line.startswith(begins) and not begins.startswith(line):
+                        raise FileError(
+                            f"{self.path}: is there, and is no journal of `{self._work}`"
+                        )
+                    if self.restarted:
+                        return 0
                 if not line.endswith(b"\n"):
                     break
                 size += len(line)

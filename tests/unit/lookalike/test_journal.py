@@ -57,9 +57,11 @@ def test_a_restart_forgets_what_was_done_and_is_known_to_later_runs(tmp_path: Pa
         assert not journal.restarted
     with Journal(tmp_path / "journal", WORK, {"wool": "red"}, restart=True):
         pass
-    with Journal(tmp_path / "journal", WORK, {"wool": "red"}) as journal:
-        assert journal.restarted
-        assert not len(journal)
+    for done in ("", "glove", "glove sock"):
+        with Journal(tmp_path / "journal", WORK, {"wool": "red"}) as journal:
+            assert journal.restarted
+            assert [entry["id"] for entry in journal.entries()] == done.split()
+            journal.add("sock" if done else "glove")
 
 
 def test_work_from_something_else_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_an_interrupted_run_goes_on(
     ended = run("embed", photos, "-o", out)
     assert ended.code == 0
     assert "3 photos of 5 embedded before" in ended.err
-    assert len(stopping.received) == 2
+    assert len(set(stopping.received)) == 2, "a set: the first run's last may come in late"
     rows = pq.read_table(out).to_pylist()
     assert [row["id"] for row in rows] == IDS
     assert all(row["vector"] == vector_of((photos / row["id"]).read_bytes()) for row in rows)
