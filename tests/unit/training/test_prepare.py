@@ -223,7 +223,7 @@ def test_a_damaged_data_set_is_refused_by_file(
     (out / name).unlink()
     if content is not None:
         (out / name).write_text(content)
-    with pytest.raises(TrainingError) as refused:
+    with pytest.raises((TrainingError, FileError)) as refused:
         load_prepared(out)
 
     assert str(refused.value).startswith(f"{out / name}: ")
