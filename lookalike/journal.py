@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -75,10 +76,9 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         """Leaves the file for the next run, if there is anything in it to go on with."""
-        if self._stream:
-            self._stream.close()
-            if not self._done and not self.restarted:
-                self.path.unlink(missing_ok=True)
+        self._close()
+        if self._stream and not self._done and not self.restarted:
+            self.path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         """Returns how many items are done."""
@@ -107,9 +107,13 @@ class Journal:
 
     def remove(self) -> None:
         """Removes the file: all is done, and nothing is left to go on with."""
-        if self._stream:
-            self._stream.close()
+        self._close()
         self.path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._stream:
+            with suppress(OSError):  # of a full disk, which `add` has told already
+                self._stream.close()
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._stream is not None

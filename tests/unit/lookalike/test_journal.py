@@ -119,6 +119,16 @@ def test_a_file_that_was_cut_off_anywhere_loses_what_was_cut_and_goes_on(tmp_pat
         assert ids == [None, *["hat"] * (size >= len(first + hat)), "scarf"], size
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", WORK, WOOL) as journal:
+        assert journal._stream is not None
+        journal._stream.close()
+        journal._stream = Path("/dev/full").open("wb")  # noqa: SIM115 (the journal closes it)
+        with pytest.raises(FileError, match="journal: cannot be written: No space left on"):
+            journal.add("hat")
+
+
 def test_a_place_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file/journal"
