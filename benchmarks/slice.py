@@ -22,6 +22,7 @@ from demo.catalogue import fill
 from demo.files import DemoFiles
 from demo.pipeline import make_bundle
 from demo.timing import Stopwatch
+from lookalike.catalogue.images import ImageLimits
 from lookalike.channel import open_channel
 from lookalike.cpu import available_cores
 from lookalike.embedder.v1 import embedder_pb2 as embedder
@@ -30,7 +31,7 @@ from lookalike.gateway.v1 import gateway_pb2 as gateway
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.model import bundle as bundles
 from lookalike.model.engines import Engine, load_engine
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 from lookalike.serving.local_stack import LocalStack
 from training.images import in_threads
 

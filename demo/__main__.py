@@ -17,6 +17,7 @@ from demo.query import ask, draw, show
 from demo.timing import Stopwatch
 from lookalike import Client
 from lookalike.errors import LookalikeError, StartupError
+from lookalike.files import FileError
 from lookalike.serving.local_stack import LocalStack
 from training.errors import TrainingError
 from training.prepare import load_prepared
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
                 _fill(options.gateway, files)
             case "ask":
                 _ask(options.gateway, files)
-    except (StartupError, TrainingError, LookalikeError) as error:
+    except (StartupError, TrainingError, FileError, LookalikeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except OSError as error:

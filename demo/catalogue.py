@@ -10,9 +10,9 @@ from typing import Any
 
 from lookalike import CataloguePhoto, Client
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
 from training.embed import catalogue_photos
-from training.images import photo_path
 from training.progress import track_photos
 
 IN_FLIGHT = 16

@@ -16,10 +16,10 @@ import numpy as np
 
 from demo.catalogue import photo_of
 from lookalike import CataloguePhoto, Client, ListingFilter
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.client import PriceEstimate
 from training.calibration import reliability
 from training.embed import catalogue_photos
-from training.images import photo_path
 from training.prepare import Prepared
 
 HITS = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lookalike import Client
+from lookalike.catalogue.sheets import Card, draw_contact_sheet
 from lookalike.cli import findings
 from lookalike.cli.console import per_cent
-from lookalike.cli.sheet import Card, draw_contact_sheet
 from lookalike.client import SearchResult
 from lookalike.errors import LookalikeError, StartupError
 

@@ -21,6 +21,7 @@ from embedder_service.servicer import (
     EmbedderServicer,
 )
 from embedder_service.watchdog import watch_engine
+from lookalike.catalogue.images import ImageLimits
 from lookalike.cpu import available_cores
 from lookalike.embedder.v1.admin_pb2_grpc import add_EmbedderAdminServiceServicer_to_server
 from lookalike.embedder.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
@@ -28,7 +29,6 @@ from lookalike.errors import StartupError
 from lookalike.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from lookalike.model.bundle import Bundle, BundleError
 from lookalike.model.engines import PrecisionError, load_engine
-from lookalike.model.preprocessing import ImageLimits
 from lookalike.serving.server import GrpcServer, run
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,9 @@ async def serve(settings: EmbedderSettings) -> None:
         return PhotoEmbedder(
             bundle.manifest,
             engine,
-            limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
+            limits=ImageLimits(
+                settings.max_image_bytes, settings.max_image_pixels, settings="LOOKALIKE_EMBEDDER"
+            ),
             decoders=decoders,
             decode_ahead=(settings.decode_threads or cores) + 2 * settings.max_batch,
             batch_sizes=sizes_up_to(settings.max_batch),

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
 from embedder_service.scheduling import FairSlots, Turn
+from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
 from lookalike.model.engines import Engine
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 
 Pixels = NDArray[np.uint8]
 Vectors = dict[str, NDArray[np.float32]]

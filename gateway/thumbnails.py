@@ -15,29 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import fsspec
-from pi_heif import register_heif_opener
-from PIL import Image, ImageCms, ImageOps
 
-from lookalike.errors import StartupError
+from lookalike.catalogue.images import ImageLimits, thumbnail
+from lookalike.errors import LookalikeError, StartupError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
 MEDIA_TYPE = "image/webp"
 SIDE = 256
-MAX_PIXELS = 64_000_000
-# What cannot be made smaller before it is converted is held several times at its full size.
-MAX_UNREDUCED_PIXELS = 16_000_000
-_REDUCIBLE = {"L", "LA", "RGB", "RGBA", "CMYK"}
+# The gateway has limited the bytes already.
+LIMITS = ImageLimits(max_bytes=1 << 30, max_pixels=64_000_000)
 _QUALITY = 80  # some 8 KB a photo
 _THREADS = 2
 
 T = TypeVar("T")
-
-register_heif_opener()
-
-_SRGB = ImageCms.createProfile("sRGB")
-
-# `render` compares the header's size with its own limit before a pixel is read.
-Image.MAX_IMAGE_PIXELS = None
 
 
 class ThumbnailError(Exception):
@@ -135,52 +124,9 @@ class ThumbnailStore:
 def render(image: bytes) -> bytes:
     """Returns a WebP of at most 256 × 256 pixels: upright, in sRGB, transparent parts white."""
     try:
-        with Image.open(io.BytesIO(image), formats=FORMATS) as photo:
-            width, height = photo.size
-            if width * height > MAX_PIXELS:
-                raise ThumbnailError(
-                    f"the photo has {width * height:,} pixels; the limit is {MAX_PIXELS:,}"
-                )
-            photo.draft("RGB", (2 * SIDE, 2 * SIDE))  # a JPEG is decoded at a fraction of its size
-            _reduce(photo)
-            small = _on_white(_to_srgb(ImageOps.exif_transpose(photo)))
-            small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    except ThumbnailError:
-        raise
-    except Exception as error:  # a decoder fed hostile bytes may raise anything
+        small = thumbnail(image, LIMITS, SIDE)
+    except (LookalikeError, MemoryError) as error:
         raise ThumbnailError(f"no thumbnail could be made of the photo: {error}") from error
     out = io.BytesIO()
     small.save(out, "WEBP", quality=_QUALITY)
     return out.getvalue()
-
-
-def _reduce(photo: Image.Image) -> None:
-    """Makes a photo smaller in place, before what comes after makes copies of it."""
-    # The one colour that stands for transparency in some would be mixed with others.
-    if photo.mode in _REDUCIBLE and "transparency" not in photo.info:
-        photo.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    elif photo.width * photo.height > MAX_UNREDUCED_PIXELS:
-        raise ThumbnailError(
-            f"the photo has {photo.width * photo.height:,} pixels of mode {photo.mode}; "
-            f"the limit of that is {MAX_UNREDUCED_PIXELS:,}"
-        )
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in {"RGB", "CMYK"}:
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a damaged profile
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit greys, which a conversion would clip
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from lookalike.files import FileError
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.options import make_parser
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         STEPS[options.name](options)
-    except (TrainingError, ValueError, OSError) as error:
+    except (TrainingError, FileError, ValueError, OSError) as error:
         print(f"training {options.name}: {_one_line(error, options)}", file=sys.stderr)
         return 1
     print(f"{options.name}: {time.monotonic() - started:.1f} s")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from lookalike.files import write_json
 from training.errors import TrainingError
-from training.files import write_json
 
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
 # The last layer that keeps its starting weights, by stage; `all` freezes none.

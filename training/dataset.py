@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.model.preprocessing import letterbox
-from training.images import photo_path
 from training.prepare import Prepared
 
 Transform = Callable[[Tensor], Tensor]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from lookalike.files import read_json, replacing
 from training.errors import TrainingError
-from training.files import read_json, replacing
 
 
 def write_dictionary(vectors: Path, column: str, out: Path) -> None:

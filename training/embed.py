@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import roots_of
+from lookalike.catalogue.photo_files import photo_path
+from lookalike.catalogue.vectors import as_text, column_of
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
+from lookalike.files import read_json, replacing, write_json
+from lookalike.journal import Journal
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, PrecisionError, load_engine
@@ -32,18 +34,17 @@ from lookalike.model.engines.openvino_engine import precision_for
 from lookalike.model.preprocessing import preprocess
 from training import dictionary
 from training.errors import TrainingError
-from training.files import read_json, replacing, write_json
-from training.images import LIMITS, in_threads, photo_path
+from training.images import LIMITS, in_threads
 from training.model import FEATURES_OUTPUT
 from training.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16
-CHUNK = 1024
 EMBEDDING_SPACE = b"embedding_space"
 RANKED_BY = b"ranked_by"  # the output that listings are ranked by too
 _KEY = b"made_from"
-_LAYOUT = 5  # raise it when the columns change, so that no part of the old layout is taken up
+_WORK = "training embed"
+_LAYOUT = 5  # raise it when the columns change, so that no file of the old layout is taken up
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,35 +123,31 @@ def embed(
     if out.exists() and _made_from(out) == key.encode():
         problems = read_json(_problems_file(out), "the photos that failed")
         return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
-    parts = out.with_name(f".{out.stem}-{key}.parts")
-    parts.mkdir(parents=True, exist_ok=True)
-    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
-    files = [parts / f"{number:05d}.parquet" for number in range(len(chunks))]
-    missing = [pair for pair in zip(chunks, files, strict=True) if not pair[1].exists()]
-    if missing:
-        engine = load_engine(
-            bundle, name="openvino", precision=precision, threads=available_cores()
-        )
-        work = _embedded(engine, bundle, data / "images", missing)
-        done = len(photos) - sum(len(chunk) for chunk, _ in missing)
-        what = f"Embedding ({engine.precision})"
-        for _ in track_photos(work, what, total=len(photos), done=done):
-            pass
-    table = pa.concat_tables([pq.read_table(file) for file in files])
-    failed = pc.not_equal(table["problem"], "")
-    problems = table.filter(failed)["problem"].to_pylist()
-    vectors = table.filter(pc.invert(failed)).drop_columns("problem")
-    ranking = bundle.manifest.ranking
-    metadata = {
-        EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),
-        RANKED_BY: (ranking.output if ranking else FEATURES_OUTPUT).encode(),
-        _KEY: key.encode(),
-    }
-    write_json(_problems_file(out), problems)
-    with replacing(out) as aside:
-        pq.write_table(vectors.replace_schema_metadata(metadata), aside)
-    shutil.rmtree(parts)
-    return EmbeddedCatalogue(out, len(vectors), problems)
+    journal = Journal(out.with_name(f".{out.name}.journal"), _WORK, {"made_from": key})
+    with journal:
+        todo = [i for i in photos["image_id"].tolist() if not journal.has(i)]
+        if todo:
+            engine = load_engine(
+                bundle, name="openvino", precision=precision, threads=available_cores()
+            )
+            work = zip(todo, photo_vectors(engine, bundle, data / "images", todo), strict=True)
+            done = len(photos) - len(todo)
+            what = f"Embedding ({engine.precision})"
+            for image_id, photo in track_photos(work, what, total=len(photos), done=done):
+                texts = {name: as_text(vector) for name, vector in photo.vectors.items()}
+                journal.add(image_id, problem=photo.problem, sha256=photo.sha256, vectors=texts)
+        table, problems = _table(bundle, photos, journal)
+        ranking = bundle.manifest.ranking
+        metadata = {
+            EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),
+            RANKED_BY: (ranking.output if ranking else FEATURES_OUTPUT).encode(),
+            _KEY: key.encode(),
+        }
+        write_json(_problems_file(out), problems)
+        with replacing(out) as aside:
+            pq.write_table(table.replace_schema_metadata(metadata), aside)
+        journal.remove()
+    return EmbeddedCatalogue(out, len(table), problems)
 
 
 def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
@@ -215,31 +212,19 @@ def photo_vectors(
                 yield dataclasses.replace(photo, vectors=vectors)
 
 
-def _embedded(
-    engine: Engine, bundle: Bundle, images: Path, missing: list[tuple[pd.DataFrame, Path]]
-) -> Iterator[int]:
-    """Writes the missing parts; yields once a photo."""
-    outputs = bundle.manifest.outputs
-    for chunk, file in missing:
-        table = pa.Table.from_pandas(chunk, preserve_index=False)
-        vectors = {o.name: np.zeros((len(chunk), o.dimension), np.float32) for o in outputs}
-        ids = chunk["image_id"].tolist()
-        photos = []
-        for row, photo in enumerate(photo_vectors(engine, bundle, images, ids)):
-            for name, values in photo.vectors.items():
-                vectors[name][row] = values
-            photos.append(photo)
-            yield row
-        hashes = pa.array([photo.sha256 for photo in photos], pa.string())
-        table = table.append_column("sha256", hashes)
-        for output in outputs:
-            flat = pa.array(vectors[output.name].ravel())
-            column = pa.FixedSizeListArray.from_arrays(flat, output.dimension)
-            table = table.append_column(vector_column(output.name), column)
-        problems = pa.array([photo.problem for photo in photos], pa.string())
-        table = table.append_column("problem", problems)
-        with replacing(file) as aside:
-            pq.write_table(table, aside)
+def _table(bundle: Bundle, photos: pd.DataFrame, journal: Journal) -> tuple[pa.Table, list[str]]:
+    """Returns the photos with their vectors, and the problems of those that have none."""
+    entries = {entry["id"]: entry for entry in journal.entries()}
+    problems = photos["image_id"].map(lambda image_id: entries[image_id]["problem"])
+    photos = photos[problems == ""]
+    good = [entries[image_id] for image_id in photos["image_id"]]
+    table = pa.Table.from_pandas(photos, preserve_index=False)
+    hashes = pa.array([entry["sha256"] for entry in good], pa.string())
+    table = table.append_column("sha256", hashes)
+    for output in bundle.manifest.outputs:
+        column = column_of((entry["vectors"][output.name] for entry in good), output.dimension)
+        table = table.append_column(vector_column(output.name), column)
+    return table, problems[problems != ""].tolist()
 
 
 def _problems_file(out: Path) -> Path:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lookalike.cpu import available_cores
+from lookalike.files import whole_directory, write_json
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Preprocessing
 from lookalike.model.engines import load_engine
@@ -20,7 +21,6 @@ from training.answers import Answers, found_in_order, judge_answers
 from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.errors import TrainingError
-from training.files import whole_directory, write_json
 from training.fitting import Fitted, fit
 from training.judging import Judged, judged_by_bundle, judged_by_run
 from training.metrics import classification_metrics, listing_metrics

@@ -21,6 +21,7 @@ import pandas as pd
 from torch import nn
 
 from lookalike.cpu import available_cores
+from lookalike.files import read_json
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle, Parity, Preprocessing, Variant
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
@@ -30,7 +31,6 @@ from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.evaluate import load_run
 from training.features import to_openvino
-from training.files import read_json
 from training.fitting import cannot_fit, fit
 from training.judging import judged_by_run
 from training.model import architecture_of, outputs_of

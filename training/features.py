@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lookalike.cpu import available_cores
+from lookalike.files import replacing
 from lookalike.model.bundle import Preprocessing
 from lookalike.model.engines import Engine
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
@@ -29,7 +30,6 @@ from lookalike.model.engines.torch_network import LEVELS, POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import load_pixels
-from training.files import replacing
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from PIL import Image
 
+from lookalike.catalogue.images import ImageLimits, decode
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
-from lookalike.model.preprocessing import ImageLimits, decode, letterbox
-from training.errors import TrainingError
-from training.files import replacing
+from lookalike.files import replacing
+from lookalike.model.preprocessing import letterbox
 
 LIMITS = ImageLimits(max_bytes=64 << 20, max_pixels=200_000_000)
 
@@ -31,14 +32,6 @@ class CheckedPhoto:
     image_id: str
     sha256: str = ""
     problem: str = ""
-
-
-def photo_path(folder: Path, image_id: str) -> Path:
-    """Returns where a catalogue keeps a photo; its id must not lead out of the folder."""
-    hostile = Path(image_id).name != image_id or "\0" in image_id
-    if not image_id or hostile or image_id.startswith("."):
-        raise TrainingError(f"image id '{image_id}' cannot be the name of a file in {folder}")
-    return folder / f"{image_id}.jpg"
 
 
 def prepare_photo(image_id: str, source: Path, target: Path, size: int) -> CheckedPhoto:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import CATEGORIES, PATH_SEPARATOR, roots_of
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine
 from lookalike.model.engines.torch_network import LEVELS, Network
@@ -19,7 +20,6 @@ from training.config import TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.images import photo_path
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.progress import track_photos

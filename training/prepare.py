@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.files import FileError, read_json, replacing, write_json
 from lookalike.model.bundle import sha256_of
 from training.errors import TrainingError
-from training.files import read_json, replacing, write_json
 from training.images import CheckedPhoto, in_threads, prepare_photo
 from training.progress import track_photos
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
@@ -91,7 +91,7 @@ def prepare(
         "split": list(split),
         "seed": seed,
     }
-    with contextlib.suppress(TrainingError):  # missing or damaged, so it is made anew
+    with contextlib.suppress(TrainingError, FileError):  # missing or damaged, so it is made anew
         prepared = load_prepared(out)
         if prepared.report["options"] == options:
             return prepared

@@ -21,13 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 
+from lookalike.files import read_json, replacing, write_json
 from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import KeptDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
 from training.features import KeptValues, kept_values, pooled_features
-from training.files import read_json, replacing, write_json
 from training.model import build_network, standardise
 from training.objective import JointObjective
 from training.prepare import Prepared, check_same_data, drawn, load_prepared

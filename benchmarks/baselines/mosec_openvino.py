@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from mosec import Server, Worker
 
+from lookalike.catalogue.images import ImageLimits
 from lookalike.model import bundle as bundles
 from lookalike.model.engines import load_engine
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 
 BUNDLE = Path(os.environ["BUNDLE"])
 CORES = int(os.environ["CORES"])

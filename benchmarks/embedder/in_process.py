@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lookalike.catalogue.images import ImageLimits
 from lookalike.model.engines import Engine
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 from training.images import in_threads
 
 BATCH = 8

@@ -18,10 +18,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lookalike.catalogue.images import ImageLimits
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Architecture, Bundle, BundleError, Output, Preprocessing
 from lookalike.model.engines.torch_network import Network
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 from sample import write_sample
 from training.features import to_openvino
 

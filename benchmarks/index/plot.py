@@ -10,7 +10,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.index.sizes import Cost
-from training.report.style import COLOURS, FADED, INK, PAPER, drawing
+from lookalike.catalogue.sheets import FADED, INK, PAPER
+from training.report.style import COLOURS, drawing
 
 _COLOURS = {False: COLOURS[0], True: COLOURS[1]}  # by whether it is approximate
 # A hundred megabytes of service are no cost of the items where these are few.

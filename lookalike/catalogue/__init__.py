@@ -1,1 +1,1 @@
-"""What a catalogue is, for all who read or write one. No gRPC, no torch."""
+"""What a catalogue is, for all who read or write one. Knows no service, and no model."""

@@ -13,6 +13,7 @@ from lookalike import __version__
 from lookalike.cli import classify, embed, ingest, reindex, serve, similar, status
 from lookalike.cli.console import CommandError, ExitCode, say
 from lookalike.errors import LookalikeError, StartupError
+from lookalike.files import FileError
 
 # The base of what is wrong with options. Newer versions of typer have a copy of it of their own,
 # older ones take click's.
@@ -73,7 +74,7 @@ def _explained(error: BaseException) -> tuple[ExitCode, str]:
             return error.code, str(error)
         case LookalikeError():
             return ExitCode.FAILED, described(error)
-        case StartupError():
+        case StartupError() | FileError():
             return ExitCode.FAILED, str(error)
         case typer.Abort() | KeyboardInterrupt():
             return ExitCode.INTERRUPTED, "interrupted"

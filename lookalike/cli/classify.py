@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from grpc import StatusCode
 
+from lookalike.catalogue.photo_files import PhotoFile, find_photos, read_photo
 from lookalike.cli import options
 from lookalike.cli.console import (
-    CommandError,
     ExitCode,
     UsageError,
     counted,
@@ -24,10 +24,9 @@ from lookalike.cli.console import (
     say,
     show_table,
 )
-from lookalike.cli.failing import Failures, failure_of
-from lookalike.cli.files import Failure
-from lookalike.cli.photo_files import PhotoFile, find_photos, read_photo
+from lookalike.cli.failing import Failure, Failures, failure_of
 from lookalike.errors import InvalidArgumentError, LookalikeError
+from lookalike.files import FileError
 
 if TYPE_CHECKING:
     from lookalike.client import Classification, Classified, Client
@@ -125,7 +124,7 @@ def _classify_listing(
     for file in files:
         try:
             images[file.id] = read_photo(file.path)
-        except CommandError as error:
+        except FileError as error:
             fail(file.id, error)
     readable = [file for file in files if file.id in images]
     answer = _by_all(client, readable, list(images.values()), fail)
@@ -194,7 +193,7 @@ def _classified(
     def work(file: PhotoFile) -> Classified | Exception:
         try:
             return client.classify(read_photo(file.path))
-        except (CommandError, LookalikeError, OSError) as error:
+        except (FileError, LookalikeError, OSError) as error:
             return error
 
     pending: list[tuple[PhotoFile, Future[Classified | Exception]]] = []

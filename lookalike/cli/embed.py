@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFile, find_photos
 from lookalike.cli import options
 from lookalike.cli.console import (
     CommandError,
@@ -19,17 +19,11 @@ from lookalike.cli.console import (
     progress_bar,
     say,
 )
-from lookalike.cli.failing import Failures
-from lookalike.cli.files import by_reason, write_failures
-from lookalike.cli.photo_files import PhotoFile, find_photos
+from lookalike.cli.failing import Failures, by_reason, write_failures
 from lookalike.cli.vectors_file import Layout, VectorsFile
 
 if TYPE_CHECKING:
     from lookalike.client import Client, Embedding, Model
-
-# What is lost when the machine fails: as many photos, or as many seconds of work.
-PART_PHOTOS = 1000
-PART_SECONDS = 15.0
 
 
 def command(
@@ -68,28 +62,25 @@ def command(
     wanted = find_photos(photos)
     client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
     failures = Failures()
+    parts = out.with_name(out.name + ".parts")
+    if parts.is_dir():
+        say(f"{parts}: an earlier version's, not gone on with; it can be removed")
     with client:
         layout = _layout(client.model(), output or [])
-        file = VectorsFile(out, layout)
-        if restart:
-            file.restart()
-        known = file.done()
-        todo = [p for p in wanted if known.get(p.id) != (p.bytes, p.modified_ns)]
-        done = len(wanted) - len(todo)
-        if done:
-            say(f"{counted(done, 'photo')} of {len(wanted):,} embedded before")
-        try:
-            with progress_bar("Embedding", total=len(wanted), done=done) as bar:
-                for _ in _embedded(client, file, layout, todo, failures):
-                    bar.advance()
-        except KeyboardInterrupt:
-            file.flush()
-            again = "the same command without --restart" if restart else "the same command"
-            say(f"what is embedded is kept; {again} goes on from there")
-            raise
-        finally:
-            file.flush()  # what is done is kept, whatever ended it
-    written = file.merge(wanted)
+        with VectorsFile(out, layout, restart=restart) as file:
+            todo = [photo for photo in wanted if not file.has(photo)]
+            done = len(wanted) - len(todo)
+            if done:
+                say(f"{counted(done, 'photo')} of {len(wanted):,} embedded before")
+            try:
+                with progress_bar("Embedding", total=len(wanted), done=done) as bar:
+                    for _ in _embedded(client, file, layout, todo, failures):
+                        bar.advance()
+            except KeyboardInterrupt:
+                again = "the same command without --restart" if restart else "the same command"
+                say(f"what is embedded is kept; {again} goes on from there")
+                raise
+            written = file.write(wanted)
     listed = out.with_suffix(".failures.csv")
     write_failures(listed, failures.items)
     if json:
@@ -132,8 +123,7 @@ def _embedded(
     todo: Sequence[PhotoFile],
     failures: Failures,
 ) -> Iterator[PhotoFile]:
-    """Embeds photos and writes parts; yields each when it is done or has failed."""
-    flushed = time.monotonic()
+    """Embeds photos; yields each when its vectors are kept or it has failed."""
     pairs = ((photo, photo.path) for photo in todo)
     if not todo:
         return
@@ -143,10 +133,7 @@ def _embedded(
         else:
             failures.succeeded()
             _check_space(outcome, layout)
-            file.add(photo, {name: vector.tolist() for name, vector in outcome.outputs.items()})
-        if file.waiting >= PART_PHOTOS or time.monotonic() - flushed > PART_SECONDS:
-            file.flush()
-            flushed = time.monotonic()
+            file.add(photo, outcome.outputs)
         yield photo
 
 

@@ -1,11 +1,17 @@
-"""Tells a photo's own fault from what would fail every photo."""
+"""Photos that failed: which would fail all others too, and the list of those that would not."""
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 from grpc import StatusCode
 
-from lookalike.cli.files import Failure
 from lookalike.errors import LookalikeError
+from lookalike.files import replacing
 
 # The next photo would meet the same.
 _HOPELESS = {
@@ -18,6 +24,21 @@ _HOPELESS = {
 _HOPELESS_REASONS = {"STORAGE_FULL"}
 _PHOTO_FAULTS = {StatusCode.INVALID_ARGUMENT, StatusCode.ALREADY_EXISTS}
 _MOST_IN_A_ROW = 200
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A photo that could not be done, and why.
+
+    Attributes:
+        id: The photo's id.
+        reason: Machine-readable, for example `INVALID_IMAGE`.
+        message: For people.
+    """
+
+    id: str
+    reason: str
+    message: str
 
 
 class Failures:
@@ -55,3 +76,23 @@ def failure_of(photo_id: str, error: Exception) -> Failure:
     if isinstance(error, OSError):
         return Failure(photo_id, "UNREADABLE_FILE", error.strerror or str(error))
     return Failure(photo_id, "UNREADABLE_FILE", str(error))
+
+
+def write_failures(target: Path, failures: Sequence[Failure]) -> None:
+    """Lists failures in a CSV of id, reason, message; removes an older list if there are none."""
+    if not failures:
+        target.unlink(missing_ok=True)
+        return
+    with (
+        replacing(target) as aside,
+        # A file's name may be no UTF-8; it is then shown as Python writes it.
+        aside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(("id", "reason", "message"))
+        writer.writerows((each.id, each.reason, each.message) for each in failures)
+
+
+def by_reason(failures: Sequence[Failure]) -> dict[str, int]:
+    """Counts failures by reason, the most frequent first."""
+    return dict(Counter(failure.reason for failure in failures).most_common())

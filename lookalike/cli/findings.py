@@ -16,10 +16,10 @@ from lookalike.cli.console import (
     show_line,
     show_table,
 )
-from lookalike.cli.sheet import Card
 from lookalike.prices import price_text
 
 if TYPE_CHECKING:
+    from lookalike.catalogue.sheets import Card
     from lookalike.client import PriceEstimate, SearchResult, SimilarListing
 
 # By what listings are ranked, by the word for it.
@@ -87,6 +87,8 @@ def likeness_lines(hit: SimilarListing) -> list[str]:
 
 def card(hit: SimilarListing, picture: Path | bytes | None, category: str) -> Card:
     """Returns a listing's tile on a contact sheet; green where it has the category."""
+    from lookalike.catalogue.sheets import Card
+
     photo = hit.photo
     lines = [photo.category, price(photo.price, photo.currency), *likeness_lines(hit)]
     return Card(

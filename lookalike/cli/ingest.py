@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json as jsonlib
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFolder, read_photo
+from lookalike.catalogue.tables import Catalogue, ProductRow, read_catalogue
 from lookalike.cli import options
-from lookalike.cli.catalogue_files import (
-    Catalogue,
-    CataloguePhoto,
-    ProductRow,
-    read_catalogue,
-)
 from lookalike.cli.console import (
     CommandError,
     ExitCode,
@@ -28,15 +24,14 @@ from lookalike.cli.console import (
     progress_bar,
     say,
 )
-from lookalike.cli.failing import Failures
-from lookalike.cli.files import Failure, by_reason, write_failures
-from lookalike.cli.journal import Journal, forget
-from lookalike.cli.photo_files import PhotoFolder, read_photo
+from lookalike.cli.failing import Failure, Failures, by_reason, write_failures
+from lookalike.journal import Journal
 from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
-    from lookalike import client as sdk
-    from lookalike.client import Client, Ingested, Status
+    from lookalike.client import CataloguePhoto, Client, Ingested, Status
+
+_RESTART = "--restart sends every photo again"
 
 _MANY = "A catalogue"
 _ONE = "One photo"
@@ -119,14 +114,24 @@ def command(
     """
     if (products is None) == (photo is None):
         raise UsageError("give --products and --images, or --listing and a PHOTO")
+    from lookalike.client import CataloguePhoto
+
     client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")
         amount, currency = _price(price)
-        row = ProductRow(listing, title, category, amount, location, currency)
+        about = CataloguePhoto(
+            item_id=item or photo.stem,
+            product_id=listing,
+            category=category,
+            title=title,
+            price=amount,
+            location=location,
+            currency=currency,
+        )
         with client:
-            return _ingest_one(client, CataloguePhoto(item or photo.stem, row), photo, json=json)
+            return _ingest_one(client, about, photo, json=json)
     if images is None or products is None:
         raise UsageError("--images is missing: the folder of the photos")
     if listing or item:
@@ -167,21 +172,26 @@ class _Run:
         """Sends what was not acknowledged before; returns the exit code."""
         status = self.client.status()
         _check(status)
-        if restart:
-            forget(self.journal)
-        about = {
+        into = {
             "gateway": gateway,
             "collection": status.index.collection,
             "embedding_space": status.embedder.embedding_space,
         }
         failures = Failures()
         counts = {"new": 0, "replaced": 0, "near_duplicates": 0}
-        with Journal(self.journal, about) as journal:
-            if journal.newest_seq > status.index.applied_seq:
+        with Journal(
+            self.journal,
+            "lookalike ingest",
+            into,
+            restart=restart,
+            changed=_RESTART,
+            unwritable="--journal says where else to keep it",
+        ) as journal:
+            newest = max((entry["seq"] for entry in journal.entries()), default=0)
+            if newest > status.index.applied_seq:
                 raise CommandError(
-                    f"{self.journal}: it tells of write {journal.newest_seq:,}, but the index is "
-                    f"at {status.index.applied_seq:,}: it is another one, or an older copy; "
-                    "--restart sends every photo again"
+                    f"{self.journal}: it tells of write {newest:,}, but the index is at "
+                    f"{status.index.applied_seq:,}: it is another one, or an older copy; {_RESTART}"
                 )
             todo = list(self._todo(catalogue.photos, journal, failures.items))
             total = len(catalogue.photos)
@@ -199,34 +209,35 @@ class _Run:
                         failures.succeeded()
                         counts["replaced" if outcome.replaced else "new"] += 1
                         counts["near_duplicates"] += bool(outcome.near_duplicates)
-                        journal.add(send.photo.item_id, send.content, outcome.seq)
+                        journal.add(send.photo.item_id, send.content, seq=outcome.seq)
             except KeyboardInterrupt:
                 again = "the same command without --restart" if restart else "the same command"
                 say(f"{counted(len(journal), 'photo')} are in; {again} goes on from there")
                 raise
             finally:
                 write_failures(self.listed, failures.items)
-            journal.close(whole=not failures.items)
+            if not failures.items:
+                journal.remove()
         if json:
             emit(self._summary(catalogue, counts, done, failures.items))
         return self._conclude(counts, done, failures.items)
 
     def _todo(
-        self, photos: Sequence[CataloguePhoto], journal: Journal, missing: list[Failure]
+        self, photos: Mapping[str, ProductRow], journal: Journal, missing: list[Failure]
     ) -> Iterator[_Send]:
-        for photo in photos:
-            path = self.folder.find(photo.item_id)
+        for item_id, row in photos.items():
+            path = self.folder.find(item_id)
             if path is None:
-                name = f"{photo.item_id}.jpg"
-                missing.append(Failure(photo.item_id, "NO_FILE", f"{name}: no such file"))
+                missing.append(Failure(item_id, "NO_FILE", f"{item_id}.jpg: no such file"))
                 continue
+            photo = _photo(item_id, row)
             content = _content(photo, path)
-            if not journal.has(photo.item_id, content):
+            if not journal.has(item_id, content):
                 yield _Send(photo, path, content)
 
     def _sent(self, todo: Sequence[_Send]) -> Iterator[tuple[_Send, Ingested | Exception]]:
         sends = {send.photo.item_id: send for send in todo}
-        pairs = ((_as_sent(send.photo), send.path) for send in todo)
+        pairs = ((send.photo, send.path) for send in todo)
         for item_id, outcome in self.client.ingest_many(pairs):
             yield sends[item_id], outcome
 
@@ -235,8 +246,8 @@ class _Run:
     ) -> dict[str, object]:
         return {
             "photos": len(catalogue.photos),
-            "listings": catalogue.listings,
-            "dropped_listings": catalogue.dropped,
+            "listings": len(catalogue.products.rows),
+            "dropped_listings": catalogue.products.dropped,
             "photos_without_listing": catalogue.orphans,
             **counts,
             "skipped": done,
@@ -264,13 +275,13 @@ class _Run:
 
 
 def _ingest_one(client: Client, photo: CataloguePhoto, path: Path, *, json: bool) -> ExitCode:
-    answer = client.ingest(_as_sent(photo), read_photo(path))
+    answer = client.ingest(photo, read_photo(path))
     best = answer.classification.scores[0]
     if json:
         emit(
             {
                 "item_id": photo.item_id,
-                "product_id": photo.product.product_id,
+                "product_id": photo.product_id,
                 "replaced": answer.replaced,
                 "seq": answer.seq,
                 "category": best.category,
@@ -311,9 +322,9 @@ def _check(status: Status) -> None:
 
 
 def _tell(catalogue: Catalogue, products: Path, table: Path | None) -> None:
-    if catalogue.dropped:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in catalogue.dropped.items())
-        number = counted(sum(catalogue.dropped.values()), "listing")
+    if dropped := catalogue.products.dropped:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items())
+        number = counted(sum(dropped.values()), "listing")
         say(f"{number} of {products} dropped: {reasons}")
     if catalogue.orphans:
         say(f"{counted(catalogue.orphans, 'photo')} of {table} left out: the listing is not there")
@@ -323,14 +334,13 @@ def _tell(catalogue: Catalogue, products: Path, table: Path | None) -> None:
         raise CommandError(f"{products}: no photo of a complete listing")
 
 
-def _as_sent(photo: CataloguePhoto) -> sdk.CataloguePhoto:
-    from lookalike import client as sdk
+def _photo(item_id: str, row: ProductRow) -> CataloguePhoto:
+    from lookalike.client import CataloguePhoto
 
-    row = photo.product
-    return sdk.CataloguePhoto(
-        item_id=photo.item_id,
+    return CataloguePhoto(
+        item_id=item_id,
         product_id=row.product_id,
-        category=row.category,
+        category=row.root,
         title=row.title,
         price=row.price,
         location=row.location,
@@ -341,7 +351,7 @@ def _as_sent(photo: CataloguePhoto) -> sdk.CataloguePhoto:
 def _content(photo: CataloguePhoto, path: Path) -> str:
     """Returns what changes when the listing's row or the photo's file does."""
     facts = path.stat()
-    text = jsonlib.dumps([*astuple(photo.product), facts.st_size, facts.st_mtime_ns])
+    text = jsonlib.dumps([asdict(photo), facts.st_size, facts.st_mtime_ns])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

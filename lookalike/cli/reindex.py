@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFolder
 from lookalike.cli import options
 from lookalike.cli.console import (
     ExitCode,
@@ -14,7 +15,6 @@ from lookalike.cli.console import (
     emit,
     say,
 )
-from lookalike.cli.photo_files import PhotoFolder
 
 if TYPE_CHECKING:
     from lookalike.cli.reindexing.aliases import Served

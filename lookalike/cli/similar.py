@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFolder, read_photo
 from lookalike.cli import findings, options
 from lookalike.cli.console import (
-    CommandError,
     ExitCode,
     UsageError,
     emit,
     per_cent,
     say,
 )
-from lookalike.cli.photo_files import PhotoFolder, read_photo
-from lookalike.cli.sheet import Card, check_writable, draw_contact_sheet
 from lookalike.cli.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 _NARROWER = "Which listings count"
 _ANSWER = "What is told of them"
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp")  # of a contact sheet
 
 
 def command(
@@ -119,8 +118,8 @@ def command(
         raise UsageError(f"--ranking is '{ranking}'; it must be one of {known}")
     folder = PhotoFolder(images) if images else None
     thumbnails = Thumbnails(http, token) if http and sheet else None
-    if sheet:
-        check_writable(sheet)
+    if sheet and sheet.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{sheet}: the sheet's name must end in one of {' '.join(_FORMATS)}")
     query = [read_photo(path) for path in photos or ()]
     where = ListingFilter(categories=category or (), min_price=min_price, max_price=max_price)
     with options.open_client(
@@ -175,17 +174,14 @@ def _draw(
     picture: Callable[[str], Path | bytes | None],
     out: Path,
 ) -> None:
+    from lookalike.catalogue.sheets import Card, draw_contact_sheet
+
     best = answer.classification.scores[0] if answer.classification else None
     category = best.category if best else ""
-
     cards = [findings.card(hit, picture(hit.photo.item_id), category) for hit in answer.hits]
     about = Card(query, category or asked, _confidence(best))
     note = "Nearest listings first" + ("; green: of the category found" if category else "")
-    try:
-        draw_contact_sheet(about, cards, out, note=note)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{out}: cannot be written: {reason}") from None
+    draw_contact_sheet(about, cards, out, note=note)
 
 
 def _confidence(best: CategoryScore | None) -> list[str]:

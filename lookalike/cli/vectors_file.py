@@ -1,30 +1,31 @@
-"""Vectors of photos in Parquet, written in parts so that an interrupted run goes on.
+"""Vectors of photos in Parquet, so that an interrupted run goes on and a later one adds to it.
 
 One row a photo: `id`, `vector` (the model's default output), a column for each other output that
 was asked for, `embedding_space`, and `bytes` and `modified_ns`, by which a photo that has changed
-since is known. While a run is not whole, its parts are in `<file>.parts/`, each written aside and
-moved there; the end of the run merges them and what was in the file before.
+since is known. While a run is not whole, its vectors are in the journal `<file>.journal`; the
+end of the run writes them and what was in the file before.
 """
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from lookalike.catalogue.photo_files import PhotoFile
 from lookalike.cli.console import CommandError
-from lookalike.cli.files import replacing
-from lookalike.cli.photo_files import PhotoFile
+from lookalike.files import replacing
+from lookalike.journal import Journal
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-_SPACE = b"embedding_space"
-_OUTPUTS = b"outputs"
-_ANEW = ".anew"  # among the parts: nothing is taken over from the file
+_ADVICE = "--restart embeds every photo anew"
+_SPACE = "embedding_space"
+_OUTPUTS = "outputs"
 
 
 @dataclass(frozen=True)
@@ -43,64 +44,69 @@ class Layout:
         """Returns the column that holds an output."""
         return "vector" if output == next(iter(self.outputs)) else output
 
+    def facts(self) -> dict[str, str]:
+        """Returns what must not change between two runs."""
+        outputs = ", ".join(f"{name} ({size})" for name, size in self.outputs.items())
+        return {_SPACE: self.embedding_space, _OUTPUTS: outputs}
+
 
 class VectorsFile:
-    """A Parquet file of vectors and its parts.
+    """A Parquet file of vectors, and the journal of what is to come into it; a context manager.
 
     Args:
         out: The file.
         layout: What its rows are to be.
+        restart: Forget what earlier runs did, but leave the file until the new one is whole. Until
+            then this holds for later runs too: an interrupted one goes on.
     """
 
-    def __init__(self, out: Path, layout: Layout) -> None:
+    def __init__(self, out: Path, layout: Layout, *, restart: bool = False) -> None:
         self.out = out
-        self.parts = out.with_name(out.name + ".parts")
         self._layout = layout
-        self._rows: list[tuple[PhotoFile, Mapping[str, Sequence[float]]]] = []
+        self._journal = Journal(
+            out.with_name(out.name + ".journal"),
+            "lookalike embed",
+            layout.facts(),
+            changed=_ADVICE,
+            restart=restart,
+        )
+        self._kept: dict[str, str] = {}
 
-    def restart(self) -> None:
-        """Forgets what earlier runs did, but leaves the file until the new one is whole.
-
-        Until then this holds for later runs too: an interrupted one goes on.
-        """
-        shutil.rmtree(self.parts, ignore_errors=True)
-        self.parts.mkdir(parents=True)
-        (self.parts / _ANEW).touch()
-
-    def done(self) -> dict[str, tuple[int, int]]:
-        """Returns size and time of each photo that earlier runs embedded, by id.
+    def __enter__(self) -> Self:
+        """Finds out what earlier runs did.
 
         Raises:
             CommandError: The file is none of ours, or another model's.
+            FileError: So is the journal, or it cannot be written.
         """
-        known: dict[str, tuple[int, int]] = {}
-        for source in self._sources():
-            table = self._read(source, ["id", "bytes", "modified_ns"])
-            columns = (table[name].to_pylist() for name in ("id", "bytes", "modified_ns"))
-            known.update({key: (size, time) for key, size, time in zip(*columns, strict=True)})
-        return known
+        self._journal.__enter__()
+        try:
+            if self._adds_to_file:
+                table = self._read(["id", "bytes", "modified_ns"])
+                self._kept = dict(zip(table["id"].to_pylist(), _contents(table), strict=True))
+        except BaseException:
+            self._journal.__exit__()
+            raise
+        return self
 
-    def add(self, photo: PhotoFile, vectors: Mapping[str, Sequence[float]]) -> None:
-        """Keeps a photo's vectors in memory until `flush`."""
-        self._rows.append((photo, vectors))
+    def __exit__(self, *_: object) -> None:
+        """Keeps what was added for the next run, unless `write` has written it."""
+        self._journal.__exit__()
 
-    @property
-    def waiting(self) -> int:
-        """Photos added since the last `flush`."""
-        return len(self._rows)
+    def has(self, photo: PhotoFile) -> bool:
+        """Says whether a photo was embedded, and has not changed since."""
+        content = _content(photo.bytes, photo.modified_ns)
+        return self._journal.has(photo.id, content) or self._kept.get(photo.id) == content
 
-    def flush(self) -> None:
-        """Writes what was added as a part."""
-        import pyarrow.parquet as pq
+    def add(self, photo: PhotoFile, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keeps a photo's vectors, by output."""
+        from lookalike.catalogue.vectors import as_text
 
-        if not self._rows:
-            return
-        with replacing(self.parts / f"{uuid.uuid4().hex}.parquet") as aside:
-            pq.write_table(self._table(), aside)
-        self._rows.clear()
+        texts = {output: as_text(vectors[output]) for output in self._layout.outputs}
+        self._journal.add(photo.id, _content(photo.bytes, photo.modified_ns), vectors=texts)
 
-    def merge(self, wanted: Iterable[PhotoFile]) -> int:
-        """Writes the file from its parts and what it held; returns its number of photos.
+    def write(self, wanted: Iterable[PhotoFile]) -> int:
+        """Writes the file from the journal and what it held; returns its number of photos.
 
         Args:
             wanted: Rows of other photos, or of what these once were, are left out.
@@ -108,68 +114,77 @@ class VectorsFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.flush()
-        facts = {photo.id: (photo.bytes, photo.modified_ns) for photo in wanted}
-        tables = [self._read(source) for source in self._sources()]
-        whole = pa.concat_tables([*tables, self._table()]).combine_chunks()
-        columns = (whole[name].to_pylist() for name in ("id", "bytes", "modified_ns"))
-        rows = {
-            key: row
-            for row, (key, *now) in enumerate(zip(*columns, strict=True))
-            if facts.get(key) == tuple(now)
+        photos = {photo.id: photo for photo in wanted}
+        contents = {id_: _content(each.bytes, each.modified_ns) for id_, each in photos.items()}
+        new = {
+            entry["id"]: entry["vectors"]
+            for entry in self._journal.entries()
+            if contents.get(entry["id"]) == entry["content"]
         }
-        whole = whole.take(pa.array([rows[key] for key in sorted(rows)], pa.int64()))
+        tables = [self._table([photos[id_] for id_ in new], list(new.values()))]
+        if self._adds_to_file:
+            tables.append(self._read())
+        whole = pa.concat_tables(tables).combine_chunks()
+        rows: dict[str, int] = {}
+        ids = whole["id"].to_pylist()
+        for row, (id_, content) in enumerate(zip(ids, _contents(whole), strict=True)):
+            if contents.get(id_) == content:
+                rows.setdefault(id_, row)
+        whole = whole.take(pa.array([rows[id_] for id_ in sorted(rows)], pa.int64()))
         with replacing(self.out) as aside:
             pq.write_table(whole, aside)
-        shutil.rmtree(self.parts, ignore_errors=True)
+        self._journal.remove()
         return len(rows)
 
-    def _sources(self) -> list[Path]:
-        file_too = self.out.exists() and not (self.parts / _ANEW).exists()
-        parts = self.parts.glob("[!.]*.parquet") if self.parts.is_dir() else ()
-        newest_last = sorted(parts, key=lambda part: part.stat().st_mtime_ns)
-        return [*([self.out] if file_too else []), *newest_last]
+    @property
+    def _adds_to_file(self) -> bool:
+        return self.out.exists() and not self._journal.restarted
 
-    def _read(self, source: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    def _read(self, columns: Sequence[str] | None = None) -> pa.Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        foreign = f"{source}: is there already, and is no file of `lookalike embed`"
+        foreign = f"{self.out}: is there already, and is no file of `lookalike embed`"
         try:
-            with pq.ParquetFile(source) as file:
+            with pq.ParquetFile(self.out) as file:
                 metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
-                if _SPACE not in metadata:
+                if _SPACE.encode() not in metadata:
                     raise CommandError(f"{foreign}; choose another --out")
-                self._check(source, metadata)
+                self._check(metadata)
                 return file.read(columns)
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             raise CommandError(f"{foreign}, or damaged: {str(error).splitlines()[0]}") from None
         except OSError as error:
-            raise CommandError(f"{source}: {error.strerror or error}") from None
+            raise CommandError(f"{self.out}: {error.strerror or error}") from None
 
-    def _check(self, source: Path, metadata: dict[bytes, bytes]) -> None:
-        mine = self._metadata()
-        for key, what in ((_SPACE, "embedding space"), (_OUTPUTS, "outputs")):
-            if metadata.get(key) != mine[key]:
+    def _check(self, metadata: dict[bytes, bytes]) -> None:
+        for name, mine in self._layout.facts().items():
+            theirs = metadata.get(name.encode(), b"").decode()
+            if theirs != mine:
+                what = name.replace("_", " ")
                 raise CommandError(
-                    f"{source}: its {what} is {metadata.get(key, b'').decode()}, the model's is "
-                    f"{mine[key].decode()}; --restart embeds every photo anew"
+                    f"{self.out}: its {what} is {theirs}, the model's is {mine}; {_ADVICE}"
                 )
 
-    def _metadata(self) -> dict[bytes, bytes]:
-        outputs = ", ".join(f"{name} ({size})" for name, size in self._layout.outputs.items())
-        return {_SPACE: self._layout.embedding_space.encode(), _OUTPUTS: outputs.encode()}
-
-    def _table(self) -> pa.Table:
+    def _table(self, photos: Sequence[PhotoFile], vectors: Sequence[Mapping[str, str]]) -> pa.Table:
         import pyarrow as pa
 
-        photos = [photo for photo, _ in self._rows]
+        from lookalike.catalogue.vectors import column_of
+
         space = self._layout.embedding_space
         columns: dict[str, Any] = {"id": pa.array([photo.id for photo in photos], pa.string())}
         for output, size in self._layout.outputs.items():
-            values = [vectors[output] for _, vectors in self._rows]
-            columns[self._layout.column(output)] = pa.array(values, pa.list_(pa.float32(), size))
+            texts = (by_output[output] for by_output in vectors)
+            columns[self._layout.column(output)] = column_of(texts, size)
         columns["embedding_space"] = pa.array([space] * len(photos), pa.string())
         columns["bytes"] = pa.array([photo.bytes for photo in photos], pa.int64())
         columns["modified_ns"] = pa.array([photo.modified_ns for photo in photos], pa.int64())
-        return pa.table(columns).replace_schema_metadata(self._metadata())
+        return pa.table(columns).replace_schema_metadata(dict(self._layout.facts()))
+
+
+def _content(size: int, modified_ns: int) -> str:
+    return f"{size} {modified_ns}"
+
+
+def _contents(table: pa.Table) -> Iterable[str]:
+    return map(_content, table["bytes"].to_pylist(), table["modified_ns"].to_pylist())

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lookalike.files import whole_directory
 from lookalike.model import manifest as manifests
 from lookalike.model.fitted import Ranking
 from lookalike.model.manifest import (
@@ -125,9 +125,7 @@ def write(
         ranking: How listings are ranked by the outputs, if that was fitted.
         price_range: How prices become a range, likewise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
+    with whole_directory(path, replace=True) as aside:
         entries = {}
         for file_name, source in sorted(files.items()):
             target = aside / file_name
@@ -152,11 +150,6 @@ def write(
         )
         manifests.check(path / MANIFEST, manifest)
         (aside / MANIFEST).write_text(manifests.to_json(manifest), encoding="utf-8")
-        aside.chmod(0o755)  # mkdtemp's 0700 would lock out a container's user
-        _replace_directory(aside, path)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     return Bundle(path, manifest)
 
 
@@ -202,18 +195,3 @@ def _check_file(file: Path, entry: FileEntry) -> None:
         raise BundleError(f"{file}: not readable: {error}") from None
     if found != entry.sha256:
         raise BundleError(f"{file}: SHA-256 is {found}, but {MANIFEST} says {entry.sha256}")
-
-
-def _replace_directory(source: Path, target: Path) -> None:
-    """Moves `source` to `target`; what was there goes only once the new one is in place."""
-    if not target.exists():
-        source.rename(target)
-        return
-    old = source.with_name(f"{source.name}-old")
-    target.rename(old)
-    try:
-        source.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.catalogue.photo_files import photo_path
 from lookalike.model.preprocessing import preprocess
-from training.images import LIMITS, photo_path
+from training.images import LIMITS
 from training.tabular import Listings, read_images, read_listings
 
 MARKETPLACE = Path(__file__).resolve().parents[3] / "shared/data/marketplace"

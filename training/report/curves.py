@@ -10,8 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.files import read_json
-from training.report.style import COLOURS, FADED, SHAPES, drawing
+from lookalike.catalogue.sheets import FADED
+from lookalike.files import read_json
+from training.report.style import COLOURS, SHAPES, drawing
 
 Scalars = Mapping[str, NDArray[np.float64]]  # by tag: rows of step and value
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from training.report.style import FRAME, PAPER, drawing, look, short, thumbnail
+from lookalike.catalogue.sheets import FRAME, PAPER, shown
+from training.report.style import drawing, look, short
 
 MOST = 1500  # photos; more take long and hide one another
 LEAST = 5
@@ -84,7 +85,9 @@ def draw_map(
         for row in spread(places, _SIDE * _GAP):
             x, y = places[row] - _SIDE / 2
             extent = (float(x), float(x) + _SIDE, float(y), float(y) + _SIDE)
-            axes.imshow(thumbnail(str(photos[row]), _PIXELS, whole=False), extent=extent, zorder=3)
+            photo = shown(Path(str(photos[row])), (_PIXELS, _PIXELS), whole=False)
+            if photo is not None:
+                axes.imshow(photo, extent=extent, zorder=3)
             colour, shape = look(names.index(str(groups[row])))
             frame = Rectangle(
                 (x, y), _SIDE, _SIDE, fill=False, edgecolor=colour, linewidth=2.4, zorder=4

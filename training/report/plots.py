@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from lookalike.catalogue.sheets import FADED, FRAME, INK, PAPER
 from training.calibration import BINS, Calibration, calibration
-from training.report.style import FADED, FRAME, INK, PAPER, RIGHT, WRONG, drawing, short
+from training.report.style import RIGHT, WRONG, drawing, short
 
 READABLE = 20  # rows of a matrix whose numbers can still be read
 FEW = 10  # photos whose share of right guesses is mostly chance

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from lookalike.catalogue.categories import leaf_of
+from lookalike.catalogue.sheets import FADED, INK, MARGIN, Sheet, letters
 from training.judging import Judged
 from training.model import CATEGORY_OUTPUT
-from training.report.style import FADED, INK, PAPER, RIGHT, WRONG, fitted, letters, thumbnail
+from training.report.style import RIGHT, WRONG
 from training.retrieval import nearest
 
 NEIGHBOURS = 5
 ROWS = 8
-# pixels
-_MARGIN, _GAP, _SIDE, _CAPTION, _HEADER, _BORDER = 32, 18, 200, 50, 84, 5
+_GAP, _SIDE, _CAPTION, _HEADER, _BORDER = 18, 200, 50, 84, 5  # pixels
 _LEAST_WIDTH = 720  # title and legend fit
 
 
@@ -94,55 +93,42 @@ def draw_sheet(
         out: File to write.
     """
     step = _SIDE + _GAP
-    width = max(_LEAST_WIDTH, 2 * _MARGIN + (neighbours.shape[1] + 1) * step + _GAP)
-    height = 2 * _MARGIN + _HEADER + len(rows) * (step + _CAPTION) - _GAP
-    sheet = Image.new("RGB", (width, height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), title, INK, letters(22, bold=True))
-    draw.text((_MARGIN, _MARGIN + 42), "photo and guess", FADED, letters(15))
-    left = _MARGIN + step + 2 * _GAP  # of the neighbours
+    width = max(_LEAST_WIDTH, 2 * MARGIN + (neighbours.shape[1] + 1) * step + _GAP)
+    height = 2 * MARGIN + _HEADER + len(rows) * (step + _CAPTION) - _GAP
+    sheet = Sheet(width, height)
+    sheet.write((MARGIN, MARGIN), title, 22, INK, width=width - 2 * MARGIN, bold=True)
+    sheet.write((MARGIN, MARGIN + 42), "photo and guess", 15, FADED, width=_SIDE)
+    left = MARGIN + step + 2 * _GAP  # of the neighbours
     x = left
     legend = (("nearest first:", FADED), ("✓ of its category", RIGHT), ("✗ of another", WRONG))
     for text, colour in legend:
-        draw.text((x, _MARGIN + 42), text, colour, letters(15))
+        sheet.write((x, MARGIN + 42), text, 15, colour, width=width - x)
         x += int(letters(15).getlength(text)) + 18
     guesses = judged.guesses
     for number, row in enumerate(rows):
-        y = _MARGIN + _HEADER + number * (step + _CAPTION)
+        y = MARGIN + _HEADER + number * (step + _CAPTION)
         truth, guess = str(judged.categories[row]), str(guesses[row])
         guessed = f"{_mark(guess == truth)} {leaf_of(guess)}"
-        _tile(sheet, str(judged.photos[row]), (_MARGIN, y), INK)
-        _caption(draw, (_MARGIN, y), (leaf_of(truth), INK), (guessed, _colour(guess == truth)))
+        _put(sheet, judged, row, (MARGIN, y), INK)
+        sheet.write((MARGIN, y + _SIDE + 4), leaf_of(truth), 15, INK, width=_SIDE)
+        colour = _colour(guess == truth)
+        sheet.write((MARGIN, y + _SIDE + 25), guessed, 15, colour, width=_SIDE)
         for column, hit in enumerate(neighbours[row].tolist()):
-            corner = (left + column * step, y)
+            x = left + column * step
             category = str(judged.categories[hit])
             colour = _colour(category == truth)
+            _put(sheet, judged, hit, (x, y), colour)
             name = f"{_mark(category == truth)} {leaf_of(category)}"
-            same = "the same listing" if judged.listings[hit] == judged.listings[row] else ""
-            _tile(sheet, str(judged.photos[hit]), corner, colour)
-            _caption(draw, corner, (name, colour), (same, INK), bold_last=True)
+            sheet.write((x, y + _SIDE + 4), name, 15, colour, width=_SIDE)
+            if judged.listings[hit] == judged.listings[row]:
+                same = "the same listing"
+                sheet.write((x, y + _SIDE + 25), same, 15, INK, width=_SIDE, bold=True)
     sheet.save(out)
 
 
-def _tile(sheet: Image.Image, photo: str, corner: tuple[int, int], colour: str) -> None:
-    x, y = corner
-    inner = _SIDE - 2 * _BORDER
-    sheet.paste(thumbnail(photo, inner, whole=True), (x + _BORDER, y + _BORDER))
-    box = (x, y, x + _SIDE - 1, y + _SIDE - 1)
-    ImageDraw.Draw(sheet).rectangle(box, outline=colour, width=_BORDER - 2)
-
-
-def _caption(
-    draw: ImageDraw.ImageDraw,
-    corner: tuple[int, int],
-    *lines: tuple[str, str],
-    bold_last: bool = False,
-) -> None:
-    """Writes lines, each a text and its colour, below a tile."""
-    x, y = corner
-    for number, (text, colour) in enumerate(lines):
-        font = letters(15, bold=bold_last and number == len(lines) - 1)
-        draw.text((x, y + _SIDE + 4 + 21 * number), fitted(text, font, _SIDE), colour, font)
+def _put(sheet: Sheet, judged: Judged, row: int, corner: tuple[int, int], colour: str) -> None:
+    photo = Path(str(judged.photos[row]))
+    sheet.put([photo], corner, _SIDE, frame=colour, border=_BORDER, whole=True)
 
 
 def _mark(right: bool) -> str:

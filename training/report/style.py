@@ -1,18 +1,17 @@
-"""One look for all pictures of a report: colours, letters, and how a photo is shown."""
+"""One look for all plots of a report, that of contact sheets with it."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from matplotlib import get_data_path, rc_context
+from matplotlib import rc_context
 from matplotlib.figure import Figure
-from PIL import Image, ImageFont, ImageOps
 
-INK, FADED, PAPER, FRAME = "#1c1e21", "#6a6f76", "#ffffff", "#d9dce1"
+from lookalike.catalogue.sheets import FADED, FRAME, INK, PAPER
+
 # Blue and vermilion of Okabe and Ito, "Color Universal Design": told apart by nearly everybody.
 RIGHT, WRONG = "#0072b2", "#d55e00"
 # Paul Tol's "bright" scheme, made for people who see colours differently. Shapes tell apart what
@@ -21,7 +20,6 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#8
 SHAPES = ("o", "^", "s", "D")
 
 _DPI = 144
-_BLACK = 24  # of 255: JPEG's noise in a letterbox's bars stays below
 _LETTERS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it along, so it is on every machine
     "font.size": 10,
@@ -63,41 +61,6 @@ def look(number: int) -> tuple[str, str]:
     if number >= len(COLOURS) * len(SHAPES):
         return FRAME, "o"
     return COLOURS[number % len(COLOURS)], SHAPES[number // len(COLOURS)]
-
-
-def thumbnail(photo: str, side: int, *, whole: bool) -> Image.Image:
-    """Returns a photo in a square without the black bars of its letterbox.
-
-    Args:
-        photo: The file.
-        side: In pixels.
-        whole: Leave room at the sides, or else cut the photo to a square.
-    """
-    with Image.open(photo) as file:
-        upright = ImageOps.exif_transpose(file).convert("RGB")
-    bright = upright.convert("L").point(lambda value: 255 * (value > _BLACK))
-    if box := bright.getbbox():  # none: the photo is black
-        upright = upright.crop(box)
-    if whole:
-        return ImageOps.pad(upright, (side, side), Image.Resampling.LANCZOS, color=PAPER)
-    return ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
-
-
-def fitted(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Returns the text in one line, cut with an ellipsis if it is wider than `width` pixels."""
-    text = " ".join(text.split())
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
-
-
-@functools.cache
-def letters(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Returns the font of the plots for Pillow; the size in pixels."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf" / name, size)
 
 
 def short(names: Sequence[str], most: int = 34) -> list[str]:

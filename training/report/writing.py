@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lookalike.catalogue.categories import root_of
+from lookalike.files import write_json
 from training.calibration import Calibration
-from training.files import write_json
 from training.judging import POOLED, Judged
 from training.model import CATEGORY_OUTPUT
 from training.report.answers import likenesses, prices, ranked

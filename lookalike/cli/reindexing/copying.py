@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from lookalike.catalogue.photo_files import PhotoFolder
 from lookalike.catalogue.schema import REINDEXED_FROM
 from lookalike.cli.console import CommandError, counted
-from lookalike.cli.failing import Failures
-from lookalike.cli.files import Failure
-from lookalike.cli.photo_files import PhotoFolder
+from lookalike.cli.failing import Failure, Failures
 from lookalike.client import Embedding, IndexClient
 from lookalike.client.index import Collection, Item, ItemView
 from lookalike.client.index.messages import item_message

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lookalike.catalogue.photo_files import PhotoFolder
 from lookalike.cli.console import CommandError, ExitCode, counted, emit, progress_bar, say
-from lookalike.cli.files import Failure, write_failures
-from lookalike.cli.photo_files import PhotoFolder
+from lookalike.cli.failing import Failure, write_failures
 from lookalike.cli.reindexing import aliases, showing
 from lookalike.cli.reindexing.aliases import Served
 from lookalike.cli.reindexing.comparing import Comparison, K, compare

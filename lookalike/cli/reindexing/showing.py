@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.console import counted, say, show_table
-from lookalike.cli.files import Failure, by_reason
+from lookalike.cli.failing import Failure, by_reason
 from lookalike.cli.reindexing.comparing import Comparison
 from lookalike.cli.reindexing.copying import Copied
 

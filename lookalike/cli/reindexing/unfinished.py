@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.cli.console import CommandError, say
-from lookalike.cli.files import replacing
 from lookalike.cli.reindexing.copying import Catalogue, Copied
+from lookalike.files import write_json
 
 _KIND = "lookalike reindex"
 
@@ -52,8 +52,7 @@ class Unfinished:
             "lacking": sorted(copied.lacking),
             "source": dict(copied.source),
         }
-        with replacing(self._file) as aside:
-            aside.write_text(json.dumps(content), encoding="utf-8")
+        write_json(self._file, content)
 
     def read(self) -> Window | None:
         """Returns what is unfinished; None if nothing is.

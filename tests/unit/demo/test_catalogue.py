@@ -17,13 +17,13 @@ from lookalike.errors import (
     StartupError,
     StoreCorruptedError,
 )
+from lookalike.files import FileError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import (
     GatewayServiceServicer,
     add_GatewayServiceServicer_to_server,
 )
 from lookalike.status import to_status
-from training.errors import TrainingError
 
 FACTS = {"embedding_space": "abc", "sample": "{}"}
 LISTINGS = 30
@@ -138,7 +138,7 @@ def test_a_gateway_that_fails_every_photo_is_told_by_one(
 
 
 def test_a_marketplace_that_is_not_there_is_named(gateway: Gateway, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"nowhere/Products\.csv: cannot be read"):
+    with pytest.raises(FileError, match=r"nowhere/Products\.csv: cannot be read"):
         fill(gateway.address, tmp_path / "nowhere")
 
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.scheduling import Priority, Turn
+from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import (
     ImageTooLargeError,
     InvalidImageError,
     UnknownOutputError,
 )
 from lookalike.model.bundle import Architecture, Manifest, Output, Preprocessing
-from lookalike.model.preprocessing import ImageLimits
 
 SIZE = 8
 MANIFEST = Manifest(

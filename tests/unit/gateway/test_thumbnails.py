@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from PIL import Image
 
-from gateway import thumbnails
-from gateway.thumbnails import SIDE, ThumbnailError, ThumbnailStore, render
+from gateway.thumbnails import LIMITS, SIDE, ThumbnailError, ThumbnailStore, render
+from lookalike.catalogue import images
 from lookalike.errors import StartupError
 
 DrawPhoto = Callable[..., bytes]
@@ -76,6 +77,13 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert opened(render(encoded(image, kind))).size == (256, 171)
 
 
+@pytest.mark.parametrize("bright", [0, 200, 32768, 65535])
+def test_wide_greys_are_as_the_embedder_sees_them(bright: int) -> None:
+    photo = encoded(Image.fromarray(np.full((64, 64), bright, np.uint16)))
+    grey = opened(render(photo)).getpixel((32, 32))
+    assert grey == pytest.approx(images.decode(photo, LIMITS).getpixel((32, 32)), abs=1)
+
+
 def test_transparent_parts_are_white() -> None:
     assert opened(render(encoded(Image.new("RGBA", (9, 9))))).getpixel((4, 4)) == (255, 255, 255)
 
@@ -88,7 +96,7 @@ def test_what_is_no_photo_is_refused(image: bytes) -> None:
 
 def test_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     bomb = encoded(Image.new("1", (9000, 9000)))
-    with pytest.raises(ThumbnailError, match="81,000,000 pixels; the limit is 64,000,000"):
+    with pytest.raises(ThumbnailError, match=r"81,000,000 pixels; the limit is 64,000,000$"):
         render(bomb)
 
 
@@ -99,7 +107,7 @@ def test_large_photo_is_made_smaller_before_it_is_copied(monkeypatch: pytest.Mon
         sizes.append(image.size)
         return image
 
-    monkeypatch.setattr(thumbnails, "_to_srgb", look)
+    monkeypatch.setattr(images, "_to_srgb", look)
     for mode in ("L", "LA", "RGB", "RGBA"):
         assert opened(render(encoded(Image.new(mode, (3000, 1500))))).size == (256, 128)
     assert set(sizes) == {(512, 256)}

@@ -17,13 +17,15 @@ import pytest
 
 import training.embed
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.catalogue.photo_files import photo_path
+from lookalike.files import FileError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, load_engine
 from lookalike.model.preprocessing import preprocess
 from training.embed import EMBEDDING_SPACE, catalogue_photos, embed, vector_column
 from training.errors import TrainingError
-from training.images import LIMITS, photo_path
+from training.images import LIMITS
 
 VECTOR = "vector:category"
 FACTS = ("name", "labels", "architecture", "preprocessing", "outputs", "metrics", "variants")
@@ -149,22 +151,20 @@ def test_a_second_run_returns_at_once_and_touches_nothing(
     assert vectors.stat().st_mtime_ns == before
 
 
-def test_an_interrupted_run_goes_on_with_the_next_part(
+def test_an_interrupted_run_goes_on_with_the_next_photos(
     vectors: Path, marketplace: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.embed, "CHUNK", 40)
     out = tmp_path / "vectors.parquet"
     whole = pq.read_table(vectors)
-    assert 120 < len(whole) < 156, "four parts"
     with monkeypatch.context() as patched:
         counting(patched, fail_after=90)
         with pytest.raises(InterruptionError):
             embed(bundle, marketplace, out)
     assert not out.exists()
     assert not out.with_suffix(".problems.json").exists()
-    parts = sorted(tmp_path.glob(".vectors-*.parts/*"))
-    assert [part.name for part in parts] == ["00000.parquet", "00001.parquet"]
-    done = sum(pq.read_table(part)["problem"].to_pylist().count("") for part in parts)
+    _, *lines = (tmp_path / ".vectors.parquet.journal").read_text().splitlines()
+    done = sum(not json.loads(line)["problem"] for line in lines)
+    assert 60 < done <= 90
 
     engines = counting(monkeypatch)
     embedded = embed(bundle, marketplace, out)
@@ -179,6 +179,20 @@ def test_an_interrupted_run_goes_on_with_the_next_part(
     assert len(embedded.problems) == len(BROKEN)
     again, before = (np.stack(table[VECTOR].to_numpy()) for table in (resumed, whole))
     np.testing.assert_allclose(again, before, atol=0.1 * before.std())  # batches were cut otherwise
+
+
+def test_what_changed_since_an_interruption_has_it_begin_anew(
+    vectors: Path, marketplace: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "vectors.parquet"
+    with monkeypatch.context() as patched:
+        counting(patched, fail_after=90)
+        with pytest.raises(InterruptionError):
+            embed(bundle, marketplace, out, precision="bf16")
+    engines = counting(monkeypatch)
+    embedded = embed(bundle, marketplace, out, precision="fp32")
+
+    assert [engine.photos for engine in engines] == [embedded.photos]
 
 
 def test_what_changes_the_vectors_has_them_computed_anew(
@@ -203,7 +217,7 @@ def test_what_changes_the_vectors_has_them_computed_anew(
     space = bundles.load(other).manifest.embedding_space
     assert space != bundles.load(bundle).manifest.embedding_space
     assert pq.read_schema(out).metadata[EMBEDDING_SPACE].decode() == space
-    assert not list(scratch.glob(".vectors-*")), "no parts are left"
+    assert not list(scratch.glob(".vectors*")), "nothing is left to go on with"
 
 
 def test_another_version_of_the_same_model_computes_nothing(
@@ -262,7 +276,7 @@ def test_a_catalogue_without_a_complete_listing_is_refused(bundle: Path, tmp_pat
 def test_a_category_that_the_model_does_not_know_is_refused(
     tiny_bundle: Bundle, marketplace: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"Products\.csv: .* not one of the 13 known: category"):
+    with pytest.raises(FileError, match=r"Products\.csv: .* not one of the 13 known: category"):
         embed(tiny_bundle.path, marketplace, tmp_path / "vectors.parquet")
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.embed
+from lookalike.files import FileError
 from lookalike.model import bundle as bundles
 from training.__main__ import main
 from training.embed import embed, embed_as_json, vector_column
@@ -132,7 +133,7 @@ def test_a_disk_that_fills_up_leaves_the_old_json(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(json, "dump", fail)
-    with pytest.raises(TrainingError, match="cannot be written: No space left on device"):
+    with pytest.raises(FileError, match="cannot be written: No space left on device"):
         embed_as_json(bundle, marketplace, done, output="features")
     assert done.read_bytes() == before
     assert len(list(done.parent.iterdir())) == 3, "nothing is left aside"

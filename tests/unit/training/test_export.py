@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import training.export
 import training.parity
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.files import FileError, read_json
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import load_engine
@@ -24,7 +25,6 @@ from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.evaluate import evaluate_bundle, load_run
 from training.export import NOT_FITTED, PARITY_TOLERANCE, export
-from training.files import read_json
 from training.prepare import load_prepared
 
 Change = Callable[[dict[str, torch.Tensor]], object]
@@ -259,7 +259,7 @@ def test_a_file_is_not_replaced(data: Path, run: Path, scratch: Path) -> None:
 
 def test_a_run_that_was_not_evaluated_is_refused(data: Path, own_run: Path, scratch: Path) -> None:
     (own_run / "metrics.json").unlink()
-    with pytest.raises(TrainingError) as refused:
+    with pytest.raises(FileError) as refused:
         export(data, own_run, scratch / "bundle")
 
     assert str(refused.value) == (

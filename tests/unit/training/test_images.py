@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.catalogue.photo_files import photo_path
+from lookalike.files import FileError
 from sample.oddities import ODD_FILES, encode_jpeg
-from training.errors import TrainingError
-from training.images import CheckedPhoto, in_threads, photo_path, prepare_photo
+from training.images import CheckedPhoto, in_threads, prepare_photo
 
 SIZE = 64
 Folders = tuple[Path, Path]
@@ -169,9 +170,9 @@ def test_two_photos_of_one_content_share_a_file_that_is_written_once(
     "image_id", ["", "../x", "a/b", "/etc/passwd", ".", "..", ".hidden", "x/../../y", "a\0b"]
 )
 def test_an_id_that_leads_out_of_the_folder_is_refused(folders: Folders, image_id: str) -> None:
-    with pytest.raises(TrainingError, match="cannot be the name of a file"):
+    with pytest.raises(FileError, match="cannot be the name of a file"):
         photo_path(folders[0], image_id)
-    with pytest.raises(TrainingError, match="cannot be the name of a file"):
+    with pytest.raises(FileError, match="cannot be the name of a file"):
         prepare_photo(image_id, *folders, SIZE)
 
 
@@ -184,7 +185,7 @@ def test_a_full_or_read_only_disk_is_no_fault_of_the_photo(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(TrainingError, match=r"\.jpg: cannot be written: No space left on device"):
+    with pytest.raises(FileError, match=r"\.jpg: cannot be written: No space left on device"):
         put(folders, content)
 
     assert list(folders[1].iterdir()) == []

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from lookalike.files import write_json
 from training.evaluate import evaluate
-from training.files import write_json
 from training.judging import Judged
 from training.report import embedding_map, write_report
 from training.report.curves import draw_curves, panels, read_scalars
 from training.report.embedding_map import LEAST, plane_of, spread
 from training.report.plots import confusion
 from training.report.sheets import chosen, ranked
-from training.report.style import COLOURS, SHAPES, fitted, letters, look, thumbnail
+from training.report.style import COLOURS, SHAPES, look
 
 PICTURES = {
     "confusion.png",
@@ -326,38 +326,11 @@ def test_places_that_coincide_have_one_thumbnail() -> None:
     assert len(spread(np.zeros((7, 2)), 0.1)) == 1
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_thumbnail_has_no_letterbox(tmp_path: Path, whole: bool) -> None:
-    photo = Image.new("RGB", (64, 64))
-    photo.paste((200, 60, 60), (0, 16, 64, 48))
-    photo.save(tmp_path / "photo.jpg", quality=95)
-    shown = np.asarray(thumbnail(str(tmp_path / "photo.jpg"), 30, whole=whole))
-
-    assert shown.shape == (30, 30, 3)
-    assert shown.max(axis=2).min() > 150, "no black is left"
-    assert (shown[0, 0].min() > 250) == whole, "room is white"
-
-
-def test_a_black_photo_is_shown_as_it_is(tmp_path: Path) -> None:
-    Image.new("RGB", (64, 64)).save(tmp_path / "photo.jpg")
-
-    assert thumbnail(str(tmp_path / "photo.jpg"), 30, whole=False).getextrema() == ((0, 0),) * 3
-
-
 def test_groups_have_looks_of_their_own_as_far_as_there_are() -> None:
     most = len(COLOURS) * len(SHAPES)
 
     assert len({look(number) for number in range(most)}) == most
     assert look(most) == look(most + 5)
-
-
-def test_a_caption_is_cut_to_its_room() -> None:
-    font = letters(15)
-
-    assert fitted("short\none", font, 200) == "short one"
-    cut = fitted("Clothes, Footwear & Accessories", font, 120)
-    assert cut.endswith("…")
-    assert font.getlength(cut) <= 120
 
 
 def test_searches_are_ranked_by_category_then_by_distance() -> None:

@@ -17,10 +17,10 @@ from torch import Tensor
 
 import training.train
 import training.trainer
+from lookalike.files import FileError, write_json
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.files import write_json
 from training.model import build_network
 from training.objective import JointObjective
 from training.prepare import load_prepared, prepare
@@ -347,7 +347,7 @@ def test_a_split_without_photos_is_refused(
 
 
 def test_data_that_were_never_prepared_are_refused(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="expected a data set made by `training prepare`"):
+    with pytest.raises(FileError, match="expected a data set made by `training prepare`"):
         train(tmp_path, tmp_path / "run", config)
 
     assert not (tmp_path / "run").exists()
@@ -360,7 +360,7 @@ def test_weights_that_cannot_be_written_are_named(
         raise training.train.SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(training.train, "save_file", full)
-    with pytest.raises(TrainingError, match=r"model\.safetensors: cannot be written: .*No space"):
+    with pytest.raises(FileError, match=r"model\.safetensors: cannot be written: .*No space"):
         train(data, scratch / "run", dataclasses.replace(config, epochs=1))
 
     assert not (scratch / "run/run.json").exists()

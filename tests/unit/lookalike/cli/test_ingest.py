@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cli.journal import Journal
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     InvalidImageError,
@@ -16,6 +15,7 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.journal import Journal
 from tests.command_line import Ended, Run
 from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway
 
@@ -181,8 +181,8 @@ def test_an_interrupted_ingest_goes_on(
 ) -> None:
     noted: list[str] = []
 
-    def add(journal: Journal, item_id: str, content: str, seq: int) -> None:
-        noting(journal, item_id, content, seq)
+    def add(journal: Journal, item_id: str, content: str, **results: int) -> None:
+        noting(journal, item_id, content, **results)
         noted.append(item_id)
         if len(noted) == 2:
             raise KeyboardInterrupt

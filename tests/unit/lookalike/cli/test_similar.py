@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lookalike.cli import findings, similar
+from lookalike.catalogue import sheets
+from lookalike.cli import findings
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from tests.command_line import Run
 from tests.unit.lookalike.cli.conftest import DrawPhoto, Gateway
@@ -224,7 +225,7 @@ def test_a_card_of_the_sheet_says_how_alike_it_is(
     run: Run, gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(similar, "draw_contact_sheet", lambda *cards, **_: drawn.append(cards))
+    monkeypatch.setattr(sheets, "draw_contact_sheet", lambda *cards, **_: drawn.append(cards))
     run("similar", "--item", "x", "-k", "2", "--sheet", tmp_path / "sheet.png")
     (_, (_, second), _), *_ = drawn
     assert second.lines == ["Appliances", "£1,250.00", "60 %", "probably the same item"]
@@ -254,6 +255,15 @@ def test_a_sheet_shows_local_photos_thumbnails_and_empty_places(
     assert f"contact sheet: {sheet}" in " ".join(ended.err.split("\n"))
     with Image.open(sheet) as image:
         assert image.width > 1500
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.txt", "sheet.parquet"])
+def test_a_sheet_whose_name_says_no_format_is_refused_before_anything_is_asked(
+    run: Run, gateway: Gateway, photos: Path, name: str
+) -> None:
+    ended = run("similar", photos / "a.jpg", "--sheet", name)
+    assert ended.code == 2
+    assert f"{name}: the sheet's name must end in one of .png .jpg" in ended.err
 
 
 def test_a_sheet_of_an_item_needs_no_photo_at_all(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lookalike.files import FileError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import (
     MANIFEST,
@@ -318,7 +319,7 @@ def test_failed_write_leaves_the_old_bundle_and_no_debris(
         monkeypatch.setattr(Path, "write_text", fail)
     else:
         monkeypatch.setattr(Path, "rename", failing_rename)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(FileError, match="bundle: cannot be written: disk full"):
         write({WEIGHTS: b"new"})
     monkeypatch.undo()
     assert bundles.load(old.path) == old

@@ -1,4 +1,4 @@
-"""Finds photos on disk: those of a folder, and the one of an item. Knows nothing of pixels."""
+"""Finds photos on disk: those of a folder, and the one of an id. Knows nothing of pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.cli.console import CommandError
+from lookalike.files import FileError
 
 # What the embedder decodes; in folders, files of other names are none of ours.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif")
@@ -31,17 +31,17 @@ class PhotoFile:
 
 
 def read_photo(path: Path) -> bytes:
-    """Returns a photo's bytes; raises CommandError with a line that names the file."""
+    """Returns a photo's bytes; raises FileError with a line that names the file."""
     try:
         if path.is_dir():
-            raise CommandError(f"{path}: is a directory, not a photo")
+            raise FileError(f"{path}: is a directory, not a photo")
         if path.exists() and not path.is_file():
-            raise CommandError(f"{path}: is not a regular file")
+            raise FileError(f"{path}: is not a regular file")
         data = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        raise FileError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if not data:
-        raise CommandError(f"{path}: is empty")
+        raise FileError(f"{path}: is empty")
     return data
 
 
@@ -52,7 +52,7 @@ def find_photos(paths: Sequence[Path]) -> list[PhotoFile]:
     left out. The ids of a single folder's photos are relative to it.
 
     Raises:
-        CommandError: A path does not exist, cannot be read or is not UTF-8, or there is no photo.
+        FileError: A path does not exist, cannot be read or is not UTF-8, or there is no photo.
     """
     alone = len(paths) == 1
     found: dict[str, PhotoFile] = {}
@@ -63,15 +63,15 @@ def find_photos(paths: Sequence[Path]) -> list[PhotoFile]:
                     name = file.relative_to(path) if alone else file
                     found.setdefault(name.as_posix(), _photo_file(name.as_posix(), file))
             elif path.exists() and not path.is_file():
-                raise CommandError(f"{path}: is not a regular file")
+                raise FileError(f"{path}: is not a regular file")
             else:
                 found.setdefault(path.as_posix(), _photo_file(path.as_posix(), path))
         except (OSError, ValueError) as error:
             where = getattr(error, "filename", None) or path
-            raise CommandError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+            raise FileError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
     if not found:
         where = ", ".join(map(str, paths))
-        raise CommandError(f"{where}: no photos; looked for {' '.join(SUFFIXES)}")
+        raise FileError(f"{where}: no photos; looked for {' '.join(SUFFIXES)}")
     return [found[name] for name in sorted(found)]
 
 
@@ -85,12 +85,11 @@ class PhotoFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not folder.is_dir():
-            raise CommandError(f"{folder}: no such folder of photos")
+            raise FileError(f"{folder}: no such folder of photos")
 
     def find(self, item_id: str) -> Path | None:
         """Returns an item's photo; None if there is none, or the id cannot name a file."""
-        hostile = Path(item_id).name != item_id or "\0" in item_id or "\\" in item_id
-        if not item_id or hostile or item_id.startswith("."):
+        if not _can_name_a_file(item_id):
             return None
         for suffix in SUFFIXES:
             for name in (item_id + suffix, item_id + suffix.upper()):
@@ -101,6 +100,18 @@ class PhotoFolder:
                 except OSError:  # the name is too long for this file system
                     return None
         return None
+
+
+def photo_path(folder: Path, image_id: str) -> Path:
+    """Returns where a raw catalogue keeps a photo; FileError if the id leads elsewhere."""
+    if not _can_name_a_file(image_id):
+        raise FileError(f"image id '{image_id}' cannot be the name of a file in {folder}")
+    return folder / f"{image_id}.jpg"
+
+
+def _can_name_a_file(name: str) -> bool:
+    """Says whether a file of that name is in its folder, and not hidden: ids are strangers'."""
+    return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -119,6 +130,6 @@ def _photo_file(name: str, path: Path) -> PhotoFile:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise CommandError(f"{str(path)!r}: the name is not UTF-8; rename it") from None
+        raise FileError(f"{str(path)!r}: the name is not UTF-8; rename it") from None
     facts = path.stat()
     return PhotoFile(name, path, facts.st_size, facts.st_mtime_ns)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from lookalike.cli import sheet as drawing
-from lookalike.cli.console import UsageError
-from lookalike.cli.sheet import (
+from lookalike.catalogue import sheets as drawing
+from lookalike.catalogue.sheets import (
     BLANK,
     CARD_SIDE,
     COLUMNS,
     GAP,
+    INK,
     MARGIN,
     QUERY_SIDE,
     Card,
-    check_writable,
     draw_contact_sheet,
+    fitted,
+    letters,
+    one_line,
+    shown,
 )
 
 Colour = tuple[int, ...]
@@ -97,14 +102,24 @@ def test_a_heading_is_green_where_the_hit_agrees(tmp_path: Path) -> None:
     assert not ink
 
 
-def test_a_line_that_is_a_little_too_long_is_written_smaller_and_not_cut() -> None:
+@pytest.mark.parametrize(("room", "whole"), [(1.0, True), (0.95, True), (0.5, False)])
+def test_a_line_that_is_a_little_too_long_is_written_smaller_and_not_cut(
+    monkeypatch: pytest.MonkeyPatch, room: float, whole: bool
+) -> None:
     line = "almost certainly the same item"
-    width = int(drawing._font(15).getlength(line)) - 3
-    smaller = drawing._size_for(line, 15, width)
-    assert drawing.SMALLEST <= smaller < 15
-    assert drawing._fitted(line, smaller, width) == line
-    assert drawing._size_for("item", 15, width) == 15
-    assert drawing._size_for(LONG, 15, width) == 15, "it is cut, and need not be small as well"
+    written: list[tuple[str, float]] = []
+
+    def write(_: object, __: object, text: str, ___: object, font: Any) -> None:
+        written.append((text, font.size))
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", write)
+    width = int(letters(15).getlength(line) * room) + 1
+    drawing.Sheet(400, 40).write((0, 0), line, 15, INK, width=width, smaller=True)
+
+    ((text, size),) = written
+    assert (text == line) == whole
+    assert (size < 15) == (room == 0.95), "what is cut need not be small as well"
+    assert size >= drawing.SMALLEST
 
 
 def test_a_caption_of_four_lines_stays_within_its_card(tmp_path: Path) -> None:
@@ -207,13 +222,13 @@ def test_a_photo_may_come_as_bytes(tmp_path: Path) -> None:
 def test_without_a_font_that_has_it_the_pound_is_spelt_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "_FONTS", ())
-    monkeypatch.setattr(drawing, "_from_matplotlib", lambda: ())
-    caches = (drawing._font, drawing._font_file)
+    monkeypatch.setattr(drawing, "_FONTS", (("nothing.ttf", "nothing.ttf"),))
+    monkeypatch.setattr(drawing, "_from_matplotlib", list)
+    caches = (drawing.letters, drawing._font_files)
     try:
         for cache in caches:
             cache.cache_clear()
-        assert drawing._drawable("£5 – now") == "GBP 5 - now"
+        assert one_line("£5 – now") == "GBP 5 - now"
         image = sheet(tmp_path, card(tmp_path, RED), [card(tmp_path, BLUE, "£5")])
     finally:
         for cache in caches:
@@ -221,7 +236,30 @@ def test_without_a_font_that_has_it_the_pound_is_spelt_out(
     assert colours(image, below(0)) != {PAPER}
 
 
-@pytest.mark.parametrize("name", ["sheet", "sheet.txt", "sheet.parquet"])
-def test_a_name_that_says_no_format_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="must end in one of"):
-        check_writable(Path(name))
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_tile_has_no_letterbox(tmp_path: Path, whole: bool) -> None:
+    photo = Image.new("RGB", (64, 64))
+    photo.paste((200, 60, 60), (0, 16, 64, 48))
+    photo.save(tmp_path / "photo.jpg", quality=95)
+    tile = np.asarray(shown(tmp_path / "photo.jpg", (30, 30), whole=whole))
+
+    assert tile.shape == (30, 30, 3)
+    assert tile.max(axis=2).min() > 150, "no black is left"
+    assert (tile[0, 0].min() > 250) == whole, "room is white"
+
+
+def test_a_black_photo_is_shown_as_it_is(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.jpg")
+
+    tile = shown(tmp_path / "photo.jpg", (30, 30), whole=False)
+    assert tile is not None
+    assert tile.getextrema() == ((0, 0),) * 3
+
+
+def test_a_caption_is_cut_to_its_room() -> None:
+    font = letters(15)
+
+    assert fitted("short\none", font, 200) == "short one"
+    cut = fitted("Clothes, Footwear & Accessories", font, 120)
+    assert cut.endswith("…")
+    assert font.getlength(cut) <= 120

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.catalogue import images
+from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import ImageTooLargeError, InvalidImageError, LookalikeError
-from lookalike.model import preprocessing
-from lookalike.model.preprocessing import ImageLimits, preprocess
+from lookalike.model.preprocessing import preprocess
 from tests.photos import encode, quarters
 
 LIMITS = ImageLimits()
@@ -58,10 +59,12 @@ def test_other_bytes_are_refused_with_the_formats_that_there_are(data: bytes) ->
 def test_bytes_over_the_limit_are_refused_with_both_numbers() -> None:
     data = encode(quarters(), "PNG")
     assert preprocess(data, SIZE, ImageLimits(max_bytes=len(data))).shape == (SIZE, SIZE, 3)
-    error = refusal(data, ImageLimits(max_bytes=len(data) - 1))
+    error = refusal(data, ImageLimits(max_bytes=len(data) - 1, settings="LOOKALIKE_EMBEDDER"))
     assert isinstance(error, ImageTooLargeError)
     assert f"image has {len(data):,} bytes; the limit is {len(data) - 1:,}" in error.message
-    assert "LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES" in error.message
+    assert error.message.endswith(" (LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES)")
+    other = refusal(data, ImageLimits(max_bytes=len(data) - 1))
+    assert other.message.endswith(f"{len(data) - 1:,}"), "there is no setting to name"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -88,7 +91,7 @@ def png_of_declared_size(width: int, height: int) -> bytes:
 
 
 def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocessing, "_to_rgb", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(images, "_to_rgb", lambda _: pytest.fail("it was decoded"))
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it was decoded"))
     assert isinstance(refusal(png_of_declared_size(50_000, 50_000)), ImageTooLargeError)
     assert isinstance(refusal(png_of_declared_size(2**31 - 1, 2**31 - 1)), ImageTooLargeError)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cli.console import CommandError, emit
-from lookalike.cli.files import Failure, write_failures
-from lookalike.cli.photo_files import PhotoFolder, find_photos, read_photo
+from lookalike.catalogue.photo_files import PhotoFolder, find_photos, read_photo
+from lookalike.cli.console import emit
+from lookalike.cli.failing import Failure, write_failures
+from lookalike.files import FileError
 
 
 @pytest.mark.parametrize("name", ["1.jpg", "1.JPG", "1.jpeg", "1.png", "1.heic", "1.WEBP"])
@@ -32,9 +33,9 @@ def test_an_id_leads_nowhere_else(tmp_path: Path, item_id: str) -> None:
 
 def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
+    with pytest.raises(FileError, match=r"pipe\.jpg: is not a regular file"):
         read_photo(tmp_path / "pipe.jpg")
-    with pytest.raises(CommandError, match=r"pipe\.jpg: is not a regular file"):
+    with pytest.raises(FileError, match=r"pipe\.jpg: is not a regular file"):
         find_photos([tmp_path / "pipe.jpg"])
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert [photo.id for photo in find_photos([tmp_path])] == ["a.jpg"]
@@ -42,7 +43,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
 
 def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    with pytest.raises(CommandError, match="no photos"):
+    with pytest.raises(FileError, match="no photos"):
         find_photos([tmp_path])
 
 
@@ -54,7 +55,7 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system has no such names")
     for path in (tmp_path, tmp_path / name):
-        with pytest.raises(CommandError, match=r"udcff\.jpg': the name is not UTF-8") as refused:
+        with pytest.raises(FileError, match=r"udcff\.jpg': the name is not UTF-8") as refused:
             find_photos([path])
         str(refused.value).encode()
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.errors import TrainingError
-from training.files import read_json, replacing, whole_directory, write_json
+from lookalike.files import FileError, read_json, replacing, whole_directory, write_json
 
 
 def write_half(target: Path, error: BaseException | type[BaseException]) -> None:
@@ -42,7 +41,7 @@ def test_an_interrupted_write_keeps_the_old_file_and_leaves_nothing_aside(
 
 def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
-    with pytest.raises(TrainingError, match=r"report\.json: cannot be written: No space left"):
+    with pytest.raises(FileError, match=r"report\.json: cannot be written: No space left"):
         write_half(target, OSError(28, "No space left on device"))
 
     assert list(tmp_path.iterdir()) == []
@@ -51,7 +50,7 @@ def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     target = tmp_path / "file/report.json"
-    with pytest.raises(TrainingError) as refused:
+    with pytest.raises(FileError) as refused:
         write_json(target, {})
 
     assert str(refused.value).startswith(f"{target}: cannot be written: ")
@@ -86,12 +85,23 @@ def test_a_directory_does_not_replace_another_that_holds_something(tmp_path: Pat
     (tmp_path / "photos/precious.jpg").write_text("")
     expected = r"photos: cannot be written: Directory not empty"
     with (
-        pytest.raises(TrainingError, match=expected),
+        pytest.raises(FileError, match=expected),
         whole_directory(tmp_path / "photos") as aside,
     ):
         (aside / "report.md").write_text("whole")
 
     assert [file.name for file in tmp_path.rglob("*")] == ["photos", "precious.jpg"]
+
+
+def test_a_directory_takes_the_place_of_another_once_it_is_whole(tmp_path: Path) -> None:
+    for number in range(2):
+        with whole_directory(tmp_path / "bundle", replace=True) as aside:
+            (aside / f"{number}.txt").write_text("whole")
+
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*")] == [
+        "bundle",
+        "bundle/1.txt",
+    ]
 
 
 def test_json_keeps_other_letters_readable(tmp_path: Path) -> None:
@@ -109,5 +119,5 @@ def test_unreadable_json_is_told_with_the_file_and_what_it_should_be(
         file.mkdir()
     else:
         file.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"report\.json: not readable as a report: "):
+    with pytest.raises(FileError, match=r"report\.json: not readable as a report: "):
         read_json(file, "a report")
