@@ -16,11 +16,11 @@ from gateway.index import IndexUpstream
 from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, SearchOptions
 from gateway.models import Model
 from gateway.queries import INDEX_TOO_OLD
+from lookalike import limits
 from lookalike.errors import DimensionMismatchError, LookalikeError, RankingUnavailableError
 from lookalike.likeness import CROWD, Likeness
 from lookalike.pricing import PriceRange
 
-_MOST_CANDIDATES = 10_000
 # Longest wait of a search for model and collection to become known.
 _LEARN_TIMEOUT_S = 2.0
 
@@ -193,6 +193,6 @@ def _plan(method: RankingMethod, options: SearchOptions, model: Model | None) ->
         )
     if method is RankingMethod.CATEGORY:
         return RankingPlan(method, options, None, curve)
-    candidates = max(min(ranking.candidates, _MOST_CANDIDATES), options.k) if ranking else 0
+    candidates = max(min(ranking.candidates, limits.MAX_CANDIDATES), options.k) if ranking else 0
     weight = ranking.vector_weight if ranking and method is RankingMethod.BLEND else 0.0
     return RankingPlan(method, options, Rerank(candidates, weight), curve)

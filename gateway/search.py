@@ -26,7 +26,7 @@ from gateway.ranking import Ranker, RankingPlan
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
 from gateway.vectors import mean
-from lookalike import pricing
+from lookalike import limits, pricing
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     LookalikeError,
@@ -215,7 +215,7 @@ class SimilarListingFinder:
         fitted = self._ranker.price_range(None if isinstance(query, ItemId) else query[0])
         listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
         priced = SearchOptions(
-            k=min(_LOOKED_AT_FOR_PRICE * listings, validation.MAX_K),
+            k=min(_LOOKED_AT_FOR_PRICE * listings, limits.MAX_K),
             filter=replace(options.filter, min_price=_LEAST_PRICE, max_price=None),
             exact=options.exact,
             min_seq=options.min_seq,

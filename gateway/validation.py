@@ -21,19 +21,21 @@ from gateway.listings import (
     Target,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
+from lookalike.limits import (
+    DEFAULT_PAGE_SIZE,
+    MAX_CATEGORY_LENGTH,
+    MAX_DIMENSION,
+    MAX_FILTER_PRODUCTS,
+    MAX_FILTER_VALUES,
+    MAX_ID_LENGTH,
+    MAX_K,
+    MAX_PAGE_SIZE,
+    MAX_TEXT_LENGTH,
+)
 
-MAX_ID_LENGTH = 128
-MAX_CATEGORY_LENGTH = 256
-MAX_TEXT_LENGTH = 8192
 DEFAULT_K = 10
-MAX_K = 1000
 MAX_IMAGES = 16
-MAX_PRODUCTS = 1000
-MAX_VALUES = 100
-MAX_DIMENSION = 4096
 MAX_SEQ = (1 << 63) - 1
-DEFAULT_PAGE = 100
-MAX_PAGE = 1000
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -114,11 +116,11 @@ def search_options(sent: SearchOptions) -> SearchOptions:
 
 def listing_filter(sent: ListingFilter) -> ListingFilter:
     """Validates a filter."""
-    _count(sent.categories, 0, MAX_VALUES, "filter.categories")
-    _count(sent.locations, 0, MAX_VALUES, "filter.locations")
+    _count(sent.categories, 0, MAX_FILTER_VALUES, "filter.categories")
+    _count(sent.locations, 0, MAX_FILTER_VALUES, "filter.locations")
     for name in ("product_ids", "exclude_product_ids"):
         ids: Sequence[str] = getattr(sent, name)
-        _count(ids, 0, MAX_PRODUCTS, f"filter.{name}")
+        _count(ids, 0, MAX_FILTER_PRODUCTS, f"filter.{name}")
         for i, product_id in enumerate(ids):
             _id(product_id, f"filter.{name}[{i}]")
     low, high = sent.min_price, sent.max_price
@@ -143,12 +145,12 @@ def target(sent: Target) -> Target:
 
 def page_size(sent: int) -> int:
     """Validates a page size, and returns the default for 0."""
-    if not 0 <= sent <= MAX_PAGE:
+    if not 0 <= sent <= MAX_PAGE_SIZE:
         raise InvalidArgumentError(
-            f"page_size is {sent}; it must be 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}",
+            f"page_size is {sent}; it must be 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}",
             field="page_size",
         )
-    return sent or DEFAULT_PAGE
+    return sent or DEFAULT_PAGE_SIZE
 
 
 def request_id(sent: str) -> str:
@@ -164,7 +166,8 @@ def request_id(sent: str) -> str:
 def _id(value: str, field: str) -> None:
     if not 1 <= len(value) <= MAX_ID_LENGTH:
         raise InvalidArgumentError(
-            f"{field} has {len(value)} characters; it must have 1 to {MAX_ID_LENGTH}", field=field
+            f"{field} has {len(value)} characters; it must have 1 to {MAX_ID_LENGTH}",
+            field=field,
         )
 
 

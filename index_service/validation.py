@@ -31,28 +31,28 @@ from index_service.records import (
 )
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
+from lookalike.limits import (
+    DEFAULT_PAGE_SIZE,
+    MAX_CANDIDATES,
+    MAX_CATEGORY_LENGTH,
+    MAX_DIMENSION,
+    MAX_FILTER_PRODUCTS,
+    MAX_FILTER_VALUES,
+    MAX_ID_LENGTH,
+    MAX_K,
+    MAX_PAGE_SIZE,
+    MAX_TEXT_LENGTH,
+)
 
-_MAX_DIMENSION = 4096
 _MAX_BATCH = 10_000
-_MAX_K = 1_000
-_MAX_EXCLUDED = 1_000
-_MAX_PRODUCTS = 1_000
-_MAX_VALUES = 100
 _MAX_CONDITIONS = 16
 _MAX_EXAMPLES = 100
-_MAX_CANDIDATES = 10_000
 _DEFAULT_MAX_CANDIDATES = 1_000
-_MAX_SPACE = 128
-_MAX_CATEGORY = 256
 _MAX_ATTRIBUTES = 64
 _MAX_INDEXED = 16
 _MAX_KEY = 128
-_MAX_VALUE = 8192
-_MAX_REQUEST_ID = 128
 _MAX_RANGE = 10_000
 _DEFAULT_RANGE = 1_000
-_MAX_PAGE = 1_000
-_DEFAULT_PAGE = 100
 _CANDIDATES_PER_NEIGHBOR = 10
 _FLOAT = np.dtype("<f4")
 
@@ -73,8 +73,8 @@ def collection(request: pb.CreateCollectionRequest) -> Collection:
     """Returns the collection to create."""
     sent = request.collection
     checks.name(sent.name, "collection.name")
-    checks.length(sent.embedding_space, _MAX_SPACE, "collection.embedding_space")
-    checks.in_range(sent.dimension, 1, _MAX_DIMENSION, "collection.dimension")
+    checks.length(sent.embedding_space, MAX_ID_LENGTH, "collection.embedding_space")
+    checks.in_range(sent.dimension, 1, MAX_DIMENSION, "collection.dimension")
     metric = METRICS.get(sent.metric or pb.METRIC_SQUARED_L2)
     if metric is None:
         raise InvalidArgumentError(
@@ -86,7 +86,7 @@ def collection(request: pb.CreateCollectionRequest) -> Collection:
     for i, key in enumerate(indexed):
         checks.length(key, _MAX_KEY, path, f"[{i}]")
     checks.unique(indexed, path)
-    checks.in_range(sent.features_dimension, 0, _MAX_DIMENSION, "collection.features_dimension")
+    checks.in_range(sent.features_dimension, 0, MAX_DIMENSION, "collection.features_dimension")
     checks.in_range(sent.exact_up_to, 0, 1 << 62, "collection.exact_up_to")
     recall = sent.target_recall or DEFAULT_TARGET_RECALL
     checks.in_range(recall, 0.5, 1, "collection.target_recall")
@@ -111,7 +111,7 @@ def items(request: pb.BatchUpsertItemsRequest) -> Batch:
     """Returns the items of an upsert, with their vectors."""
     entries = request.items
     checks.count(entries, 1, _MAX_BATCH, "items")
-    checks.length(request.request_id, _MAX_REQUEST_ID, "request_id", minimum=0)
+    checks.length(request.request_id, MAX_ID_LENGTH, "request_id", minimum=0)
     converted = [_item(item, i) for i, item in enumerate(entries)]
     checks.unique([item.id for item in converted], "items", ".id")
     vectors = [Vector(item.vector.values, item.vector.embedding_space) for item in entries]
@@ -129,7 +129,7 @@ def deletion(request: pb.BatchDeleteItemsRequest) -> tuple[list[str], list[str]]
         )
     checks.ids(request.item_ids, "item_ids")
     checks.ids(request.product_ids, "product_ids")
-    checks.length(request.request_id, _MAX_REQUEST_ID, "request_id", minimum=0)
+    checks.length(request.request_id, MAX_ID_LENGTH, "request_id", minimum=0)
     return list(request.item_ids), list(request.product_ids)
 
 
@@ -141,22 +141,26 @@ def item_id(request: pb.GetItemRequest) -> str:
 
 def page(request: pb.ListItemsRequest) -> tuple[Filter, int, View]:
     """Returns the filter of a listing, the size of the page, and the view."""
-    checks.in_range(request.page_size, 0, _MAX_PAGE, "page_size")
-    return item_filter(request.filter), request.page_size or _DEFAULT_PAGE, _view(request.view)
+    checks.in_range(request.page_size, 0, MAX_PAGE_SIZE, "page_size")
+    return (
+        item_filter(request.filter),
+        request.page_size or DEFAULT_PAGE_SIZE,
+        _view(request.view),
+    )
 
 
 def item_filter(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
     """Returns a filter that also excludes the products `more_excluded`."""
     if not sent.ByteSize() and not more_excluded:
         return Filter()
-    checks.count(sent.categories, 0, _MAX_VALUES, "filter.categories")
-    checks.count(sent.product_ids, 0, _MAX_PRODUCTS, "filter.product_ids")
-    checks.count(sent.exclude_product_ids, 0, _MAX_EXCLUDED, "filter.exclude_product_ids")
+    checks.count(sent.categories, 0, MAX_FILTER_VALUES, "filter.categories")
+    checks.count(sent.product_ids, 0, MAX_FILTER_PRODUCTS, "filter.product_ids")
+    checks.count(sent.exclude_product_ids, 0, MAX_FILTER_PRODUCTS, "filter.exclude_product_ids")
     checks.count(sent.attributes, 0, _MAX_CONDITIONS, "filter.attributes")
     for i, condition in enumerate(sent.attributes):
         path = f"filter.attributes[{i}]"
         checks.length(condition.key, _MAX_KEY, path, ".key")
-        checks.count(condition.values, 1, _MAX_VALUES, path, ".values")
+        checks.count(condition.values, 1, MAX_FILTER_VALUES, path, ".values")
     low = checks.finite(sent.min_price, "filter.min_price") if sent.HasField("min_price") else None
     high = checks.finite(sent.max_price, "filter.max_price") if sent.HasField("max_price") else None
     if low is not None and high is not None and low > high:
@@ -176,9 +180,9 @@ def item_filter(sent: pb.Filter, more_excluded: Sequence[str] = ()) -> Filter:
 
 def search(request: pb.FindNeighborsRequest) -> tuple[Queries, Search]:
     """Returns the queries and the options of a search."""
-    checks.in_range(request.k, 1, _MAX_K, "k")
+    checks.in_range(request.k, 1, MAX_K, "k")
     queries = _queries(request)
-    checks.count(request.exclude_product_ids, 0, _MAX_EXCLUDED, "exclude_product_ids")
+    checks.count(request.exclude_product_ids, 0, MAX_FILTER_PRODUCTS, "exclude_product_ids")
     checks.ids(request.exclude_product_ids, "exclude_product_ids")
     farthest = request.max_distance if request.HasField("max_distance") else None
     return queries, Search(
@@ -282,7 +286,7 @@ def _example(example: pb.Example, path: str) -> Vector | str:
 
 def _rerank(request: pb.FindNeighborsRequest) -> Rerank:
     sent = request.rerank
-    checks.in_range(sent.candidates, 0, _MAX_CANDIDATES, "rerank.candidates")
+    checks.in_range(sent.candidates, 0, MAX_CANDIDATES, "rerank.candidates")
     weight = checks.finite(sent.vector_weight, "rerank.vector_weight")
     checks.in_range(weight, 0, math.inf, "rerank.vector_weight")
     farthest = sent.max_distance if sent.HasField("max_distance") else None
@@ -304,8 +308,8 @@ def _item(item: pb.Item, number: int) -> Item:
         checks.length(id_, MAX_ID, f"items[{number}].id")
     if not 1 <= len(product_id) <= MAX_ID:
         checks.length(product_id, MAX_ID, f"items[{number}].product_id")
-    if len(category) > _MAX_CATEGORY:
-        checks.length(category, _MAX_CATEGORY, f"items[{number}].category", minimum=0)
+    if len(category) > MAX_CATEGORY_LENGTH:
+        checks.length(category, MAX_CATEGORY_LENGTH, f"items[{number}].category", minimum=0)
     # This refuses NaN as well.
     if price is not None and not 0 <= price < math.inf:
         path = f"items[{number}].price"
@@ -323,10 +327,10 @@ def _item(item: pb.Item, number: int) -> Item:
 def _check_attributes(attributes: dict[str, str], path: str) -> None:
     checks.count(attributes, 0, _MAX_ATTRIBUTES, path)
     for key, value in attributes.items():
-        if len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
+        if len(key) > _MAX_KEY or len(value) > MAX_TEXT_LENGTH:
             raise InvalidArgumentError(
                 f"{path} has a key of {len(key)} and a value of {len(value)} characters; the "
-                f"limits are {_MAX_KEY} and {_MAX_VALUE}",
+                f"limits are {_MAX_KEY} and {MAX_TEXT_LENGTH}",
                 field=path,
             )
 

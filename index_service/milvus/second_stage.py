@@ -33,11 +33,11 @@ from index_service.ranking.order import Places
 from index_service.ranking.rerank import Reranker
 from index_service.records import Matrix, Metric, Search
 from index_service.workers import stop_if_caller_left
+from lookalike import limits
 from lookalike.errors import NotSupportedError
 
 Bits: TypeAlias = npt.NDArray[np.bool_]
 
-MAX_CANDIDATES = 10_000
 """How many rows one search gives in exact order: below `MAX_ROWS`, with room to settle it."""
 
 MAX_RANKED = 1_000_000
@@ -105,10 +105,10 @@ class SecondStage:
             number = max(self._reranker.rerank.candidates, number)
         elif self._search.max_distance is None:
             return
-        while number < MAX_CANDIDATES:
+        while number < limits.MAX_CANDIDATES:
             yield number
             number *= _GROWTH
-        yield MAX_CANDIDATES
+        yield limits.MAX_CANDIDATES
 
     def _of_nearest(self, nearest: Nearest, number: int) -> Ranked | None:
         """Ranks the nearest `number` rows; None if these are too few, and there are more."""

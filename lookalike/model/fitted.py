@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lookalike.likeness import Likeness
+from lookalike.limits import MAX_CANDIDATES
 from lookalike.pricing import PriceRange
 
-MOST_CANDIDATES = 10_000
 """As many as the index ranks for one query."""
 
 
@@ -94,7 +94,7 @@ _POSITIVE: _Rule = ("a number above 0", lambda value: 0 < value < math.inf)
 _RULES: dict[type, dict[str, _Rule]] = {
     Ranking: {
         "vector_weight": _NOT_NEGATIVE,
-        "candidates": (f"1 to {MOST_CANDIDATES}", lambda value: 1 <= value <= MOST_CANDIDATES),
+        "candidates": (f"1 to {MAX_CANDIDATES}", lambda value: 1 <= value <= MAX_CANDIDATES),
     },
     Likeness: {
         "intercept": _ANY,

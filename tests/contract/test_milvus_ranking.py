@@ -9,6 +9,7 @@ import pytest
 
 from index_service.backend import Backend
 from index_service.records import Collection, Method, Metric, Query, Rerank
+from lookalike import limits
 from lookalike.errors import NotSupportedError
 from tests.contract.conftest import Make
 from tests.contract.listings import find, ids, nearest, vector
@@ -59,9 +60,8 @@ async def test_candidates_come_in_as_many_answers_as_they_need(
 async def test_all_are_ranked_where_the_most_candidates_are_of_too_few_products(
     backend: Backend, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from index_service.milvus import second_stage
 
-    monkeypatch.setattr(second_stage, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(limits, "MAX_CANDIDATES", 50)
     first, second = queries(21, 2)
     photos = crowded(21, first)
     name = await photos.write(backend, make)
@@ -86,7 +86,7 @@ async def test_ranking_more_than_can_be_read_is_refused(
     from index_service.milvus import second_stage
 
     monkeypatch.setattr(second_stage, "MAX_RANKED", 3)
-    monkeypatch.setattr(second_stage, "MAX_CANDIDATES", 2)
+    monkeypatch.setattr(limits, "MAX_CANDIDATES", 2)
     name = await make(LINE)
     await write_features(backend, name, *[RIGHT] * 4)
     query = Query(vector(0, 0), UP)
@@ -159,10 +159,9 @@ async def test_item_that_is_deleted_while_it_is_ranked_makes_room_for_the_next(
 async def test_graph_gives_candidates_of_which_some_may_be_missing(
     milvus_address: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from index_service.milvus import second_stage
     from index_service.milvus.backend import MilvusBackend, MilvusSettings
 
-    monkeypatch.setattr(second_stage, "MAX_CANDIDATES", 60)
+    monkeypatch.setattr(limits, "MAX_CANDIDATES", 60)
     (query,) = queries(22, 1)
     photos = crowded(22, query)
     shape = photos.collection()

@@ -1,0 +1,24 @@
+"""Limits that more than one service holds its callers to.
+
+The gateway passes on to the index what it was sent: a limit of its own would let through what the
+index refuses. The protos name them too.
+"""
+
+from __future__ import annotations
+
+MAX_K = 1_000
+MAX_DIMENSION = 4096
+# Candidates of a second stage; what a model's manifest asks for is held to it too.
+MAX_CANDIDATES = 10_000
+
+# Of a filter: listings that it names, and values of each other condition.
+MAX_FILTER_PRODUCTS = 1_000
+MAX_FILTER_VALUES = 100
+
+MAX_PAGE_SIZE = 1_000
+DEFAULT_PAGE_SIZE = 100
+
+# Characters.
+MAX_ID_LENGTH = 128
+MAX_CATEGORY_LENGTH = 256
+MAX_TEXT_LENGTH = 8192
