@@ -12,6 +12,7 @@ import pytest
 
 import training.embed
 from lookalike.files import FileError
+from lookalike.journal import Journal
 from lookalike.model import bundle as bundles
 from training.__main__ import main
 from training.embed import embed, embed_as_json, vector_column
@@ -87,7 +88,7 @@ def test_json_is_written_from_the_parquet_file_that_an_interrupted_run_left(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(shutil, "rmtree", fail)  # the last thing that `embed` does
+        patched.setattr(Journal, "remove", fail)  # the last thing that `embed` does
         with pytest.raises(OSError, match="No space left"):
             embed_as_json(bundle, marketplace, out)
     assert not out.exists()

@@ -313,7 +313,7 @@ def test_a_disk_that_fills_up_leaves_the_old_bundle_and_nothing_half_written(
     before = times(own_bundle)
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copyfile", copy_until_full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(FileError, match="bundle: cannot be written: No space left"):
             export(data, run, own_bundle, version="2")
 
     assert copied
