@@ -36,7 +36,7 @@ from training import dictionary
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
 from training.model import FEATURES_OUTPUT
-from training.progress import track_photos
+from lookalike.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16

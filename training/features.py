@@ -33,7 +33,7 @@ from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared
-from training.progress import track_photos
+from lookalike.progress import track_photos
 
 BATCH = 16
 _CHUNK = 1024

@@ -22,7 +22,7 @@ from training.errors import TrainingError
 from training.features import pooled_features
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
-from training.progress import track_photos
+from lookalike.progress import track_photos
 from training.ranking import Pool
 from training.tabular import read_images, read_listings
 

@@ -20,7 +20,7 @@ from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
-from training.progress import track_photos
+from lookalike.progress import track_photos
 
 LEAST_AGREEMENT = 0.985
 LEAST_COSINE_MEAN = 0.995

@@ -23,7 +23,7 @@ from lookalike.files import FileError, read_json, replacing, write_json
 from lookalike.model.bundle import sha256_of
 from training.errors import TrainingError
 from training.images import CheckedPhoto, in_threads, prepare_photo
-from training.progress import track_photos
+from lookalike.progress import track_photos
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
 

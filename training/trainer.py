@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
+from lookalike.progress import ProgressLines
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.optimisation import moving_average
@@ -118,13 +119,32 @@ def make_trainer(
 
 
 class _EpochLines(ProgressBar):
-    """One line an epoch, for output that is not a terminal."""
+    """Prints a line an epoch, and more in long epochs, for output that is not a terminal."""
 
     _shown = True
 
     def disable(self) -> None:
         """Called in every process but the first."""
         self._shown = False
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Starts to count the epoch's steps."""
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._steps = ProgressLines(title, unit="steps")
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Prints a line if it is time for one."""
+        if self._shown:
+            self._steps.reach(batch_idx + 1, int(trainer.num_training_batches))
 
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
