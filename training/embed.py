@@ -32,11 +32,12 @@ from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, PrecisionError, load_engine
 from lookalike.model.engines.openvino_engine import precision_for
 from lookalike.model.preprocessing import preprocess
+from lookalike.progress import track_photos
 from training import dictionary
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
+from training.inputs import photo_states, state_of
 from training.model import FEATURES_OUTPUT
-from lookalike.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16
@@ -120,12 +121,19 @@ def embed(
     if photos.empty:
         raise TrainingError(f"{data}: no photo of a complete listing to embed")
     key = _key(bundle, photos, precision)
-    if out.exists() and _made_from(out) == key.encode():
-        problems = read_json(_problems_file(out), "the photos that failed")
-        return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
+    states = photo_states(data / "images")
+    made_from = f"{key}-{state_of(states)}".encode()
+    if out.exists():
+        if _made_from(out) == made_from:
+            problems = read_json(_problems_file(out), "the photos that failed")
+            return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
+        print(
+            f"{out}: embedded anew, since the model, the precision, the listings or the photos (by "
+            "name, size or time of change) are others"
+        )
     journal = Journal(out.with_name(f".{out.name}.journal"), _WORK, {"made_from": key})
     with journal:
-        todo = [i for i in photos["image_id"].tolist() if not journal.has(i)]
+        todo = [i for i in photos["image_id"].tolist() if not journal.has(i, states.get(i, ""))]
         if todo:
             engine = load_engine(
                 bundle, name="openvino", precision=precision, threads=available_cores()
@@ -135,13 +143,16 @@ def embed(
             what = f"Embedding ({engine.precision})"
             for image_id, photo in track_photos(work, what, total=len(photos), done=done):
                 texts = {name: as_text(vector) for name, vector in photo.vectors.items()}
-                journal.add(image_id, problem=photo.problem, sha256=photo.sha256, vectors=texts)
+                journal.add(
+                    image_id, states.get(image_id, ""),
+                    problem=photo.problem, sha256=photo.sha256, vectors=texts,
+                )  # fmt: skip
         table, problems = _table(bundle, photos, journal)
         ranking = bundle.manifest.ranking
         metadata = {
             EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),
             RANKED_BY: (ranking.output if ranking else FEATURES_OUTPUT).encode(),
-            _KEY: key.encode(),
+            _KEY: made_from,
         }
         write_json(_problems_file(out), problems)
         with replacing(out) as aside:

@@ -27,13 +27,13 @@ from lookalike.model.engines import Engine
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from lookalike.model.engines.torch_engine import TorchEngine
 from lookalike.model.engines.torch_network import LEVELS, POOLING, Network
+from lookalike.progress import track_photos
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared
-from lookalike.progress import track_photos
 
 BATCH = 16
 _CHUNK = 1024

@@ -16,11 +16,11 @@ from rich.table import Table
 
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import Engine
+from lookalike.progress import track_photos
 from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
-from lookalike.progress import track_photos
 
 LEAST_AGREEMENT = 0.985
 LEAST_COSINE_MEAN = 0.995

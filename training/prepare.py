@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,15 @@ import pandas as pd
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.files import FileError, read_json, replacing, write_json
 from lookalike.model.bundle import sha256_of
+from lookalike.progress import track_photos
 from training.errors import TrainingError
 from training.images import CheckedPhoto, in_threads, prepare_photo
-from lookalike.progress import track_photos
+from training.inputs import photo_states, state_of
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
+
+PHOTOS_STATE = "photos_state"
+PHOTOS_CONTENT = "photos_sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,14 @@ class Prepared:
     def image_size(self) -> int:
         """Side of the letterboxed photos, in pixels."""
         return int(self.report["options"]["image_size"])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this data set from others: the options, and a hash over all photos."""
+        identity = dict(self.report["options"])
+        if PHOTOS_CONTENT in self.report:  # `prepare` did not always write it
+            identity["photos"] = self.report[PHOTOS_CONTENT]
+        return identity
 
     def labelled(self, by: str) -> Prepared:
         """Returns the data set with `root` categories as labels, or whole paths (`leaf`)."""
@@ -91,10 +104,16 @@ def prepare(
         "split": list(split),
         "seed": seed,
     }
+    state = state_of(photo_states(data / "images"))
     with contextlib.suppress(TrainingError, FileError):  # missing or damaged, so it is made anew
         prepared = load_prepared(out)
         if prepared.report["options"] == options:
-            return prepared
+            if prepared.report.get(PHOTOS_STATE) == state:
+                return prepared
+            print(
+                f"{out}: prepared anew, since photos in {data / 'images'} have changed (by name, "
+                "size or time of change)"
+            )
     listings = read_listings(data / "Products.csv", CATEGORIES)
     rows = read_images(data / "Images.csv")
     known = rows["product_id"].isin(listings.table["product_id"])
@@ -115,6 +134,8 @@ def prepare(
     with_photo = listings.table["product_id"].isin(photos["product_id"])
     report = {
         "options": options,
+        PHOTOS_STATE: state,
+        PHOTOS_CONTENT: hashlib.sha256("".join(photos["sha256"]).encode()).hexdigest(),
         "listings": len(listings.table),
         "listings_dropped": listings.dropped,
         "photos": len(photos),
@@ -172,7 +193,9 @@ def check_same_data(prepared: Prepared, run: Path, advice: str) -> None:
     file = run / "data.json"
     if not file.exists():
         return
-    theirs, mine = read_json(file, "what a run was trained on"), prepared.report["options"]
+    mine = prepared.identity
+    # A run that was started before photos were remembered says nothing of them.
+    theirs = {"photos": mine.get("photos")} | read_json(file, "what a run was trained on")
     changed = [name for name in mine if mine[name] != theirs.get(name)]
     if changed:
         raise TrainingError(

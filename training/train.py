@@ -59,7 +59,7 @@ def train(
         return dict(read_json(out / "run.json", "a run's report"))
     out.mkdir(parents=True, exist_ok=True)
     config.save(out / "config.json")
-    write_json(out / "data.json", prepared.report["options"])
+    write_json(out / "data.json", prepared.identity)
     network = build_network(config, len(prepared.categories))
     started = time.monotonic()
     training, validation = _loaders(network, config, prepared, hardware)

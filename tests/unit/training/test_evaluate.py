@@ -154,6 +154,18 @@ def test_other_data_than_the_runs_are_refused_since_it_may_have_seen_them(
     assert (run / "metrics.json").read_text() == before
 
 
+def test_photos_that_were_replaced_are_other_data_too(
+    data: Path, own_run: Path, scratch: Path
+) -> None:
+    known = json.loads((own_run / "data.json").read_text())
+    (own_run / "data.json").write_text(json.dumps(known | {"photos": "others"}))
+    assert "(another photos)" in refusal(data, own_run)
+
+    del known["photos"]  # as in runs that were started before photos were remembered
+    (own_run / "data.json").write_text(json.dumps(known))
+    assert evaluate(data, own_run)["split"] == "test"
+
+
 def test_all_photos_are_searched_for_the_splits_own(data: Path, own_run: Path) -> None:
     metrics = evaluate(data, own_run, all_photos=True)
     prepared = load_prepared(data)
