@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from embedder_service.scheduling import FairSlots, Priority, Turn
+from embedder_service.scheduling import FairSlots, Priority, SchedulingKey
 from lookalike.errors import DeadlineUnreachableError, QueueFullError
 
 # Of the seconds a photo takes, how much the latest one counts: about the last fifty decide.
@@ -56,45 +56,45 @@ class Admission:
 
     @asynccontextmanager
     async def admitted(
-        self, size: int, turn: Turn, remaining_s: float | None = None
+        self, size: int, key: SchedulingKey, remaining_s: float | None = None
     ) -> AsyncIterator[None]:
         """Holds room for a photo.
 
         Args:
             size: Its bytes.
-            turn: Its priority and source.
+            key: Its priority and source.
             remaining_s: What is left of its deadline; None if it has none.
 
         Raises:
             QueueFullError: There is no room; of interactive photos alone.
             DeadlineUnreachableError: It would not be done in time.
         """
-        if turn.priority is Priority.INTERACTIVE:
-            with self._room(size, turn, remaining_s):
+        if key.priority is Priority.INTERACTIVE:
+            with self._room(size, key, remaining_s):
                 yield
         else:
-            async with self._bulk.slot(turn):
-                with self._room(size, turn, remaining_s):
+            async with self._bulk.slot(key):
+                with self._room(size, key, remaining_s):
                     yield
 
     @contextmanager
-    def _room(self, size: int, turn: Turn, remaining_s: float | None) -> Iterator[None]:
-        self._check(size, turn, remaining_s)
+    def _room(self, size: int, key: SchedulingKey, remaining_s: float | None) -> Iterator[None]:
+        self._check(size, key, remaining_s)
         if not self.photos:
             self._last_moved = time.monotonic()
-        self._inside[turn.priority] += 1
+        self._inside[key.priority] += 1
         self._bytes += size
         try:
             yield
             self._learn()
         finally:
-            self._inside[turn.priority] -= 1
+            self._inside[key.priority] -= 1
             self._bytes -= size
 
-    def _check(self, size: int, turn: Turn, remaining_s: float | None) -> None:
-        wait_s = self.expected_wait_s(turn.priority)
+    def _check(self, size: int, key: SchedulingKey, remaining_s: float | None) -> None:
+        wait_s = self.expected_wait_s(key.priority)
         retry_after_ms = max(_LEAST_RETRY_MS, round(_RETRY * wait_s * 1e3))
-        interactive = turn.priority is Priority.INTERACTIVE
+        interactive = key.priority is Priority.INTERACTIVE
         if interactive and self.photos >= self._max_photos:
             raise QueueFullError(
                 f"{self.photos} photos are in the service; the limit is {self._max_photos} "

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from embedder_service.scheduling import FairQueue, Turn
+from embedder_service.scheduling import FairQueue, SchedulingKey
 from lookalike.errors import DrainingError
 
 # What a batch may take when the process ends; a stuck engine must not keep it from ending.
@@ -104,23 +104,25 @@ class DynamicBatcher(Generic[Item, Result]):
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, _LAST_BATCH_S)
 
-    async def submit(self, item: Item, turn: Turn = Turn()) -> Answer[Result]:
+    async def submit(self, item: Item, key: SchedulingKey = SchedulingKey()) -> Answer[Result]:
         """Returns the item's answer; raises what `run` raised for it."""
-        (future,) = self._enter([item], turn)
+        (future,) = self._enter([item], key)
         return await future
 
     async def submit_together(self, items: Sequence[Item]) -> list[Answer[Result]]:
         """Returns the answers of items that an idle engine takes as one batch."""
-        return await asyncio.gather(*self._enter(items, Turn()))
+        return await asyncio.gather(*self._enter(items, SchedulingKey()))
 
-    def _enter(self, items: Sequence[Item], turn: Turn) -> list[asyncio.Future[Answer[Result]]]:
+    def _enter(
+        self, items: Sequence[Item], key: SchedulingKey
+    ) -> list[asyncio.Future[Answer[Result]]]:
         loop = asyncio.get_running_loop()
         entries = [_Entry[Item, Result](item, loop.create_future()) for item in items]
         with self._changed:
             if self._closed:
                 raise _draining()
             for entry in entries:
-                self._waiting.push(entry, turn)
+                self._waiting.push(entry, key)
             self._changed.notify()
         return [entry.future for entry in entries]
 

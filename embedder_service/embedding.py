@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
-from embedder_service.scheduling import FairSlots, Turn
+from embedder_service.scheduling import FairSlots, SchedulingKey
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
@@ -113,14 +113,14 @@ class PhotoEmbedder:
         return outputs or names[:1]
 
     async def embed(
-        self, image: bytes, outputs: Sequence[str] = (), turn: Turn = Turn()
+        self, image: bytes, outputs: Sequence[str] = (), key: SchedulingKey = SchedulingKey()
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors.
 
         Args:
             image: Encoded photo.
             outputs: Names of the outputs wanted; none for the default.
-            turn: Its place among the others.
+            key: Its place among the others.
 
         Raises:
             UnknownOutputError: The model has no such output.
@@ -129,7 +129,7 @@ class PhotoEmbedder:
         """
         names = self.known(outputs)
         arrived = time.perf_counter_ns()
-        async with self._slots.slot(turn):
+        async with self._slots.slot(key):
             waited_ns = time.perf_counter_ns() - arrived
             photo = _Photo(image)
             if not self._batcher.idle:
@@ -137,7 +137,7 @@ class PhotoEmbedder:
                 await loop.run_in_executor(self._decoders, self._pixels_of, photo)
             # An idle engine's own thread decodes it: a change of threads less for a lone caller.
             decoded_ns = photo.decode_ns
-            answer = await self._batcher.submit(photo, turn)
+            answer = await self._batcher.submit(photo, key)
             run_ns = answer.run_ns - (photo.decode_ns - decoded_ns)
         vectors = {name: answer.result[name] for name in names}
         return EmbeddedPhoto(

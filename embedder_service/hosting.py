@@ -11,7 +11,7 @@ from pathlib import Path
 
 from embedder_service.admission import Admission
 from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
-from embedder_service.scheduling import Turn
+from embedder_service.scheduling import SchedulingKey
 from lookalike.errors import ModelRefusedError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
@@ -51,12 +51,12 @@ class Session:
     admission: Admission
 
     async def embed(
-        self, image: bytes, outputs: Sequence[str], turn: Turn, remaining_s: float | None
+        self, image: bytes, outputs: Sequence[str], key: SchedulingKey, remaining_s: float | None
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
         self.embedder.known(outputs)  # so that nonsense does not wait
-        async with self.admission.admitted(len(image), turn, remaining_s):
-            return await self.embedder.embed(image, outputs, turn)
+        async with self.admission.admitted(len(image), key, remaining_s):
+            return await self.embedder.embed(image, outputs, key)
 
 
 class ModelHost:

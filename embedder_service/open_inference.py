@@ -17,7 +17,7 @@ from grpc import aio
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.errors import InvalidArgumentError, ModelNotFoundError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
@@ -85,13 +85,13 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         images = _images(request, self._settings.max_batch_items)
         outputs = [output.name for output in request.outputs]
         # One photo is somebody waiting, many are bulk.
-        turn = Turn() if len(images) == 1 else Turn(Priority.BULK, object())
+        key = SchedulingKey() if len(images) == 1 else SchedulingKey(Priority.BULK, object())
         remaining_s = context.time_remaining()
         free = asyncio.Semaphore(self._settings.max_stream_in_flight)
 
         async def embed(image: bytes) -> EmbeddedPhoto:
             async with free:
-                return await session.embed(image, outputs, turn, remaining_s)
+                return await session.embed(image, outputs, key, remaining_s)
 
         try:
             with self._host.session() as session:

@@ -21,7 +21,7 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True)
-class Turn:
+class SchedulingKey:
     """An item's place among others.
 
     Attributes:
@@ -46,12 +46,12 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
-    def push(self, item: T, turn: Turn) -> None:
+    def push(self, item: T, key: SchedulingKey) -> None:
         """Adds an item behind those of its source."""
-        lane = self._lanes[turn.priority]
-        if turn.source not in lane:
-            lane[turn.source] = deque()
-        lane[turn.source].append(item)
+        lane = self._lanes[key.priority]
+        if key.source not in lane:
+            lane[key.source] = deque()
+        lane[key.source].append(item)
         self._size += 1
 
     def pop(self) -> T:
@@ -86,20 +86,20 @@ class FairSlots:
         self._waiting = FairQueue[asyncio.Future[None]]()
 
     @asynccontextmanager
-    async def slot(self, turn: Turn) -> AsyncIterator[None]:
+    async def slot(self, key: SchedulingKey) -> AsyncIterator[None]:
         """Holds a slot, having waited for it."""
         if self._free:
             self._free -= 1
         else:
-            await self._wait(turn)
+            await self._wait(key)
         try:
             yield
         finally:
             self._release()
 
-    async def _wait(self, turn: Turn) -> None:
+    async def _wait(self, key: SchedulingKey) -> None:
         entered = asyncio.get_running_loop().create_future()
-        self._waiting.push(entered, turn)
+        self._waiting.push(entered, key)
         try:
             await entered
         except asyncio.CancelledError:

@@ -12,7 +12,7 @@ from grpc import aio
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost, Session
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.errors import InvalidArgumentError
@@ -49,9 +49,9 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         self, request: pb.EmbedImageRequest, context: Context
     ) -> pb.EmbedImageResponse:
         """Embeds one photo."""
-        turn = Turn(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
+        key = SchedulingKey(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
         with self._host.session() as session:
-            return await _embed(session, request, turn, context)
+            return await _embed(session, request, key, context)
 
     async def BatchEmbedImages(
         self, request: pb.BatchEmbedImagesRequest, context: Context
@@ -72,7 +72,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
             item = request.requests[number]
             try:
                 async with free:
-                    response = await _embed(session, item, _bulk_turn(item, caller), context)
+                    response = await _embed(session, item, _bulk_key(item, caller), context)
                 return pb.BatchEmbedImagesResult(response=response)
             except Exception as error:
                 return pb.BatchEmbedImagesResult(error=in_band_status(error))
@@ -88,9 +88,9 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         caller = object()
 
         async def answer(item: pb.StreamEmbedImagesRequest) -> pb.EmbedImageResponse:
-            turn = _bulk_turn(item.request, caller)
+            key = _bulk_key(item.request, caller)
             with self._host.session() as session:
-                return await _embed(session, item.request, turn, context)
+                return await _embed(session, item.request, key, context)
 
         limit = self._settings.max_stream_in_flight
         async for response in answer_by_id(
@@ -163,14 +163,14 @@ def _price_range(price_range: PriceRange | None) -> pb.PriceRange | None:
 
 
 async def _embed(
-    session: Session, request: pb.EmbedImageRequest, turn: Turn, context: Context
+    session: Session, request: pb.EmbedImageRequest, key: SchedulingKey, context: Context
 ) -> pb.EmbedImageResponse:
     outputs = request.outputs
     if len(outputs) > MAX_OUTPUTS:
         raise InvalidArgumentError(
             f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
         )
-    photo = await session.embed(request.image, outputs, turn, context.time_remaining())
+    photo = await session.embed(request.image, outputs, key, context.time_remaining())
     return _response(photo, outputs or list(photo.vectors))
 
 
@@ -187,5 +187,5 @@ def _response(photo: EmbeddedPhoto, outputs: Sequence[str]) -> pb.EmbedImageResp
     )
 
 
-def _bulk_turn(request: pb.EmbedImageRequest, caller: object) -> Turn:
-    return Turn(_PRIORITIES.get(request.priority, Priority.BULK), caller)
+def _bulk_key(request: pb.EmbedImageRequest, caller: object) -> SchedulingKey:
+    return SchedulingKey(_PRIORITIES.get(request.priority, Priority.BULK), caller)

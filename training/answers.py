@@ -12,7 +12,7 @@ from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.calibration import Calibration
 from training.fitting import HITS
-from training.judging import Judged
+from training.judging import Predictions
 from training.likeness import judge_likeness
 from training.pricing import by_category, judge_prices, priced
 from training.ranking import Found, Pool, orders_of, search
@@ -27,7 +27,7 @@ class Answers:
     likeness: dict[str, Calibration] = field(default_factory=dict)  # by order
 
 
-def found_in_order(ranking: Ranking, judged: Judged) -> dict[str, dict[str, float]]:
+def found_in_order(ranking: Ranking, judged: Predictions) -> dict[str, dict[str, float]]:
     """Returns what photos find among themselves, by the name of each order."""
     pool, queries = judged.pool(ranking.output), np.arange(len(judged))
     return _figures(search(pool, queries, orders_of(ranking), max(RECALL_AT)), queries, pool)
@@ -36,7 +36,7 @@ def found_in_order(ranking: Ranking, judged: Judged) -> dict[str, dict[str, floa
 def judge_answers(
     ranking: Ranking,
     price_range: PriceRange | None,
-    everything: Judged,
+    everything: Predictions,
     queries: NDArray[np.int64],
     learnt: NDArray[np.bool_] | None = None,
 ) -> Answers:

@@ -169,7 +169,7 @@ class TrainConfig:
         return LAST_FROZEN[self.stage]
 
     @property
-    def keeps_values(self) -> bool:
+    def caches_activations(self) -> bool:
         """Whether training reads values of the last frozen layer that were computed before."""
         return self.last_frozen is not None and self.views > 0
 

@@ -65,7 +65,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         return pixels, self._labels[row]
 
 
-class KeptDataset(Dataset[tuple[Tensor, int]]):
+class CachedFeatureDataset(Dataset[tuple[Tensor, int]]):
     """What the last frozen layer gave for photos, and their labels; each time of a random view.
 
     Args:

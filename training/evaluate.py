@@ -22,7 +22,7 @@ from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.fitting import Fitted, fit
-from training.judging import Judged, judged_by_bundle, judged_by_run
+from training.judging import Predictions, predictions_of_bundle, predictions_of_run
 from training.metrics import classification_metrics, listing_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
 from training.prepare import check_same_data, load_prepared
@@ -61,7 +61,7 @@ def evaluate(
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     whole = all_photos or bool(config.embeddings)  # a ranking is fitted among all photos
     needed = np.isin(splits, SPLITS if whole else (split, "validation"))
-    everything, splits = judged_by_run(network, config, prepared, needed), splits[needed]
+    everything, splits = predictions_of_run(network, config, prepared, needed), splits[needed]
     judged, chosen = everything.only(splits == split), everything.only(splits == "validation")
     # On validation photos, since nothing may be fitted to those that judge.
     temperature = fit_temperature(chosen.logits, chosen.labels)
@@ -113,7 +113,7 @@ def evaluate_bundle(
         raise TrainingError(str(error)) from None
     manifest = bundle.manifest
     engine = load_engine(bundle, name="openvino", precision=precision, threads=available_cores())
-    judged, skipped = judged_by_bundle(engine, bundle, data)
+    judged, skipped = predictions_of_bundle(engine, bundle, data)
     more = None
     about: dict[str, Any] = {
         "model": f"{manifest.name} {manifest.version}",
@@ -122,7 +122,7 @@ def evaluate_bundle(
         "skipped": skipped,
     }
     if gallery is not None:
-        more, unread = judged_by_bundle(engine, bundle, gallery)
+        more, unread = predictions_of_bundle(engine, bundle, gallery)
         names = {Path(photo).name for photo in judged.photos.tolist()}
         others = np.array([Path(photo).name not in names for photo in more.photos.tolist()], bool)
         more = more.only(others)
@@ -159,7 +159,7 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
 
 
 def _figures(
-    judged: Judged, temperature: float | None, gallery: Judged | None = None
+    judged: Predictions, temperature: float | None, gallery: Predictions | None = None
 ) -> dict[str, Any]:
     """Returns what metrics.json says of any model."""
     metrics = {
@@ -185,10 +185,10 @@ def _about(fitted: Fitted) -> dict[str, Any]:
     return about
 
 
-def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]]:
+def _found(judged: Predictions, gallery: Predictions | None) -> dict[str, dict[str, float]]:
     """Returns what a search by each output finds."""
 
-    def catalogue(photos: Judged, output: str) -> Catalogue:
+    def catalogue(photos: Predictions, output: str) -> Catalogue:
         return Catalogue(photos.outputs[output], photos.categories, photos.listings)
 
     return {
@@ -204,7 +204,7 @@ def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]
 
 def _write(
     metrics: dict[str, Any],
-    judged: Judged,
+    judged: Predictions,
     answers: Answers,
     file: Path | None,
     report: Path | None,

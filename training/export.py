@@ -32,10 +32,10 @@ from training.errors import TrainingError
 from training.evaluate import load_run
 from training.features import to_openvino
 from training.fitting import cannot_fit, fit
-from training.judging import judged_by_run
+from training.judging import predictions_of_run
 from training.model import architecture_of, outputs_of
-from training.parity import MAX_PHOTOS, measure, misses, parity_of
-from training.prepare import Prepared, drawn, load_prepared
+from training.parity import MAX_PHOTOS, measure, parity_of, violations
+from training.prepare import Prepared, load_prepared, sample_photos
 from training.quantise import quantise
 
 MODEL_NAME = "lookalike-resnet50"
@@ -72,14 +72,14 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     if kept is not None:
         return kept
     _check_replaceable(out)
-    everything = judged_by_run(network, config, prepared, np.ones(len(splits), bool))
+    everything = predictions_of_run(network, config, prepared, np.ones(len(splits), bool))
     fitted = fit(everything, splits)
     print(*fitted.told, sep="\n", end="\n" if fitted.told else "")
     if fitted.lacking:
         what = "range of prices" if fitted.ranking else "ranking, likeness or range of prices"
         print(f"no {what} is fitted: {fitted.lacking}")
     tried = {NOT_FITTED: fitted.lacking} if ranks and fitted.ranking is None else {}
-    judging = drawn(prepared, "validation", MAX_PHOTOS)
+    judging = sample_photos(prepared, "validation", MAX_PHOTOS)
     with tempfile.TemporaryDirectory() as folder:
         print(
             f"converting to OpenVINO, comparing with torch on {PARITY_PHOTOS} photos …", flush=True
@@ -147,7 +147,7 @@ def _kept(
         and "int8" in manifest.variants
         and (manifest.ranking is not None or NOT_FITTED in manifest.metrics) == ranks
         # judged by the limits of today
-        and all(v.passed is not bool(misses(v.parity)) for v in manifest.variants.values())
+        and all(v.passed is not bool(violations(v.parity)) for v in manifest.variants.values())
     )
     return bundle if same else None
 
@@ -177,7 +177,7 @@ def _compare_with_torch(
             )
         worst = max(worst, difference)
     parity = parity_of(reference, found, some["label"].to_numpy())
-    if missed := misses(parity):
+    if missed := violations(parity):
         raise TrainingError(f"the OpenVINO export does not answer as torch: {'; '.join(missed)}")
     return worst, parity
 
@@ -192,7 +192,7 @@ def _judged(
     found = measure(_engine(exported, "fp32"), engines, prepared, judging, size)
     variants = {}
     for precision, parity in found.items():
-        passed = not misses(parity)
+        passed = not violations(parity)
         # bf16 shares the file of fp32, which is there anyway
         file = bundles.OPENVINO_MODEL if precision == "bf16" else bundles.OPENVINO_INT8_MODEL
         shipped = passed or precision == "bf16"

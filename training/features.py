@@ -41,7 +41,7 @@ _CHUNK = 1024
 Floats = NDArray[np.floating[Any]]
 
 
-class KeptValues(Sequence[Floats]):
+class CachedActivations(Sequence[Floats]):
     """Values on disk, a row a photo, in files of 1,024 rows that are mapped into memory."""
 
     def __init__(self, files: Sequence[Path], rows: NDArray[np.intp]) -> None:
@@ -59,9 +59,9 @@ class KeptValues(Sequence[Floats]):
         values: Floats = self._opened[number][offset]
         return values
 
-    def at(self, rows: NDArray[np.intp]) -> KeptValues:
+    def at(self, rows: NDArray[np.intp]) -> CachedActivations:
         """Returns some of the rows."""
-        return KeptValues(self._files, self._rows[rows])
+        return CachedActivations(self._files, self._rows[rows])
 
     def whole(self) -> Floats:
         """Returns all rows, read into memory."""
@@ -83,11 +83,11 @@ def pooled_features(
     wanted = np.ones_like(rows) if config.last_frozen == POOLING else rows
     photos = prepared.photos["sha256"][wanted].tolist()
     size = config.image_size
-    kept = kept_values(network, config, prepared, photos, layer=POOLING, size=size)
+    kept = cached_activations(network, config, prepared, photos, layer=POOLING, size=size)
     return kept.at(np.flatnonzero(rows[wanted])).whole()
 
 
-def kept_values(
+def cached_activations(
     network: Network,
     config: TrainConfig,
     prepared: Prepared,
@@ -96,7 +96,7 @@ def kept_values(
     layer: str,
     size: int,
     view: int = 0,
-) -> KeptValues:
+) -> CachedActivations:
     """Returns what a layer of the backbone gives for photos, in their order.
 
     Values are kept in the prepared data set, in chunks, under a key of everything that they depend
@@ -133,7 +133,7 @@ def kept_values(
         work = compute(engine, View(prepared, config, size, view), missing)
         for _ in track_photos(work, title, total=len(photos), done=done):
             pass
-    return KeptValues(files, np.arange(len(photos)))
+    return CachedActivations(files, np.arange(len(photos)))
 
 
 @dataclasses.dataclass(frozen=True)

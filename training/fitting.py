@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
-from training.judging import POOLED, Judged
+from training.judging import POOLED, Predictions
 from training.likeness import fit_likeness, judge_likeness
 from training.model import CATEGORY_OUTPUT
 from training.pricing import LEAST_PRICES, Priced, fit_price_range, judge_prices, priced
@@ -73,7 +73,7 @@ def cannot_fit(embeddings: int, listings: NDArray[np.str_], splits: NDArray[np.s
     return ""
 
 
-def fit(everything: Judged, splits: NDArray[np.str_]) -> Fitted:
+def fit(everything: Predictions, splits: NDArray[np.str_]) -> Fitted:
     """Returns the best ranking by any embedding, and the range of prices of what it finds.
 
     Args:

@@ -30,7 +30,7 @@ POOLED = "pooled"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Predictions:
     """What a model says of photos, one row a photo, and what is true of them."""
 
     classes: tuple[str, ...]  # what the logits stand for, in their order
@@ -64,9 +64,9 @@ class Judged:
         guesses: NDArray[np.str_] = np.array(self.classes)[self.logits.argmax(axis=1)]
         return guesses
 
-    def only(self, rows: NDArray[np.bool_]) -> Judged:
+    def only(self, rows: NDArray[np.bool_]) -> Predictions:
         """Returns some of the photos."""
-        return Judged(
+        return Predictions(
             self.classes,
             {name: values[rows] for name, values in self.outputs.items()},
             self.categories[rows],
@@ -76,10 +76,10 @@ class Judged:
             self.prices[rows],
         )
 
-    def and_then(self, others: Judged) -> Judged:
+    def and_then(self, others: Predictions) -> Predictions:
         """Returns these photos and then others, that the same model judged."""
         mine, theirs = self.outputs, others.outputs
-        return Judged(
+        return Predictions(
             self.classes,
             {name: np.concatenate([values, theirs[name]]) for name, values in mine.items()},
             np.concatenate([self.categories, others.categories]),
@@ -96,9 +96,9 @@ class Judged:
         )
 
 
-def judged_by_run(
+def predictions_of_run(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
-) -> Judged:
+) -> Predictions:
     """Returns what a run's network says of prepared photos, and the last layer's pooled features.
 
     Args:
@@ -114,7 +114,7 @@ def judged_by_run(
     listings = prepared.listings.assign(price=comparable_prices(prepared.listings))
     prices = listings.set_index("product_id")["price"]
     folder = prepared.image_folder
-    return Judged(
+    return Predictions(
         prepared.categories,
         {name: np.asarray(values) for name, values in outputs.items()},
         np.array(prepared.categories)[photos["label"].to_numpy()],
@@ -125,7 +125,9 @@ def judged_by_run(
     )
 
 
-def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged, list[str]]:
+def predictions_of_bundle(
+    engine: Engine, bundle: Bundle, data: Path
+) -> tuple[Predictions, list[str]]:
     """Returns what a bundle says of a raw catalogue's photos, and why some were skipped.
 
     Rows without a complete listing are left out, as `embed` leaves them out.
@@ -154,7 +156,7 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
         raise TrainingError(f"{data}: no photo of a complete listing to judge{reason}")
     photos = photos[good]
     files = [photo_path(data / "images", image_id) for image_id in photos["image_id"]]
-    return Judged(
+    return Predictions(
         manifest.labels,
         {
             o.name: np.stack([photo.vectors[o.name] for photo in found if not photo.problem])

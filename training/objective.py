@@ -19,7 +19,7 @@ from training.optimisation import optimizer_of, rate_at
 import lightning  # isort: skip
 
 
-class JointObjective(lightning.LightningModule):
+class EmbeddingModule(lightning.LightningModule):
     """Cross-entropy on the categories, and a contrastive loss on each output, for search.
 
     Args:
@@ -53,7 +53,7 @@ class JointObjective(lightning.LightningModule):
             ]
         self.train()
 
-    def train(self, mode: bool = True) -> JointObjective:
+    def train(self, mode: bool = True) -> EmbeddingModule:
         """Sets the mode of what learns."""
         super().train(mode)
         for module in self._settled:
@@ -63,7 +63,7 @@ class JointObjective(lightning.LightningModule):
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns the outputs of photos, or of values of the last frozen layer."""
         network: Network = self.network
-        if self._config.keeps_values:
+        if self._config.caches_activations:
             assert self._config.last_frozen is not None
             inputs = inputs.contiguous(
                 memory_format=torch.channels_last if inputs.ndim == 4 else torch.contiguous_format

@@ -95,7 +95,7 @@ def parity_of(expected: Outputs, found: Outputs, labels: NDArray[np.int64]) -> P
     )
 
 
-def misses(parity: Parity) -> list[str]:
+def violations(parity: Parity) -> list[str]:
     """Returns each figure that misses its limit, in words; none if the variant may be served."""
     wrong = []
     if parity.top1_agreement < LEAST_AGREEMENT:
@@ -132,7 +132,7 @@ def verdicts(variants: Mapping[str, Variant]) -> tuple[Table, list[str]]:
         )
         if not variant.passed:
             outcome = "`auto` will not choose it" if variant.file else "it is not in the bundle"
-            lines.append(f"{precision} misses: {'; '.join(misses(parity))}: {outcome}")
+            lines.append(f"{precision} misses: {'; '.join(violations(parity))}: {outcome}")
     if "bf16" not in variants:
         lines.append("bf16 was not measured, as this CPU cannot: `auto` will not choose it")
     return table, lines

@@ -179,7 +179,7 @@ def load_prepared(path: Path) -> Prepared:
     )
 
 
-def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
+def sample_photos(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
     """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
     photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
     if photos.empty:

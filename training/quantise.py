@@ -10,7 +10,7 @@ import openvino
 
 from lookalike.model.engines.openvino_engine import core
 from training.dataset import load_pixels
-from training.prepare import Prepared, drawn
+from training.prepare import Prepared, sample_photos
 
 # NNCF's own default; with a third of them the figures were the same.
 CALIBRATION_PHOTOS = 300
@@ -26,7 +26,7 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
         out: The .xml file to write; weights go beside it, as .bin.
     """
     nncf.set_log_level(logging.WARNING)
-    names = drawn(prepared, "train", CALIBRATION_PHOTOS)["sha256"]
+    names = sample_photos(prepared, "train", CALIBRATION_PHOTOS)["sha256"]
     photos = [load_pixels(prepared, name, size)[None] for name in names]
     model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")

@@ -25,12 +25,12 @@ from lookalike.files import read_json, replacing, write_json
 from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
-from training.dataset import KeptDataset, PairDataset, PhotoDataset
+from training.dataset import CachedFeatureDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
-from training.features import KeptValues, kept_values, pooled_features
+from training.features import CachedActivations, cached_activations, pooled_features
 from training.model import build_network, standardise
-from training.objective import JointObjective
-from training.prepare import Prepared, check_same_data, drawn, load_prepared
+from training.objective import EmbeddingModule
+from training.prepare import Prepared, check_same_data, load_prepared, sample_photos
 from training.splits import SPLITS
 from training.trainer import Hardware, checkpoints, make_trainer
 from training.whitening import Whitened, whiten_embeddings
@@ -64,13 +64,13 @@ def train(
     started = time.monotonic()
     training, validation = _loaders(network, config, prepared, hardware)
     if config.freezes_batch_norm:
-        some = prepared.photos.index.isin(drawn(prepared, "train", STANDARDISED_BY).index)
+        some = prepared.photos.index.isin(sample_photos(prepared, "train", STANDARDISED_BY).index)
         standardise(network, pooled_features(network, config, prepared, some))
     kept = time.monotonic()
     labels = prepared.photos.loc[prepared.photos["split"] == "train", "label"]
     photos = np.bincount(labels, minlength=len(prepared.categories))
     steps = config.epochs * -(-len(training) // hardware.processes)
-    module = JointObjective(network, config, steps, torch.from_numpy(photos))
+    module = EmbeddingModule(network, config, steps, torch.from_numpy(photos))
     checkpoint = checkpoints(out)
     trainer = make_trainer(out, config, hardware, checkpoint)
     last = out / "checkpoints/last.ckpt"
@@ -109,8 +109,8 @@ def _loaders(
         if not sides[name].any():
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     datasets: Sequence[Dataset[Any]]
-    if config.keeps_values:
-        datasets = _kept_datasets(network, config, prepared, sides)
+    if config.caches_activations:
+        datasets = _cached_datasets(network, config, prepared, sides)
     else:
         size = config.train_size or config.image_size
         change = augmentation(config, size)
@@ -129,16 +129,18 @@ def _loaders(
     )
 
 
-def _kept_datasets(
+def _cached_datasets(
     network: Network, config: TrainConfig, prepared: Prepared, sides: dict[str, Any]
-) -> list[KeptDataset]:
+) -> list[CachedFeatureDataset]:
     """Returns the training and the validation photos as values of the last frozen layer."""
     layer = config.last_frozen
     assert layer is not None
 
-    def kept(rows: NDArray[np.bool_], size: int, view: int = 0) -> KeptValues:
+    def kept(rows: NDArray[np.bool_], size: int, view: int = 0) -> CachedActivations:
         names = prepared.photos["sha256"][rows].tolist()
-        return kept_values(network, config, prepared, names, layer=layer, size=size, view=view)
+        return cached_activations(
+            network, config, prepared, names, layer=layer, size=size, view=view
+        )
 
     size = config.train_size or config.image_size
     # Pooled features are small, and `evaluate` reads those of the test split; maps are large.
@@ -152,8 +154,8 @@ def _kept_datasets(
     views = [training, *(kept(sides["train"], size, view) for view in range(1, config.views))]
     labels = {name: prepared.photos["label"][side].tolist() for name, side in sides.items()}
     return [
-        KeptDataset(views, labels["train"], mirrored="hflip" in config.augmentations),
-        KeptDataset([validation], labels["validation"]),
+        CachedFeatureDataset(views, labels["train"], mirrored="hflip" in config.augmentations),
+        CachedFeatureDataset([validation], labels["validation"]),
     ]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from lookalike.catalogue.categories import root_of
 from lookalike.files import write_json
 from training.calibration import Calibration
-from training.judging import POOLED, Judged
+from training.judging import POOLED, Predictions
 from training.model import CATEGORY_OUTPUT
 from training.report.answers import likenesses, prices, ranked
 from training.report.curves import draw_curves
@@ -31,7 +31,7 @@ _PAIRS = 15
 
 def write_report(
     folder: Path,
-    judged: Judged,
+    judged: Predictions,
     metrics: dict[str, Any],
     *,
     title: str,
@@ -118,7 +118,7 @@ def _retrieval(metrics: dict[str, Any]) -> Iterable[str]:
         yield search_table("vectors", metrics["outputs_all_photos"])
 
 
-def _confusion(folder: Path, judged: Judged) -> Iterable[str]:
+def _confusion(folder: Path, judged: Predictions) -> Iterable[str]:
     truths, guesses, names = judged.categories, judged.guesses, judged.classes
     yield "## What is taken for what"
     matrix_truths, matrix_guesses, whose = truths, guesses, "category"
@@ -139,7 +139,7 @@ def _confusion(folder: Path, judged: Judged) -> Iterable[str]:
     yield from _confused_pairs(judged)
 
 
-def _confused_pairs(judged: Judged) -> Iterable[str]:
+def _confused_pairs(judged: Predictions) -> Iterable[str]:
     truths, guesses = judged.categories, judged.guesses
     wrong = truths != guesses
     pairs, counts = np.unique(np.stack([truths[wrong], guesses[wrong]]), axis=1, return_counts=True)
@@ -153,7 +153,7 @@ def _confused_pairs(judged: Judged) -> Iterable[str]:
         yield table(("really", "taken for", "photos", "share"), rows, "llrr")
 
 
-def _calibration(folder: Path, judged: Judged, metrics: dict[str, Any]) -> Iterable[str]:
+def _calibration(folder: Path, judged: Predictions, metrics: dict[str, Any]) -> Iterable[str]:
     draw_calibration(
         judged.logits, judged.labels, metrics.get("temperature"), folder / "calibration.png"
     )
@@ -179,7 +179,7 @@ def _curves(folder: Path, run: Path) -> Iterable[str]:
     yield f"![{', '.join(drawn)}](curves.png)"
 
 
-def _map(folder: Path, judged: Judged) -> Iterable[str]:
+def _map(folder: Path, judged: Predictions) -> Iterable[str]:
     if len(judged) < LEAST:
         return
     rows = sampled(len(judged))
@@ -195,7 +195,7 @@ def _map(folder: Path, judged: Judged) -> Iterable[str]:
     yield "![Map of the photos](map.png)"
 
 
-def _sheets(folder: Path, judged: Judged) -> Iterable[str]:
+def _sheets(folder: Path, judged: Predictions) -> Iterable[str]:
     if len(set(judged.listings.tolist())) < 2:
         return
     yield "## The best and the worst searches"
