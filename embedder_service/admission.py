@@ -1,7 +1,4 @@
-"""Who may come in: bounds on the photos in the service and their bytes, and on what is too late.
-
-Knows nothing of what is done with them.
-"""
+"""Admission control: bounds the photos in the service and their bytes, and refuses late ones."""
 
 from __future__ import annotations
 
@@ -12,26 +9,26 @@ from contextlib import asynccontextmanager, contextmanager
 from embedder_service.scheduling import FairSlots, Priority, SchedulingKey
 from lookalike.errors import DeadlineUnreachableError, QueueFullError
 
-# Of the seconds a photo takes, how much the latest one counts: about the last fifty decide.
+# Weight of the latest photo in the moving average of seconds per photo: about the last 50 count.
 _MEMORY = 0.02
-# What must be left of a deadline, in expected waits: a photo that is done just too late was work
-# for nothing. Without a margin, ten times the load took a fifth off what was answered in time.
+# Time that a deadline must leave, in expected waits: a photo that is done just too late was wasted
+# work. Without a margin, ten times the load cut the photos answered in time by a fifth.
 _MARGIN = 1.5
-# When to come back, in expected waits: others that were refused wait as well.
+# Suggested delay before a retry, in expected waits: other refused callers will retry as well.
 _RETRY = 2
 _LEAST_RETRY_MS = 50
 
 
 class Admission:
-    """Bounds the photos inside.
+    """Bounds the photos in the service.
 
     An interactive photo that finds no room is refused at once. A bulk photo waits for one of half
-    as many places, so that interactive ones find some: its bytes are here in any case, and a stream
-    is not read on while its photos wait.
+    as many places, which leaves some for interactive ones: its bytes are in memory anyway, and its
+    stream is not read further while it waits.
 
     Args:
-        max_photos: Photos inside with which interactive ones are refused.
-        max_bytes: Likewise, bytes of them.
+        max_photos: Photos in the service at which interactive ones are refused.
+        max_bytes: Bytes of these photos at which interactive ones are refused.
     """
 
     def __init__(self, *, max_photos: int, max_bytes: int) -> None:
@@ -46,11 +43,11 @@ class Admission:
 
     @property
     def photos(self) -> int:
-        """How many are inside."""
+        """The number of photos in the service."""
         return sum(self._inside.values())
 
     def expected_wait_s(self, priority: Priority) -> float:
-        """Returns how long the photos ahead of another one will take, as far as is known."""
+        """Estimates how long the photos ahead of a new one will take."""
         ahead = sum(count for other, count in self._inside.items() if other <= priority)
         return ahead * self._seconds_each
 
@@ -58,15 +55,15 @@ class Admission:
     async def admitted(
         self, size: int, key: SchedulingKey, remaining_s: float | None = None
     ) -> AsyncIterator[None]:
-        """Holds room for a photo.
+        """Reserves room for a photo.
 
         Args:
             size: Its bytes.
             key: Its priority and source.
-            remaining_s: What is left of its deadline; None if it has none.
+            remaining_s: Time left until its deadline; None if it has none.
 
         Raises:
-            QueueFullError: There is no room; of interactive photos alone.
+            QueueFullError: There is no room; interactive photos only.
             DeadlineUnreachableError: It would not be done in time.
         """
         if key.priority is Priority.INTERACTIVE:
@@ -115,7 +112,7 @@ class Admission:
             )
 
     def _learn(self) -> None:
-        # The time since the last one left, or since the first came: idle time does not count.
+        # Time since the previous photo left, or since the first one came: idle time does not count.
         now = time.monotonic()
         seconds, self._last_moved = now - self._last_moved, now
         self._learnt += 1

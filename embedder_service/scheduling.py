@@ -1,4 +1,4 @@
-"""Who is next: items by priority and, within one, each source in turn. Knows nothing of photos."""
+"""Fair scheduling: items by priority and, within a priority, sources round robin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Priority(IntEnum):
-    """Which items go first: somebody waits for an interactive one."""
+    """Scheduling classes; interactive items go first, since a person waits for them."""
 
     INTERACTIVE = 0
     BULK = 1
@@ -22,12 +22,12 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class SchedulingKey:
-    """An item's place among others.
+    """What decides when an item is due.
 
     Attributes:
-        priority: Lower goes first, always.
-        source: Whose item it is, such as a stream; sources of one priority take turns, so that one
-            with many items waiting does not hold up one with few.
+        priority: Lower always goes first.
+        source: The item's sender, such as a stream; sources of one priority take turns, so that one
+            with many items does not hold up one with few.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -35,7 +35,7 @@ class SchedulingKey:
 
 
 class FairQueue(Generic[T]):
-    """Items in the order in which they are due. Every operation takes constant time."""
+    """A queue in scheduling order; every operation takes constant time."""
 
     def __init__(self) -> None:
         self._lanes: dict[Priority, OrderedDict[Hashable, deque[T]]] = {
@@ -47,7 +47,7 @@ class FairQueue(Generic[T]):
         return self._size
 
     def push(self, item: T, key: SchedulingKey) -> None:
-        """Adds an item behind those of its source."""
+        """Adds an item behind the others of its source."""
         lane = self._lanes[key.priority]
         if key.source not in lane:
             lane[key.source] = deque()
@@ -55,7 +55,7 @@ class FairQueue(Generic[T]):
         self._size += 1
 
     def pop(self) -> T:
-        """Takes the item that is due; raises IndexError if there is none."""
+        """Removes and returns the next item; raises IndexError if there is none."""
         for lane in self._lanes.values():
             if lane:
                 source, items = next(iter(lane.items()))
@@ -69,16 +69,16 @@ class FairQueue(Generic[T]):
         raise IndexError("nothing is waiting")
 
     def drain(self) -> Iterator[T]:
-        """Takes all items, one after the other."""
+        """Removes and yields all items."""
         while self._size:
             yield self.pop()
 
 
 class FairSlots:
-    """A semaphore that lets those in first who are due first.
+    """A semaphore whose waiters enter in scheduling order.
 
     Args:
-        slots: How many may be inside at a time.
+        slots: Most holders at a time.
     """
 
     def __init__(self, slots: int) -> None:
@@ -87,7 +87,7 @@ class FairSlots:
 
     @asynccontextmanager
     async def slot(self, key: SchedulingKey) -> AsyncIterator[None]:
-        """Holds a slot, having waited for it."""
+        """Waits for a slot and holds it."""
         if self._free:
             self._free -= 1
         else:
@@ -103,14 +103,14 @@ class FairSlots:
         try:
             await entered
         except asyncio.CancelledError:
-            if entered.done() and not entered.cancelled():  # it was let in at the same moment
+            if entered.done() and not entered.cancelled():  # got the slot at the same moment
                 self._release()
             raise
 
     def _release(self) -> None:
         while self._waiting:
             entered = self._waiting.pop()
-            if not entered.done():  # else whoever waited has left
+            if not entered.done():  # otherwise the waiter has left
                 entered.set_result(None)
                 return
         self._free += 1

@@ -56,7 +56,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
     async def BatchEmbedImages(
         self, request: pb.BatchEmbedImagesRequest, context: Context
     ) -> pb.BatchEmbedImagesResponse:
-        """Embeds several photos; bad ones are answered in their place."""
+        """Embeds several photos; the answer of a bad one is its error."""
         count, most = len(request.requests), self._settings.max_batch_items
         if not 1 <= count <= most:
             raise InvalidArgumentError(
@@ -65,7 +65,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
                 field="requests",
             )
         caller = object()
-        # No more at a time than a stream may have unanswered, so that nobody fills the queue.
+        # The same limit as for a stream, so that one caller cannot fill the queue.
         free = asyncio.Semaphore(self._settings.max_stream_in_flight)
 
         async def answer(number: int) -> pb.BatchEmbedImagesResult:
@@ -84,7 +84,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
     async def StreamEmbedImages(
         self, request_iterator: AsyncIterator[pb.StreamEmbedImagesRequest], context: Context
     ) -> AsyncIterator[pb.StreamEmbedImagesResponse]:
-        """Embeds many photos; bad ones are answered in-band."""
+        """Embeds a stream of photos; bad ones get an in-band error."""
         caller = object()
 
         async def answer(item: pb.StreamEmbedImagesRequest) -> pb.EmbedImageResponse:
@@ -100,7 +100,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
 
 
 class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
-    """Exchanges the host's model."""
+    """Replaces the host's model."""
 
     def __init__(self, host: ModelHost, settings: EmbedderSettings) -> None:
         self._host = host
@@ -109,13 +109,13 @@ class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
     async def ReloadModel(
         self, request: admin_pb2.ReloadModelRequest, context: Context
     ) -> admin_pb2.ReloadModelResponse:
-        """Serves what is in the model directory now."""
+        """Loads the bundle that is in the model directory now."""
         await self._host.reload()
         return admin_pb2.ReloadModelResponse(model=describe(self._host, self._settings))
 
 
 def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
-    """Returns what the API says of the model that is served."""
+    """Returns the API's description of the served model."""
     manifest, engine = host.manifest, host.embedder.engine
     return pb.Model(
         name=manifest.name,
@@ -136,7 +136,7 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
         ),
         engine=engine.name,
         precision=engine.precision,
-        # `training evaluate` fits it; bundles from elsewhere may have none.
+        # `training evaluate` fits it; other bundles may have none.
         temperature=manifest.metrics.get("temperature", 0.0),
         ranking=_ranking(manifest.ranking),
         price_range=_price_range(manifest.price_range),

@@ -1,6 +1,6 @@
-"""A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
+"""Embeds a catalogue's photos into a Parquet file, with the preprocessing and engine of serving.
 
-One row a photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
+One row per photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
 photo's file), and `vector:NAME`, a column of float32 lists, for each output NAME. The file's
 metadata names the embedding space. As JSON, one output's vectors by image id are written beside it.
 """
@@ -50,12 +50,12 @@ _LAYOUT = 5  # raise it when the columns change, so that no file of the old layo
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPhoto:
-    """What became of one photo.
+    """The result of one photo.
 
     Attributes:
-        problem: Why it has no vectors; empty if it has.
+        problem: Why it has no vectors; empty for success.
         sha256: Of its file, in hexadecimal; empty if that could not be read.
-        vectors: By output; none for a photo with a problem.
+        vectors: By output; empty for a photo with a problem.
     """
 
     problem: str = ""
@@ -65,7 +65,7 @@ class EmbeddedPhoto:
 
 @dataclass(frozen=True)
 class EmbeddedCatalogue:
-    """What `embed` wrote: the file, its number of photos, and what could not be embedded."""
+    """Output of `embed`: the file, its number of photos, and the photos that failed."""
 
     file: Path
     photos: int
@@ -80,8 +80,8 @@ def embed_as_json(
     Args:
         bundle_path: The model bundle.
         data: The catalogue.
-        out: JSON file to write. What `embed` writes goes beside it, as .parquet: an interrupted run
-            goes on from there, and another output is written without computing anything again.
+        out: JSON file to write. The Parquet file of `embed` goes beside it: an interrupted run
+            resumes from there, and another output needs no recomputation.
         output: Name of the output; empty for the default one.
         precision: As the embedder's setting.
     """
@@ -103,7 +103,7 @@ def embed_as_json(
 def embed(
     bundle_path: Path, data: Path, out: Path, *, precision: str = "auto"
 ) -> EmbeddedCatalogue:
-    """Embeds every photo of a catalogue; an interrupted run goes on where it stopped.
+    """Embeds every photo of a catalogue; resumes an interrupted run.
 
     Args:
         bundle_path: The model bundle.
@@ -113,7 +113,7 @@ def embed(
     """
     bundle = _load(bundle_path)
     try:
-        # What is computed, not what is asked for, tells these vectors from others.
+        # The key holds the precision used, not the one requested (`auto`).
         precision = precision_for(bundle, precision)
     except PrecisionError as error:
         raise TrainingError(str(error)) from None
@@ -162,7 +162,7 @@ def embed(
 
 
 def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
-    """Returns one row a photo of a catalogue's clean listings, with what a hit should show."""
+    """Returns one row per photo of complete listings, with the fields that a hit shows."""
     listings = read_listings(data / "Products.csv", categories).table
     columns = ["product_id", "root", "title", "price", "location", "currency"]
     photos = read_images(data / "Images.csv").merge(listings[columns])
@@ -170,7 +170,7 @@ def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
 
 
 def vector_column(output: str) -> str:
-    """Returns the column that holds an output; its bare name may be one of the listing's too."""
+    """Returns the column of an output; the prefix avoids a clash with listing fields."""
     return f"vector:{output}"
 
 
@@ -184,13 +184,13 @@ def _load(path: Path) -> Bundle:
 def photo_vectors(
     engine: Engine, bundle: Bundle, images: Path, image_ids: Sequence[str]
 ) -> Iterator[EmbeddedPhoto]:
-    """Yields what becomes of each photo, in order.
+    """Yields the result of each photo, in order.
 
     Args:
         engine: The bundle's.
-        bundle: Says how photos are preprocessed.
+        bundle: Names the preprocessing.
         images: Folder of a raw catalogue's photos.
-        image_ids: Which of them.
+        image_ids: The photos to embed.
     """
     size = bundle.manifest.preprocessing.size
 
@@ -250,7 +250,7 @@ def _made_from(out: Path) -> bytes:
 
 
 def _key(bundle: Bundle, photos: pd.DataFrame, precision: str) -> str:
-    """Returns what tells this embedding run from any other."""
+    """Returns a hash over everything that the vectors and rows depend on."""
     digest = hashlib.sha256(f"{_LAYOUT} {bundle.manifest.embedding_space} {precision}".encode())
     digest.update(photos.to_json().encode())
     return digest.hexdigest()[:16]

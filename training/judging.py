@@ -1,4 +1,4 @@
-"""What a model says of photos: a run's network of prepared ones, a bundle of any raw catalogue."""
+"""Predictions: of a run's network on prepared photos, of a bundle on any raw catalogue."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of photos, one row a photo, and what is true of them."""
+    """A model's outputs for photos, one row per photo, with the ground truth."""
 
-    classes: tuple[str, ...]  # what the logits stand for, in their order
-    outputs: dict[str, NDArray[np.float32]]  # (photos, dimension) by name; logits are CATEGORY
-    categories: NDArray[np.str_]  # (photos,), true ones; perhaps one that is not among the classes
+    classes: tuple[str, ...]  # in the order of the logits
+    outputs: dict[str, NDArray[np.float32]]  # (photos, dimension) by name
+    categories: NDArray[np.str_]  # (photos,), true ones; may be missing among the classes
     listings: NDArray[np.str_]  # (photos,), ids
     photos: NDArray[np.str_]  # (photos,), files
-    contents: NDArray[np.str_]  # (photos,), the same for files of the same bytes
-    prices: NDArray[np.float64]  # (photos,), of their listings; 0 where none can be compared
+    contents: NDArray[np.str_]  # (photos,), equal for files of the same bytes
+    prices: NDArray[np.float64]  # (photos,), of their listings; 0 if not comparable
 
     def __len__(self) -> int:
         return len(self.listings)
@@ -53,19 +53,19 @@ class Predictions:
     def labels(self) -> NDArray[np.int64]:
         """The index of each photo's true class, of shape (photos,).
 
-        It is -1 where there is no such class, so that every guess counts as wrong.
+        -1 if the model lacks that class, so that every prediction counts as wrong.
         """
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index.get(name, -1) for name in self.categories.tolist()], np.int64)
 
     @property
     def guesses(self) -> NDArray[np.str_]:
-        """The class that the model takes each photo for, of shape (photos,)."""
+        """The predicted class of each photo, of shape (photos,)."""
         guesses: NDArray[np.str_] = np.array(self.classes)[self.logits.argmax(axis=1)]
         return guesses
 
     def only(self, rows: NDArray[np.bool_]) -> Predictions:
-        """Returns some of the photos."""
+        """Selects photos."""
         return Predictions(
             self.classes,
             {name: values[rows] for name, values in self.outputs.items()},
@@ -77,7 +77,7 @@ class Predictions:
         )
 
     def and_then(self, others: Predictions) -> Predictions:
-        """Returns these photos and then others, that the same model judged."""
+        """Appends other predictions of the same model."""
         mine, theirs = self.outputs, others.outputs
         return Predictions(
             self.classes,
@@ -90,7 +90,7 @@ class Predictions:
         )
 
     def pool(self, output: str) -> Pool:
-        """Returns the photos as an index holds them, with an output to rank by."""
+        """Returns the photos as the index holds them, with an output to rank by."""
         return Pool(
             self.logits, self.outputs[output], self.categories, self.listings, self.contents
         )
@@ -99,13 +99,13 @@ class Predictions:
 def predictions_of_run(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
 ) -> Predictions:
-    """Returns what a run's network says of prepared photos, and the last layer's pooled features.
+    """Computes a run's outputs for prepared photos, and the last layer's pooled features.
 
     Args:
-        network: The run's.
+        network: The run's network.
         config: Its settings.
         prepared: The data set.
-        rows: Which of its photos.
+        rows: Mask of its photos.
     """
     pooled = torch.from_numpy(pooled_features(network, config, prepared, rows))
     with torch.inference_mode():
@@ -128,13 +128,13 @@ def predictions_of_run(
 def predictions_of_bundle(
     engine: Engine, bundle: Bundle, data: Path
 ) -> tuple[Predictions, list[str]]:
-    """Returns what a bundle says of a raw catalogue's photos, and why some were skipped.
+    """Computes a bundle's outputs for a raw catalogue; also returns why photos were skipped.
 
-    Rows without a complete listing are left out, as `embed` leaves them out.
+    Photos without a complete listing are left out, as in `embed`.
 
     Args:
-        engine: The bundle's.
-        bundle: Its `category` output must be logits.
+        engine: The bundle's engine.
+        bundle: The bundle; its `category` output must be logits.
         data: Holds Products.csv, Images.csv and images/.
 
     Raises:
@@ -173,10 +173,10 @@ def predictions_of_bundle(
 def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
     """Returns image_id, product_id, category and price of each photo of a complete listing.
 
-    The category is the listing's root, or its whole path if those are what the model learnt.
+    The category is the listing's root, or its whole path for a model trained on paths.
     """
     by_path = any(PATH_SEPARATOR in name for name in classes)
-    # A path that the model does not know is wrong, even of a root that it knows nothing of.
+    # A path unknown to the model counts as wrong, even under an unknown root.
     roots = roots_of([*classes, *CATEGORIES] if by_path else classes)
     listings = read_listings(data / "Products.csv", roots).table
     listings["category"] = listings["category"] if by_path else listings["root"]
@@ -185,7 +185,7 @@ def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def comparable_prices(listings: pd.DataFrame) -> pd.Series:
-    """Returns the listings' prices, 0 for those in another currency than most are."""
+    """Returns the listings' prices; 0 for those not in the most frequent currency."""
     if "currency" not in listings or listings.empty:
         return listings["price"]
     currencies = listings["currency"]

@@ -1,10 +1,10 @@
-"""Raw listings and photos → a clean data set with splits.
+"""Prepares raw listings and photos as a clean data set with splits.
 
 categories.json   encoder and decoder between category and index
-listings.parquet  one row a listing: product_id, title, category, root, label, price, …
-photos.parquet    one row a good photo: image_id, product_id, label, sha256, split
+listings.parquet  one row per listing: product_id, title, category, root, label, price, …
+photos.parquet    one row per good photo: image_id, product_id, label, sha256, split
 images/<size>/    the photos, letterboxed, each named by the SHA-256 of its source file
-report.json       what was read, dropped and why; written last, so its presence means complete
+report.json       what was read and dropped, and why; written last, it marks a complete data set
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Prepared:
 
     @property
     def image_folder(self) -> Path:
-        """Where the letterboxed photos are, each named by its sha256."""
+        """The folder of the letterboxed photos, each named by its sha256."""
         return self.path / "images" / str(self.image_size)
 
     @property
@@ -55,9 +55,9 @@ class Prepared:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells this data set from others: the options, and a hash over all photos."""
+        """The options and a hash over all photos, which a run records."""
         identity = dict(self.report["options"])
-        if PHOTOS_CONTENT in self.report:  # `prepare` did not always write it
+        if PHOTOS_CONTENT in self.report:  # older data sets lack it
             identity["photos"] = self.report[PHOTOS_CONTENT]
         return identity
 
@@ -83,13 +83,13 @@ def prepare(
     split: Parts = PARTS,
     seed: int = 7,
 ) -> Prepared:
-    """Cleans the catalogue in `data` into `out`; what is there already is kept.
+    """Cleans the catalogue in `data` into `out`; keeps finished work.
 
     Args:
         data: Holds Products.csv, Images.csv and images/.
         out: The prepared data set.
         image_size: Side of the letterboxed photos, in pixels.
-        split_by: What is never split; see `assign_splits`.
+        split_by: `listing` or `image`; see `assign_splits`.
         split: Shares of train, validation and test, of any sum.
         seed: Of the split.
     """
@@ -105,7 +105,7 @@ def prepare(
         "seed": seed,
     }
     state = state_of(photo_states(data / "images"))
-    with contextlib.suppress(TrainingError, FileError):  # missing or damaged, so it is made anew
+    with contextlib.suppress(TrainingError, FileError):  # missing or damaged: prepare it again
         prepared = load_prepared(out)
         if prepared.report["options"] == options:
             if prepared.report.get(PHOTOS_STATE) == state:
@@ -160,7 +160,7 @@ def prepare(
 
 
 def load_prepared(path: Path) -> Prepared:
-    """Reads what `prepare` wrote; TrainingError if it is missing, incomplete or damaged."""
+    """Loads a prepared data set; TrainingError if it is missing, incomplete or damaged."""
     what = "a data set made by `training prepare`"
     report = read_json(path / "report.json", what)
     categories = read_json(path / "categories.json", what)
@@ -180,7 +180,7 @@ def load_prepared(path: Path) -> Prepared:
 
 
 def sample_photos(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
-    """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
+    """Samples up to `most` photos of a split, each file once, with a fixed seed."""
     photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
     if photos.empty:
         raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
@@ -189,12 +189,12 @@ def sample_photos(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
 
 
 def check_same_data(prepared: Prepared, run: Path, advice: str) -> None:
-    """Raises if a run was started on other data; one that was not started yet takes any."""
+    """Raises TrainingError if a run was started on other data."""
     file = run / "data.json"
     if not file.exists():
         return
     mine = prepared.identity
-    # A run that was started before photos were remembered says nothing of them.
+    # Older runs did not record their photos.
     theirs = {"photos": mine.get("photos")} | read_json(file, "what a run was trained on")
     changed = [name for name in mine if mine[name] != theirs.get(name)]
     if changed:
@@ -212,7 +212,7 @@ def _read_table(file: Path) -> pd.DataFrame:
 
 
 def sha256_of_input(file: Path) -> str:
-    """Returns the hash of an input file; empty if it is missing, which its reader will report."""
+    """Returns the hash of an input file; empty if missing, which its reader will report."""
     return sha256_of(file) if file.is_file() else ""
 
 

@@ -1,8 +1,7 @@
-"""Fine-tunes the network: the heads on frozen features, its last layers, or all of it.
+"""Fine-tunes the network: the heads on frozen features, the last layers, or all of it.
 
-A run's directory holds config.json, TensorBoard logs, checkpoints/, and at the end
-model.safetensors with the weights of the best epoch, their embeddings whitened, and run.json;
-run.json means complete.
+A run's directory holds config.json, TensorBoard logs, checkpoints/, and finally model.safetensors
+with the weights of the best epoch, embeddings whitened, and run.json, which marks a complete run.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ from training.splits import SPLITS
 from training.trainer import Hardware, checkpoints, make_trainer
 from training.whitening import Whitened, whiten_embeddings
 
-# Photos enough for the mean and the spread of each feature.
+# Enough photos to estimate the mean and variance of each feature.
 STANDARDISED_BY = 1024
 
 
 def train(
     data: Path, out: Path, config: TrainConfig, hardware: Hardware | None = None
 ) -> dict[str, Any]:
-    """Trains, or goes on with an interrupted run, or returns what a complete one reported.
+    """Trains or resumes a run and returns its report; returns that of a complete run at once.
 
     Args:
         data: A prepared data set.
         out: The run's directory.
-        config: The settings; those of a run that is already there must be the same.
-        hardware: What it runs on; an interrupted run may go on on other hardware.
+        config: The settings; an existing run must have the same.
+        hardware: The hardware to use; a run may resume on other hardware.
     """
     hardware = hardware or Hardware()
     prepared = load_prepared(data).labelled(config.labels)
@@ -88,13 +87,13 @@ def train(
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
             "validation_accuracy": float(checkpoint.best_model_score or 0.0),
-            # of this process; of a run that was resumed, since it was
+            # of this process only, if the run was resumed
             "seconds": {name: round(value, 1) for name, value in seconds.items()},
         }
         if config.whiten and config.embeddings:
             report["whitened"] = dataclasses.asdict(_whiten(network, config, prepared))
-        # Not before: the checkpoints hold what was learnt, so whatever ends the process up to here
-        # leaves nothing that is whitened once and would be a second time.
+        # Only now: checkpoints hold unwhitened weights, so a process that ends before this point
+        # leaves nothing that would be whitened twice.
         _save(network, out / "model.safetensors")
         write_json(out / "run.json", report)
     trainer.strategy.barrier()
@@ -118,7 +117,7 @@ def _loaders(
             PhotoDataset(prepared, prepared.photos[sides["train"]], size, change),
             PhotoDataset(prepared, prepared.photos[sides["validation"]], config.image_size),
         ]
-    # The order of a run must not depend on how often it was resumed within its process.
+    # A generator of its own: the order of photos must not depend on other uses of torch's.
     generator = torch.Generator().manual_seed(config.seed)
     pairs = PairDataset(datasets[0], prepared.photos["product_id"][sides["train"]])
     batch = max(1, config.batch_size // hardware.processes)
@@ -132,7 +131,7 @@ def _loaders(
 def _cached_datasets(
     network: Network, config: TrainConfig, prepared: Prepared, sides: dict[str, Any]
 ) -> list[CachedFeatureDataset]:
-    """Returns the training and the validation photos as values of the last frozen layer."""
+    """Returns training and validation photos as cached activations of the last frozen layer."""
     layer = config.last_frozen
     assert layer is not None
 
@@ -143,7 +142,7 @@ def _cached_datasets(
         )
 
     size = config.train_size or config.image_size
-    # Pooled features are small, and `evaluate` reads those of the test split; maps are large.
+    # Pooled features are small, and `evaluate` needs those of the test split too; maps are large.
     rows = sides["validation"] | (sides["train"] & (size == config.image_size)) | (layer == POOLING)
     plain = kept(rows, config.image_size)
     validation = plain.at(np.flatnonzero(sides["validation"][rows]))
@@ -160,7 +159,7 @@ def _cached_datasets(
 
 
 def _load_best(network: Network, checkpoint: str) -> int:
-    """Gives a network its weights as of the best epoch, and returns that epoch's number."""
+    """Loads the weights of the best epoch into the network; returns the epoch's number."""
     best = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "network."
     state = {
@@ -173,8 +172,7 @@ def _load_best(network: Network, checkpoint: str) -> int:
 
 
 def _whiten(network: Network, config: TrainConfig, prepared: Prepared) -> Whitened:
-    # Of all photos: of a backbone that learnt they are new, and `evaluate` and `export` will find
-    # them.
+    # For all photos: a trained backbone gives new features, which `evaluate` and `export` reuse.
     everything = np.ones(len(prepared.photos), bool)
     pooled = pooled_features(network, config, prepared, everything)
     rows = (prepared.photos["split"] == "train").to_numpy(copy=True)

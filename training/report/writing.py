@@ -1,8 +1,8 @@
-"""report.md: the figures as tables, and what each picture says in a sentence.
+"""Writes report.md: figures as tables, and plots with a sentence on each.
 
 report.md     for people
-metrics.json  the same figures for programs; of a run, a copy of what `export` reads
-*.png         the pictures
+metrics.json  the same figures for programs
+*.png         the plots
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def write_report(
 
     Args:
         folder: The directory.
-        judged: The photos that the figures are of.
-        metrics: What `evaluate` or `evaluate_bundle` returns.
-        title: Who was judged on what.
-        likeness: How far it can be believed, by order; if there is any.
-        run: A run, for the curves of its training.
+        judged: The evaluated predictions.
+        metrics: Result of `evaluate` or `evaluate_bundle`.
+        title: The model and the data.
+        likeness: Calibration of likeness by order, if any.
+        run: A run, for its training curves.
     """
     parts = [
         f"# {title}",
@@ -206,7 +206,7 @@ def _sheets(folder: Path, judged: Predictions) -> Iterable[str]:
         "different categories as far as there are enough."
     )
     for output in judged.outputs:
-        if output == POOLED:  # what every run starts from, and no output of a bundle
+        if output == POOLED:  # not an output of a bundle
             continue
         found = ranked_by(judged, output)
         for which, order in (("best", found.best_first), ("worst", found.worst_first)):
