@@ -28,7 +28,7 @@ from lookalike.model.bundle import Bundle
 from lookalike.model.engines import load_engine
 from lookalike.serving.local_stack import LocalStack
 from training.answers import judge_answers
-from training.judging import Judged, judged_by_bundle
+from training.judging import Predictions, predictions_of_bundle
 from training.metrics import listing_metrics
 from training.prepare import prepare
 
@@ -100,14 +100,14 @@ def _served(
 def _offline(data: Path, path: Path, asked: Sequence[KnownPhoto]) -> dict[str, float]:
     bundle = bundles.load(path)
     engine = load_engine(bundle, name="openvino", precision="auto", threads=available_cores())
-    everything, _ = judged_by_bundle(engine, bundle, data)
+    everything, _ = predictions_of_bundle(engine, bundle, data)
     names = {photo.file.name for photo in asked}
     queries = np.array([Path(photo).name in names for photo in everything.photos.tolist()])
     return _offline_figures(bundle, everything, np.flatnonzero(queries))
 
 
 def _offline_figures(
-    bundle: Bundle, everything: Judged, queries: NDArray[np.int64]
+    bundle: Bundle, everything: Predictions, queries: NDArray[np.int64]
 ) -> dict[str, float]:
     manifest = bundle.manifest
     if manifest.ranking is None:

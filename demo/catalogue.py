@@ -12,8 +12,8 @@ from lookalike import CataloguePhoto, Client
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.catalogue.photo_files import photo_path
 from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
+from lookalike.progress import track_photos
 from training.embed import catalogue_photos
-from training.progress import track_photos
 
 IN_FLIGHT = 16
 

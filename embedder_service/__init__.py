@@ -1,7 +1,7 @@
-"""Turns photos into vectors with a model bundle, over gRPC."""
+"""The embedder: turns photos into vectors with a model bundle, over gRPC."""
 
 import os
 
-# gRPC reads it when it is imported. OpenVINO forks once while it loads, which gRPC would remark on
-# in a line that is not of our log's format.
+# gRPC reads this when it is imported. OpenVINO forks once while it loads, and gRPC would warn about
+# it in a line that is not in our log's format.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -1,7 +1,4 @@
-"""Who may come in: bounds on the photos in the service and their bytes, and on what is too late.
-
-Knows nothing of what is done with them.
-"""
+"""Admission control: bounds the photos in the service and their bytes, and refuses late ones."""
 
 from __future__ import annotations
 
@@ -9,29 +6,29 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from embedder_service.scheduling import FairSlots, Priority, Turn
+from embedder_service.scheduling import FairSlots, Priority, SchedulingKey
 from lookalike.errors import DeadlineUnreachableError, QueueFullError
 
-# Of the seconds a photo takes, how much the latest one counts: about the last fifty decide.
+# Weight of the latest photo in the moving average of seconds per photo: about the last 50 count.
 _MEMORY = 0.02
-# What must be left of a deadline, in expected waits: a photo that is done just too late was work
-# for nothing. Without a margin, ten times the load took a fifth off what was answered in time.
+# Time that a deadline must leave, in expected waits: a photo that is done just too late was wasted
+# work. Without a margin, ten times the load cut the photos answered in time by a fifth.
 _MARGIN = 1.5
-# When to come back, in expected waits: others that were refused wait as well.
+# Suggested delay before a retry, in expected waits: other refused callers will retry as well.
 _RETRY = 2
 _LEAST_RETRY_MS = 50
 
 
 class Admission:
-    """Bounds the photos inside.
+    """Bounds the photos in the service.
 
     An interactive photo that finds no room is refused at once. A bulk photo waits for one of half
-    as many places, so that interactive ones find some: its bytes are here in any case, and a stream
-    is not read on while its photos wait.
+    as many places, which leaves some for interactive ones: its bytes are in memory anyway, and its
+    stream is not read further while it waits.
 
     Args:
-        max_photos: Photos inside with which interactive ones are refused.
-        max_bytes: Likewise, bytes of them.
+        max_photos: Photos in the service at which interactive ones are refused.
+        max_bytes: Bytes of these photos at which interactive ones are refused.
     """
 
     def __init__(self, *, max_photos: int, max_bytes: int) -> None:
@@ -46,55 +43,55 @@ class Admission:
 
     @property
     def photos(self) -> int:
-        """How many are inside."""
+        """The number of photos in the service."""
         return sum(self._inside.values())
 
     def expected_wait_s(self, priority: Priority) -> float:
-        """Returns how long the photos ahead of another one will take, as far as is known."""
+        """Estimates how long the photos ahead of a new one will take."""
         ahead = sum(count for other, count in self._inside.items() if other <= priority)
         return ahead * self._seconds_each
 
     @asynccontextmanager
     async def admitted(
-        self, size: int, turn: Turn, remaining_s: float | None = None
+        self, size: int, key: SchedulingKey, remaining_s: float | None = None
     ) -> AsyncIterator[None]:
-        """Holds room for a photo.
+        """Reserves room for a photo.
 
         Args:
             size: Its bytes.
-            turn: Its priority and source.
-            remaining_s: What is left of its deadline; None if it has none.
+            key: Its priority and source.
+            remaining_s: Time left until its deadline; None if it has none.
 
         Raises:
-            QueueFullError: There is no room; of interactive photos alone.
+            QueueFullError: There is no room; interactive photos only.
             DeadlineUnreachableError: It would not be done in time.
         """
-        if turn.priority is Priority.INTERACTIVE:
-            with self._room(size, turn, remaining_s):
+        if key.priority is Priority.INTERACTIVE:
+            with self._room(size, key, remaining_s):
                 yield
         else:
-            async with self._bulk.slot(turn):
-                with self._room(size, turn, remaining_s):
+            async with self._bulk.slot(key):
+                with self._room(size, key, remaining_s):
                     yield
 
     @contextmanager
-    def _room(self, size: int, turn: Turn, remaining_s: float | None) -> Iterator[None]:
-        self._check(size, turn, remaining_s)
+    def _room(self, size: int, key: SchedulingKey, remaining_s: float | None) -> Iterator[None]:
+        self._check(size, key, remaining_s)
         if not self.photos:
             self._last_moved = time.monotonic()
-        self._inside[turn.priority] += 1
+        self._inside[key.priority] += 1
         self._bytes += size
         try:
             yield
             self._learn()
         finally:
-            self._inside[turn.priority] -= 1
+            self._inside[key.priority] -= 1
             self._bytes -= size
 
-    def _check(self, size: int, turn: Turn, remaining_s: float | None) -> None:
-        wait_s = self.expected_wait_s(turn.priority)
+    def _check(self, size: int, key: SchedulingKey, remaining_s: float | None) -> None:
+        wait_s = self.expected_wait_s(key.priority)
         retry_after_ms = max(_LEAST_RETRY_MS, round(_RETRY * wait_s * 1e3))
-        interactive = turn.priority is Priority.INTERACTIVE
+        interactive = key.priority is Priority.INTERACTIVE
         if interactive and self.photos >= self._max_photos:
             raise QueueFullError(
                 f"{self.photos} photos are in the service; the limit is {self._max_photos} "
@@ -115,7 +112,7 @@ class Admission:
             )
 
     def _learn(self) -> None:
-        # The time since the last one left, or since the first came: idle time does not count.
+        # Time since the previous photo left, or since the first one came: idle time does not count.
         now = time.monotonic()
         seconds, self._last_moved = now - self._last_moved, now
         self._learnt += 1

@@ -1,10 +1,9 @@
-"""Groups single items into batches. Knows nothing of images or models.
+"""Dynamic batching: groups single items into batches.
 
-A batch goes as soon as the engine is free: an idle engine takes one item at once, a busy one finds
-all that has gathered meanwhile. No timer delays anybody, unless a maximum delay is set.
+A batch starts as soon as the engine is free: an idle engine takes one item at once, a busy one
+takes what has gathered meanwhile. No timer delays an item unless a maximum delay is set.
 
-The engine's own thread forms its batches, so that it never waits for an event loop that is busy
-with other things.
+The engine's own thread forms the batches, so it never waits for a busy event loop.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from embedder_service.scheduling import FairQueue, Turn
+from embedder_service.scheduling import FairQueue, SchedulingKey
 from lookalike.errors import DrainingError
 
-# What a batch may take when the process ends; a stuck engine must not keep it from ending.
+# Time for the last batch when the process ends; a stuck engine must not keep it from ending.
 _LAST_BATCH_S = 30.0
 
 Item = TypeVar("Item")
@@ -33,7 +32,7 @@ def sizes_up_to(largest: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Answer(Generic[Result]):
-    """One item's result, how long it waited, and how long its batch took, in nanoseconds."""
+    """An item's result, its wait in the queue and the run time of its batch, in nanoseconds."""
 
     result: Result
     queue_ns: int
@@ -48,15 +47,15 @@ class _Entry(Generic[Item, Result]):
 
 
 class DynamicBatcher(Generic[Item, Result]):
-    """Runs items in batches on one thread. The number of items is the caller's to bound.
+    """Runs items in batches on one thread; the caller bounds the number of waiting items.
 
-    Every accepted item's future is resolved: with a result, an error or a cancellation. If a batch
-    fails, its items run again alone, so that only the one at fault fails.
+    The future of every accepted item is resolved: with a result, an error or a cancellation. If a
+    batch fails, its items run again one by one, so that only the faulty one fails.
 
     Args:
         run: Computes the results of a batch, in order; blocking, one call at a time.
-        sizes: How many items a call may have, ascending from 1. A batch is of the largest size that
-            is not above what waits, so an engine meets few shapes and computes nothing in vain.
+        sizes: Batch sizes, ascending from 1. A batch takes the largest size that the waiting items
+            fill, so an engine meets few shapes and pads nothing.
         max_delay_s: How long an idle engine waits for a batch of the largest size.
     """
 
@@ -71,7 +70,7 @@ class DynamicBatcher(Generic[Item, Result]):
         self._sizes = sizes
         self._max_delay_s = max_delay_s
         self._waiting = FairQueue[_Entry[Item, Result]]()
-        self._changed = threading.Condition()  # guards the queue; told of items and of the end
+        self._changed = threading.Condition()  # guards the queue; notified of items and of closing
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -79,22 +78,22 @@ class DynamicBatcher(Generic[Item, Result]):
 
     @property
     def idle(self) -> bool:
-        """Whether an item that is submitted now is taken at once."""
+        """Whether an item submitted now would start at once."""
         return self._began is None and not self._waiting
 
     @property
     def running_s(self) -> float:
-        """How long the batch that runs has been running, in seconds; 0 if none does."""
+        """Run time of the current batch so far, in seconds; 0 if there is none."""
         began = self._began
         return 0.0 if began is None else time.monotonic() - began
 
     def start(self) -> None:
-        """Starts taking batches; needs a running event loop."""
+        """Starts the thread; needs a running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def close(self) -> None:
-        """Ends; items that wait or come later get a DrainingError, those that run their answer."""
+        """Stops: running items get their answer, waiting and later ones a DrainingError."""
         with self._changed:
             self._closed = True
             entries = list(self._waiting.drain())
@@ -104,23 +103,25 @@ class DynamicBatcher(Generic[Item, Result]):
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, _LAST_BATCH_S)
 
-    async def submit(self, item: Item, turn: Turn = Turn()) -> Answer[Result]:
+    async def submit(self, item: Item, key: SchedulingKey = SchedulingKey()) -> Answer[Result]:
         """Returns the item's answer; raises what `run` raised for it."""
-        (future,) = self._enter([item], turn)
+        (future,) = self._enter([item], key)
         return await future
 
     async def submit_together(self, items: Sequence[Item]) -> list[Answer[Result]]:
-        """Returns the answers of items that an idle engine takes as one batch."""
-        return await asyncio.gather(*self._enter(items, Turn()))
+        """Submits items that an idle engine takes as one batch; returns their answers."""
+        return await asyncio.gather(*self._enter(items, SchedulingKey()))
 
-    def _enter(self, items: Sequence[Item], turn: Turn) -> list[asyncio.Future[Answer[Result]]]:
+    def _enter(
+        self, items: Sequence[Item], key: SchedulingKey
+    ) -> list[asyncio.Future[Answer[Result]]]:
         loop = asyncio.get_running_loop()
         entries = [_Entry[Item, Result](item, loop.create_future()) for item in items]
         with self._changed:
             if self._closed:
                 raise _draining()
             for entry in entries:
-                self._waiting.push(entry, turn)
+                self._waiting.push(entry, key)
             self._changed.notify()
         return [entry.future for entry in entries]
 
@@ -130,7 +131,7 @@ class DynamicBatcher(Generic[Item, Result]):
             self._began = None
 
     def _next(self) -> list[_Entry[Item, Result]]:
-        """Returns a batch, having waited for it; an empty one to end."""
+        """Waits for a batch and returns it; an empty one means that the batcher was closed."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -150,7 +151,7 @@ class DynamicBatcher(Generic[Item, Result]):
         batch: list[_Entry[Item, Result]] = []
         while self._waiting and len(batch) < most:
             entry = self._waiting.pop()
-            if not entry.future.done():  # else its caller has left
+            if not entry.future.done():  # otherwise its caller has left
                 batch.append(entry)
         return batch
 

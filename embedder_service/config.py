@@ -13,7 +13,7 @@ PREFIX = "LOOKALIKE_EMBEDDER_"
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderSettings(ServerSettings):
-    """What the embedder can be told."""
+    """The embedder's settings; each field becomes an environment variable."""
 
     port: int = setting(50051, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
     admin_host: str = setting("127.0.0.1", "Address of the admin service.")

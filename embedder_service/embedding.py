@@ -1,4 +1,4 @@
-"""One photo through one model: decode, batch, vectors. Knows no protos, and no limits of load."""
+"""Embeds photos with one model: decode, batch, infer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
-from embedder_service.scheduling import FairSlots, Turn
+from embedder_service.scheduling import FairSlots, SchedulingKey
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
@@ -25,9 +25,9 @@ Vectors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class EmbeddedPhoto:
-    """A photo's vectors, each of shape (dimension,), and where its time went in nanoseconds."""
+    """A photo's vectors, each of shape (dimension,), and the time of each stage in nanoseconds."""
 
-    manifest: Manifest  # of the model that made them
+    manifest: Manifest  # of the model that computed them
     vectors: Vectors
     decode_ns: int
     queue_ns: int
@@ -36,7 +36,7 @@ class EmbeddedPhoto:
 
 @dataclass
 class _Photo:
-    """A photo on its way to the engine."""
+    """A photo that waits for the engine."""
 
     image: bytes
     pixels: Pixels | None = field(default=None, init=False)
@@ -46,17 +46,17 @@ class _Photo:
 class PhotoEmbedder:
     """Embeds photos with one model; use as an async context manager.
 
-    Photos are decoded only a little ahead of the engine, so that one that is due before others
-    overtakes them while they are still encoded.
+    Photos are decoded only a little ahead of the engine: a photo of higher priority can then
+    overtake others while they are still encoded.
 
     Args:
         manifest: The model's manifest.
         engine: Runs the model.
-        limits: Which photos are refused.
-        decoders: Decodes photos; not shut down here.
-        decode_ahead: Most photos that are decoded and not yet embedded.
+        limits: Largest photos accepted.
+        decoders: Runs decoding; the caller shuts it down.
+        decode_ahead: Most photos that are decoded but not yet embedded.
         batch_sizes: See `DynamicBatcher`.
-        max_delay_s: Likewise.
+        max_delay_s: See `DynamicBatcher`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PhotoEmbedder:
 
     @property
     def running_s(self) -> float:
-        """How long the engine has been at its batch, in seconds; 0 if it is idle."""
+        """Run time of the engine's current batch so far, in seconds; 0 if it is idle."""
         return self._batcher.running_s
 
     async def __aenter__(self) -> PhotoEmbedder:
@@ -113,14 +113,14 @@ class PhotoEmbedder:
         return outputs or names[:1]
 
     async def embed(
-        self, image: bytes, outputs: Sequence[str] = (), turn: Turn = Turn()
+        self, image: bytes, outputs: Sequence[str] = (), key: SchedulingKey = SchedulingKey()
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors.
 
         Args:
             image: Encoded photo.
             outputs: Names of the outputs wanted; none for the default.
-            turn: Its place among the others.
+            key: Its priority and source.
 
         Raises:
             UnknownOutputError: The model has no such output.
@@ -129,15 +129,15 @@ class PhotoEmbedder:
         """
         names = self.known(outputs)
         arrived = time.perf_counter_ns()
-        async with self._slots.slot(turn):
+        async with self._slots.slot(key):
             waited_ns = time.perf_counter_ns() - arrived
             photo = _Photo(image)
             if not self._batcher.idle:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._decoders, self._pixels_of, photo)
-            # An idle engine's own thread decodes it: a change of threads less for a lone caller.
+            # An idle engine decodes on its own thread, which saves a lone caller a thread switch.
             decoded_ns = photo.decode_ns
-            answer = await self._batcher.submit(photo, turn)
+            answer = await self._batcher.submit(photo, key)
             run_ns = answer.run_ns - (photo.decode_ns - decoded_ns)
         vectors = {name: answer.result[name] for name in names}
         return EmbeddedPhoto(
@@ -169,7 +169,7 @@ class PhotoEmbedder:
         ]
 
     async def _warm_up(self) -> None:
-        # Engines prepare each new batch size at its first use.
+        # Engines compile or tune for each batch size at its first use.
         size = self.manifest.preprocessing.size
         black = _Photo(b"")
         black.pixels = np.zeros((size, size, 3), np.uint8)

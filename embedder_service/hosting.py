@@ -1,4 +1,4 @@
-"""The model that is served, and how another takes its place while requests run."""
+"""Hosts the served model, and replaces it while requests run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from embedder_service.admission import Admission
 from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
-from embedder_service.scheduling import Turn
+from embedder_service.scheduling import SchedulingKey
 from lookalike.errors import ModelRefusedError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Hosted:
-    """A model in use, closed once it was replaced and its last photo is done."""
+    """A model with a count of its users; closed once it is replaced and the last one is done."""
 
     def __init__(self, embedder: PhotoEmbedder) -> None:
         self.embedder = embedder
@@ -45,30 +45,29 @@ class _Hosted:
 
 @dataclass(frozen=True)
 class Session:
-    """A request's way to its model."""
+    """A request's hold on one model."""
 
     embedder: PhotoEmbedder
     admission: Admission
 
     async def embed(
-        self, image: bytes, outputs: Sequence[str], turn: Turn, remaining_s: float | None
+        self, image: bytes, outputs: Sequence[str], key: SchedulingKey, remaining_s: float | None
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
-        self.embedder.known(outputs)  # so that nonsense does not wait
-        async with self.admission.admitted(len(image), turn, remaining_s):
-            return await self.embedder.embed(image, outputs, turn)
+        self.embedder.known(outputs)  # fail fast on unknown outputs
+        async with self.admission.admitted(len(image), key, remaining_s):
+            return await self.embedder.embed(image, outputs, key)
 
 
 class ModelHost:
     """Serves the bundle of a directory; use as an async context manager.
 
-    Every photo is embedded by one model from its decoding to its vectors, also while another takes
-    that one's place.
+    A photo is decoded and embedded by the same model, even if that is replaced meanwhile.
 
     Args:
         directory: The bundle's directory; another bundle may be moved to its place.
-        build: Makes what embeds with a bundle; blocking.
-        admission: Who may come in.
+        build: Builds the embedder of a bundle; blocking.
+        admission: Bounds the photos in the service.
     """
 
     def __init__(
@@ -93,27 +92,27 @@ class ModelHost:
 
     @property
     def embedder(self) -> PhotoEmbedder:
-        """What new photos are embedded by."""
+        """The embedder of new photos."""
         assert self._hosted is not None, "use as an async context manager"
         return self._hosted.embedder
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of the model that new photos are embedded by."""
+        """The manifest of the model that embeds new photos."""
         return self.embedder.manifest
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Holds on to the model of this moment, so that all photos of a request have the same."""
+        """Holds the current model, so that all photos of a request are embedded by the same one."""
         assert self._hosted is not None, "use as an async context manager"
         with self._hosted as embedder:
             yield Session(embedder, self._admission)
 
     async def reload(self) -> Manifest:
-        """Serves what is in the directory now; returns the manifest of what is served then.
+        """Replaces the model by the bundle in the directory; returns the new manifest.
 
         Raises:
-            ModelRefusedError: It is damaged, or does not run; the old one goes on.
+            ModelRefusedError: The bundle is damaged or does not run; the old model stays.
         """
         async with self._loading:
             self._seen = self._signature()
@@ -139,7 +138,7 @@ class ModelHost:
             return self.manifest
 
     async def watch(self, interval_s: float) -> None:
-        """Reloads whenever another bundle is in the directory; a bad one is tried once."""
+        """Reloads when the bundle in the directory changes; a bad one is tried once."""
         while True:
             await asyncio.sleep(interval_s)
             found = await asyncio.to_thread(self._signature)
@@ -147,7 +146,7 @@ class ModelHost:
                 try:
                     await self.reload()
                 except ModelRefusedError:
-                    continue  # it is in the log
+                    continue  # already logged
 
     async def _load(self) -> PhotoEmbedder:
         bundle = await asyncio.to_thread(bundles.load, self._directory)
@@ -155,7 +154,7 @@ class ModelHost:
         return await embedder.__aenter__()
 
     def _signature(self) -> tuple[int, ...]:
-        """Returns what changes when a bundle is moved into place; nothing while there is none."""
+        """Returns file facts that change when a bundle is moved into place; () without a bundle."""
         try:
             stat = (self._directory / MANIFEST).stat()
         except OSError:

@@ -17,7 +17,7 @@ from grpc import aio
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.errors import InvalidArgumentError, ModelNotFoundError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
@@ -39,19 +39,19 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     async def ServerLive(
         self, request: pb.ServerLiveRequest, context: Context
     ) -> pb.ServerLiveResponse:
-        """Answers."""
+        """Always true: an answer is the proof."""
         return pb.ServerLiveResponse(live=True)
 
     async def ServerReady(
         self, request: pb.ServerReadyRequest, context: Context
     ) -> pb.ServerReadyResponse:
-        """Answers: the port takes calls only once the model is warmed up."""
+        """Always true: the port takes calls only once the model is warmed up."""
         return pb.ServerReadyResponse(ready=True)
 
     async def ModelReady(
         self, request: pb.ModelReadyRequest, context: Context
     ) -> pb.ModelReadyResponse:
-        """Tells whether that is the loaded model."""
+        """Returns whether the named model is the loaded one."""
         return pb.ModelReadyResponse(ready=self._is_served(request.name, request.version))
 
     async def ServerMetadata(
@@ -80,18 +80,18 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     async def ModelInfer(
         self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
-        """Embeds the photos; one that is bad fails the request, as the protocol has it."""
+        """Embeds the photos; a bad one fails the whole request, as the protocol requires."""
         self._check_served(request.model_name, request.model_version)
         images = _images(request, self._settings.max_batch_items)
         outputs = [output.name for output in request.outputs]
-        # One photo is somebody waiting, many are bulk.
-        turn = Turn() if len(images) == 1 else Turn(Priority.BULK, object())
+        # A single photo counts as interactive, several as bulk.
+        key = SchedulingKey() if len(images) == 1 else SchedulingKey(Priority.BULK, object())
         remaining_s = context.time_remaining()
         free = asyncio.Semaphore(self._settings.max_stream_in_flight)
 
         async def embed(image: bytes) -> EmbeddedPhoto:
             async with free:
-                return await session.embed(image, outputs, turn, remaining_s)
+                return await session.embed(image, outputs, key, remaining_s)
 
         try:
             with self._host.session() as session:

@@ -1,4 +1,4 @@
-"""Who is next: items by priority and, within one, each source in turn. Knows nothing of photos."""
+"""Fair scheduling: items by priority and, within a priority, sources round robin."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 
 
 class Priority(IntEnum):
-    """Which items go first: somebody waits for an interactive one."""
+    """Scheduling classes; interactive items go first, since a person waits for them."""
 
     INTERACTIVE = 0
     BULK = 1
 
 
 @dataclass(frozen=True)
-class Turn:
-    """An item's place among others.
+class SchedulingKey:
+    """What decides when an item is due.
 
     Attributes:
-        priority: Lower goes first, always.
-        source: Whose item it is, such as a stream; sources of one priority take turns, so that one
-            with many items waiting does not hold up one with few.
+        priority: Lower always goes first.
+        source: The item's sender, such as a stream; sources of one priority take turns, so that one
+            with many items does not hold up one with few.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -35,7 +35,7 @@ class Turn:
 
 
 class FairQueue(Generic[T]):
-    """Items in the order in which they are due. Every operation takes constant time."""
+    """A queue in scheduling order; every operation takes constant time."""
 
     def __init__(self) -> None:
         self._lanes: dict[Priority, OrderedDict[Hashable, deque[T]]] = {
@@ -46,16 +46,16 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
-    def push(self, item: T, turn: Turn) -> None:
-        """Adds an item behind those of its source."""
-        lane = self._lanes[turn.priority]
-        if turn.source not in lane:
-            lane[turn.source] = deque()
-        lane[turn.source].append(item)
+    def push(self, item: T, key: SchedulingKey) -> None:
+        """Adds an item behind the others of its source."""
+        lane = self._lanes[key.priority]
+        if key.source not in lane:
+            lane[key.source] = deque()
+        lane[key.source].append(item)
         self._size += 1
 
     def pop(self) -> T:
-        """Takes the item that is due; raises IndexError if there is none."""
+        """Removes and returns the next item; raises IndexError if there is none."""
         for lane in self._lanes.values():
             if lane:
                 source, items = next(iter(lane.items()))
@@ -69,16 +69,16 @@ class FairQueue(Generic[T]):
         raise IndexError("nothing is waiting")
 
     def drain(self) -> Iterator[T]:
-        """Takes all items, one after the other."""
+        """Removes and yields all items."""
         while self._size:
             yield self.pop()
 
 
 class FairSlots:
-    """A semaphore that lets those in first who are due first.
+    """A semaphore whose waiters enter in scheduling order.
 
     Args:
-        slots: How many may be inside at a time.
+        slots: Most holders at a time.
     """
 
     def __init__(self, slots: int) -> None:
@@ -86,31 +86,31 @@ class FairSlots:
         self._waiting = FairQueue[asyncio.Future[None]]()
 
     @asynccontextmanager
-    async def slot(self, turn: Turn) -> AsyncIterator[None]:
-        """Holds a slot, having waited for it."""
+    async def slot(self, key: SchedulingKey) -> AsyncIterator[None]:
+        """Waits for a slot and holds it."""
         if self._free:
             self._free -= 1
         else:
-            await self._wait(turn)
+            await self._wait(key)
         try:
             yield
         finally:
             self._release()
 
-    async def _wait(self, turn: Turn) -> None:
+    async def _wait(self, key: SchedulingKey) -> None:
         entered = asyncio.get_running_loop().create_future()
-        self._waiting.push(entered, turn)
+        self._waiting.push(entered, key)
         try:
             await entered
         except asyncio.CancelledError:
-            if entered.done() and not entered.cancelled():  # it was let in at the same moment
+            if entered.done() and not entered.cancelled():  # got the slot at the same moment
                 self._release()
             raise
 
     def _release(self) -> None:
         while self._waiting:
             entered = self._waiting.pop()
-            if not entered.done():  # else whoever waited has left
+            if not entered.done():  # otherwise the waiter has left
                 entered.set_result(None)
                 return
         self._free += 1

@@ -12,7 +12,7 @@ from grpc import aio
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost, Session
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.errors import InvalidArgumentError
@@ -49,14 +49,14 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         self, request: pb.EmbedImageRequest, context: Context
     ) -> pb.EmbedImageResponse:
         """Embeds one photo."""
-        turn = Turn(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
+        key = SchedulingKey(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
         with self._host.session() as session:
-            return await _embed(session, request, turn, context)
+            return await _embed(session, request, key, context)
 
     async def BatchEmbedImages(
         self, request: pb.BatchEmbedImagesRequest, context: Context
     ) -> pb.BatchEmbedImagesResponse:
-        """Embeds several photos; bad ones are answered in their place."""
+        """Embeds several photos; the answer of a bad one is its error."""
         count, most = len(request.requests), self._settings.max_batch_items
         if not 1 <= count <= most:
             raise InvalidArgumentError(
@@ -65,14 +65,14 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
                 field="requests",
             )
         caller = object()
-        # No more at a time than a stream may have unanswered, so that nobody fills the queue.
+        # The same limit as for a stream, so that one caller cannot fill the queue.
         free = asyncio.Semaphore(self._settings.max_stream_in_flight)
 
         async def answer(number: int) -> pb.BatchEmbedImagesResult:
             item = request.requests[number]
             try:
                 async with free:
-                    response = await _embed(session, item, _bulk_turn(item, caller), context)
+                    response = await _embed(session, item, _bulk_key(item, caller), context)
                 return pb.BatchEmbedImagesResult(response=response)
             except Exception as error:
                 return pb.BatchEmbedImagesResult(error=in_band_status(error))
@@ -84,13 +84,13 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
     async def StreamEmbedImages(
         self, request_iterator: AsyncIterator[pb.StreamEmbedImagesRequest], context: Context
     ) -> AsyncIterator[pb.StreamEmbedImagesResponse]:
-        """Embeds many photos; bad ones are answered in-band."""
+        """Embeds a stream of photos; bad ones get an in-band error."""
         caller = object()
 
         async def answer(item: pb.StreamEmbedImagesRequest) -> pb.EmbedImageResponse:
-            turn = _bulk_turn(item.request, caller)
+            key = _bulk_key(item.request, caller)
             with self._host.session() as session:
-                return await _embed(session, item.request, turn, context)
+                return await _embed(session, item.request, key, context)
 
         limit = self._settings.max_stream_in_flight
         async for response in answer_by_id(
@@ -100,7 +100,7 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
 
 
 class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
-    """Exchanges the host's model."""
+    """Replaces the host's model."""
 
     def __init__(self, host: ModelHost, settings: EmbedderSettings) -> None:
         self._host = host
@@ -109,13 +109,13 @@ class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
     async def ReloadModel(
         self, request: admin_pb2.ReloadModelRequest, context: Context
     ) -> admin_pb2.ReloadModelResponse:
-        """Serves what is in the model directory now."""
+        """Loads the bundle that is in the model directory now."""
         await self._host.reload()
         return admin_pb2.ReloadModelResponse(model=describe(self._host, self._settings))
 
 
 def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
-    """Returns what the API says of the model that is served."""
+    """Returns the API's description of the served model."""
     manifest, engine = host.manifest, host.embedder.engine
     return pb.Model(
         name=manifest.name,
@@ -136,7 +136,7 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
         ),
         engine=engine.name,
         precision=engine.precision,
-        # `training evaluate` fits it; bundles from elsewhere may have none.
+        # `training evaluate` fits it; other bundles may have none.
         temperature=manifest.metrics.get("temperature", 0.0),
         ranking=_ranking(manifest.ranking),
         price_range=_price_range(manifest.price_range),
@@ -163,14 +163,14 @@ def _price_range(price_range: PriceRange | None) -> pb.PriceRange | None:
 
 
 async def _embed(
-    session: Session, request: pb.EmbedImageRequest, turn: Turn, context: Context
+    session: Session, request: pb.EmbedImageRequest, key: SchedulingKey, context: Context
 ) -> pb.EmbedImageResponse:
     outputs = request.outputs
     if len(outputs) > MAX_OUTPUTS:
         raise InvalidArgumentError(
             f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
         )
-    photo = await session.embed(request.image, outputs, turn, context.time_remaining())
+    photo = await session.embed(request.image, outputs, key, context.time_remaining())
     return _response(photo, outputs or list(photo.vectors))
 
 
@@ -187,5 +187,5 @@ def _response(photo: EmbeddedPhoto, outputs: Sequence[str]) -> pb.EmbedImageResp
     )
 
 
-def _bulk_turn(request: pb.EmbedImageRequest, caller: object) -> Turn:
-    return Turn(_PRIORITIES.get(request.priority, Priority.BULK), caller)
+def _bulk_key(request: pb.EmbedImageRequest, caller: object) -> SchedulingKey:
+    return SchedulingKey(_PRIORITIES.get(request.priority, Priority.BULK), caller)

@@ -1,4 +1,4 @@
-"""Notices an engine that does not come back, which nothing but a restart can help."""
+"""Fails liveness when the engine is stuck, which only a restart can fix."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 async def watch_engine(host: ModelHost, server: GrpcServer, stuck_after_s: float) -> None:
-    """Fails the server's liveness while a forward pass takes longer than that; runs for ever.
+    """Fails the server's liveness while a forward pass exceeds the limit; runs for ever.
 
-    Liveness comes back if the pass ends after all: whoever restarts on it was only slower.
+    Liveness returns if the pass ends after all, in case nothing has restarted the process yet.
     """
     stuck = False
     while True:

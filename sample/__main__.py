@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lookalike.progress import photo_progress
 from sample import SampleError, write_sample
 
 
@@ -21,7 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7, help="same seed, same marketplace")
     options = parser.parse_args(arguments)
     try:
-        summary = write_sample(options.out, listings=options.listings, seed=options.seed)
+        with photo_progress("Drawing photos") as reach:
+            summary = write_sample(
+                options.out, listings=options.listings, seed=options.seed, progress=reach
+            )
     except (SampleError, OSError) as error:
         print(f"sample: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""From raw listings and photos to a served model, one step a module, in the order of __main__."""
+"""The training pipeline: from raw listings and photos to a served model, one module per step."""
 
 import sys
 
-# OpenVINO's converter and NNCF report their use to their makers over the internet, unless this
-# package of theirs is missing.
+# OpenVINO's converter and NNCF send usage reports over the internet unless this package of theirs
+# is missing.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

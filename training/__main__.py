@@ -1,6 +1,6 @@
 """The training pipeline: `python -m training prepare|train|evaluate|export|embed|index`.
 
-Each step reads what the one before wrote, keeps what it finds done, and can be run again.
+Each step reads the output of the one before, skips finished work, and can be run again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from training.config import TrainConfig
 from training.errors import TrainingError
 from training.options import make_parser
 
-# Whose option each one of `evaluate` is: of judging a run, or of judging a bundle.
+# Options of `evaluate` that need --run or --bundle.
 EVALUATE_OPTIONS = {
     "split": "run",
     "all_photos": "run",
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _one_line(error: Exception, options: argparse.Namespace) -> str:
     text = str(error)
     if isinstance(error, OSError):
-        # what fails while a file is being written, such as a full disk, does not name the file
+        # an error during writing, such as a full disk, does not name the file
         where = error.filename or getattr(options, "out", None) or getattr(options, "run", "")
         text = f"{where}: {error.strerror or error}"
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())

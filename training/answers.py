@@ -1,4 +1,4 @@
-"""Judges what people get: listings in each order, their likeness, all photos of one, prices."""
+"""Evaluates search results: rankings, likeness and price estimates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.calibration import Calibration
 from training.fitting import HITS
-from training.judging import Judged
+from training.judging import Predictions
 from training.likeness import judge_likeness
 from training.pricing import by_category, judge_prices, priced
 from training.ranking import Found, Pool, orders_of, search
@@ -21,14 +21,14 @@ from training.retrieval import RECALL_AT, found_metrics
 
 @dataclass(frozen=True)
 class Answers:
-    """Figures for metrics.json, and what the report draws of them."""
+    """Figures for metrics.json, and curves for the report."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     likeness: dict[str, Calibration] = field(default_factory=dict)  # by order
 
 
-def found_in_order(ranking: Ranking, judged: Judged) -> dict[str, dict[str, float]]:
-    """Returns what photos find among themselves, by the name of each order."""
+def found_in_order(ranking: Ranking, judged: Predictions) -> dict[str, dict[str, float]]:
+    """Returns retrieval figures of photos searched among themselves, by name of the order."""
     pool, queries = judged.pool(ranking.output), np.arange(len(judged))
     return _figures(search(pool, queries, orders_of(ranking), max(RECALL_AT)), queries, pool)
 
@@ -36,18 +36,18 @@ def found_in_order(ranking: Ranking, judged: Judged) -> dict[str, dict[str, floa
 def judge_answers(
     ranking: Ranking,
     price_range: PriceRange | None,
-    everything: Judged,
+    everything: Predictions,
     queries: NDArray[np.int64],
     learnt: NDArray[np.bool_] | None = None,
 ) -> Answers:
-    """Returns the figures of photos that ask among all photos.
+    """Evaluates queries among all photos.
 
     Args:
-        ranking: How these are ranked.
-        price_range: How prices become a range; None to leave them out.
+        ranking: How results are ranked.
+        price_range: How prices become a range; None to skip prices.
         everything: All photos.
-        queries: Rows of those that ask.
-        learnt: Which photos a model of prices by category may learn from; None for no such model.
+        queries: Rows of the query photos.
+        learnt: Training photos of the baseline that predicts a price by category; None to skip it.
     """
     pool = everything.pool(ranking.output)
     found = search(pool, queries, orders_of(ranking), HITS)

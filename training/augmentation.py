@@ -1,6 +1,6 @@
 """Changes training photos at random, so that the network cannot learn them by heart.
 
-Only training photos are changed; those that choose and judge never are.
+Only training photos are augmented, never validation or test photos.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from training.dataset import Transform
 from torchvision.transforms import v2 as transforms  # isort: skip
 
 ROTATION = 20  # degrees either way
-CROP = (0.35, 1.0)  # share of the photo's area
-MIXUP_ALPHA = 0.2  # mostly one of the two photos
+CROP = (0.35, 1.0)  # share of the photo's area that is kept
+MIXUP_ALPHA = 0.2  # mostly one of the two photos shows
 CUTMIX_ALPHA = 1.0  # any share
 
 
 def augmentation(config: TrainConfig, size: int) -> Transform:
-    """Returns the changes that `augment` names.
+    """Returns the augmentation that `augment` names.
 
-    They go from uint8 of shape (side, side, 3) to (size, size, 3), and draw from torch's global
+    It maps uint8 of shape (side, side, 3) to (size, size, 3), and draws from torch's global
     generator.
     """
     made = {
@@ -31,7 +31,7 @@ def augmentation(config: TrainConfig, size: int) -> Transform:
         "vflip": transforms.RandomVerticalFlip(),
         "rotate": transforms.RandomRotation(ROTATION, transforms.InterpolationMode.BILINEAR),
         "crop": transforms.RandomResizedCrop(size, scale=CROP),
-        # Cubuk et al. 2019, arXiv:1909.13719, with torchvision's two operations a photo
+        # Cubuk et al. 2019, arXiv:1909.13719, with torchvision's default of two operations
         "randaugment": transforms.RandAugment(interpolation=transforms.InterpolationMode.BILINEAR),
     }
     steps = [step for name, step in made.items() if name in config.augmentations]
@@ -45,12 +45,12 @@ def augmentation(config: TrainConfig, size: int) -> Transform:
 
 
 class Mixing:
-    """Mixes some batches.
+    """Mixes photos of a share of the batches.
 
     By mixup (Zhang et al. 2017, arXiv:1710.09412) or CutMix (Yun et al. 2019, arXiv:1905.04899).
 
     Args:
-        config: Says which share of the batches.
+        config: Names the shares.
         classes: Number of labels.
     """
 
@@ -60,11 +60,11 @@ class Mixing:
         self._cutmix = transforms.CutMix(alpha=CUTMIX_ALPHA, num_classes=classes)
 
     def __call__(self, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Returns the batch with each row mixed with the one before; None to leave it as it is.
+        """Mixes each row with the one before; returns None for a batch that stays as it is.
 
         Args:
             values: float of shape (N, channels, H, W) or (N, features).
-            labels: int of shape (N,); those returned are float of shape (N, classes).
+            labels: int of shape (N,); the mixed ones are float of shape (N, classes).
         """
         draw = torch.rand(()).item()
         if draw >= self._config.mixup + self._config.cutmix:

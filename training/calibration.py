@@ -1,4 +1,4 @@
-"""Whether a confidence of 80 % is right four times in five, and what makes it so."""
+"""Calibration of confidences: expected calibration error and temperature scaling."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Calibration:
-    """Photos, or pairs of them, grouped by what was said of them; arrays have one value a bin."""
+    """Predictions grouped by confidence; arrays have one value per bin."""
 
     confidence: NDArray[np.float64]  # mean confidence, NaN for a bin without photos
-    accuracy: NDArray[np.float64]  # share that was right, NaN likewise
+    accuracy: NDArray[np.float64]  # share of correct predictions, NaN for an empty bin
     photos: NDArray[np.int64]
     error: float  # expected calibration error, 0 to 1
 
@@ -32,7 +32,7 @@ def calibration(
     Args:
         logits: float32 of shape (photos, categories).
         labels: int of shape (photos,).
-        temperature: What logits are divided by.
+        temperature: Divides the logits.
     """
     probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
     top = probabilities.max(axis=1)
@@ -41,11 +41,11 @@ def calibration(
 
 
 def reliability(said: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
-    """Measures how far what was said to be likely is right as often, in 15 bins of equal width.
+    """Compares predicted probabilities with observed frequencies, in 15 bins of equal width.
 
     Args:
-        said: Probabilities, of shape (any number,).
-        right: What came true, of the same shape.
+        said: Predicted probabilities, of shape (predictions,).
+        right: Outcomes, of the same shape.
     """
     bins = np.minimum((said * BINS).astype(int), BINS - 1)
     photos = np.bincount(bins, minlength=BINS)
@@ -57,7 +57,7 @@ def reliability(said: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibrat
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Returns the temperature under which the labels are likeliest; fit it on validation photos."""
+    """Returns the temperature of maximum likelihood; fit it on validation photos."""
     scores = logits.astype(np.float64)
     chosen = scores[np.arange(len(labels)), labels]
 

@@ -1,4 +1,4 @@
-"""What a training run is told, in one frozen dataclass that is saved beside its results."""
+"""Settings of a training run: one frozen dataclass, saved with the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lookalike.files import write_json
 from training.errors import TrainingError
 
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
-# The last layer that keeps its starting weights, by stage; `all` freezes none.
+# The last frozen layer, by stage; `all` freezes none.
 LAST_FROZEN = {"frozen": "avgpool", "layer4": "layer3", "layer3": "layer2", "all": None}
 STAGES = tuple(LAST_FROZEN)
 OPTIMIZERS = ("adamw", "sgd")
@@ -25,7 +25,7 @@ AUGMENTATIONS = ("hflip", "vflip", "rotate", "crop", "randaugment")
 
 
 def _option(default: Any, text: str, **more: Any) -> Any:
-    """Declares a setting with its default and what `train --help` says of it."""
+    """Declares a setting with its default and help text."""
     return field(default=default, metadata={"help": text, **more})
 
 
@@ -142,7 +142,7 @@ class TrainConfig:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Raises TrainingError for settings that are good alone and not together."""
+        """Raises TrainingError for settings that contradict each other."""
         if self.outputs and not self.contrastive_weight:
             raise TrainingError(
                 f"outputs is {self.outputs} and contrastive_weight is 0: nothing would train them; "
@@ -165,22 +165,22 @@ class TrainConfig:
 
     @property
     def last_frozen(self) -> str | None:
-        """The last layer of the backbone that does not learn; None if all do."""
+        """The last frozen layer of the backbone; None if all layers are trained."""
         return LAST_FROZEN[self.stage]
 
     @property
-    def keeps_values(self) -> bool:
-        """Whether training reads values of the last frozen layer that were computed before."""
+    def caches_activations(self) -> bool:
+        """Whether training reads cached activations of the last frozen layer."""
         return self.last_frozen is not None and self.views > 0
 
     @property
     def freezes_batch_norm(self) -> bool:
-        """Whether the starting weights' statistics stay: small data give worse ones."""
+        """Whether BatchNorm keeps its pretrained statistics; small data give worse ones."""
         return self.weights != "none"
 
     @property
     def embeddings(self) -> dict[str, int]:
-        """The dimension of each further output by name."""
+        """The dimension of each embedding output by name."""
         pairs = (part.split(":") for part in self.outputs.split(",") if part)
         return {name: int(dimension) for name, dimension in pairs}
 
@@ -199,7 +199,7 @@ class TrainConfig:
             raise TrainingError(f"{file}: not the settings of a run: {error}") from None
 
     def check_same(self, other: TrainConfig, file: Path) -> None:
-        """Raises if a run that was started with `other` would go on with these settings."""
+        """Raises TrainingError if a run that was started with `other` cannot resume with these."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         changed = [f"{k}: {theirs[k]} → {mine[k]}" for k in mine if mine[k] != theirs[k]]
         if changed:

@@ -1,4 +1,4 @@
-"""Prints what `evaluate` found as tables."""
+"""Prints the results of `evaluate` as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_MOST = 30  # categories; of more, the table would push everything else off the screen
+_MOST = 30  # categories; a longer table would push everything else off the screen
 
 
 def print_figures(metrics: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Prepared photos as tensors, alone or in pairs of one listing.
+"""Datasets of prepared photos as tensors, single or in pairs of one listing.
 
-Pixels stay uint8 until the network normalises them. Where layers are frozen, photos can be served
-as the values of the last of them, computed before.
+Pixels stay uint8 until the network normalises them. With frozen layers, a photo can be represented
+by its cached activations at the last of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Values = Sequence[NDArray[np.floating[Any]]]
 
 
 def load_pixels(prepared: Prepared, sha256: str, size: int) -> NDArray[np.uint8]:
-    """Returns a prepared photo, uint8 of shape (size, size, 3)."""
+    """Loads a prepared photo as uint8 of shape (size, size, 3)."""
     with Image.open(photo_path(prepared.image_folder, sha256)) as image:
         return np.array(letterbox(image.convert("RGB"), size))
 
@@ -36,10 +36,10 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
 
     Args:
         prepared: The data set.
-        photos: The rows of it to serve, columns sha256 and label.
-        size: Side of the pixels, if they are not changed.
-        transform: Augmentation, from uint8 of shape (side, side, 3) as the photos are stored; it
-            decides the size. None for evaluation.
+        photos: The rows to use, columns sha256 and label.
+        size: Side of the pixels without a transform.
+        transform: Augmentation of photos as stored, uint8 of shape (side, side, 3); it decides
+            the size. None for evaluation.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         return pixels, self._labels[row]
 
 
-class KeptDataset(Dataset[tuple[Tensor, int]]):
-    """What the last frozen layer gave for photos, and their labels; each time of a random view.
+class CachedFeatureDataset(Dataset[tuple[Tensor, int]]):
+    """Cached activations of photos, of a random view at each access, and their labels.
 
     Args:
-        views: Values of the photos, a photo a row, in one or more views.
+        views: Activations in one or more views, one row per photo.
         labels: The photos' labels.
-        mirrored: Turn half of the maps left to right, which nearly is what the mirrored photo
-            gives.
+        mirrored: Flip half of the maps left to right, which approximates the activations of the
+            mirrored photo.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class KeptDataset(Dataset[tuple[Tensor, int]]):
 
 
 class PairDataset(Dataset[tuple[Tensor, int, int]]):
-    """Two photos of each listing, its label, and its number: what contrastive losses are fed.
+    """Pairs of photos of one listing with its label and number, for contrastive losses.
 
-    Of more than two photos each epoch draws two; of one photo there are two views.
+    Draws two of more than two photos at each access; a single photo is paired with itself.
 
     Args:
-        photos: Inputs and labels, one a photo.
+        photos: Inputs and labels, one per photo.
         listings: The listing of each of them.
     """
 

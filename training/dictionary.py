@@ -1,4 +1,4 @@
-"""Vectors as earlier systems kept them: one JSON object, from image id to a list of numbers."""
+"""Writes vectors in the format of earlier systems: a JSON object from image id to numbers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from training.errors import TrainingError
 
 
 def write_dictionary(vectors: Path, column: str, out: Path) -> None:
-    """Writes one column of vectors by image id; a file that says the same already is kept.
+    """Writes one column of vectors by image id; keeps a file of the same content.
 
     Args:
-        vectors: What `embed` wrote, with a column image_id.
+        vectors: Output of `embed`, with a column image_id.
         column: The column of float32 lists to write.
         out: The JSON file: `{"<image id>": [0.25, …], …}`, in the order of the rows.
     """
@@ -30,9 +30,9 @@ def write_dictionary(vectors: Path, column: str, out: Path) -> None:
 
 
 def check_replaceable(out: Path, vectors: Path) -> None:
-    """Raises unless `out` is free, or a dictionary that was made from the vectors beside it.
+    """Raises TrainingError unless `out` is free or a dictionary made from the vectors beside it.
 
-    The look of a file alone does not tell ours from another system's, which may be the only one.
+    Its content alone does not tell our file from another system's, which may be the only copy.
     """
     if not out.exists():
         return

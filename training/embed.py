@@ -1,6 +1,6 @@
-"""A catalogue's photos → vectors in Parquet, with a bundle and the code that serves it.
+"""Embeds a catalogue's photos into a Parquet file, with the preprocessing and engine of serving.
 
-One row a photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
+One row per photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
 photo's file), and `vector:NAME`, a column of float32 lists, for each output NAME. The file's
 metadata names the embedding space. As JSON, one output's vectors by image id are written beside it.
 """
@@ -32,11 +32,12 @@ from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, PrecisionError, load_engine
 from lookalike.model.engines.openvino_engine import precision_for
 from lookalike.model.preprocessing import preprocess
+from lookalike.progress import track_photos
 from training import dictionary
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
+from training.inputs import photo_states, state_of
 from training.model import FEATURES_OUTPUT
-from training.progress import track_photos
 from training.tabular import read_images, read_listings
 
 BATCH = 16
@@ -49,12 +50,12 @@ _LAYOUT = 5  # raise it when the columns change, so that no file of the old layo
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPhoto:
-    """What became of one photo.
+    """The result of one photo.
 
     Attributes:
-        problem: Why it has no vectors; empty if it has.
+        problem: Why it has no vectors; empty for success.
         sha256: Of its file, in hexadecimal; empty if that could not be read.
-        vectors: By output; none for a photo with a problem.
+        vectors: By output; empty for a photo with a problem.
     """
 
     problem: str = ""
@@ -64,7 +65,7 @@ class EmbeddedPhoto:
 
 @dataclass(frozen=True)
 class EmbeddedCatalogue:
-    """What `embed` wrote: the file, its number of photos, and what could not be embedded."""
+    """Output of `embed`: the file, its number of photos, and the photos that failed."""
 
     file: Path
     photos: int
@@ -79,8 +80,8 @@ def embed_as_json(
     Args:
         bundle_path: The model bundle.
         data: The catalogue.
-        out: JSON file to write. What `embed` writes goes beside it, as .parquet: an interrupted run
-            goes on from there, and another output is written without computing anything again.
+        out: JSON file to write. The Parquet file of `embed` goes beside it: an interrupted run
+            resumes from there, and another output needs no recomputation.
         output: Name of the output; empty for the default one.
         precision: As the embedder's setting.
     """
@@ -102,7 +103,7 @@ def embed_as_json(
 def embed(
     bundle_path: Path, data: Path, out: Path, *, precision: str = "auto"
 ) -> EmbeddedCatalogue:
-    """Embeds every photo of a catalogue; an interrupted run goes on where it stopped.
+    """Embeds every photo of a catalogue; resumes an interrupted run.
 
     Args:
         bundle_path: The model bundle.
@@ -112,7 +113,7 @@ def embed(
     """
     bundle = _load(bundle_path)
     try:
-        # What is computed, not what is asked for, tells these vectors from others.
+        # The key holds the precision used, not the one requested (`auto`).
         precision = precision_for(bundle, precision)
     except PrecisionError as error:
         raise TrainingError(str(error)) from None
@@ -120,12 +121,19 @@ def embed(
     if photos.empty:
         raise TrainingError(f"{data}: no photo of a complete listing to embed")
     key = _key(bundle, photos, precision)
-    if out.exists() and _made_from(out) == key.encode():
-        problems = read_json(_problems_file(out), "the photos that failed")
-        return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
+    states = photo_states(data / "images")
+    made_from = f"{key}-{state_of(states)}".encode()
+    if out.exists():
+        if _made_from(out) == made_from:
+            problems = read_json(_problems_file(out), "the photos that failed")
+            return EmbeddedCatalogue(out, pq.read_metadata(out).num_rows, problems)
+        print(
+            f"{out}: embedded anew, since the model, the precision, the listings or the photos (by "
+            "name, size or time of change) are others"
+        )
     journal = Journal(out.with_name(f".{out.name}.journal"), _WORK, {"made_from": key})
     with journal:
-        todo = [i for i in photos["image_id"].tolist() if not journal.has(i)]
+        todo = [i for i in photos["image_id"].tolist() if not journal.has(i, states.get(i, ""))]
         if todo:
             engine = load_engine(
                 bundle, name="openvino", precision=precision, threads=available_cores()
@@ -135,13 +143,16 @@ def embed(
             what = f"Embedding ({engine.precision})"
             for image_id, photo in track_photos(work, what, total=len(photos), done=done):
                 texts = {name: as_text(vector) for name, vector in photo.vectors.items()}
-                journal.add(image_id, problem=photo.problem, sha256=photo.sha256, vectors=texts)
+                journal.add(
+                    image_id, states.get(image_id, ""),
+                    problem=photo.problem, sha256=photo.sha256, vectors=texts,
+                )  # fmt: skip
         table, problems = _table(bundle, photos, journal)
         ranking = bundle.manifest.ranking
         metadata = {
             EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),
             RANKED_BY: (ranking.output if ranking else FEATURES_OUTPUT).encode(),
-            _KEY: key.encode(),
+            _KEY: made_from,
         }
         write_json(_problems_file(out), problems)
         with replacing(out) as aside:
@@ -151,7 +162,7 @@ def embed(
 
 
 def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
-    """Returns one row a photo of a catalogue's clean listings, with what a hit should show."""
+    """Returns one row per photo of complete listings, with the fields that a hit shows."""
     listings = read_listings(data / "Products.csv", categories).table
     columns = ["product_id", "root", "title", "price", "location", "currency"]
     photos = read_images(data / "Images.csv").merge(listings[columns])
@@ -159,7 +170,7 @@ def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
 
 
 def vector_column(output: str) -> str:
-    """Returns the column that holds an output; its bare name may be one of the listing's too."""
+    """Returns the column of an output; the prefix avoids a clash with listing fields."""
     return f"vector:{output}"
 
 
@@ -173,13 +184,13 @@ def _load(path: Path) -> Bundle:
 def photo_vectors(
     engine: Engine, bundle: Bundle, images: Path, image_ids: Sequence[str]
 ) -> Iterator[EmbeddedPhoto]:
-    """Yields what becomes of each photo, in order.
+    """Yields the result of each photo, in order.
 
     Args:
         engine: The bundle's.
-        bundle: Says how photos are preprocessed.
+        bundle: Names the preprocessing.
         images: Folder of a raw catalogue's photos.
-        image_ids: Which of them.
+        image_ids: The photos to embed.
     """
     size = bundle.manifest.preprocessing.size
 
@@ -239,7 +250,7 @@ def _made_from(out: Path) -> bytes:
 
 
 def _key(bundle: Bundle, photos: pd.DataFrame, precision: str) -> str:
-    """Returns what tells this embedding run from any other."""
+    """Returns a hash over everything that the vectors and rows depend on."""
     digest = hashlib.sha256(f"{_LAYOUT} {bundle.manifest.embedding_space} {precision}".encode())
     digest.update(photos.to_json().encode())
     return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What can be wrong with the pipeline's input; printed as one line, without a traceback."""
+"""Errors of the pipeline's input; printed as one line without a traceback."""
 
 
 class TrainingError(Exception):

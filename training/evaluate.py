@@ -1,4 +1,4 @@
-"""Judges a run on photos that it never saw, or a bundle on any catalogue."""
+"""Evaluates a run on held-out photos, or a bundle on any catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from training.calibration import calibration, fit_temperature
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.fitting import Fitted, fit
-from training.judging import Judged, judged_by_bundle, judged_by_run
+from training.judging import Predictions, predictions_of_bundle, predictions_of_run
 from training.metrics import classification_metrics, listing_metrics
 from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
 from training.prepare import check_same_data, load_prepared
@@ -40,19 +40,18 @@ def evaluate(
     all_photos: bool = False,
     report: Path | None = None,
 ) -> dict[str, Any]:
-    """Returns a run's figures on a split, and writes them to metrics.json in the run.
+    """Evaluates a run on a split; returns the figures and writes them to the run's metrics.json.
 
     Args:
         data: The prepared data set that the run was trained on.
         run: A complete run.
         split: `train`, `validation` or `test`.
-        all_photos: Search among the photos of all splits too, not among those of the split alone.
-        report: Directory to write with the figures and pictures of them; what `write_report` wrote
-            before is replaced.
+        all_photos: Also search among the photos of all splits.
+        report: Directory for a report with plots; an earlier report there is replaced.
     """
     _check_replaceable(report)
     prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
-    # Split otherwise, the data would have it judged on photos that it was trained on.
+    # Another split could evaluate the run on its training photos.
     check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
     splits = prepared.photos["split"].to_numpy().astype(np.str_)
@@ -61,9 +60,9 @@ def evaluate(
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     whole = all_photos or bool(config.embeddings)  # a ranking is fitted among all photos
     needed = np.isin(splits, SPLITS if whole else (split, "validation"))
-    everything, splits = judged_by_run(network, config, prepared, needed), splits[needed]
+    everything, splits = predictions_of_run(network, config, prepared, needed), splits[needed]
     judged, chosen = everything.only(splits == split), everything.only(splits == "validation")
-    # On validation photos, since nothing may be fitted to those that judge.
+    # On validation photos: nothing may be fitted to the evaluated ones.
     temperature = fit_temperature(chosen.logits, chosen.labels)
     fitted = fit(everything, splits)
     metrics = {"split": split, **_figures(judged, temperature), **_about(fitted)}
@@ -94,16 +93,15 @@ def evaluate_bundle(
     report: Path | None = None,
     precision: str = "auto",
 ) -> dict[str, Any]:
-    """Returns a bundle's figures on a raw catalogue, all of whose listings count as never seen.
+    """Evaluates a bundle on a raw catalogue, all of whose listings count as unseen.
 
     Args:
-        bundle_path: The model bundle; its temperature, ranking and range of prices are those that
-            it was exported with.
+        bundle_path: The model bundle, used with its own temperature, ranking and price range.
         data: The catalogue: Products.csv, Images.csv and images/.
-        gallery: A catalogue whose photos are searched too; those with the id of a judged photo are
+        gallery: A catalogue to search as well; its photos with the id of an evaluated photo are
             left out, since they are the same.
         file: JSON to write.
-        report: As of `evaluate`.
+        report: As for `evaluate`.
         precision: As the embedder's setting.
     """
     _check_replaceable(report)
@@ -113,7 +111,7 @@ def evaluate_bundle(
         raise TrainingError(str(error)) from None
     manifest = bundle.manifest
     engine = load_engine(bundle, name="openvino", precision=precision, threads=available_cores())
-    judged, skipped = judged_by_bundle(engine, bundle, data)
+    judged, skipped = predictions_of_bundle(engine, bundle, data)
     more = None
     about: dict[str, Any] = {
         "model": f"{manifest.name} {manifest.version}",
@@ -122,7 +120,7 @@ def evaluate_bundle(
         "skipped": skipped,
     }
     if gallery is not None:
-        more, unread = judged_by_bundle(engine, bundle, gallery)
+        more, unread = predictions_of_bundle(engine, bundle, gallery)
         names = {Path(photo).name for photo in judged.photos.tolist()}
         others = np.array([Path(photo).name not in names for photo in more.photos.tolist()], bool)
         more = more.only(others)
@@ -144,7 +142,7 @@ def evaluate_bundle(
 
 
 def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
-    """Returns a complete run's settings and its trained network."""
+    """Loads a complete run's settings and trained network."""
     config = TrainConfig.load(run / "config.json")
     if not (run / "run.json").exists():
         raise TrainingError(f"{run}: the run is not complete; `train` goes on with it")
@@ -159,9 +157,9 @@ def load_run(run: Path, classes: int) -> tuple[TrainConfig, Network]:
 
 
 def _figures(
-    judged: Judged, temperature: float | None, gallery: Judged | None = None
+    judged: Predictions, temperature: float | None, gallery: Predictions | None = None
 ) -> dict[str, Any]:
-    """Returns what metrics.json says of any model."""
+    """Returns the figures that exist for any model."""
     metrics = {
         **classification_metrics(judged.logits, judged.labels, judged.classes),
         "calibration_error": calibration(judged.logits, judged.labels).error,
@@ -174,7 +172,7 @@ def _figures(
 
 
 def _about(fitted: Fitted) -> dict[str, Any]:
-    """Returns what metrics.json says of a ranking and a range of prices, or of their lack."""
+    """Returns the fitted ranking and price range for metrics.json, or why they are missing."""
     about: dict[str, Any] = {}
     if fitted.ranking is not None:
         about["ranking"] = dataclasses.asdict(fitted.ranking)
@@ -185,16 +183,16 @@ def _about(fitted: Fitted) -> dict[str, Any]:
     return about
 
 
-def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]]:
-    """Returns what a search by each output finds."""
+def _found(judged: Predictions, gallery: Predictions | None) -> dict[str, dict[str, float]]:
+    """Returns the retrieval figures of each output."""
 
-    def catalogue(photos: Judged, output: str) -> Catalogue:
+    def catalogue(photos: Predictions, output: str) -> Catalogue:
         return Catalogue(photos.outputs[output], photos.categories, photos.listings)
 
     return {
         output: retrieval_metrics(
             catalogue(judged, output),
-            # Logits are searched by distance, as the index does; embeddings have one length.
+            # Logits are searched by distance, as in the index; embeddings are unit vectors.
             cosine=output != CATEGORY_OUTPUT,
             gallery=None if gallery is None else catalogue(gallery, output),
         )
@@ -204,7 +202,7 @@ def _found(judged: Judged, gallery: Judged | None) -> dict[str, dict[str, float]
 
 def _write(
     metrics: dict[str, Any],
-    judged: Judged,
+    judged: Predictions,
     answers: Answers,
     file: Path | None,
     report: Path | None,
@@ -212,13 +210,13 @@ def _write(
     title: str,
     run: Path | None = None,
 ) -> None:
-    """Writes the figures, which took the longest, and then the report of them."""
+    """Writes the figures first, since they took longest, and then the report."""
     if report is not None:
-        _remove_report(report)  # of other figures, should drawing this one fail
+        _remove_report(report)  # stale, should drawing the new one fail
     if file is not None:
         write_json(file, metrics)
     if report is not None:
-        # Plots and their libraries take seconds to import, and `export` needs this module too.
+        # Plotting libraries take seconds to import, and `export` needs this module too.
         from training.report import write_report
 
         with whole_directory(report) as aside:
@@ -226,7 +224,7 @@ def _write(
 
 
 def _check_replaceable(report: Path | None) -> None:
-    """Raises unless a directory is free or a report, since writing one removes what is there."""
+    """Raises TrainingError unless the directory is free or a report, since it gets replaced."""
     if report is None or not report.exists() or (report / REPORT).is_file():
         return
     if not report.is_dir() or any(report.iterdir()):

@@ -1,12 +1,11 @@
-"""A trained run → a model bundle, after checking that its variants answer as torch does.
+"""Exports a trained run as a model bundle, after comparing every variant with torch.
 
-fp32 is the OpenVINO file that torch's network is converted to, bf16 the same file computed in bf16,
-int8 a file of its own. Torch is the reference of fp32, on a few photos; fp32, once it agrees, is
-the reference of the others, on photos of the whole validation split: on a CPU that takes half the
-time of asking torch about every photo too.
+fp32 is the OpenVINO conversion of torch's network, bf16 the same file computed in bf16, int8 a file
+of its own. Torch is the reference for fp32, on a few photos; fp32, once it agrees, is the reference
+for the others, on the whole validation split: on a CPU that takes half the time of running torch on
+every photo too.
 
-How listings are ranked is fitted on what torch says of all photos, which frozen layers, or the end
-of training, have left computed.
+The ranking is fitted on torch's outputs for all photos, whose features are already cached.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from training.errors import TrainingError
 from training.evaluate import load_run
 from training.features import to_openvino
 from training.fitting import cannot_fit, fit
-from training.judging import judged_by_run
+from training.judging import predictions_of_run
 from training.model import architecture_of, outputs_of
-from training.parity import MAX_PHOTOS, measure, misses, parity_of
-from training.prepare import Prepared, drawn, load_prepared
+from training.parity import MAX_PHOTOS, measure, parity_of, violations
+from training.prepare import Prepared, load_prepared, sample_photos
 from training.quantise import quantise
 
 MODEL_NAME = "lookalike-resnet50"
 PARITY_PHOTOS = 32
-# fp32 against fp32: only the order of additions differs.
+# Both compute in fp32; only the order of additions differs.
 PARITY_TOLERANCE = 1e-2
 PARITY = "export_max_difference"
 # Why no ranking came of trying to fit one: trying again would give the same.
@@ -48,18 +47,18 @@ NOT_FITTED = "export_not_fitted"
 
 
 def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
-    """Writes the bundle of a complete and evaluated run; one that is there already is kept.
+    """Writes the bundle of a complete and evaluated run; keeps an identical one.
 
     Args:
-        data: The prepared data set: labels, photos to calibrate int8 with, photos to judge with.
+        data: The prepared data set: labels, calibration photos for int8, validation photos.
         run: The run.
         out: The bundle's directory.
-        version: For people; empty for one derived from the embedding space.
+        version: Display version; empty for one derived from the embedding space.
 
     Raises:
-        TrainingError: fp32 does not compute what torch does, or something is missing. Another
-            variant that misses a limit is no error: int8 is left out then, and the manifest says
-            of bf16 that `auto` must not choose it.
+        TrainingError: fp32 disagrees with torch, or a file is missing. Another variant that
+            misses a limit is not an error: int8 is then left out, and bf16 is marked in the
+            manifest so that `auto` does not choose it.
     """
     prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     config, network = load_run(run, len(prepared.categories))
@@ -72,21 +71,21 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     if kept is not None:
         return kept
     _check_replaceable(out)
-    everything = judged_by_run(network, config, prepared, np.ones(len(splits), bool))
+    everything = predictions_of_run(network, config, prepared, np.ones(len(splits), bool))
     fitted = fit(everything, splits)
     print(*fitted.told, sep="\n", end="\n" if fitted.told else "")
     if fitted.lacking:
         what = "range of prices" if fitted.ranking else "ranking, likeness or range of prices"
         print(f"no {what} is fitted: {fitted.lacking}")
     tried = {NOT_FITTED: fitted.lacking} if ranks and fitted.ranking is None else {}
-    judging = drawn(prepared, "validation", MAX_PHOTOS)
+    judging = sample_photos(prepared, "validation", MAX_PHOTOS)
     with tempfile.TemporaryDirectory() as folder:
         print(
             f"converting to OpenVINO, comparing with torch on {PARITY_PHOTOS} photos …", flush=True
         )
         model = to_openvino(network, config.image_size)
         exported = Path(folder) / "model.xml"
-        # Half-precision weights would move the vectors away from torch's; bf16 is the engine's job.
+        # Half-precision weights would change the vectors; bf16 is the engine's job.
         openvino.save_model(model, exported, compress_to_fp16=False)
         difference, parity = _compare_with_torch(
             network, exported, prepared, judging[:PARITY_PHOTOS], config.image_size
@@ -146,14 +145,14 @@ def _kept(
         and version in {"", manifest.version}
         and "int8" in manifest.variants
         and (manifest.ranking is not None or NOT_FITTED in manifest.metrics) == ranks
-        # judged by the limits of today
-        and all(v.passed is not bool(misses(v.parity)) for v in manifest.variants.values())
+        # measured with today's limits
+        and all(v.passed is not bool(violations(v.parity)) for v in manifest.variants.values())
     )
     return bundle if same else None
 
 
 def _check_replaceable(out: Path) -> None:
-    """Raises unless `out` is free or a bundle, since writing a bundle removes what is there."""
+    """Raises TrainingError unless `out` is free or a bundle, since it gets replaced."""
     if not out.exists() or (out / bundles.MANIFEST).is_file():
         return
     if not out.is_dir() or any(out.iterdir()):
@@ -163,7 +162,7 @@ def _check_replaceable(out: Path) -> None:
 def _compare_with_torch(
     network: nn.Module, exported: Path, prepared: Prepared, some: pd.DataFrame, size: int
 ) -> tuple[float, Parity]:
-    """Returns the largest difference of any value relative to the outputs' spread, and figures."""
+    """Returns the largest difference of a value relative to the output's spread, and the parity."""
     photos = np.stack([load_pixels(prepared, sha256, size) for sha256 in some["sha256"]])
     reference = TorchEngine(network, precision="fp32", device="cpu").infer(photos)
     found = _engine(exported, "fp32").infer(photos)
@@ -177,7 +176,7 @@ def _compare_with_torch(
             )
         worst = max(worst, difference)
     parity = parity_of(reference, found, some["label"].to_numpy())
-    if missed := misses(parity):
+    if missed := violations(parity):
         raise TrainingError(f"the OpenVINO export does not answer as torch: {'; '.join(missed)}")
     return worst, parity
 
@@ -185,15 +184,15 @@ def _compare_with_torch(
 def _judged(
     exported: Path, quantised: Path, prepared: Prepared, judging: pd.DataFrame, size: int
 ) -> dict[str, Variant]:
-    """Returns the verdicts on bf16, where this CPU computes in it at all, and on int8."""
+    """Measures int8, and bf16 if this CPU supports it; returns the variants."""
     engines = {"bf16": _engine(exported, "bf16"), "int8": _engine(quantised, "int8")}
-    if not engines["bf16"].honoured:  # comparing fp32 with itself would always pass
+    if not engines["bf16"].honoured:  # would compare fp32 with itself
         del engines["bf16"]
     found = measure(_engine(exported, "fp32"), engines, prepared, judging, size)
     variants = {}
     for precision, parity in found.items():
-        passed = not misses(parity)
-        # bf16 shares the file of fp32, which is there anyway
+        passed = not violations(parity)
+        # bf16 shares the file of fp32
         file = bundles.OPENVINO_MODEL if precision == "bf16" else bundles.OPENVINO_INT8_MODEL
         shipped = passed or precision == "bf16"
         variants[precision] = Variant(file if shipped else "", passed, parity)

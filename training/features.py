@@ -1,6 +1,6 @@
-"""What the frozen part of the backbone gives for photos, computed once and kept.
+"""Computes activations of the backbone's frozen layers once, and caches them on disk.
 
-The backbone runs in OpenVINO on a CPU, several times as fast as torch there, or in torch on CUDA.
+The backbone runs in OpenVINO on a CPU, several times as fast as torch, or in torch on CUDA.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from lookalike.model.engines import Engine
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from lookalike.model.engines.torch_engine import TorchEngine
 from lookalike.model.engines.torch_network import LEVELS, POOLING, Network
+from lookalike.progress import track_photos
 from training.augmentation import augmentation
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import architecture_of
 from training.prepare import Prepared
-from training.progress import track_photos
 
 BATCH = 16
 _CHUNK = 1024
@@ -41,8 +41,8 @@ _CHUNK = 1024
 Floats = NDArray[np.floating[Any]]
 
 
-class KeptValues(Sequence[Floats]):
-    """Values on disk, a row a photo, in files of 1,024 rows that are mapped into memory."""
+class CachedActivations(Sequence[Floats]):
+    """Activations on disk, one row per photo, in memory-mapped files of 1,024 rows."""
 
     def __init__(self, files: Sequence[Path], rows: NDArray[np.intp]) -> None:
         self._files = files
@@ -59,35 +59,35 @@ class KeptValues(Sequence[Floats]):
         values: Floats = self._opened[number][offset]
         return values
 
-    def at(self, rows: NDArray[np.intp]) -> KeptValues:
-        """Returns some of the rows."""
-        return KeptValues(self._files, self._rows[rows])
+    def at(self, rows: NDArray[np.intp]) -> CachedActivations:
+        """Selects rows."""
+        return CachedActivations(self._files, self._rows[rows])
 
     def whole(self) -> Floats:
-        """Returns all rows, read into memory."""
+        """Reads all rows into memory."""
         return np.concatenate([np.load(file) for file in self._files])[self._rows]
 
 
 def pooled_features(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Returns the pooled features of photos as they are, float32 of shape (photos, 3072).
+    """Returns pooled features of photos without augmentation, float32 of shape (photos, 3072).
 
     Args:
-        network: Whose features.
-        config: Of the run.
+        network: The network.
+        config: The run's settings.
         prepared: The data set.
-        rows: Which of its photos.
+        rows: Mask of its photos.
     """
-    # Those of a frozen backbone are wanted of all photos sooner or later, and are kept as one.
+    # With a frozen backbone all photos are needed sooner or later, so they share one cache.
     wanted = np.ones_like(rows) if config.last_frozen == POOLING else rows
     photos = prepared.photos["sha256"][wanted].tolist()
     size = config.image_size
-    kept = kept_values(network, config, prepared, photos, layer=POOLING, size=size)
+    kept = cached_activations(network, config, prepared, photos, layer=POOLING, size=size)
     return kept.at(np.flatnonzero(rows[wanted])).whole()
 
 
-def kept_values(
+def cached_activations(
     network: Network,
     config: TrainConfig,
     prepared: Prepared,
@@ -96,27 +96,27 @@ def kept_values(
     layer: str,
     size: int,
     view: int = 0,
-) -> KeptValues:
-    """Returns what a layer of the backbone gives for photos, in their order.
+) -> CachedActivations:
+    """Returns a backbone layer's activations for photos, in their order, computing missing ones.
 
-    Values are kept in the prepared data set, in chunks, under a key of everything that they depend
-    on: an interrupted run goes on where it stopped, and other runs find them. Maps are float16,
-    which halves the disk they take (a `layer3` map at 224 pixels 401 KB); pooled features float32.
+    They are cached in the prepared data set, in chunks, under a hash of everything they depend on:
+    an interrupted run resumes, and other runs reuse them. Maps are float16 to halve their size (a
+    `layer3` map at 224 pixels takes 401 KB); pooled features are float32.
 
     Args:
-        network: Whose backbone.
-        config: Of the run.
+        network: The network.
+        config: The run's settings.
         prepared: The data set.
         photos: The photos' sha256.
         layer: Of the backbone, such as `layer3`; or `avgpool` for the pooled features.
         size: Side of the network's input, in pixels.
-        view: 0 for the photos as they are, else the number of an augmented copy.
+        view: 0 for the photos without augmentation, else the number of an augmented copy.
     """
     key = _key(
         network,
         architecture_of(config).stride_in_1x1,
         dataclasses.asdict(Preprocessing(size)),
-        prepared.image_size,  # photos stored in another size have other pixels
+        prepared.image_size,  # photos stored at another size have other pixels
         [POOLING, *LEVELS] if layer == POOLING else layer,
         [view, config.augment, config.seed] if view else [],
         list(photos),
@@ -133,12 +133,12 @@ def kept_values(
         work = compute(engine, View(prepared, config, size, view), missing)
         for _ in track_photos(work, title, total=len(photos), done=done):
             pass
-    return KeptValues(files, np.arange(len(photos)))
+    return CachedActivations(files, np.arange(len(photos)))
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """Photos as they are, for view 0, or changed at random."""
+    """Photos without augmentation for view 0, else augmented at random."""
 
     prepared: Prepared
     config: TrainConfig
@@ -146,7 +146,7 @@ class View:
     number: int
 
     def pixels(self, photos: Sequence[str], part: str) -> Iterator[NDArray[np.uint8]]:
-        """Yields photos in order; a part is changed in the same way whenever it is computed."""
+        """Yields photos in order; the augmentation of a part is reproducible."""
         side = self.prepared.image_size if self.number else self.size
         loaded = in_threads(lambda sha256: load_pixels(self.prepared, sha256, side), photos)
         if not self.number:
@@ -165,7 +165,7 @@ class View:
 def compute(
     engine: Engine, view: View, chunks: Sequence[tuple[Sequence[str], Path]]
 ) -> Iterator[int]:
-    """Writes what the engine gives for a view of photos, a chunk a file; yields once a photo."""
+    """Writes activations of a view, one file per chunk; yields once per photo."""
     for chunk, file in chunks:
         pixels = view.pixels(chunk, file.name)
         found = []
@@ -179,7 +179,7 @@ def compute(
 
 
 class _UpTo(nn.Module):
-    """A network cut off after a layer of its backbone."""
+    """A network truncated after a layer of its backbone."""
 
     def __init__(self, network: Network, layer: str) -> None:
         super().__init__()
@@ -191,8 +191,8 @@ class _UpTo(nn.Module):
 
 
 def engine_up_to(network: Network, layer: str, size: int) -> Engine:
-    """Returns what runs a network's backbone up to a layer; its only output is `values`."""
-    # A copy: an engine moves its network to its device and turns off the heads' dropout.
+    """Returns an engine for the backbone up to a layer; its only output is `values`."""
+    # A copy: an engine moves its network to its device and to evaluation mode.
     return _engine(_UpTo(copy.deepcopy(network), layer), size)
 
 
@@ -225,7 +225,7 @@ def to_openvino(module: nn.Module, size: int) -> openvino.Model:
 
 
 class _AsTuple(nn.Module):
-    """Tracing loses the names of a dict's values; `to_openvino` puts them back."""
+    """Returns a dict's values as a tuple: tracing loses names, and `to_openvino` restores them."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -236,7 +236,7 @@ class _AsTuple(nn.Module):
 
 
 def _key(network: Network, *facts: Any) -> str:
-    """Returns what tells these values from any other: of the backbone's weights and the facts."""
+    """Returns a hash over the backbone's weights and the facts."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.backbone.state_dict().items()):
         digest.update(name.encode())

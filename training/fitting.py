@@ -1,6 +1,7 @@
-"""Fits what a bundle says beside its network: order, likeness, ranges of prices.
+"""Fits the ranking, the likeness and the price range of a bundle.
 
-Validation photos ask among all photos of the data set, as people will ask among all listings.
+Queries are validation photos, searched among all photos of the data set, as users search among all
+listings.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
-from training.judging import POOLED, Judged
+from training.judging import POOLED, Predictions
 from training.likeness import fit_likeness, judge_likeness
 from training.model import CATEGORY_OUTPUT
 from training.pricing import LEAST_PRICES, Priced, fit_price_range, judge_prices, priced
@@ -29,26 +30,26 @@ from training.ranking import (
 from training.retrieval import found_metrics, siblings
 
 LEAST_SIBLINGS = 50
-"""With fewer photos that have another one of their listing, recall is mostly chance."""
+"""With fewer queries that have another photo of their listing, recall is mostly chance."""
 
-# More ask no better, and take longer.
+# More queries would not improve the fit, and take longer.
 MOST_QUERIES = 2000
-# Photos that are looked at for the nearest 50 listings with a price.
+# Nearest photos among which to find 50 listings with a price.
 HITS = 256
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted, how it does on the photos that it was fitted by, and what is lacking."""
+    """The fitted parts, their figures on the fitting photos, and what is missing."""
 
     ranking: Ranking | None = None
     price_range: PriceRange | None = None
-    told: tuple[str, ...] = ()  # a line each
-    lacking: str = ""  # why there is no ranking, or no range of prices
+    told: tuple[str, ...] = ()  # figures, one line each
+    lacking: str = ""  # why there is no ranking or no price range
 
 
 def rows_to_fit(splits: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Returns the rows of validation photos that ask, some of them if there are very many."""
+    """Returns the rows of the queries: validation photos, a sample if there are very many."""
     rows = np.flatnonzero(splits == "validation")
     order = np.random.default_rng(7).permutation(len(rows))
     return np.sort(rows[order[:MOST_QUERIES]])
@@ -58,9 +59,9 @@ def cannot_fit(embeddings: int, listings: NDArray[np.str_], splits: NDArray[np.s
     """Returns why no ranking can be fitted; empty if one can.
 
     Args:
-        embeddings: How many the model has.
-        listings: Of all photos, of shape (photos,).
-        splits: Likewise.
+        embeddings: Number of embedding outputs.
+        listings: Listing of each photo, of shape (photos,).
+        splits: Split of each photo, of shape (photos,).
     """
     if not embeddings:
         return "the model has no embedding to rank by"
@@ -73,12 +74,12 @@ def cannot_fit(embeddings: int, listings: NDArray[np.str_], splits: NDArray[np.s
     return ""
 
 
-def fit(everything: Judged, splits: NDArray[np.str_]) -> Fitted:
-    """Returns the best ranking by any embedding, and the range of prices of what it finds.
+def fit(everything: Predictions, splits: NDArray[np.str_]) -> Fitted:
+    """Fits the best ranking over all embeddings, its likeness, and the price range.
 
     Args:
         everything: All photos of a data set.
-        splits: The split of each, of shape (photos,).
+        splits: Split of each, of shape (photos,).
     """
     names = [name for name in everything.outputs if name not in {CATEGORY_OUTPUT, POOLED}]
     if lacking := cannot_fit(len(names), everything.listings, splits):

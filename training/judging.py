@@ -1,4 +1,4 @@
-"""What a model says of photos: a run's network of prepared ones, a bundle of any raw catalogue."""
+"""Predictions: of a run's network on prepared photos, of a bundle on any raw catalogue."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lookalike.catalogue.photo_files import photo_path
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine
 from lookalike.model.engines.torch_network import LEVELS, Network
+from lookalike.progress import track_photos
 from training.config import TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
-from training.progress import track_photos
 from training.ranking import Pool
 from training.tabular import read_images, read_listings
 
@@ -30,16 +30,16 @@ POOLED = "pooled"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a model says of photos, one row a photo, and what is true of them."""
+class Predictions:
+    """A model's outputs for photos, one row per photo, with the ground truth."""
 
-    classes: tuple[str, ...]  # what the logits stand for, in their order
-    outputs: dict[str, NDArray[np.float32]]  # (photos, dimension) by name; logits are CATEGORY
-    categories: NDArray[np.str_]  # (photos,), true ones; perhaps one that is not among the classes
+    classes: tuple[str, ...]  # in the order of the logits
+    outputs: dict[str, NDArray[np.float32]]  # (photos, dimension) by name
+    categories: NDArray[np.str_]  # (photos,), true ones; may be missing among the classes
     listings: NDArray[np.str_]  # (photos,), ids
     photos: NDArray[np.str_]  # (photos,), files
-    contents: NDArray[np.str_]  # (photos,), the same for files of the same bytes
-    prices: NDArray[np.float64]  # (photos,), of their listings; 0 where none can be compared
+    contents: NDArray[np.str_]  # (photos,), equal for files of the same bytes
+    prices: NDArray[np.float64]  # (photos,), of their listings; 0 if not comparable
 
     def __len__(self) -> int:
         return len(self.listings)
@@ -53,20 +53,20 @@ class Judged:
     def labels(self) -> NDArray[np.int64]:
         """The index of each photo's true class, of shape (photos,).
 
-        It is -1 where there is no such class, so that every guess counts as wrong.
+        -1 if the model lacks that class, so that every prediction counts as wrong.
         """
         index = {name: number for number, name in enumerate(self.classes)}
         return np.array([index.get(name, -1) for name in self.categories.tolist()], np.int64)
 
     @property
     def guesses(self) -> NDArray[np.str_]:
-        """The class that the model takes each photo for, of shape (photos,)."""
+        """The predicted class of each photo, of shape (photos,)."""
         guesses: NDArray[np.str_] = np.array(self.classes)[self.logits.argmax(axis=1)]
         return guesses
 
-    def only(self, rows: NDArray[np.bool_]) -> Judged:
-        """Returns some of the photos."""
-        return Judged(
+    def only(self, rows: NDArray[np.bool_]) -> Predictions:
+        """Selects photos."""
+        return Predictions(
             self.classes,
             {name: values[rows] for name, values in self.outputs.items()},
             self.categories[rows],
@@ -76,10 +76,10 @@ class Judged:
             self.prices[rows],
         )
 
-    def and_then(self, others: Judged) -> Judged:
-        """Returns these photos and then others, that the same model judged."""
+    def and_then(self, others: Predictions) -> Predictions:
+        """Appends other predictions of the same model."""
         mine, theirs = self.outputs, others.outputs
-        return Judged(
+        return Predictions(
             self.classes,
             {name: np.concatenate([values, theirs[name]]) for name, values in mine.items()},
             np.concatenate([self.categories, others.categories]),
@@ -90,22 +90,22 @@ class Judged:
         )
 
     def pool(self, output: str) -> Pool:
-        """Returns the photos as an index holds them, with an output to rank by."""
+        """Returns the photos as the index holds them, with an output to rank by."""
         return Pool(
             self.logits, self.outputs[output], self.categories, self.listings, self.contents
         )
 
 
-def judged_by_run(
+def predictions_of_run(
     network: Network, config: TrainConfig, prepared: Prepared, rows: NDArray[np.bool_]
-) -> Judged:
-    """Returns what a run's network says of prepared photos, and the last layer's pooled features.
+) -> Predictions:
+    """Computes a run's outputs for prepared photos, and the last layer's pooled features.
 
     Args:
-        network: The run's.
+        network: The run's network.
         config: Its settings.
         prepared: The data set.
-        rows: Which of its photos.
+        rows: Mask of its photos.
     """
     pooled = torch.from_numpy(pooled_features(network, config, prepared, rows))
     with torch.inference_mode():
@@ -114,7 +114,7 @@ def judged_by_run(
     listings = prepared.listings.assign(price=comparable_prices(prepared.listings))
     prices = listings.set_index("product_id")["price"]
     folder = prepared.image_folder
-    return Judged(
+    return Predictions(
         prepared.categories,
         {name: np.asarray(values) for name, values in outputs.items()},
         np.array(prepared.categories)[photos["label"].to_numpy()],
@@ -125,14 +125,16 @@ def judged_by_run(
     )
 
 
-def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged, list[str]]:
-    """Returns what a bundle says of a raw catalogue's photos, and why some were skipped.
+def predictions_of_bundle(
+    engine: Engine, bundle: Bundle, data: Path
+) -> tuple[Predictions, list[str]]:
+    """Computes a bundle's outputs for a raw catalogue; also returns why photos were skipped.
 
-    Rows without a complete listing are left out, as `embed` leaves them out.
+    Photos without a complete listing are left out, as in `embed`.
 
     Args:
-        engine: The bundle's.
-        bundle: Its `category` output must be logits.
+        engine: The bundle's engine.
+        bundle: The bundle; its `category` output must be logits.
         data: Holds Products.csv, Images.csv and images/.
 
     Raises:
@@ -154,7 +156,7 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
         raise TrainingError(f"{data}: no photo of a complete listing to judge{reason}")
     photos = photos[good]
     files = [photo_path(data / "images", image_id) for image_id in photos["image_id"]]
-    return Judged(
+    return Predictions(
         manifest.labels,
         {
             o.name: np.stack([photo.vectors[o.name] for photo in found if not photo.problem])
@@ -171,10 +173,10 @@ def judged_by_bundle(engine: Engine, bundle: Bundle, data: Path) -> tuple[Judged
 def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
     """Returns image_id, product_id, category and price of each photo of a complete listing.
 
-    The category is the listing's root, or its whole path if those are what the model learnt.
+    The category is the listing's root, or its whole path for a model trained on paths.
     """
     by_path = any(PATH_SEPARATOR in name for name in classes)
-    # A path that the model does not know is wrong, even of a root that it knows nothing of.
+    # A path unknown to the model counts as wrong, even under an unknown root.
     roots = roots_of([*classes, *CATEGORIES] if by_path else classes)
     listings = read_listings(data / "Products.csv", roots).table
     listings["category"] = listings["category"] if by_path else listings["root"]
@@ -183,7 +185,7 @@ def _catalogue(data: Path, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def comparable_prices(listings: pd.DataFrame) -> pd.Series:
-    """Returns the listings' prices, 0 for those in another currency than most are."""
+    """Returns the listings' prices; 0 for those not in the most frequent currency."""
     if "currency" not in listings or listings.empty:
         return listings["price"]
     currencies = listings["currency"]

@@ -1,4 +1,4 @@
-"""Fits how likely a hit shows the item of the query, and measures whether that can be believed."""
+"""Fits likeness, the probability that a hit shows the query's item, and measures calibration."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from training.calibration import Calibration, reliability
 from training.ranking import Found, Pool
 
 LISTINGS = 10
-"""How many of a query's nearest listings it is fitted and judged by, as many as are looked at."""
+"""Nearest listings per query for fitting and evaluation: as many as a user sees."""
 
-# As good as none, and what keeps the fit finite where distances tell all pairs apart.
+# Negligible; keeps the fit finite if distances separate all pairs.
 _RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class Hits:
-    """The nearest photo of each listing that a query found, nearest first."""
+    """A query's hits, one photo per listing, nearest first."""
 
     query: int
     rows: NDArray[np.int64]
@@ -39,14 +39,14 @@ def hits_of(
     others: bool = False,
     most: int | None = None,
 ) -> Iterator[Hits]:
-    """Yields what each query found, at most one photo a listing.
+    """Yields each query's hits, one photo per listing.
 
     Args:
-        found: By the queries, in their order.
+        found: The search results of the queries.
         queries: Rows of the pool.
         pool: All photos.
-        others: Leave the query's own listing out.
-        most: How many listings are wanted.
+        others: Whether to leave out the query's own listing.
+        most: Most listings per query.
     """
     for query, rows, distances in zip(queries.tolist(), found.rows, found.distances, strict=True):
         _, first = np.unique(pool.listings[rows], return_index=True)
@@ -59,13 +59,13 @@ def hits_of(
 
 
 def fit_likeness(found: Found, queries: NDArray[np.int64], pool: Pool) -> Likeness | None:
-    """Returns the likeness of hits, by logistic regression; None if there is too little to tell.
+    """Fits likeness by logistic regression; returns None without both kinds of pairs.
 
-    The pairs are each query and its nearest 10 listings. Those of what may be the same photo are
-    left out, since their likeness is set.
+    Pairs are each query with its nearest 10 listings. Those that may be the same photo are left
+    out, since their likeness is fixed.
 
     Args:
-        found: By the queries; at least 20 listings, or there is no crowd.
+        found: The search results; a query needs 20 listings, or it has no crowd.
         queries: Rows of the pool.
         pool: All photos.
     """
@@ -92,11 +92,11 @@ def fit_likeness(found: Found, queries: NDArray[np.int64], pool: Pool) -> Likene
 def judge_likeness(
     likeness: Likeness, found: Found, queries: NDArray[np.int64], pool: Pool
 ) -> tuple[Calibration, Calibration]:
-    """Returns how far likeness can be believed: of the nearest 10 listings, and of the nearest.
+    """Returns the calibration of likeness on the nearest 10 listings, and on the nearest one.
 
     Args:
-        likeness: As fitted.
-        found: By the queries, that it was not fitted by.
+        likeness: The fitted likeness.
+        found: The search results of queries that were not used to fit it.
         queries: Rows of the pool.
         pool: All photos.
     """
@@ -116,7 +116,7 @@ def judge_likeness(
 def _logistic_regression(
     measures: NDArray[np.float64], same: NDArray[np.bool_]
 ) -> tuple[float, float, float]:
-    """Returns intercept, and what distance takes and margin adds, neither of them below 0."""
+    """Returns the intercept and the weights of distance and margin, neither below 0."""
     design = np.column_stack([np.ones(len(same)), -measures[:, 0], measures[:, 1]])
     signs = np.where(same, 1.0, -1.0)
 

@@ -1,4 +1,4 @@
-"""What training minimises beside cross-entropy. Knows nothing of networks."""
+"""The contrastive loss."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional
 
 
 def contrastive_loss(vectors: Tensor, groups: Tensor, temperature: float) -> Tensor:
-    """Draws vectors of one group together and pushes all others of the batch away, by direction.
+    """Computes the supervised contrastive loss of Khosla et al. 2020 (arXiv:2004.11362, eq. 2).
 
-    The supervised contrastive loss of Khosla et al. 2020 (arXiv:2004.11362, equation 2), with
-    listings as groups. Rows alone in their group only push; without any pair the loss is 0.
+    It pulls the directions of one group's vectors together and pushes those of other groups away.
+    Groups are listings. A row alone in its group only pushes; without any pair the loss is 0.
 
     Args:
         vectors: float of shape (N, dimension).
         groups: int of shape (N,).
-        temperature: Smaller weighs the nearest others more.
+        temperature: A smaller one weighs near negatives more.
     """
     directions = functional.normalize(vectors.float(), dim=1)
     similarity = directions @ directions.T / temperature
@@ -26,6 +26,6 @@ def contrastive_loss(vectors: Tensor, groups: Tensor, temperature: float) -> Ten
     pairs = positive.sum(dim=1)
     paired = pairs > 0
     if not paired.any():
-        return vectors.sum() * 0  # with a gradient, so that every parameter has one
+        return vectors.sum() * 0  # keeps a gradient for every parameter
     pulled = log_share.masked_fill(~positive, 0).sum(dim=1)
     return -(pulled[paired] / pairs[paired]).mean()

@@ -1,4 +1,4 @@
-"""Classification figures from logits and labels. Knows nothing of models."""
+"""Classification metrics from logits and labels."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def classification_metrics(
 def listing_metrics(
     logits: NDArray[np.float32], labels: NDArray[np.int64], listings: NDArray[np.str_]
 ) -> dict[str, Any]:
-    """Returns the accuracy of guesses from all photos of a listing together.
+    """Returns the accuracy of predictions from all photos of a listing together.
 
-    Served, several photos have the category of the highest mean log-probability. That is the one of
-    the highest mean logit, whatever the temperature: what a photo's logits are normalised by is the
-    same for all categories.
+    Serving takes the category of the highest mean log-probability. That is also the one of the
+    highest mean logit, whatever the temperature: a photo's normaliser is the same for all
+    categories.
 
     Args:
         logits: float32 of shape (photos, categories).
@@ -61,5 +61,5 @@ def listing_metrics(
 
 
 def _ratio(part: int, whole: int) -> float:
-    """Returns part of whole; 0 of nothing."""
+    """Returns part / whole; 0 if whole is 0."""
     return part / whole if whole else 0.0

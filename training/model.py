@@ -1,4 +1,4 @@
-"""Builds the network and loads the weights that training starts from."""
+"""Builds the network and loads its starting weights."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other wa
 
 
 def build_network(config: TrainConfig, classes: int) -> Network:
-    """Returns the network with starting weights; its head is fresh.
+    """Returns the network with starting weights and newly initialised heads.
 
     Args:
-        config: Names the weights and the shape of the head.
+        config: Names the weights and the size of the heads.
         classes: Number of categories.
     """
     state = _starting_weights(config.weights)
@@ -40,7 +40,7 @@ def build_network(config: TrainConfig, classes: int) -> Network:
 
 
 def standardise(network: Network, features: NDArray[np.float32]) -> None:
-    """Sets what the heads' inputs are standardised by, to the statistics of these.
+    """Sets the standardisation of the heads' inputs to the statistics of these features.
 
     Args:
         network: Changed in place.
@@ -52,14 +52,14 @@ def standardise(network: Network, features: NDArray[np.float32]) -> None:
 
 
 def architecture_of(config: TrainConfig) -> Architecture:
-    """Returns the shape that a bundle of this run will have."""
+    """Returns the architecture of this run's network."""
     return Architecture(
         stride_in_1x1=config.stride_in_1x1, head_units=config.head_units, dropout=config.dropout
     )
 
 
 def outputs_of(config: TrainConfig, classes: int) -> tuple[Output, ...]:
-    """Returns what the network gives: the logits, which are the default embedding, and the rest."""
+    """Returns the network's outputs: the logits, which are the default, and the embeddings."""
     further = (Output(name, size, "embedding") for name, size in config.embeddings.items())
     return (Output(CATEGORY_OUTPUT, classes, "logits"), *further)
 
@@ -83,11 +83,11 @@ def _starting_weights(weights: str) -> dict[str, Any] | None:
         if file.suffix == ".safetensors":
             return dict(load_file(file))
         return dict(torch.load(file, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError:  # torch's text recommends to load the file unsafely
+    except pickle.UnpicklingError:  # torch's message recommends loading the file unsafely
         raise TrainingError(
             f"--weights {weights}: not a state_dict: not of torch.save, or not of tensors alone"
         ) from None
-    except Exception as error:  # torch raises what the unpickler meets
+    except Exception as error:  # torch re-raises any error of the unpickler
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(f"--weights {weights}: not a state_dict: {reason}") from None
 

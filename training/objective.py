@@ -1,4 +1,4 @@
-"""What is learnt: categories and, from pairs of photos of one listing, what makes vectors find."""
+"""The training objective: classification, and contrastive learning on photos of one listing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from training.optimisation import optimizer_of, rate_at
 import lightning  # isort: skip
 
 
-class JointObjective(lightning.LightningModule):
-    """Cross-entropy on the categories, and a contrastive loss on each output, for search.
+class EmbeddingModule(lightning.LightningModule):
+    """Trains a network with cross-entropy on categories and a contrastive loss on each output.
 
     Args:
         network: Trained in place.
         config: The run's settings.
         steps: Optimiser steps of the whole run, for the schedule.
-        photos: Training photos of each category, int of shape (classes,).
+        photos: Number of training photos of each category, int of shape (classes,).
     """
 
     def __init__(self, network: Network, config: TrainConfig, steps: int, photos: Tensor) -> None:
@@ -44,7 +44,7 @@ class JointObjective(lightning.LightningModule):
         frozen = names.index(config.last_frozen) + 1 if config.last_frozen else 0
         for number, (_, layer) in enumerate(layers):
             layer.requires_grad_(number >= frozen)
-        # Whose mode is never that of training, since their statistics stay.
+        # Always in eval mode: their BatchNorm statistics are frozen.
         self._settled = [layer for _, layer in layers[:frozen]]
         if config.freezes_batch_norm:
             self._settled.append(network.standardise)
@@ -53,17 +53,17 @@ class JointObjective(lightning.LightningModule):
             ]
         self.train()
 
-    def train(self, mode: bool = True) -> JointObjective:
-        """Sets the mode of what learns."""
+    def train(self, mode: bool = True) -> EmbeddingModule:
+        """Sets training mode, but keeps frozen layers in eval mode."""
         super().train(mode)
         for module in self._settled:
             module.eval()
         return self
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Returns the outputs of photos, or of values of the last frozen layer."""
+        """Returns the outputs for photos, or for activations of the last frozen layer."""
         network: Network = self.network
-        if self._config.keeps_values:
+        if self._config.caches_activations:
             assert self._config.last_frozen is not None
             inputs = inputs.contiguous(
                 memory_format=torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
@@ -76,8 +76,8 @@ class JointObjective(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Returns the loss of a batch of pairs."""
         pairs, labels, listings = batch
-        # First photos, then second ones: neighbours in the batch, which mixing blends, are of
-        # different listings.
+        # First photos, then second ones, so that neighbours in the batch, which mixing blends, are
+        # of different listings.
         inputs = pairs.transpose(0, 1).flatten(0, 1)
         labels, listings = labels.repeat(2), listings.repeat(2)
         mixed = self._mixed(inputs, labels)
@@ -92,7 +92,7 @@ class JointObjective(lightning.LightningModule):
                 if mixed is None:
                     contrast = contrastive_loss(vectors, listings, self._config.temperature)
                     self._log(f"train/contrastive/{name}", contrast)
-                else:  # what is of two listings has no pair; every weight still gets a gradient
+                else:  # mixed photos have no pair; every weight still gets a gradient
                     contrast = vectors.sum() * 0
                 loss = loss + self._config.contrastive_weight * contrast
         self._log("train/loss", loss)
@@ -127,7 +127,7 @@ class JointObjective(lightning.LightningModule):
         self.log("validation/accuracy", accuracy, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, with a schedule that moves a step at a time."""
+        """Returns the optimiser and a schedule that is updated at every step."""
         optimizer = optimizer_of(self._config, self.network.heads, self.network.backbone)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_at(self._config, self._steps))
         return {

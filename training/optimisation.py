@@ -1,4 +1,4 @@
-"""How weights are moved: optimiser, learning rates over time, and the average that is kept."""
+"""Optimiser, learning-rate schedule and moving average of the weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOMENTUM = 0.9
 
 
 def optimizer_of(config: TrainConfig, heads: nn.Module, backbone: nn.Module) -> Any:
-    """Returns the optimiser of what learns, in a group for the heads and one for the backbone."""
+    """Returns the optimiser, with one parameter group for the heads and one for the backbone."""
     groups = [
         {"name": name, "params": params, "lr": config.learning_rate * share}
         for name, module, share in (
@@ -32,7 +32,7 @@ def optimizer_of(config: TrainConfig, heads: nn.Module, backbone: nn.Module) -> 
 
 
 def rate_at(config: TrainConfig, steps: int) -> Callable[[int], float]:
-    """Returns the schedule: the share of the peak learning rate, by step.
+    """Returns the schedule: the learning rate at a step as a share of the peak.
 
     Args:
         config: Names the schedule and the peak.
@@ -55,18 +55,18 @@ def rate_at(config: TrainConfig, steps: int) -> Callable[[int], float]:
 def moving_average(
     decay: float,
 ) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """Returns the rule of an exponential moving average, for lightning's WeightAveraging.
+    """Returns the update of an exponential moving average, for lightning's WeightAveraging.
 
-    Its memory grows with the steps taken, up to that of `decay`, so that the random weights of the
-    start are soon forgotten.
+    The decay grows with the number of steps up to `decay`, so that the initial random weights are
+    soon forgotten.
     """
 
     def update(averages: list[Tensor], currents: list[Tensor], count: Tensor | int) -> None:
         memory = min(decay, (1 + float(count)) / (10 + float(count)))
         with torch.no_grad():
             for average, current in zip(averages, currents, strict=True):
-                if average.is_floating_point():  # and not BatchNorm's count of batches
-                    average.lerp_(current, 1 - memory)  # a fifth of a step went into copies
+                if average.is_floating_point():  # not so BatchNorm's count of batches
+                    average.lerp_(current, 1 - memory)  # in place: copies took a fifth of a step
                 else:
                     average.copy_(current)
 

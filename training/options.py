@@ -1,4 +1,4 @@
-"""The pipeline's options. Knows nothing of what the steps do with them."""
+"""Command-line options of the pipeline's steps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether a variant of the network still answers as the reference does: figures and limits.
+"""Compares a variant of the network with the fp32 reference: figures and limits.
 
-The reference computes in fp32. Agreement is of the first category, so a model that is often torn
-between two is the harder to keep to it; cosines show what becomes of the vectors themselves.
+Agreement is on the first category, which is harder to keep for a model that is often undecided
+between two; cosines show how far the vectors themselves move.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from rich.table import Table
 
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import Engine
+from lookalike.progress import track_photos
 from training.dataset import load_pixels
 from training.images import in_threads
 from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
-from training.progress import track_photos
 
 LEAST_AGREEMENT = 0.985
 LEAST_COSINE_MEAN = 0.995
 MOST_ACCURACY_LOST = 0.005
 
-# Enough to tell a loss of half a point from chance; more would only take longer.
+# Enough to tell a loss of half a point from chance.
 MAX_PHOTOS = 2000
 BATCH = 16
 
@@ -40,10 +40,10 @@ def measure(
     photos: pd.DataFrame,
     size: int,
 ) -> dict[str, Parity]:
-    """Runs all engines on the same photos, batch by batch; returns each variant's figures.
+    """Runs all engines on the same photos and returns each variant's figures.
 
     Args:
-        reference: What the variants should compute.
+        reference: The engine to compare with.
         variants: Engines by precision.
         prepared: The data set of the photos.
         photos: Columns sha256 and label.
@@ -88,15 +88,15 @@ def parity_of(expected: Outputs, found: Outputs, labels: NDArray[np.int64]) -> P
         photos=len(labels),
         top1_agreement=float((first == theirs).mean()),
         accuracy=hits / len(labels),
-        # of whole numbers, so that a loss of just the limit is not put over it by rounding
+        # of whole numbers, so that rounding does not push a loss of exactly the limit over it
         accuracy_difference=(hits - their_hits) / len(labels),
         cosine_mean={name: float(values.mean()) for name, values in cosines.items()},
         cosine_worst={name: float(values.min()) for name, values in cosines.items()},
     )
 
 
-def misses(parity: Parity) -> list[str]:
-    """Returns each figure that misses its limit, in words; none if the variant may be served."""
+def violations(parity: Parity) -> list[str]:
+    """Describes each figure that misses its limit; empty if the variant may be served."""
     wrong = []
     if parity.top1_agreement < LEAST_AGREEMENT:
         wrong.append(
@@ -132,7 +132,7 @@ def verdicts(variants: Mapping[str, Variant]) -> tuple[Table, list[str]]:
         )
         if not variant.passed:
             outcome = "`auto` will not choose it" if variant.file else "it is not in the bundle"
-            lines.append(f"{precision} misses: {'; '.join(misses(parity))}: {outcome}")
+            lines.append(f"{precision} misses: {'; '.join(violations(parity))}: {outcome}")
     if "bf16" not in variants:
         lines.append("bf16 was not measured, as this CPU cannot: `auto` will not choose it")
     return table, lines

@@ -1,16 +1,17 @@
-"""Raw listings and photos → a clean data set with splits.
+"""Prepares raw listings and photos as a clean data set with splits.
 
 categories.json   encoder and decoder between category and index
-listings.parquet  one row a listing: product_id, title, category, root, label, price, …
-photos.parquet    one row a good photo: image_id, product_id, label, sha256, split
+listings.parquet  one row per listing: product_id, title, category, root, label, price, …
+photos.parquet    one row per good photo: image_id, product_id, label, sha256, split
 images/<size>/    the photos, letterboxed, each named by the SHA-256 of its source file
-report.json       what was read, dropped and why; written last, so its presence means complete
+report.json       what was read and dropped, and why; written last, it marks a complete data set
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,15 @@ import pandas as pd
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.files import FileError, read_json, replacing, write_json
 from lookalike.model.bundle import sha256_of
+from lookalike.progress import track_photos
 from training.errors import TrainingError
 from training.images import CheckedPhoto, in_threads, prepare_photo
-from training.progress import track_photos
+from training.inputs import photo_states, state_of
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
+
+PHOTOS_STATE = "photos_state"
+PHOTOS_CONTENT = "photos_sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +45,21 @@ class Prepared:
 
     @property
     def image_folder(self) -> Path:
-        """Where the letterboxed photos are, each named by its sha256."""
+        """The folder of the letterboxed photos, each named by its sha256."""
         return self.path / "images" / str(self.image_size)
 
     @property
     def image_size(self) -> int:
         """Side of the letterboxed photos, in pixels."""
         return int(self.report["options"]["image_size"])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The options and a hash over all photos, which a run records."""
+        identity = dict(self.report["options"])
+        if PHOTOS_CONTENT in self.report:  # older data sets lack it
+            identity["photos"] = self.report[PHOTOS_CONTENT]
+        return identity
 
     def labelled(self, by: str) -> Prepared:
         """Returns the data set with `root` categories as labels, or whole paths (`leaf`)."""
@@ -70,13 +83,13 @@ def prepare(
     split: Parts = PARTS,
     seed: int = 7,
 ) -> Prepared:
-    """Cleans the catalogue in `data` into `out`; what is there already is kept.
+    """Cleans the catalogue in `data` into `out`; keeps finished work.
 
     Args:
         data: Holds Products.csv, Images.csv and images/.
         out: The prepared data set.
         image_size: Side of the letterboxed photos, in pixels.
-        split_by: What is never split; see `assign_splits`.
+        split_by: `listing` or `image`; see `assign_splits`.
         split: Shares of train, validation and test, of any sum.
         seed: Of the split.
     """
@@ -91,10 +104,16 @@ def prepare(
         "split": list(split),
         "seed": seed,
     }
-    with contextlib.suppress(TrainingError, FileError):  # missing or damaged, so it is made anew
+    state = state_of(photo_states(data / "images"))
+    with contextlib.suppress(TrainingError, FileError):  # missing or damaged: prepare it again
         prepared = load_prepared(out)
         if prepared.report["options"] == options:
-            return prepared
+            if prepared.report.get(PHOTOS_STATE) == state:
+                return prepared
+            print(
+                f"{out}: prepared anew, since photos in {data / 'images'} have changed (by name, "
+                "size or time of change)"
+            )
     listings = read_listings(data / "Products.csv", CATEGORIES)
     rows = read_images(data / "Images.csv")
     known = rows["product_id"].isin(listings.table["product_id"])
@@ -115,6 +134,8 @@ def prepare(
     with_photo = listings.table["product_id"].isin(photos["product_id"])
     report = {
         "options": options,
+        PHOTOS_STATE: state,
+        PHOTOS_CONTENT: hashlib.sha256("".join(photos["sha256"]).encode()).hexdigest(),
         "listings": len(listings.table),
         "listings_dropped": listings.dropped,
         "photos": len(photos),
@@ -139,7 +160,7 @@ def prepare(
 
 
 def load_prepared(path: Path) -> Prepared:
-    """Reads what `prepare` wrote; TrainingError if it is missing, incomplete or damaged."""
+    """Loads a prepared data set; TrainingError if it is missing, incomplete or damaged."""
     what = "a data set made by `training prepare`"
     report = read_json(path / "report.json", what)
     categories = read_json(path / "categories.json", what)
@@ -158,8 +179,8 @@ def load_prepared(path: Path) -> Prepared:
     )
 
 
-def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
-    """Returns up to `most` photos of a split, each file once, in an order that the seed fixes."""
+def sample_photos(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
+    """Samples up to `most` photos of a split, each file once, with a fixed seed."""
     photos = prepared.photos[prepared.photos["split"] == split].drop_duplicates("sha256")
     if photos.empty:
         raise TrainingError(f"{prepared.path}: the {split} split holds no photo")
@@ -168,11 +189,13 @@ def drawn(prepared: Prepared, split: str, most: int) -> pd.DataFrame:
 
 
 def check_same_data(prepared: Prepared, run: Path, advice: str) -> None:
-    """Raises if a run was started on other data; one that was not started yet takes any."""
+    """Raises TrainingError if a run was started on other data."""
     file = run / "data.json"
     if not file.exists():
         return
-    theirs, mine = read_json(file, "what a run was trained on"), prepared.report["options"]
+    mine = prepared.identity
+    # Older runs did not record their photos.
+    theirs = {"photos": mine.get("photos")} | read_json(file, "what a run was trained on")
     changed = [name for name in mine if mine[name] != theirs.get(name)]
     if changed:
         raise TrainingError(
@@ -189,7 +212,7 @@ def _read_table(file: Path) -> pd.DataFrame:
 
 
 def sha256_of_input(file: Path) -> str:
-    """Returns the hash of an input file; empty if it is missing, which its reader will report."""
+    """Returns the hash of an input file; empty if missing, which its reader will report."""
     return sha256_of(file) if file.is_file() else ""
 
 

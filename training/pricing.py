@@ -1,6 +1,6 @@
-"""Fits the range in which a price lies four times in five, and judges estimates of prices.
+"""Fits the range that holds 80 % of prices, and evaluates price estimates.
 
-The arithmetic is that of serving, in `lookalike/pricing.py`.
+Serving does the same arithmetic, in `lookalike/pricing.py`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ LISTINGS = 50
 COVERAGE = 0.8
 LEAST_SPREADS = tuple(tenths / 10 for tenths in range(1, 13))
 LEAST_PRICES = 50
-"""Of fewer prices the share that lies in a range is mostly chance."""
+"""With fewer prices, the share within a range is mostly chance."""
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A photo's price, and those of other listings like it, nearest first."""
+    """A photo's price, and the prices of similar listings, nearest first."""
 
     price: float
     prices: Sequence[float]
@@ -39,14 +39,14 @@ def priced(
     found: Found, queries: NDArray[np.int64], pool: Pool, likeness: Likeness,
     prices: NDArray[np.float64],
 ) -> list[Priced]:  # fmt: skip
-    """Returns the queries that have a price, with the prices that they are estimated from.
+    """Returns the queries that have a price, with the prices of similar listings.
 
     Args:
-        found: By the queries.
+        found: The search results of the queries.
         queries: Rows of the pool.
         pool: All photos.
-        likeness: Of what was found; how much each price counts.
-        prices: Of all photos, 0 or NaN where there is none.
+        likeness: Weighs each price.
+        prices: Price of each photo, 0 or NaN if there is none.
     """
     result = []
     for each in hits_of(found, queries, pool, others=True):
@@ -62,9 +62,9 @@ def priced(
 
 
 def fit_price_range(asked: Sequence[Priced]) -> PriceRange | None:
-    """Returns the narrowest range that holds 80 % of the prices; None of fewer than 50.
+    """Returns the narrowest range that holds 80 % of the prices; None with fewer than 50.
 
-    The width is a quantile of how many spreads prices are from their estimates, as in split
+    The width is a quantile of the distances between price and estimate, in spreads, as in split
     conformal prediction (Lei et al. 2018, "Distribution-Free Predictive Inference for Regression").
     """
     if len(asked) < LEAST_PRICES:
@@ -79,18 +79,18 @@ def fit_price_range(asked: Sequence[Priced]) -> PriceRange | None:
         width = float(np.sort(reached)[place - 1])
         usual = width * float(np.median([one.spread for one in estimates]))
         if usual < narrowest and width > 0:
-            # upwards, since prices are round numbers, and many lie just at the end
+            # rounded up: prices are round numbers, and many lie just at the limit
             best = dataclasses.replace(unit, width=math.ceil(width * 1e4) / 1e4)
             narrowest = usual
     return best
 
 
 def judge_prices(asked: Sequence[Priced], price_range: PriceRange) -> dict[str, Any]:
-    """Returns how far estimates are off, and how many prices their ranges hold.
+    """Returns the error of estimates and the coverage of their ranges.
 
     Args:
-        asked: At least one that the range was not fitted by.
-        price_range: As fitted.
+        asked: At least one price that was not used to fit the range.
+        price_range: The fitted range.
     """
     estimates = [_estimate(each, price_range) for each in asked]
     held = [one.low <= each.price <= one.high for each, one in zip(asked, estimates, strict=True)]
@@ -100,7 +100,7 @@ def judge_prices(asked: Sequence[Priced], price_range: PriceRange) -> dict[str, 
             np.array([one.median for one in estimates]), np.array([each.price for each in asked])
         ),
         "coverage": float(np.mean(held)),
-        # how many times its lower end a range's upper end is
+        # a range's upper end divided by its lower end
         "median_range": float(np.median([one.high / one.low for one in estimates])),
     }
 
@@ -114,16 +114,16 @@ def by_category(
     prices: NDArray[np.float64], categories: NDArray[np.str_], learnt: NDArray[np.bool_],
     asked: NDArray[np.bool_],
 ) -> dict[str, float]:  # fmt: skip
-    """Returns the median errors of linear models of a price by its category alone.
+    """Returns the median errors of baselines: linear models of the price by category alone.
 
-    Least squares on a column of zeros and ones a category, of prices and of their logarithms: what
-    an estimate by similar listings has to be better than.
+    Least squares on one-hot categories, for prices and for their logarithms; an estimate by similar
+    listings should be better.
 
     Args:
-        prices: Of all photos, 0 or NaN where there is none.
-        categories: Their true ones, which an estimate from a photo is not told.
-        learnt: Which photos the models learn from.
-        asked: Which they are judged by.
+        prices: Price of each photo, 0 or NaN if there is none.
+        categories: True categories, which an estimate from a photo does not know.
+        learnt: Mask of the photos to fit the models on.
+        asked: Mask of the photos to evaluate on.
     """
     _, number = np.unique(categories, return_inverse=True)
     columns = np.eye(number.max() + 1)[number]
@@ -140,7 +140,7 @@ def by_category(
 
 def _estimate(each: Priced, price_range: PriceRange) -> PriceEstimate:
     found = estimate(each.prices, each.weights, price_range)
-    assert found is not None  # `priced` leaves out what has no prices
+    assert found is not None  # `priced` leaves out queries without prices
     return found
 
 

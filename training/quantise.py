@@ -1,4 +1,4 @@
-"""The exported network in int8, by NNCF's post-training quantisation. Knows nothing of limits."""
+"""Quantises an exported network to int8, by NNCF's post-training quantisation."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import openvino
 
 from lookalike.model.engines.openvino_engine import core
 from training.dataset import load_pixels
-from training.prepare import Prepared, drawn
+from training.prepare import Prepared, sample_photos
 
-# NNCF's own default; with a third of them the figures were the same.
+# NNCF's default.
 CALIBRATION_PHOTOS = 300
 
 
 def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
-    """Writes the int8 variant of an export, calibrated on photos of the training split.
+    """Writes the int8 variant of an export, calibrated on training photos.
 
     Args:
         exported: The OpenVINO model in fp32: uint8 of shape (N, size, size, 3) in.
-        prepared: The data set. Photos that choose or judge the model stay unseen here too.
+        prepared: The data set. Validation and test photos stay unseen.
         size: Side of the input, in pixels.
         out: The .xml file to write; weights go beside it, as .bin.
     """
     nncf.set_log_level(logging.WARNING)
-    names = drawn(prepared, "train", CALIBRATION_PHOTOS)["sha256"]
+    names = sample_photos(prepared, "train", CALIBRATION_PHOTOS)["sha256"]
     photos = [load_pixels(prepared, name, size)[None] for name in names]
     model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
@@ -35,8 +35,8 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
         nncf.Dataset(photos),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(photos),
-        # The first convolution, which sees the photo, does most of the harm and is 3 % of the work;
-        # the heads read standardised values with long tails, and are 0.1 % of it.
+        # In int8 the first convolution would do most of the harm, for 3 % of the work; the heads
+        # read standardised values with long tails, and are 0.1 % of the work.
         ignored_scope=nncf.IgnoredScope(
             names=[next(convolutions).get_friendly_name()], types=["MatMul"]
         ),

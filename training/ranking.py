@@ -1,7 +1,8 @@
-"""Ranks photos by two outputs as the index does, and fits how that finds most.
+"""Ranks photos by two outputs as the index does, and fits the parameters of that ranking.
 
-The index takes the nearest by the default output, and ranks those candidates by cosine distance of
-an embedding + `vector_weight` x squared L2 of the default output. Both numbers are fitted here.
+The index takes the nearest candidates by the default output, and ranks them by the cosine distance
+of an embedding + `vector_weight` x squared L2 of the default output. This module fits the number of
+candidates and the weight.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ WEIGHTS = (0.0, *(digit * 10.0**power for power in range(-4, 0) for digit in (1,
 CANDIDATES = (100, 200, 500, 1000, 2000, 5000)
 RECALL = "same_listing_recall_at_5"
 PRECISION = f"precision_at_{PRECISION_AT}"
-# Fewer candidates are quicker to rank; what they may cost is a third of what chance moves on the
-# 1,700 photos of a test split.
+# Fewer candidates are faster to rank. The recall they may cost is a third of the random variation
+# on the 1,700 photos of a test split.
 _RECALL_LOST = 0.005
 # Distances compared at a time, so that memory does not grow with the number of photos.
 _BLOCK = 1 << 22
@@ -30,7 +31,7 @@ _BLOCK = 1 << 22
 
 @dataclass(frozen=True)
 class Pool:
-    """Photos as an index holds them, a row each."""
+    """Photos as the index holds them, one row each."""
 
     vectors: NDArray[np.float32]  # (photos, dimension), the default output
     features: NDArray[np.float32]  # (photos, dimension), the embedding that ranks
@@ -39,7 +40,7 @@ class Pool:
     contents: NDArray[np.str_]  # (photos,), the same for files of the same bytes
 
     def same_item(self, query: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Returns which rows are of the query's listing, or copies of its file under another."""
+        """Returns which rows are of the query's listing, or copies of its file in another."""
         same: NDArray[np.bool_] = (self.listings[rows] == self.listings[query]) | (
             self.contents[rows] == self.contents[query]
         )
@@ -48,7 +49,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Order:
-    """What photos are ranked by: so many candidates by both outputs; the default alone if none."""
+    """A ranking: this many candidates by both outputs; 0 for the default output alone."""
 
     candidates: int = 0
     vector_weight: float = 0.0
@@ -56,19 +57,19 @@ class Order:
 
 @dataclass(frozen=True)
 class Found:
-    """What queries found, nearest first; arrays of shape (queries, hits)."""
+    """Search results, nearest first; arrays of shape (queries, hits)."""
 
     rows: NDArray[np.int64]
     distances: NDArray[np.float64]
 
 
 def orders_of(ranking: Ranking) -> dict[str, Order]:
-    """Returns the three ways in which listings can be ranked, by the name of their likeness."""
+    """Returns the three orders of listings, by the name of their likeness."""
     return orders(ranking.candidates, ranking.vector_weight)
 
 
 def orders(candidates: int, vector_weight: float) -> dict[str, Order]:
-    """Returns what `orders_of` does before there are likenesses."""
+    """Returns the same orders before any likeness is fitted."""
     return {
         "category": Order(),
         "features": Order(candidates),
@@ -79,15 +80,15 @@ def orders(candidates: int, vector_weight: float) -> dict[str, Order]:
 def search(
     pool: Pool, queries: NDArray[np.int64], by: Mapping[str, Order], k: int
 ) -> dict[str, Found]:
-    """Returns the k nearest of each query by each order, without the query itself.
+    """Returns the k nearest photos of each query by each order, without the query itself.
 
-    Fewer are found where there are no more photos, or no more candidates.
+    Fewer if there are not as many photos or candidates.
 
     Args:
-        pool: Who is searched among.
-        queries: Rows of it.
+        pool: The photos to search.
+        queries: Rows of the pool.
         by: The orders.
-        k: How many.
+        k: Number of hits.
     """
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in by}
     k = min(k, len(pool.listings) - 1)
@@ -111,7 +112,7 @@ def search(
 
 @dataclass(frozen=True)
 class Weighed:
-    """A weight, and what its order finds where all photos are candidates."""
+    """A weight, and the figures of its order with all photos as candidates."""
 
     vector_weight: float
     recall: float  # at 5, of the same listing
@@ -119,42 +120,42 @@ class Weighed:
 
     @property
     def score(self) -> float:
-        """What is made as large as it gets."""
+        """The figure to maximise."""
         return self.recall + self.precision
 
 
 def fit_weight(pool: Pool, queries: NDArray[np.int64]) -> Weighed:
-    """Returns the weight whose order is the best.
+    """Returns the weight with the largest sum of recall and precision at 5.
 
-    The best has the largest sum of recall and precision at 5. Recall alone would leave the default
-    output out, and who looks for things of a kind would lose; precision alone would find the kind
-    and not the thing. Of the five that a person sees first, both say what share of them is served.
+    Recall alone would ignore the default output, at the cost of people who look for a kind of
+    thing; precision alone would find the kind and not the thing. Both describe the first five hits,
+    which people see first.
 
     Args:
         pool: All photos of a data set.
-        queries: Rows of those to fit by.
+        queries: Rows of the queries to fit on.
     """
     found: list[list[Tensor]] = [[] for _ in WEIGHTS]
     for near, far in _distances(pool, queries):
         for rows, weight in zip(found, WEIGHTS, strict=True):
             k = min(PRECISION_AT, near.shape[1] - 1)
-            # without the weight, infinity times 0 would be no number
+            # a weight of 0 times infinity would be NaN
             summed = near + weight * far if weight else near
             rows.append(summed.topk(k, largest=False).indices)
     weighed = [
         Weighed(weight, *_found(pool, queries, torch.cat(rows).numpy()))
         for weight, rows in zip(WEIGHTS, found, strict=True)
     ]
-    return max(weighed, key=lambda each: each.score)  # the smallest weight of several
+    return max(weighed, key=lambda each: each.score)  # of equals the smallest weight
 
 
 def fit_candidates(pool: Pool, queries: NDArray[np.int64], weighed: Weighed) -> int:
-    """Returns the least number of candidates that finds as much as ranking every photo does.
+    """Returns the smallest number of candidates with nearly the recall of ranking every photo.
 
     Args:
         pool: All photos of a data set.
-        queries: Rows of those to fit by.
-        weighed: As fitted.
+        queries: Rows of the queries to fit on.
+        weighed: The fitted weight.
     """
     by = {str(number): Order(number, weighed.vector_weight) for number in CANDIDATES}
     hits = search(pool, queries, by, PRECISION_AT)
@@ -172,12 +173,12 @@ def _found(pool: Pool, queries: NDArray[np.int64], rows: NDArray[np.int64]) -> t
 
 
 def _distances(pool: Pool, queries: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields, for some queries at a time, cosine distances and squared L2 to all photos.
+    """Yields cosine distances and squared L2 to all photos, for a block of queries at a time.
 
-    In float64, as the index compares hits. A query's distances to itself are infinite.
+    In float64, as the index compares hits. The distance of a query to itself is infinite.
     """
     features = torch.from_numpy(pool.features).double()
-    # what has no direction is at a right angle to everything, as in the index
+    # the zero vector is at a right angle to everything, as in the index
     features = torch.nn.functional.normalize(features, dim=1)
     vectors = torch.from_numpy(pool.vectors).double()
     squares = vectors.square().sum(dim=1)

@@ -1,4 +1,4 @@
-"""How well vectors find: what is among each photo's nearest neighbours. Knows nothing of models."""
+"""Retrieval metrics: which photos are among each photo's nearest neighbours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = 1024  # queries compared at a time, so memory does not grow with their 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Photos with their vectors, one row each."""
+    """Photos and their vectors, one row each."""
 
     vectors: NDArray[np.float32]  # (photos, dimension)
     categories: NDArray[np.int64] | NDArray[np.str_]  # (photos,), numbers or names
@@ -27,13 +27,13 @@ def retrieval_metrics(
 ) -> dict[str, float]:
     """Returns precision at 5 by category, and recall of the same listing at 1, 5 and 10.
 
-    Each photo asks for its nearest among all the others. Precision is the share of the first 5 that
-    have its category; recall the share of photos with another photo of their listing among the
-    first k, of those that have one.
+    Each photo queries all the others. Precision is the share of the first 5 hits of its category;
+    recall is the share of photos, of those whose listing has another photo, that find one among the
+    first k.
 
     Args:
-        photos: Who asks, and among whom is searched.
-        cosine: Compare directions, not distances.
+        photos: The queries, which are also searched.
+        cosine: Whether to compare directions rather than distances.
         gallery: More photos to search among.
     """
     pool = photos if gallery is None else _joined(photos, gallery)
@@ -48,19 +48,19 @@ def found_metrics(
     categories: NDArray[np.int64] | NDArray[np.str_],
     listings: NDArray[np.str_],
 ) -> dict[str, float]:
-    """Returns the figures of `retrieval_metrics` for photos that were found in any way.
+    """Returns the figures of `retrieval_metrics` for given search results.
 
     Args:
-        neighbours: Rows of what each query found, nearest first, of shape (queries, any number).
-        queries: The rows that asked, of shape (queries,).
-        categories: Of all photos, of shape (photos,).
-        listings: Likewise.
+        neighbours: Rows of each query's hits, nearest first, of shape (queries, hits).
+        queries: Rows of the queries, of shape (queries,).
+        categories: Category of each photo, of shape (photos,).
+        listings: Listing of each photo, of shape (photos,).
     """
     same_category = categories[neighbours] == categories[queries][:, None]
     same_listing = listings[neighbours] == listings[queries][:, None]
     has_sibling = siblings(listings)[queries]
     first = same_category[:, :PRECISION_AT]
-    # of a single photo there is no neighbour
+    # a single photo has no neighbour
     metrics = {f"precision_at_{PRECISION_AT}": float(first.mean()) if first.size else 0.0}
     for k in RECALL_AT:
         found = same_listing[has_sibling, :k].any(axis=1)
@@ -69,7 +69,7 @@ def found_metrics(
 
 
 def siblings(listings: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Returns which photos have another one of their listing, of shape (photos,)."""
+    """Returns which photos have another photo of their listing, of shape (photos,)."""
     _, inverse, counts = np.unique(listings, return_inverse=True, return_counts=True)
     have: NDArray[np.bool_] = counts[inverse] > 1
     return have
@@ -80,7 +80,7 @@ def nearest(
 ) -> NDArray[np.int64]:
     """Returns the rows of the k nearest in the pool, of shape (queries, k), nearest first.
 
-    The pool begins with the queries themselves, and none finds itself.
+    The pool begins with the queries themselves; none finds itself.
     """
     searched = torch.from_numpy(pool)
     if cosine:

@@ -1,8 +1,8 @@
-"""Which photos train, which choose, which judge.
+"""Assigns photos to the train, validation and test splits.
 
-By listing, no listing and no file stands on two sides. By image, photos are dealt out one by one,
-as earlier work on such data did: most photos to judge then have a sibling among those to train, and
-figures flatter.
+By listing, no listing and no file is in two splits. By image, photos are assigned one by one, as in
+earlier work on such data: most test photos then have a sibling in the training split, which
+flatters the figures.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def assign_splits(
 
     Args:
         photos: Columns product_id and sha256.
-        seed: Of the shuffle.
-        by: `listing`: photos of one listing, and copies of one file, share a split; or `image`.
+        seed: Seed of the shuffle.
+        by: `listing`: photos of one listing and copies of one file share a split; or `image`.
         parts: Shares of train, validation and test, of any sum.
     """
     check_rule(by, parts)
@@ -43,7 +43,7 @@ def assign_splits(
 
 
 def check_rule(by: str, parts: Parts) -> None:
-    """Raises TrainingError if photos cannot be split so."""
+    """Raises TrainingError for an invalid rule or shares."""
     if by not in SPLIT_BY:
         raise TrainingError(f"split-by is {by}; it must be {' or '.join(SPLIT_BY)}")
     if min(parts) < 0 or parts[0] == 0:
@@ -54,7 +54,7 @@ def check_rule(by: str, parts: Parts) -> None:
 
 
 def _connected(*keys: pd.Series) -> np.ndarray:
-    """Returns the number of each row's group, where rows that share any key share a group."""
+    """Returns the group number of each row; rows that share any key share a group."""
     parents: dict[tuple[int, str], tuple[int, str]] = {}
 
     def root(node: tuple[int, str]) -> tuple[int, str]:

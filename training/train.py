@@ -1,8 +1,7 @@
-"""Fine-tunes the network: the heads on frozen features, its last layers, or all of it.
+"""Fine-tunes the network: the heads on frozen features, the last layers, or all of it.
 
-A run's directory holds config.json, TensorBoard logs, checkpoints/, and at the end
-model.safetensors with the weights of the best epoch, their embeddings whitened, and run.json;
-run.json means complete.
+A run's directory holds config.json, TensorBoard logs, checkpoints/, and finally model.safetensors
+with the weights of the best epoch, embeddings whitened, and run.json, which marks a complete run.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ from lookalike.files import read_json, replacing, write_json
 from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
-from training.dataset import KeptDataset, PairDataset, PhotoDataset
+from training.dataset import CachedFeatureDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
-from training.features import KeptValues, kept_values, pooled_features
+from training.features import CachedActivations, cached_activations, pooled_features
 from training.model import build_network, standardise
-from training.objective import JointObjective
-from training.prepare import Prepared, check_same_data, drawn, load_prepared
+from training.objective import EmbeddingModule
+from training.prepare import Prepared, check_same_data, load_prepared, sample_photos
 from training.splits import SPLITS
 from training.trainer import Hardware, checkpoints, make_trainer
 from training.whitening import Whitened, whiten_embeddings
 
-# Photos enough for the mean and the spread of each feature.
+# Enough photos to estimate the mean and variance of each feature.
 STANDARDISED_BY = 1024
 
 
 def train(
     data: Path, out: Path, config: TrainConfig, hardware: Hardware | None = None
 ) -> dict[str, Any]:
-    """Trains, or goes on with an interrupted run, or returns what a complete one reported.
+    """Trains or resumes a run and returns its report; returns that of a complete run at once.
 
     Args:
         data: A prepared data set.
         out: The run's directory.
-        config: The settings; those of a run that is already there must be the same.
-        hardware: What it runs on; an interrupted run may go on on other hardware.
+        config: The settings; an existing run must have the same.
+        hardware: The hardware to use; a run may resume on other hardware.
     """
     hardware = hardware or Hardware()
     prepared = load_prepared(data).labelled(config.labels)
@@ -59,18 +58,18 @@ def train(
         return dict(read_json(out / "run.json", "a run's report"))
     out.mkdir(parents=True, exist_ok=True)
     config.save(out / "config.json")
-    write_json(out / "data.json", prepared.report["options"])
+    write_json(out / "data.json", prepared.identity)
     network = build_network(config, len(prepared.categories))
     started = time.monotonic()
     training, validation = _loaders(network, config, prepared, hardware)
     if config.freezes_batch_norm:
-        some = prepared.photos.index.isin(drawn(prepared, "train", STANDARDISED_BY).index)
+        some = prepared.photos.index.isin(sample_photos(prepared, "train", STANDARDISED_BY).index)
         standardise(network, pooled_features(network, config, prepared, some))
     kept = time.monotonic()
     labels = prepared.photos.loc[prepared.photos["split"] == "train", "label"]
     photos = np.bincount(labels, minlength=len(prepared.categories))
     steps = config.epochs * -(-len(training) // hardware.processes)
-    module = JointObjective(network, config, steps, torch.from_numpy(photos))
+    module = EmbeddingModule(network, config, steps, torch.from_numpy(photos))
     checkpoint = checkpoints(out)
     trainer = make_trainer(out, config, hardware, checkpoint)
     last = out / "checkpoints/last.ckpt"
@@ -88,13 +87,13 @@ def train(
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
             "validation_accuracy": float(checkpoint.best_model_score or 0.0),
-            # of this process; of a run that was resumed, since it was
+            # of this process only, if the run was resumed
             "seconds": {name: round(value, 1) for name, value in seconds.items()},
         }
         if config.whiten and config.embeddings:
             report["whitened"] = dataclasses.asdict(_whiten(network, config, prepared))
-        # Not before: the checkpoints hold what was learnt, so whatever ends the process up to here
-        # leaves nothing that is whitened once and would be a second time.
+        # Only now: checkpoints hold unwhitened weights, so a process that ends before this point
+        # leaves nothing that would be whitened twice.
         _save(network, out / "model.safetensors")
         write_json(out / "run.json", report)
     trainer.strategy.barrier()
@@ -109,8 +108,8 @@ def _loaders(
         if not sides[name].any():
             raise TrainingError(f"{prepared.path}: the {name} split holds no photo")
     datasets: Sequence[Dataset[Any]]
-    if config.keeps_values:
-        datasets = _kept_datasets(network, config, prepared, sides)
+    if config.caches_activations:
+        datasets = _cached_datasets(network, config, prepared, sides)
     else:
         size = config.train_size or config.image_size
         change = augmentation(config, size)
@@ -118,7 +117,7 @@ def _loaders(
             PhotoDataset(prepared, prepared.photos[sides["train"]], size, change),
             PhotoDataset(prepared, prepared.photos[sides["validation"]], config.image_size),
         ]
-    # The order of a run must not depend on how often it was resumed within its process.
+    # A generator of its own: the order of photos must not depend on other uses of torch's.
     generator = torch.Generator().manual_seed(config.seed)
     pairs = PairDataset(datasets[0], prepared.photos["product_id"][sides["train"]])
     batch = max(1, config.batch_size // hardware.processes)
@@ -129,19 +128,21 @@ def _loaders(
     )
 
 
-def _kept_datasets(
+def _cached_datasets(
     network: Network, config: TrainConfig, prepared: Prepared, sides: dict[str, Any]
-) -> list[KeptDataset]:
-    """Returns the training and the validation photos as values of the last frozen layer."""
+) -> list[CachedFeatureDataset]:
+    """Returns training and validation photos as cached activations of the last frozen layer."""
     layer = config.last_frozen
     assert layer is not None
 
-    def kept(rows: NDArray[np.bool_], size: int, view: int = 0) -> KeptValues:
+    def kept(rows: NDArray[np.bool_], size: int, view: int = 0) -> CachedActivations:
         names = prepared.photos["sha256"][rows].tolist()
-        return kept_values(network, config, prepared, names, layer=layer, size=size, view=view)
+        return cached_activations(
+            network, config, prepared, names, layer=layer, size=size, view=view
+        )
 
     size = config.train_size or config.image_size
-    # Pooled features are small, and `evaluate` reads those of the test split; maps are large.
+    # Pooled features are small, and `evaluate` needs those of the test split too; maps are large.
     rows = sides["validation"] | (sides["train"] & (size == config.image_size)) | (layer == POOLING)
     plain = kept(rows, config.image_size)
     validation = plain.at(np.flatnonzero(sides["validation"][rows]))
@@ -152,13 +153,13 @@ def _kept_datasets(
     views = [training, *(kept(sides["train"], size, view) for view in range(1, config.views))]
     labels = {name: prepared.photos["label"][side].tolist() for name, side in sides.items()}
     return [
-        KeptDataset(views, labels["train"], mirrored="hflip" in config.augmentations),
-        KeptDataset([validation], labels["validation"]),
+        CachedFeatureDataset(views, labels["train"], mirrored="hflip" in config.augmentations),
+        CachedFeatureDataset([validation], labels["validation"]),
     ]
 
 
 def _load_best(network: Network, checkpoint: str) -> int:
-    """Gives a network its weights as of the best epoch, and returns that epoch's number."""
+    """Loads the weights of the best epoch into the network; returns the epoch's number."""
     best = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "network."
     state = {
@@ -171,8 +172,7 @@ def _load_best(network: Network, checkpoint: str) -> int:
 
 
 def _whiten(network: Network, config: TrainConfig, prepared: Prepared) -> Whitened:
-    # Of all photos: of a backbone that learnt they are new, and `evaluate` and `export` will find
-    # them.
+    # For all photos: a trained backbone gives new features, which `evaluate` and `export` reuse.
     everything = np.ones(len(prepared.photos), bool)
     pooled = pooled_features(network, config, prepared, everything)
     rows = (prepared.photos["split"] == "train").to_numpy(copy=True)

@@ -1,4 +1,4 @@
-"""The training loop's surroundings: devices, precision, checkpoints, logs, progress."""
+"""Configures the training loop: devices, precision, checkpoints, logs, progress."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
+from lookalike.progress import ProgressLines
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.optimisation import moving_average
@@ -33,13 +34,13 @@ JUDGED_BY = "validation/accuracy"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run computes on. Changes how fast it is, and not what it is.
+    """The hardware of a run; it changes the speed, not the result.
 
     Attributes:
-        devices: Processes on each machine, one a GPU where there are any.
-        nodes: Machines; the command is started on each, with the addresses that Lightning reads
-            from the environment (`MASTER_ADDR`, `NODE_RANK`, or those of torchrun or Slurm).
-        workers: Processes that decode and augment photos for each device; 0 to do so in between
+        devices: Processes on each machine, one per GPU if there are any.
+        nodes: Machines; start the command on each, with the addresses that Lightning reads from
+            the environment (`MASTER_ADDR`, `NODE_RANK`, or those of torchrun or Slurm).
+        workers: Processes that decode and augment photos for each device; 0 to do so between
             steps.
     """
 
@@ -55,27 +56,27 @@ class Hardware:
 
     @property
     def processes(self) -> int:
-        """How many share a batch."""
+        """The number of processes that share a batch."""
         return self.devices * self.nodes
 
     def loader_options(self) -> dict[str, Any]:
         """Returns the options of a DataLoader."""
         options: dict[str, Any] = {"num_workers": self.workers}
-        if self.workers:  # spawned, since a fork of a process with threads can hang
+        if self.workers:  # spawned, since forking a process with threads can hang
             options |= {"multiprocessing_context": "spawn", "persistent_workers": True}
         return options | {"pin_memory": torch.cuda.is_available()}
 
 
 def is_first_process() -> bool:
-    """Tells the process that a person started from those that share its batches."""
+    """Returns whether this is the main process, not one that Lightning started."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def checkpoints(out: Path) -> ModelCheckpoint:
-    """Returns what keeps a run's last and best epochs.
+    """Returns the callback that keeps the checkpoints of the last and the best epochs.
 
-    The second best is kept too: a new best replaces the old one before last.ckpt knows of it, so a
-    run interrupted in between would otherwise go on without any best.
+    The second best is kept too: a new best replaces the old one before last.ckpt refers to it, so
+    a run interrupted in between would otherwise resume without any best.
     """
     return ModelCheckpoint(
         out / "checkpoints", monitor=JUDGED_BY, mode="max", save_top_k=2, save_last=True
@@ -85,13 +86,13 @@ def checkpoints(out: Path) -> ModelCheckpoint:
 def make_trainer(
     out: Path, config: TrainConfig, hardware: Hardware, checkpoint: ModelCheckpoint
 ) -> lightning.Trainer:
-    """Returns the loop for a run.
+    """Returns the Lightning trainer of a run.
 
     Args:
         out: The run's directory.
         config: Its settings.
-        hardware: What it runs on.
-        checkpoint: What `checkpoints` made.
+        hardware: The hardware to use.
+        checkpoint: The callback from `checkpoints`.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -107,7 +108,7 @@ def make_trainer(
         devices=hardware.devices,
         num_nodes=hardware.nodes,
         sync_batchnorm=cuda and hardware.processes > 1 and not config.freezes_batch_norm,
-        # bf16 doubles the rate where it is native; elsewhere autocast would only emulate it.
+        # bf16 is twice as fast where the CPU supports it; elsewhere autocast would only emulate it.
         precision="bf16-mixed" if cuda or _computes_in_bf16() else "32-true",
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
         callbacks=callbacks,
@@ -118,13 +119,32 @@ def make_trainer(
 
 
 class _EpochLines(ProgressBar):
-    """One line an epoch, for output that is not a terminal."""
+    """Prints a line an epoch, and more in long epochs, for output that is not a terminal."""
 
     _shown = True
 
     def disable(self) -> None:
-        """Called in every process but the first."""
+        """Turns output off; Lightning calls it in every process but the first."""
         self._shown = False
+
+    def on_train_epoch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Starts to count the epoch's steps."""
+        title = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._steps = ProgressLines(title, unit="steps")
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Prints a line if it is time for one."""
+        if self._shown:
+            self._steps.reach(batch_idx + 1, int(trainer.num_training_batches))
 
     def on_validation_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule

@@ -1,12 +1,12 @@
-"""Whitens embeddings by how photos of one listing differ, once training is over.
+"""Whitens embeddings by the covariance within listings, after training.
 
-Directions in which two photos of a thing differ much tell little of which thing it is, and count
-less afterwards; those in which they hardly differ count more. It is the whitening part of the
+Directions in which two photos of one thing differ much say little about which thing it is, and are
+scaled down; directions in which they hardly differ are scaled up. This is the whitening part of the
 projection that Mikolajczyk & Matas 2007, "Improving Descriptors for Fast Tree Matching by Optimal
-Linear Projection" (ICCV), learn from pairs that match, and Radenović, Tolias & Chum 2018,
-"Fine-tuning CNN Image Retrieval with No Human Annotation" (arXiv:1711.02512), use for photos. The
-rotation that follows there changes no distance. Heads of embeddings are linear, so the projection
-becomes part of their weights, and whoever serves them knows nothing of it.
+Linear Projection" (ICCV), learn from matching pairs, and Radenović, Tolias & Chum 2018,
+"Fine-tuning CNN Image Retrieval with No Human Annotation" (arXiv:1711.02512), use for photos. Their
+subsequent rotation changes no distance. Embedding heads are linear, so the projection is folded
+into their weights and costs nothing to serve.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from lookalike.model.engines.torch_network import Network
 
 @dataclass(frozen=True)
 class Whitened:
-    """What became of a network's embeddings.
+    """The result of whitening.
 
     Attributes:
-        pairs: How many pairs of photos of one listing there were.
-        done: The embeddings that were whitened by them.
-        left: Those with more dimensions than there are pairs, which stay as they were: most of
-            their covariance would be chance.
+        pairs: Number of pairs of photos of one listing.
+        done: The whitened embeddings.
+        left: Embeddings with more dimensions than pairs, left unchanged: their estimated
+            covariance would be mostly noise.
     """
 
     pairs: int
@@ -44,7 +44,7 @@ def whiten_embeddings(
     """Whitens the embeddings of a network in place.
 
     Args:
-        network: In evaluation mode, so that its outputs are those that will be served.
+        network: In evaluation mode, so that its outputs are those of serving.
         pooled: Pooled features of training photos, of shape (photos, 3072).
         listings: The listing of each.
         shrinkage: Above 0, to 1; see `projection`.
@@ -69,8 +69,8 @@ def whiten_embeddings(
 def within_listings(vectors: NDArray[np.float32], listings: Sequence[str]) -> NDArray[np.float64]:
     """Returns the covariance of vectors about the mean of their listing.
 
-    A listing of n photos counts as n - 1 pairs, since so many of their differences are independent;
-    of two photos it is the covariance of their difference, halved.
+    A listing of n photos counts as n - 1 pairs, the number of independent differences; for two
+    photos this is half the covariance of their difference.
 
     Args:
         vectors: Of shape (photos, dimension).
@@ -87,18 +87,18 @@ def within_listings(vectors: NDArray[np.float32], listings: Sequence[str]) -> ND
 
 
 def projection(covariance: NDArray[np.float64], shrinkage: float) -> NDArray[np.float64]:
-    """Returns what makes the covariance that of a ball: its inverse square root, symmetric.
+    """Returns the whitening matrix: the symmetric inverse square root of the covariance.
 
-    No mean is subtracted: a head that is followed by normalisation to length 1 stays linear.
+    No mean is subtracted: the head, which is followed by normalisation, stays linear.
 
     Args:
         covariance: Of shape (dimension, dimension).
-        shrinkage: How far it is drawn towards its mean variance in every direction, above 0, to 1.
-            Few pairs leave small variances too small, and dividing by them would amplify noise, of
-            the photos as of arithmetic in bf16 and int8.
+        shrinkage: Shrinkage towards the mean variance, above 0, to 1. Few pairs underestimate small
+            variances, and dividing by them would amplify noise, of photos as of arithmetic in bf16
+            and int8.
     """
     mean = np.trace(covariance) / len(covariance)
-    if mean <= 0:  # all photos of each listing look the same: nothing to be learnt
+    if mean <= 0:  # the photos of each listing are all alike
         return np.eye(len(covariance))
     values, directions = np.linalg.eigh(covariance / mean)
     variances = (1 - shrinkage) * np.maximum(values, 0) + shrinkage
@@ -107,7 +107,7 @@ def projection(covariance: NDArray[np.float64], shrinkage: float) -> NDArray[np.
 
 
 def _fold(head: nn.Module, projected: NDArray[np.float64]) -> None:
-    """Multiplies a linear head's weights from the left."""
+    """Multiplies the weights of a linear head by the matrix."""
     *_, linear = head.children()
     assert isinstance(linear, nn.Linear)
     matrix = torch.from_numpy(projected)

@@ -1,4 +1,4 @@
-"""What a model is: its bundle on disk, photos as it takes them, engines that compute it.
+"""The model: its bundle on disk, the preprocessing of photos, and the engines that run it.
 
-Serving and training share it, so that neither can drift from the other. The wheel leaves it out.
+Serving and training share this package, so the two cannot drift apart. The wheel leaves it out.
 """

@@ -1,20 +1,19 @@
-"""The model bundle on disk: atomic writing, verified loading. No torch.
+"""The model bundle on disk: atomic writing, verified loading.
 
 A bundle is a directory:
 
-    manifest.json            everything below and what is in `manifest.py`, as JSON
+    manifest.json            describes the model and the other files; see `manifest.py`
     model.safetensors        weights, for the torch engine and for further training
-    openvino/model.xml       the same network for the OpenVINO engine, which computes in fp32 or
-    openvino/model.bin       bf16 from it: uint8 NHWC in, named outputs
-    openvino/model-int8.xml  the same quantised; only where that keeps the model's answers
+    openvino/model.xml       the same network for the OpenVINO engine, in fp32 or bf16: uint8 NHWC
+    openvino/model.bin       in, named outputs
+    openvino/model-int8.xml  the network quantised; only if that keeps the model's answers
     openvino/model-int8.bin
 
 The `embedding_space` is a SHA-256 over the weights, the architecture, the preprocessing, the
-outputs and how they rank listings: two bundles have the same one exactly if their vectors may be
-compared. All variants of a
-bundle share it: each approximates the same vectors, within limits that `export` holds it to.
-`files` holds the size and SHA-256 of every other file, so that a damaged bundle is refused and not
-served.
+outputs and how they rank listings: two bundles share it exactly if their vectors can be compared.
+All variants of a bundle share it, since each approximates the same vectors within limits that
+`export` enforces. `files` holds the size and SHA-256 of every other file, so that a damaged bundle
+is refused rather than served.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class Bundle:
         return self.path / name
 
     def passed(self, precision: str) -> bool:
-        """Returns whether `export` measured that precision and found it within the limits."""
+        """Returns whether `export` measured this precision and found it within the limits."""
         variant = self.manifest.variants.get(precision)
         return variant is not None and variant.passed
 
@@ -113,17 +112,17 @@ def write(
 
     Args:
         path: The bundle's directory.
-        name: For people.
-        version: For people; empty for one derived from the embedding space.
+        name: Display name.
+        version: Display version; empty for one derived from the embedding space.
         labels: Categories in the order of the logits.
-        architecture: The network's shape.
+        architecture: The network's architecture.
         preprocessing: How photos become its input.
-        outputs: What it returns, the default first.
-        metrics: What evaluation measured.
-        files: Source of each file by its name in the bundle; `model.safetensors` must be there.
-        variants: What was measured of each precision; without, `auto` means fp32 on OpenVINO.
-        ranking: How listings are ranked by the outputs, if that was fitted.
-        price_range: How prices become a range, likewise.
+        outputs: Its outputs, the default first.
+        metrics: Evaluation results.
+        files: Source of each file by its name in the bundle; `model.safetensors` is required.
+        variants: Measurements of each precision; without them `auto` means fp32 on OpenVINO.
+        ranking: How the outputs rank listings, if fitted.
+        price_range: How prices become a range, if fitted.
     """
     with whole_directory(path, replace=True) as aside:
         entries = {}

@@ -1,7 +1,4 @@
-"""What `export` fits beside the network: how listings are ranked, likeness, ranges of prices.
-
-Knows of the manifest only the parts that hold it.
-"""
+"""What `export` fits beside the network, in the manifest: ranking, likeness, price ranges."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from lookalike.likeness import Likeness
 from lookalike.limits import MAX_CANDIDATES
 from lookalike.pricing import PriceRange
 
-"""As many as the index ranks for one query."""
+"""The index ranks at most this many per query."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How listings are best ranked by two outputs, fitted on validation photos.
+    """How two outputs rank listings, fitted on validation photos.
 
     Attributes:
-        output: The embedding by whose cosine candidates are ranked.
-        vector_weight: What a distance by the default output counts beside a cosine distance.
-        candidates: How many of the nearest by the default output are ranked.
-        blend: How likely a hit is the same item, ranked by the sum of both distances.
-        features: The same, ranked by the cosine distance of `output` alone.
-        category: The same, ranked by the default output alone.
+        output: The embedding whose cosine distance ranks candidates.
+        vector_weight: Weight of the default output's distance beside that cosine distance.
+        candidates: Number of nearest listings by the default output that are ranked.
+        blend: Likeness of hits ranked by the weighted sum of both distances.
+        features: Likeness of hits ranked by the cosine distance of `output` alone.
+        category: Likeness of hits ranked by the default output alone.
     """
 
     output: str
@@ -39,7 +36,7 @@ class Ranking:
 
     @property
     def order(self) -> dict[str, Any]:
-        """What decides the order of listings: all but the likenesses."""
+        """The parameters that decide the order of listings: all but the likenesses."""
         return {
             "output": self.output,
             "vector_weight": float(self.vector_weight),
@@ -48,7 +45,7 @@ class Ranking:
 
 
 def read_ranking(raw: Mapping[str, Any]) -> Ranking:
-    """Reads a ranking of a manifest; raises KeyError, TypeError or ValueError if it is none."""
+    """Reads a manifest's ranking; raises KeyError, TypeError or ValueError if malformed."""
     curves = {
         name: Likeness(**{key: float(value) for key, value in raw[name].items()})
         for name in ("blend", "features", "category")
@@ -58,7 +55,7 @@ def read_ranking(raw: Mapping[str, Any]) -> Ranking:
 
 
 def read_price_range(raw: Mapping[str, Any]) -> PriceRange:
-    """Reads a price range likewise."""
+    """Reads a manifest's price range; raises as `read_ranking`."""
     numbers = {name: float(raw[name]) for name in ("coverage", "width", "least_spread")}
     return PriceRange(listings=int(raw["listings"]), **numbers)
 
@@ -69,8 +66,8 @@ def check_fitted(
     """Raises ValueError naming the first part that is out of its range.
 
     Args:
-        ranking: As in a manifest.
-        price_range: Likewise.
+        ranking: A manifest's ranking.
+        price_range: Its price range.
         kinds: The kind of each of the model's outputs.
     """
     if ranking is not None:
@@ -98,7 +95,7 @@ _RULES: dict[type, dict[str, _Rule]] = {
     },
     Likeness: {
         "intercept": _ANY,
-        # of neither sign else would the order of hits be that of their likeness
+        # with a negative one the order of hits would not be that of their likeness
         "distance": _NOT_NEGATIVE,
         "margin": _NOT_NEGATIVE,
         "crowd": _POSITIVE,

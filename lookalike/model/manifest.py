@@ -1,4 +1,4 @@
-"""What a bundle's manifest holds, and how it is read. Knows nothing of the other files."""
+"""A bundle's manifest: its fields, reading, writing and consistency checks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from lookalike.model.fitted import Ranking, check_fitted, read_price_range, read_ranking
 from lookalike.pricing import PriceRange
 
-# 2: `variants`, without which a bundle says nothing of what bf16 does to its vectors. 3: heads read
-# two levels of the backbone; the weights of older bundles are of another network. Older ones are
-# refused and not half trusted.
+# 2: `variants`, without which a bundle does not say what bf16 does to its vectors. 3: heads read
+# two levels of the backbone, so the weights of older bundles belong to another network. Older
+# formats are refused rather than half trusted.
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 
 
 class BundleError(Exception):
-    """The bundle is missing, damaged, of another format or short of what is asked of it.
+    """The bundle is missing, damaged, of another format, or lacks a requested part.
 
     The message names the file or the bundle.
     """
@@ -28,7 +28,7 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network's shape.
+    """The network's architecture.
 
     Attributes:
         backbone: `resnet50`.
@@ -52,7 +52,7 @@ class Preprocessing:
     Attributes:
         size: Side of the square input, in pixels.
         mean: Per channel (red, green, blue), of values scaled to 0–1; ImageNet's by default.
-        std: Likewise.
+        std: Standard deviation per channel, of the same values.
     """
 
     size: int
@@ -64,7 +64,7 @@ class Preprocessing:
 class Output:
     """A named vector that the model returns.
 
-    `kind` is `logits`, a value a label, or `embedding`, of length 1 and learnt for search.
+    `kind` is `logits`, one value per label, or `embedding`, a unit vector trained for search.
     """
 
     name: str
@@ -74,15 +74,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Parity:
-    """How near a variant's outputs come to the reference's, on photos of the validation split.
+    """How close a variant's outputs are to the reference's, on photos of the validation split.
 
     Attributes:
         photos: Number of photos compared.
-        top1_agreement: Share of them that both put first into the same category.
+        top1_agreement: Share of them with the same first category.
         accuracy: The variant's, on these photos.
-        accuracy_difference: That less the reference's; negative for a loss.
+        accuracy_difference: The variant's accuracy minus the reference's; negative for a loss.
         cosine_mean: Mean cosine between the two vectors of a photo, by output.
-        cosine_worst: The least of them, by output.
+        cosine_worst: Smallest such cosine, by output.
     """
 
     photos: int
@@ -95,11 +95,11 @@ class Parity:
 
 @dataclass(frozen=True)
 class Variant:
-    """The network in one precision on OpenVINO, as `export` judged it.
+    """The network in one precision on OpenVINO, as `export` measured it.
 
     Attributes:
         file: Its graph in the bundle, with weights beside it; empty if it is not shipped.
-        passed: Whether its figures kept to the limits. Only then may `auto` choose it.
+        passed: Whether its figures are within the limits; only then may `auto` choose it.
         parity: The figures.
     """
 
@@ -110,7 +110,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What a file of the bundle must be."""
+    """Expected size and hash of a file of the bundle."""
 
     bytes: int
     sha256: str
@@ -118,10 +118,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says of itself; the first output is the default.
+    """A bundle's description; the first output is the default.
 
-    `variants` are by precision: `fp32`, `bf16`, `int8`. One that is missing was not judged.
-    `ranking` and `price_range` are None where nothing was fitted, as before there were any.
+    `variants` are keyed by precision: `fp32`, `bf16`, `int8`; a missing one was not measured.
+    `ranking` and `price_range` are None if nothing was fitted, as in older bundles.
     """
 
     name: str
@@ -148,8 +148,8 @@ def fingerprint(
 ) -> str:
     """Returns the embedding space: 32 hexadecimal digits.
 
-    Whoever ranks in another way finds other listings, so what decides the order is part of it. What
-    turns distances into likeness and prices into a range is not, as the temperature is not.
+    Another ranking finds other listings, so the order of results is part of the space. Calibration
+    is not: likeness, price ranges and the temperature change no result.
     """
     definition: dict[str, Any] = {
         "weights": weights_sha256,
@@ -157,21 +157,21 @@ def fingerprint(
         "preprocessing": dataclasses.asdict(preprocessing),
         "outputs": [dataclasses.asdict(output) for output in outputs],
     }
-    if ranking is not None:  # a bundle without one keeps the space that it always had
+    if ranking is not None:  # a bundle without one keeps its former space
         definition["ranking"] = ranking.order
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def to_json(manifest: Manifest) -> str:
-    """Returns the manifest as `read` takes it."""
+    """Returns the manifest as JSON, for `read`."""
     return json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False) + "\n"
 
 
 def read(file: Path) -> Manifest:
-    """Reads a manifest; raises BundleError for one that is missing, of another format or no such.
+    """Reads a manifest; raises BundleError if it is missing, malformed or of another format.
 
-    The files that it lists are not looked at.
+    Does not check the files that it lists.
     """
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
@@ -212,8 +212,8 @@ def read(file: Path) -> Manifest:
 
 
 def check(file: Path, manifest: Manifest) -> None:
-    """Raises BundleError naming `file` if parts of its manifest contradict one another."""
-    # Labels are no part of the embedding space, so nothing else would notice a wrong number.
+    """Raises BundleError naming `file` if parts of the manifest contradict each other."""
+    # Labels are not part of the embedding space, so nothing else would notice a wrong number.
     default = next(iter(manifest.outputs), None)
     if default is None:
         raise BundleError(f"{file}: `outputs` is empty")
@@ -237,5 +237,5 @@ def check(file: Path, manifest: Manifest) -> None:
 
 
 def _variant(raw: dict[str, Any]) -> Variant:
-    # `is True`, because a verdict of another type must not count as a pass.
+    # `is True`: a verdict of another type must not count as a pass.
     return Variant(str(raw["file"]), raw["passed"] is True, Parity(**raw["parity"]))

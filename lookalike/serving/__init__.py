@@ -1,4 +1,4 @@
-"""What runs a server process: life cycle, health, interceptors, settings, telemetry.
+"""Runs server processes: life cycle, health, interceptors, settings, telemetry.
 
-The wheel leaves it out: users of the SDK run no server.
+The wheel leaves it out, since users of the SDK run no server.
 """

@@ -1,8 +1,7 @@
-"""`grpc.health.v1`: whether a process lives, and whether each of its services is ready.
+"""`grpc.health.v1`: liveness of the process and readiness of each of its services.
 
-grpcio-health-checking's asyncio servicer is not used, because it drops all watchers of a service
-when one of them leaves, and because its watches never end, so that each stop of a server with a
-watcher takes the whole drain timeout.
+grpcio-health-checking's asyncio servicer drops all watchers of a service when one of them leaves,
+and its watches never end, so that stopping a server with a watcher takes the whole drain timeout.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Context = aio.ServicerContext[Any, Any]
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # grpcio has no types
-    """Answers from memory alone; changed from the event loop's thread."""
+    """Answers from memory; call its setters on the event loop's thread."""
 
     def __init__(self) -> None:
         self._statuses = {"": SERVING}
@@ -33,29 +32,29 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # g
         self._ended = False
 
     def set_ready(self, service: str, ready: bool) -> None:
-        """Switches a service; on the way down nothing becomes ready again."""
+        """Sets a service's readiness; while the server stops, nothing becomes ready again."""
         self._statuses[service] = SERVING if ready and not self._stopping else NOT_SERVING
         self._tell_watchers()
 
     def set_alive(self, alive: bool) -> None:
-        """Switches the liveness of the process, for one that only a restart can help."""
+        """Sets the liveness of the process; a restart is the remedy if it fails."""
         self.set_ready("", alive)
 
     def stop_serving(self) -> None:
-        """Makes everything NOT_SERVING for good."""
+        """Sets everything to NOT_SERVING for good."""
         self._stopping = True
         self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
         self._tell_watchers()
 
     async def end_watches(self) -> None:
-        """Ends every watch, now and later: as calls in flight they would hold up a stop."""
+        """Ends all current and future watches: as calls in flight they would delay the stop."""
         self._ended = True
         self._tell_watchers()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
-        """Returns the current status; NOT_FOUND for a service that is not here."""
+        """Returns the current status; NOT_FOUND for an unknown service."""
         status = self._statuses.get(request.service)
         if status is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
@@ -64,10 +63,10 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # g
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Sends the status at once, and whenever it changes."""
+        """Sends the status now and at each change."""
         sent = None
         while True:
-            changed = self._changed  # taken before the status is read, so that no change is missed
+            changed = self._changed  # read before the status, so that no change is missed
             status = self._statuses.get(request.service, SERVICE_UNKNOWN)
             if status != sent:
                 yield health_pb2.HealthCheckResponse(status=status)

@@ -1,6 +1,6 @@
-"""Asks a server's health: `python -m lookalike.serving.healthcheck HOST:PORT [SERVICE]`.
+"""Checks a server's health: `python -m lookalike.serving.healthcheck HOST:PORT [SERVICE]`.
 
-What a container's health check runs. Exit status 0 if the answer is SERVING, else 1 with a line.
+For a container's health check. Exit status 0 if the answer is SERVING, else 1 and a message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What happens around every RPC of ours: request id, access log, exception → status.
+"""Wraps every RPC: request id, access log, exception → status.
 
-Knows nothing of what the RPCs do. Health and reflection pass through untouched.
+Health and reflection pass through untouched.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class RequestInterceptor(aio.ServerInterceptor):
-    """Gives every request an id, logs it once, and turns what it raises into a status.
+    """Gives every request an id, logs it once, and turns exceptions into a status.
 
     Args:
-        log_all: Whether requests that succeed are logged too.
+        log_all: Whether to log successful requests too.
     """
 
     def __init__(self, *, log_all: bool = True) -> None:
@@ -79,8 +79,8 @@ def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
 def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
     behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
-    # No generator: grpcio ends those some time after a caller has left, and what they then ask of
-    # the released call, be it one more message, ends the whole process.
+    # Not a generator: grpcio closes generators some time after the caller has left. If one then
+    # uses the released call, even to write a message, the whole process dies.
     async def answer(request: Any, context: Context) -> None:
         call = _Call(method, context)
         try:
@@ -103,21 +103,21 @@ def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
 
 
 def in_band_status(error: Exception) -> status_pb2.Status:
-    """Returns the status of one failed item of a stream that goes on; logs what is unexpected."""
+    """Returns the status of a failed item of a stream that goes on; logs unexpected errors."""
     if not isinstance(error, LookalikeError):
         logger.error("unhandled exception in a stream", exc_info=error)
     return to_status(error)
 
 
 class _Call:
-    """One request: its id, how it ended, and its line in the log."""
+    """One request: its id, its outcome and its line in the log."""
 
     def __init__(self, method: str, context: Context) -> None:
         self._method = method
         self._context = context
         metadata = dict(context.invocation_metadata() or ())
         request_id = str(metadata.get(request_ids.HEADER) or "")
-        # It is in every line of the log, and sent back and on.
+        # It is in every log line, and sent back and on to upstreams.
         if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
             request_id = request_ids.new()
         request_ids.current.set(request_id)
@@ -126,7 +126,7 @@ class _Call:
         self._started = time.perf_counter()
 
     async def fail(self, error: BaseException) -> None:
-        """Ends the call with the error's status; of a call that was cancelled nobody hears."""
+        """Ends the call with the error's status; a cancelled call is only logged."""
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             self.log(grpc.StatusCode.CANCELLED)
         if not isinstance(error, Exception):
@@ -144,7 +144,7 @@ class _Call:
             self.log(status.code, status.details)
 
     def log(self, code: grpc.StatusCode, message: str = "") -> None:
-        """Writes the request's line."""
+        """Writes the request's log line."""
         level = logging.WARNING if code in _OUR_FAULT else logging.INFO
         if logger.isEnabledFor(level):
             fields = {

@@ -1,7 +1,7 @@
-"""Runs services as processes of this machine: for the demo, tests and benchmarks.
+"""Runs services as processes on this machine, for the demo, tests and benchmarks.
 
-Starts `python -m <service>`, waits until it says where it listens, and ends it by its own process
-id. Knows the services by module name only, never by import.
+Starts `python -m <service>`, waits until its log names the address, and stops it by its process id.
+Services are named by module and never imported.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _POLL_S = 0.02
 
 
 class ServiceProcess:
-    """One service in a process of its own.
+    """A service in its own process.
 
     Args:
         module: What `python -m` runs, for example `embedder_service`.
         environment: Settings, added to this process's environment.
-        log: File that gets the service's stderr and stdout.
-        detached: Leave it running when this process ends.
+        log: File for the service's stderr and stdout.
+        detached: Whether it keeps running when this process ends.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id; 0 before `start`."""
+        """The process id; 0 before `start`."""
         return self._process.pid if self._process else 0
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it has started and not ended."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, timeout_s: float = 60) -> str:
-        """Starts it and returns the `host:port` it listens on; StartupError with its last words."""
+        """Starts it and returns its `host:port`; StartupError with the last line of its log."""
         self.address = ""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
@@ -69,7 +69,7 @@ class ServiceProcess:
             )
         deadline = time.monotonic() + timeout_s
         while True:
-            ended = self._process.poll() is not None  # before its last words are read
+            ended = self._process.poll() is not None  # checked before the log is read
             self.address = self.announced("serving")
             if self.address:
                 return self.address
@@ -84,10 +84,7 @@ class ServiceProcess:
             time.sleep(_POLL_S)
 
     def announced(self, event: str) -> str:
-        """Returns the `host:port` that its log gives for an event, such as `serving http`.
-
-        Empty if there is no such event.
-        """
+        """Returns the `host:port` of a log event such as `serving http`; empty if there is none."""
         for line in self.log.read_text(errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 entry = json.loads(line)
@@ -96,7 +93,7 @@ class ServiceProcess:
         return ""
 
     def stop(self, timeout_s: float = 30) -> int:
-        """Asks it to drain and end; returns its exit status. Kills it after `timeout_s`."""
+        """Sends SIGTERM and returns the exit status; kills it after `timeout_s`."""
         if self._process is None:
             return 0
         self._process.send_signal(signal.SIGTERM)
@@ -107,7 +104,7 @@ class ServiceProcess:
             return self._process.wait()
 
     def kill(self) -> None:
-        """Ends it at once (SIGKILL)."""
+        """Sends SIGKILL and waits."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -133,9 +130,9 @@ class LocalStack:
         index_dir: Directory of the index's store of record; made if missing.
         log_dir: Directory for one log file a service.
         ports: Port of each service by module name, of the gateway's HTTP as `http` and of the
-            embedder's operators as `admin`; a free one where not given.
-        thumbnails: Directory of the gateway's thumbnails; none are kept where not given.
-        detached: Leave the services running when this process ends.
+            embedder's admin service as `admin`; free ports by default.
+        thumbnails: Directory of the gateway's thumbnails; none by default.
+        detached: Whether the services keep running when this process ends.
     """
 
     def __init__(
@@ -157,7 +154,7 @@ class LocalStack:
         }
         self._index_settings = {
             "LOOKALIKE_INDEX_DATA_DIR": str(index_dir.resolve()),
-            "LOOKALIKE_INDEX_LOG_REQUESTS": "true",  # here somebody looks
+            "LOOKALIKE_INDEX_LOG_REQUESTS": "true",  # for development, where people read it
         }
         self._gateway_settings = {
             "LOOKALIKE_GATEWAY_HTTP_PORT": str(self._ports.get("http", 0)),
@@ -166,7 +163,7 @@ class LocalStack:
         self.services: list[ServiceProcess] = []
 
     def start(self) -> str:
-        """Starts all three and returns the gateway's `host:port`."""
+        """Starts all three; returns the gateway's `host:port`."""
         try:
             embedder = self._start("embedder_service", "EMBEDDER", self._embedder_settings)
             index = self._start("index_service", "INDEX", self._index_settings)
@@ -177,23 +174,23 @@ class LocalStack:
             raise
 
     def stop(self) -> None:
-        """Stops them, the gateway first, so that nothing calls a service that is gone."""
+        """Stops them, the gateway first, so that none calls a stopped service."""
         for service in reversed(self.services):
             service.stop()
         self.services.clear()
 
     def address(self, module: str) -> str:
-        """Returns the `host:port` of one service."""
+        """Returns a service's `host:port`."""
         return self._service(module).address
 
     @property
     def admin_address(self) -> str:
-        """The `host:port` on which the embedder takes its operators' calls."""
+        """The `host:port` of the embedder's admin service."""
         return self._service("embedder_service").announced("also serving")
 
     @property
     def http_address(self) -> str:
-        """The `host:port` of the gateway's HTTP and web page."""
+        """The `host:port` of the gateway's HTTP API and web page."""
         return self._service("gateway").announced("serving http")
 
     def _service(self, module: str) -> ServiceProcess:

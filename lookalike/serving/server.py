@@ -1,8 +1,8 @@
-"""Life cycle of one gRPC server process: port, health, reflection, drain. Knows no service's work.
+"""Life cycle of a gRPC server process: port, health, reflection, graceful stop.
 
 Health: `""` is liveness, SERVING as long as the event loop runs. The service's full name is
-readiness, switched by the service. On SIGTERM: NOT_SERVING, keep serving for a propagation delay
-while load balancers notice, drain what is in flight, exit 0.
+readiness, set by the service. On SIGTERM: NOT_SERVING, keep serving for a propagation delay while
+load balancers notice, drain calls in flight, exit 0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What every server of ours can be told."""
+    """Settings that all servers share."""
 
     host: str = setting(
         "127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in, without encryption."
@@ -75,7 +75,7 @@ S = TypeVar("S", bound=ServerSettings)
 class GrpcServer:
     """A grpc.aio server with health and reflection.
 
-    Use in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
+    Call in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
     """
 
     def __init__(self, settings: ServerSettings, variable_prefix: str) -> None:
@@ -88,8 +88,8 @@ class GrpcServer:
         self._server = aio.server(
             interceptors=[RequestInterceptor(log_all=settings.log_requests)],
             options=[
-                # With SO_REUSEPORT a second process on the same port would start, and take half
-                # of the connections, instead of failing.
+                # With SO_REUSEPORT a second process on the same port would start and take half of
+                # the connections instead of failing.
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
@@ -98,15 +98,15 @@ class GrpcServer:
         self.address = ""
 
     def bind(self) -> None:
-        """Takes the port, before slow work begins; raises StartupError if it is not to be had."""
+        """Binds the port before slow work begins; raises StartupError if that fails."""
         host, port = self._settings.host, self._settings.port
         try:
-            # gRPC would say no more than that it failed, and write lines of its own to stderr.
+            # gRPC itself would only say that it failed, and write its own lines to stderr.
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             socket.create_server((host, port), family=family).close()
             shown_host = f"[{host}]" if family == socket.AF_INET6 else host
             bound = self._server.add_insecure_port(f"{shown_host}:{port}")
-        # UnicodeError: no name of a host, such as `a..b`.
+        # UnicodeError: an invalid host name such as `a..b`.
         except (OSError, RuntimeError, UnicodeError) as error:
             raise StartupError(
                 f"cannot listen on {host}:{port}: {error}; "
@@ -120,14 +120,14 @@ class GrpcServer:
         self._names.append(name)
 
     def drain_with(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Adds what else takes requests in this process: its `stop` drains at the same time."""
+        """Adds the `stop` of another server in this process, which drains at the same time."""
         self._drained_with.append(stop)
 
     async def start(self, *, until_signal: bool = True) -> None:
-        """Starts answering; services count as not ready until `set_ready`.
+        """Starts answering; services are not ready until `set_ready`.
 
         Args:
-            until_signal: Whether this server takes the process's SIGTERM and SIGINT; one does.
+            until_signal: Whether this server handles SIGTERM and SIGINT; one of the process does.
         """
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
@@ -143,34 +143,34 @@ class GrpcServer:
         logger.info(event, extra={"address": self.address, "pid": os.getpid()})
 
     async def stop(self) -> None:
-        """Stops at once; for a server beside the one that waits for the signal."""
+        """Stops at once; for a server beside the one that handles signals."""
         await asyncio.gather(self._server.stop(None), self._health.end_watches())
 
     def set_alive(self, alive: bool) -> None:
-        """Switches the process's liveness."""
+        """Sets the process's liveness."""
         self._health.set_alive(alive)
 
     async def set_ready(self, ready: bool) -> None:
-        """Switches the readiness of all added services."""
+        """Sets the readiness of all added services."""
         for name in self._names:
             self._health.set_ready(name, ready)
 
     async def wait_for_stop(self) -> None:
-        """Returns after SIGTERM or SIGINT, when everything in flight was answered."""
+        """Returns after SIGTERM or SIGINT, once calls in flight are answered."""
         await self._stop.wait()
         logger.info("stopping")
         self._health.stop_serving()
         await asyncio.sleep(self._settings.propagation_delay_s)
-        # From here on gRPC itself cancels calls that were sent before their caller knew, and we
-        # never see them: https://github.com/grpc/grpc/issues/41785
-        # In this order: a watch that ends while new calls are still taken is begun again.
+        # From here on gRPC itself cancels calls whose callers have not noticed the stop, before we
+        # see them: https://github.com/grpc/grpc/issues/41785
+        # In this order: a watch that ends while new calls are accepted would be started again.
         await asyncio.gather(
             self._server.stop(self._settings.drain_timeout_s),
             self._health.end_watches(),
             *(stop() for stop in self._drained_with),
         )
-        # The loop gives its handlers up when it closes. A second signal would then end the process
-        # while it exits, and a clean stop would look like a crash.
+        # The loop removes its handlers when it closes. A second signal would then kill the exiting
+        # process, and a clean stop would look like a crash.
         for number in _STOP_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
@@ -183,7 +183,7 @@ def run(
     prefix: str,
     serve: Callable[[S], Coroutine[Any, Any, None]],
 ) -> None:
-    """Runs a service's `serve` as this process's only job; what `__main__` modules call.
+    """Runs a service's `serve` as this process's main task; `__main__` modules call it.
 
     Exits with 1 and one line on stderr if the service cannot start.
     """

@@ -1,4 +1,4 @@
-"""Reads a frozen dataclass from environment variables, and says which variable is wrong.
+"""Reads settings from environment variables into a frozen dataclass; names a bad variable.
 
 A field `max_image_bytes` of a settings class with the prefix `LOOKALIKE_EMBEDDER_` is read from
 `LOOKALIKE_EMBEDDER_MAX_IMAGE_BYTES`. Declare fields with `setting(...)`.
@@ -25,13 +25,13 @@ def setting(
     maximum: float | None = None,
     choices: Sequence[str] = (),
 ) -> Any:
-    """Declares a field: its default, what raising it costs, and its limits."""
+    """Declares a field: its default, its meaning and what raising it costs, its limits."""
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def load(settings_class: type[T], prefix: str, environment: Mapping[str, str]) -> T:
-    """Returns the settings; raises StartupError naming the variable that is wrong or unknown."""
+    """Reads the settings; raises StartupError naming a variable that is wrong or unknown."""
     assert dataclasses.is_dataclass(settings_class)
     types = get_type_hints(settings_class)
     fields = {prefix + field.name.upper(): field for field in dataclasses.fields(settings_class)}
@@ -48,7 +48,7 @@ def load(settings_class: type[T], prefix: str, environment: Mapping[str, str]) -
 
 
 def variables(settings_class: type[Any], prefix: str) -> list[tuple[str, str, str]]:
-    """Returns name, default and meaning of every variable, for the documentation."""
+    """Returns the name, default and meaning of every variable, for the documentation."""
     return [
         (prefix + f.name.upper(), _shown(f.default), f.metadata["help"])
         for f in dataclasses.fields(settings_class)

@@ -1,6 +1,7 @@
-"""Answers the requests of a bidirectional stream, several at a time.
+"""Answers the requests of a bidirectional stream concurrently.
 
-Knows no message type, but in `answer_by_id` that there are an `id`, a `response` and an `error`.
+Messages of `answer_by_id` have an `id` and either a `response` or an `error`; nothing else of their
+types matters here.
 """
 
 from __future__ import annotations
@@ -24,15 +25,14 @@ async def answer_concurrently(
     *,
     limit: int,
 ) -> AsyncIterator[Response]:
-    """Yields the answers as they come, in any order.
+    """Yields answers as they complete, in any order.
 
-    Stops reading while `limit` requests are unanswered or answered but not yet taken by the
-    client, so a slow client is felt here and a fast one there. When the caller goes, work in
-    progress is cancelled.
+    Stops reading while `limit` requests are unanswered, or answered but not yet taken by the
+    client: back-pressure in both directions. When the caller leaves, work in progress is cancelled.
 
     Args:
         requests: The stream's requests.
-        answer: Answers one; what it raises ends the stream.
+        answer: Answers one request; an exception ends the stream.
         limit: Most requests in progress, at least 1.
     """
     answers: asyncio.Queue[asyncio.Task[Response] | None] = asyncio.Queue()
@@ -55,7 +55,7 @@ async def answer_concurrently(
             tasks.discard(task)
             yield task.result()
             free.release()
-        await reader  # raises what reading raised
+        await reader  # re-raises an error of reading
     finally:
         reader.cancel()
         for task in tasks:
@@ -70,12 +70,12 @@ async def answer_by_id(
     *,
     limit: int,
 ) -> AsyncIterator[Response]:
-    """Yields a message for each request, in any order, with its id and a response or an error.
+    """Yields a message for each request, in any order: its id and a response or an error.
 
     Args:
         requests: The stream's requests, each with an `id`.
-        answer: Makes the response of one; what it raises becomes that one's error.
-        message: Makes the answer of `id` and either `response` or `error`.
+        answer: Computes the response of one request; an exception becomes its error.
+        message: Builds the message from `id` and either `response` or `error`.
         limit: Most requests in progress, at least 1.
     """
     unanswered: set[str] = set()

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the id of the request."""
+"""Structured logs: one JSON object per line on stderr, with the request id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lookalike import request_ids
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; what the call gave as `extra` becomes fields."""
+    """Formats a record as one line of JSON; `extra` becomes fields."""
 
     _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
@@ -21,7 +21,7 @@ class JsonFormatter(logging.Formatter):
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, without its end."""
+        """Returns the line without a line end."""
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03d}Z",

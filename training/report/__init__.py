@@ -1,4 +1,4 @@
-"""A directory that tells a person how good a model is: report.md, its pictures, metrics.json."""
+"""Writes an evaluation report: report.md with plots, and metrics.json."""
 
 from training.report.writing import write_report
 

@@ -1,4 +1,4 @@
-"""The report's sections on what people get: order, likeness, prices."""
+"""The report's sections on search results: ranking, likeness, prices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.report.tables import figure, search_table, table
 
 
 def ranked(metrics: dict[str, Any]) -> Iterable[str]:
-    """Yields what listings are ranked by, and what that finds."""
+    """Yields the section on rankings and their figures."""
     if "ranking" not in metrics:
         return
     order = metrics["ranking"]
@@ -33,7 +33,7 @@ def ranked(metrics: dict[str, Any]) -> Iterable[str]:
 def likenesses(
     folder: Path, metrics: dict[str, Any], likeness: Mapping[str, Calibration]
 ) -> Iterable[str]:
-    """Yields how far likeness can be believed, with a picture of it."""
+    """Yields the section on the calibration of likeness, with a plot."""
     if "likeness" not in metrics:
         return
     yield "## Whether likeness can be believed"
@@ -59,7 +59,7 @@ def likenesses(
 
 
 def prices(metrics: dict[str, Any]) -> Iterable[str]:
-    """Yields how far prices that are estimated from similar listings are off."""
+    """Yields the section on the errors of price estimates."""
     if "price" not in metrics:
         return
     price, wanted = metrics["price"], metrics["price_range"]

@@ -1,4 +1,4 @@
-"""How training went, from the run's TensorBoard logs."""
+"""Training curves, from the run's TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NAMES = {
 
 
 def read_scalars(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """Returns each tag's steps and values, of shape (steps, 2); of no logs, nothing.
+    """Returns each tag's steps and values, of shape (steps, 2); empty without logs.
 
-    Of a step that was logged twice, since a run was interrupted after it and went on before it, the
-    later value stands.
+    A step logged twice, by a run that was interrupted after it and resumed before it, keeps the
+    later value.
     """
     if not folder.is_dir():
         return {}
@@ -43,7 +43,7 @@ def read_scalars(folder: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def panels(tags: list[str]) -> dict[str, list[str]]:
-    """Returns which of the tags belong in one plot, by its title; some belong in none."""
+    """Groups tags into plots, by title; other tags are left out."""
     groups: dict[str, list[str]] = {
         "Loss": [],
         "Contrastive loss": [],
@@ -63,7 +63,7 @@ def panels(tags: list[str]) -> dict[str, list[str]]:
 
 
 def draw_curves(run: Path, out: Path) -> list[str]:
-    """Draws what a run logged; returns the titles of the plots, and writes nothing if it is none.
+    """Draws a run's logs; returns the titles of the plots; writes nothing without logs.
 
     Args:
         run: A complete run.
@@ -80,11 +80,11 @@ def draw_curves(run: Path, out: Path) -> list[str]:
         grid = figure.add_gridspec(rows, 2)
         for place, (title, tags) in enumerate(groups.items()):
             row, column = divmod(place, 2)
-            alone = column == 0 and place == len(groups) - 1  # then it is as wide as the others
+            alone = column == 0 and place == len(groups) - 1  # then it spans both columns
             axes = figure.add_subplot(grid[row, slice(None) if alone else column])
             for number, tag in enumerate(tags):
                 steps, values = scalars[tag].T
-                # A point stands for what came before it, up to the end of its step.
+                # A point covers everything up to the end of its step.
                 axes.plot(
                     (steps + 1) / per_epoch, values, f"{SHAPES[number % len(SHAPES)]}-",
                     color=COLOURS[number % len(COLOURS)], label=_name(tag),
@@ -102,7 +102,7 @@ def draw_curves(run: Path, out: Path) -> list[str]:
 
 
 def _steps_per_epoch(scalars: Scalars) -> float:
-    """Returns how many steps an epoch has; 1 if no epochs were logged."""
+    """Returns the number of steps per epoch; 1 if no epochs were logged."""
     if "epoch" not in scalars:
         return 1
     step, epoch = scalars["epoch"][-1]
@@ -110,7 +110,7 @@ def _steps_per_epoch(scalars: Scalars) -> float:
 
 
 def _name(tag: str) -> str:
-    if tag.startswith("lr-"):  # lightning's name for it, and the optimiser's
+    if tag.startswith("lr-"):  # lightning's prefix, then the optimiser's name
         return "learning rate"
     side, _, rest = tag.partition("/")
     words = rest.removeprefix("contrastive/").replace("_", " ")

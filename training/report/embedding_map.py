@@ -1,4 +1,4 @@
-"""A plane on which photos with similar vectors lie near one another."""
+"""A map of photos, on which similar vectors lie close together."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from threadpoolctl import threadpool_limits
 from lookalike.catalogue.sheets import FRAME, PAPER, shown
 from training.report.style import drawing, look, short
 
-MOST = 1500  # photos; more take long and hide one another
+MOST = 1500  # photos; more take long and overlap
 LEAST = 5
 PERPLEXITY = 30
 _SEED = 7
-_SIDE = 0.058  # of a thumbnail, as a share of the plane's
-_GAP = 1.4  # between thumbnails' centres, in thumbnails: points must stay visible between them
+_SIDE = 0.058  # side of a thumbnail, as a share of the map's
+_GAP = 1.4  # between centres of thumbnails, in thumbnails, so that points stay visible between them
 _PIXELS = 110
 
 
 def sampled(photos: int) -> NDArray[np.int64]:
-    """Returns the rows to draw, in order; the same ones each time."""
+    """Returns a reproducible sample of rows, in order."""
     dice = np.random.default_rng(_SEED)
     return np.sort(dice.choice(photos, min(MOST, photos), replace=False))
 
 
 def plane_of(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns a place for each vector, of shape (vectors, 2), from 0 to 1.
+    """Projects vectors by t-SNE to shape (vectors, 2), from 0 to 1.
 
-    By t-SNE: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE".
+    Van der Maaten and Hinton 2008, "Visualizing Data using t-SNE".
     """
     # The method needs a perplexity below the number of points, and a third of it to make sense.
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    # Principal components keep islands in their places, but need two directions to start from.
+    # Starting from principal components keeps the layout stable, but needs two of them.
     init = "pca" if vectors.shape[1] > 1 and np.ptp(vectors, axis=0).any() else "random"
     method = TSNE(perplexity=perplexity, init=init, random_state=_SEED)
-    # Its threads wait for one another 1000 times by spinning: on cores that others use too, two
-    # threads took 20 s for 40 points, and one took less than 1.
+    # Its threads wait for each other by spinning: on shared cores, two threads took 20 s for 40
+    # points, and one took less than 1 s.
     with threadpool_limits(1):
         places = method.fit_transform(vectors.astype(np.float64))
     low, high = places.min(axis=0), places.max(axis=0)
@@ -48,10 +48,10 @@ def plane_of(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def spread(places: NDArray[np.float64], distance: float) -> list[int]:
-    """Returns points that cover the plane, none nearer to another than `distance` on both axes.
+    """Selects points that cover the map, at least `distance` apart on one of the axes.
 
-    Each next one is the farthest from those that are chosen, so the dense middle gets no more than
-    the edges.
+    Each next point is the farthest from those selected, so the dense middle gets no more than the
+    edges.
     """
     chosen = [int(np.abs(places - np.median(places, axis=0)).max(axis=1).argmin())]
     while True:
@@ -65,12 +65,12 @@ def spread(places: NDArray[np.float64], distance: float) -> list[int]:
 def draw_map(
     vectors: NDArray[np.float32], groups: NDArray[np.str_], photos: NDArray[np.str_], out: Path
 ) -> None:
-    """Draws each photo as a point in its group's colour, and some as themselves.
+    """Draws each photo as a point in its group's colour, and some as thumbnails.
 
     Args:
         vectors: Of shape (photos, dimension), at least 5 photos.
-        groups: The category of each, of shape (photos,).
-        photos: Their files.
+        groups: Category of each, of shape (photos,).
+        photos: File of each.
         out: File to write.
     """
     places = plane_of(vectors)
@@ -93,7 +93,7 @@ def draw_map(
                 (x, y), _SIDE, _SIDE, fill=False, edgecolor=colour, linewidth=2.4, zorder=4
             )
             axes.add_patch(frame)
-            # groups of one colour differ in shape, so a frame alone would not tell
+            # groups of one colour differ in shape, which the frame does not show
             axes.plot(
                 x + _SIDE, y + _SIDE, shape,
                 color=colour, markersize=9, markeredgecolor=PAPER, zorder=5,

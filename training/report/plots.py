@@ -1,4 +1,4 @@
-"""Plots of what is guessed: the confusion matrix and the reliability diagram."""
+"""Plots of predictions: confusion matrix and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lookalike.catalogue.sheets import FADED, FRAME, INK, PAPER
 from training.calibration import BINS, Calibration, calibration
 from training.report.style import RIGHT, WRONG, drawing, short
 
-READABLE = 20  # rows of a matrix whose numbers can still be read
-FEW = 10  # photos whose share of right guesses is mostly chance
+READABLE = 20  # most rows of a matrix with readable numbers
+FEW = 10  # fewer photos make a share mostly chance
 
 
 def confusion(
     truths: NDArray[np.str_], guesses: NDArray[np.str_], names: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Returns how many photos of each true category were taken for each, of shape (names, names).
+    """Returns the confusion matrix, of shape (names, names): rows are true, columns predicted.
 
     Args:
-        truths: Of shape (photos,).
-        guesses: Likewise.
-        names: Everything that may be true or guessed.
+        truths: True categories, of shape (photos,).
+        guesses: Predicted ones, of shape (photos,).
+        names: All categories that occur.
     """
     index = {name: number for number, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), np.int64)
@@ -35,7 +35,7 @@ def confusion(
 
 
 def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], out: Path) -> None:
-    """Draws each row's shares as colour and percentage, the number of photos below."""
+    """Draws each row's shares as colours and percentages, with the number of photos below."""
     photos = counts.sum(axis=1)
     shares = counts / np.maximum(1, photos)[:, None]
     side = 0.58 * len(names)
@@ -56,7 +56,7 @@ def draw_confusion(counts: NDArray[np.int64], names: Sequence[str], out: Path) -
         rows = [f"{name}  ({n})" for name, n in zip(short(names), photos.tolist(), strict=True)]
         axes.set_yticks(range(len(names)), rows)
         axes.set_xticks(range(len(names)), short(names), rotation=40, ha="right")
-        # a ladder of white lines, so that a row can be followed to its name
+        # white grid lines, so that a row can be followed to its name
         axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=FRAME, linewidth=0.6)
@@ -72,12 +72,12 @@ def draw_calibration(
     temperature: float | None,
     out: Path,
 ) -> None:
-    """Draws how often guesses of each confidence are right, and how many such guesses there are.
+    """Draws the accuracy and number of predictions by confidence.
 
     Args:
         logits: Of shape (photos, classes).
         labels: Of shape (photos,).
-        temperature: Shown beside the logits as they are, if there is one.
+        temperature: Adds a curve of the scaled logits; None for none.
         out: File to write.
     """
     curves = [("as the network says it", "o-", WRONG, calibration(logits, labels))]
@@ -88,10 +88,10 @@ def draw_calibration(
 
 
 def draw_likeness(likeness: Mapping[str, Calibration], out: Path) -> None:
-    """Draws how often hits of each likeness are the same item, and how many such hits there are.
+    """Draws how often hits are the same item, and their number, by likeness.
 
     Args:
-        likeness: By what listings are ranked by.
+        likeness: Calibration by ranking.
         out: File to write.
     """
     looks = zip(("o-", "^-", "s-"), (FADED, WRONG, RIGHT), strict=True)
@@ -111,7 +111,7 @@ def _draw_reliability(
     *,
     log: bool = False,
 ) -> None:
-    """Draws curves, each with its name, mark and colour; `log` where most are in one bin."""
+    """Draws curves, each with name, marker and colour; `log` if most counts are in one bin."""
     with drawing(out, 7.2, 7.6) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         top.plot([0, 1], [0, 1], "--", color=FADED, linewidth=1, label="as it should be")
@@ -134,7 +134,7 @@ def _draw_reliability(
         top.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel=right)
         top.legend(loc="upper left")
         bottom.set(xlabel=said, ylabel=counted, yscale="log" if log else "linear")
-        if log:  # not as powers, which need the formulas that names with dollars forbid
+        if log:  # not as powers: math text is off, as names may hold dollar signs
             bottom.yaxis.set_major_formatter("{x:,.0f}")
         for axes in (top, bottom):
             axes.grid(visible=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import leaf_of
 from lookalike.catalogue.sheets import FADED, INK, MARGIN, Sheet, letters
-from training.judging import Judged
+from training.judging import Predictions
 from training.model import CATEGORY_OUTPUT
 from training.report.style import RIGHT, WRONG
 from training.retrieval import nearest
@@ -31,7 +31,7 @@ class Ranked:
     worst_first: NDArray[np.int64]  # (photos,)
 
 
-def ranked(judged: Judged, output: str) -> Ranked:
+def ranked(judged: Predictions, output: str) -> Ranked:
     """Ranks photos by how many of their 5 nearest have their category.
 
     Among equals those whose neighbours are the nearest come first on both sides: they are what the
@@ -54,7 +54,7 @@ def ranked(judged: Judged, output: str) -> Ranked:
     )
 
 
-def chosen(order: Iterable[int], judged: Judged, rows: int = ROWS) -> list[int]:
+def chosen(order: Iterable[int], judged: Predictions, rows: int = ROWS) -> list[int]:
     """Returns the first photos of an order that are of different listings.
 
     Each is of another category, as far as there are so many.
@@ -81,7 +81,7 @@ def chosen(order: Iterable[int], judged: Judged, rows: int = ROWS) -> list[int]:
 
 
 def draw_sheet(
-    judged: Judged, neighbours: NDArray[np.int64], rows: list[int], title: str, out: Path
+    judged: Predictions, neighbours: NDArray[np.int64], rows: list[int], title: str, out: Path
 ) -> None:
     """Draws a row for each photo: itself, then what it found, nearest first.
 
@@ -126,7 +126,7 @@ def draw_sheet(
     sheet.save(out)
 
 
-def _put(sheet: Sheet, judged: Judged, row: int, corner: tuple[int, int], colour: str) -> None:
+def _put(sheet: Sheet, judged: Predictions, row: int, corner: tuple[int, int], colour: str) -> None:
     photo = Path(str(judged.photos[row]))
     sheet.put([photo], corner, _SIDE, frame=colour, border=_BORDER, whole=True)
 

@@ -1,8 +1,8 @@
-"""report.md: the figures as tables, and what each picture says in a sentence.
+"""Writes report.md: figures as tables, and plots with a sentence on each.
 
 report.md     for people
-metrics.json  the same figures for programs; of a run, a copy of what `export` reads
-*.png         the pictures
+metrics.json  the same figures for programs
+*.png         the plots
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from lookalike.catalogue.categories import root_of
 from lookalike.files import write_json
 from training.calibration import Calibration
-from training.judging import POOLED, Judged
+from training.judging import POOLED, Predictions
 from training.model import CATEGORY_OUTPUT
 from training.report.answers import likenesses, prices, ranked
 from training.report.curves import draw_curves
@@ -31,7 +31,7 @@ _PAIRS = 15
 
 def write_report(
     folder: Path,
-    judged: Judged,
+    judged: Predictions,
     metrics: dict[str, Any],
     *,
     title: str,
@@ -42,11 +42,11 @@ def write_report(
 
     Args:
         folder: The directory.
-        judged: The photos that the figures are of.
-        metrics: What `evaluate` or `evaluate_bundle` returns.
-        title: Who was judged on what.
-        likeness: How far it can be believed, by order; if there is any.
-        run: A run, for the curves of its training.
+        judged: The evaluated predictions.
+        metrics: Result of `evaluate` or `evaluate_bundle`.
+        title: The model and the data.
+        likeness: Calibration of likeness by order, if any.
+        run: A run, for its training curves.
     """
     parts = [
         f"# {title}",
@@ -118,7 +118,7 @@ def _retrieval(metrics: dict[str, Any]) -> Iterable[str]:
         yield search_table("vectors", metrics["outputs_all_photos"])
 
 
-def _confusion(folder: Path, judged: Judged) -> Iterable[str]:
+def _confusion(folder: Path, judged: Predictions) -> Iterable[str]:
     truths, guesses, names = judged.categories, judged.guesses, judged.classes
     yield "## What is taken for what"
     matrix_truths, matrix_guesses, whose = truths, guesses, "category"
@@ -139,7 +139,7 @@ def _confusion(folder: Path, judged: Judged) -> Iterable[str]:
     yield from _confused_pairs(judged)
 
 
-def _confused_pairs(judged: Judged) -> Iterable[str]:
+def _confused_pairs(judged: Predictions) -> Iterable[str]:
     truths, guesses = judged.categories, judged.guesses
     wrong = truths != guesses
     pairs, counts = np.unique(np.stack([truths[wrong], guesses[wrong]]), axis=1, return_counts=True)
@@ -153,7 +153,7 @@ def _confused_pairs(judged: Judged) -> Iterable[str]:
         yield table(("really", "taken for", "photos", "share"), rows, "llrr")
 
 
-def _calibration(folder: Path, judged: Judged, metrics: dict[str, Any]) -> Iterable[str]:
+def _calibration(folder: Path, judged: Predictions, metrics: dict[str, Any]) -> Iterable[str]:
     draw_calibration(
         judged.logits, judged.labels, metrics.get("temperature"), folder / "calibration.png"
     )
@@ -179,7 +179,7 @@ def _curves(folder: Path, run: Path) -> Iterable[str]:
     yield f"![{', '.join(drawn)}](curves.png)"
 
 
-def _map(folder: Path, judged: Judged) -> Iterable[str]:
+def _map(folder: Path, judged: Predictions) -> Iterable[str]:
     if len(judged) < LEAST:
         return
     rows = sampled(len(judged))
@@ -195,7 +195,7 @@ def _map(folder: Path, judged: Judged) -> Iterable[str]:
     yield "![Map of the photos](map.png)"
 
 
-def _sheets(folder: Path, judged: Judged) -> Iterable[str]:
+def _sheets(folder: Path, judged: Predictions) -> Iterable[str]:
     if len(set(judged.listings.tolist())) < 2:
         return
     yield "## The best and the worst searches"
@@ -206,7 +206,7 @@ def _sheets(folder: Path, judged: Judged) -> Iterable[str]:
         "different categories as far as there are enough."
     )
     for output in judged.outputs:
-        if output == POOLED:  # what every run starts from, and no output of a bundle
+        if output == POOLED:  # not an output of a bundle
             continue
         found = ranked_by(judged, output)
         for which, order in (("best", found.best_first), ("worst", found.worst_first)):

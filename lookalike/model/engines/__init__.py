@@ -1,4 +1,4 @@
-"""Engines run a bundle's network on a batch of pixels. This module knows which there are."""
+"""Engines run a bundle's network on batches of pixels; this module selects one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lookalike.model.bundle import Bundle
 
 
 class PrecisionError(Exception):
-    """An engine cannot compute in the precision that it is asked for; the message says why."""
+    """An engine does not support the requested precision; the message says why."""
 
 
 class Engine(Protocol):
@@ -32,20 +32,19 @@ class Engine(Protocol):
 def load_engine(
     bundle: Bundle, *, name: str, precision: str, threads: int, cache: str = ""
 ) -> Engine:
-    """Returns a compiled engine for a bundle.
+    """Loads and compiles an engine for a bundle.
 
     Args:
         bundle: A verified bundle.
-        name: `openvino` or `torch`. Only the one named is imported.
-        precision: `fp32`, `bf16`, `fp16` (torch alone), `int8` (OpenVINO alone), or `auto`: on
-            OpenVINO the fastest that `export` found to keep the model's answers; on torch bf16 with
-            CUDA, else fp32.
+        name: `openvino` or `torch`; only the named one is imported.
+        precision: `fp32`, `bf16`, `fp16` (torch only), `int8` (OpenVINO only), or `auto`: on
+            OpenVINO the fastest that passed `export`'s checks; on torch bf16 with CUDA, else fp32.
         threads: Threads of the forward pass.
-        cache: Directory of compiled models (OpenVINO alone); empty for none.
+        cache: Directory of compiled models (OpenVINO only); empty for none.
 
     Raises:
         BundleError: The bundle lacks what the engine needs.
-        PrecisionError: The engine, or the bundle for it, does not offer the precision.
+        PrecisionError: The engine or the bundle does not support the precision.
     """
     if name == "torch":
         from lookalike.model.engines.torch_engine import TorchEngine  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The engine for CPUs: the bundle's OpenVINO export. Normalisation is part of its graph."""
+"""The CPU engine: runs the bundle's OpenVINO export, whose graph includes normalisation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lookalike.model.engines import PrecisionError
 def core() -> openvino.Core:
     """Returns the only Core of this process, which is never released.
 
-    A Core that compiles for CPUs gives its thread another signal stack, and one that is released
-    gives back what it found. Released in another order than they were made, Cores leave the thread
-    with a stack that is gone, and the next signal ends the process (OpenVINO 2026.4).
+    A Core that compiles for CPUs replaces its thread's signal stack, and restores the previous one
+    when it is released. Cores released out of order leave the thread with a freed stack, and the
+    next signal kills the process (OpenVINO 2026.4).
     """
     return openvino.Core()
 
@@ -30,13 +30,13 @@ class OpenVINOEngine:
 
     Args:
         model: The model, or its file.
-        precision: `fp32`, `bf16`, `int8` for a model that was quantised, or `auto` for one that
-            nobody judged: bf16 where the CPU computes in it natively, else fp32.
+        precision: `fp32`, `bf16`, `int8` for a quantised model, or `auto` for a model without
+            measured variants: bf16 if the CPU supports it natively, else fp32.
         threads: Threads of the forward pass.
         cache: Directory of compiled models; empty for none.
 
     Attributes:
-        honoured: Whether the CPU computes as asked; one that knows no bf16 takes fp32 instead.
+        honoured: Whether the CPU computes in the requested precision; without bf16 it uses fp32.
     """
 
     name = "openvino"
@@ -47,8 +47,8 @@ class OpenVINOEngine:
         if precision == "auto":
             precision = "bf16" if computes_in_bf16() else "fp32"
         self.precision = precision
-        # What is left in floating point of an int8 model is computed in fp32, so that its verdict
-        # holds on CPUs with and without bf16, which would gain 5 %.
+        # The floating-point rest of an int8 model runs in fp32, so that its measured figures hold
+        # on CPUs with and without bf16, which would gain 5 %.
         hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
         properties: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": hint,
@@ -75,15 +75,15 @@ class OpenVINOEngine:
 
 
 def precision_for(bundle: Bundle, asked: str) -> str:
-    """Returns the precision that a bundle is run in.
+    """Returns the precision in which a bundle runs.
 
     Args:
         bundle: A verified bundle.
-        asked: `fp32`, `bf16` or `int8` for just that, or `auto` for the fastest that `export` found
-            to keep the model's answers: int8; bf16 where the CPU computes in it natively; fp32.
+        asked: `fp32`, `bf16` or `int8`, or `auto` for the fastest that passed `export`'s checks:
+            int8; bf16 if the CPU supports it natively; fp32.
 
     Raises:
-        PrecisionError: int8 is asked for, and the bundle does not hold it; or fp16.
+        PrecisionError: For int8 that the bundle does not hold, and for fp16.
     """
     if asked == "fp16":
         raise PrecisionError("OpenVINO computes in fp32, bf16 or int8; fp16 is the torch engine's")
@@ -102,6 +102,6 @@ def precision_for(bundle: Bundle, asked: str) -> str:
 
 
 def computes_in_bf16() -> bool:
-    """Returns whether the CPU has instructions for bf16, in which it is about twice as fast."""
+    """Returns whether the CPU has bf16 instructions, which are about twice as fast as fp32."""
     native: Any = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in native

@@ -1,4 +1,4 @@
-"""The reference engine, and the one for GPUs: the bundle's weights in PyTorch, on CPU or CUDA."""
+"""The reference engine and the GPU engine: the bundle's weights in PyTorch, on CPU or CUDA."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TorchEngine:
     Args:
         network: The module, on any device.
         precision: `fp32`, `bf16` or `fp16`.
-        device: `cpu` or `cuda`; on CUDA each shape of a batch is captured as a graph at its first
-            use, so let batches be of few sizes.
+        device: `cpu` or `cuda`; on CUDA each batch shape is captured as a graph at its first use,
+            so use few batch sizes.
     """
 
     name = "torch"
@@ -44,7 +44,7 @@ class TorchEngine:
 
     @classmethod
     def load(cls, bundle: Bundle, *, precision: str, threads: int) -> Self:
-        """Builds the bundle's network; CUDA if there is a device, where `auto` means bf16."""
+        """Loads the bundle's network, on CUDA if there is a device; `auto` means bf16 there."""
         if precision == "int8":
             raise PrecisionError(
                 "the torch engine computes in fp32, bf16 or fp16; int8 is OpenVINO's"
@@ -72,7 +72,7 @@ class TorchEngine:
 
     def _forward(self, images: Tensor) -> dict[str, Tensor]:
         half = _HALF.get(self.precision)
-        # A cache of cast weights would be filled inside a capture, and be empty at its replay.
+        # A cache of cast weights would be filled during capture and empty at replay.
         with torch.autocast(self._device.type, half, half is not None, cache_enabled=False):
             outputs: dict[str, Tensor] = self._network(images)
         return outputs
@@ -81,24 +81,24 @@ class TorchEngine:
 class _Captured:
     """A network's forward pass for one shape, recorded as a CUDA graph.
 
-    A replay is one launch where a ResNet50 otherwise has some hundred and fifty, each of which
-    costs Python and the driver more than a small batch costs the GPU.
+    A replay is one launch. A ResNet50 otherwise has about 150, each of which costs Python and the
+    driver more time than a small batch costs the GPU.
 
     Args:
-        forward: What is recorded.
-        images: Any batch of the shape, on the GPU; each replay reads its pixels from here.
+        forward: The function to record.
+        images: Any batch of the shape, on the GPU; each replay reads its pixels from it.
     """
 
     def __init__(self, forward: Forward, images: Tensor) -> None:
         self._images = images
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # libraries choose their algorithms in the first passes
+        with torch.cuda.stream(stream):  # libraries choose algorithms in the first passes
             for _ in range(3):
                 forward(images)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        # Of this thread alone: while a new model is captured, the old one goes on in another.
+        # This thread only: while a new model is captured, the old one runs on another thread.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._outputs = forward(images)
 

@@ -1,7 +1,4 @@
-"""The network that a bundle describes, as a torch module: training, export and the torch engine.
-
-Knows nothing of how it is trained.
-"""
+"""The bundle's network as a torch module, for training, export and the torch engine."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from torch import Tensor, nn
 from lookalike.model.bundle import Architecture, Output, Preprocessing
 from lookalike.model.engines.torchvision_loading import torchvision
 
-# The means of these layers' maps, side by side, are what the heads read: the last layer tells what
-# a thing is, the one before it also this thing from others of its kind.
+# The heads read the spatial means of these layers, concatenated: the last layer tells what a thing
+# is, the one before also tells it from others of its kind.
 LEVELS = {"layer3": 1024, "layer4": 2048}
 POOLED_FEATURES = sum(LEVELS.values())
 POOLING = "avgpool"
@@ -32,16 +29,16 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.outputs = outputs
-        # Constants of the manifest, not weights: they are not saved again in the state_dict.
+        # Constants of the manifest, not weights: kept out of the state_dict.
         self.register_buffer("mean", _per_channel(preprocessing.mean), persistent=False)
         self.register_buffer("std", _per_channel(preprocessing.std), persistent=False)
-        # Blocks that begin as identities learn from nothing far sooner (Goyal et al. 2017,
+        # Residual blocks that start as identities learn far sooner from scratch (Goyal et al. 2017,
         # arXiv:1706.02677, section 5.1); loaded weights replace this.
         self.backbone = torchvision.models.resnet50(weights=None, zero_init_residual=True)
         self.backbone.fc = nn.Identity()
         if architecture.stride_in_1x1:
             _move_stride_to_1x1(self.backbone)
-        # One level's values are many times the other's: standardised, all channels count alike.
+        # One level's values are many times the other's; standardised, all channels count equally.
         self.standardise = nn.BatchNorm1d(POOLED_FEATURES, affine=False)
         self.heads = nn.ModuleDict({output.name: _head(architecture, output) for output in outputs})
 
@@ -54,7 +51,7 @@ class Network(nn.Module):
         return self.pooled_after(None, self._normalised(images))
 
     def values_at(self, layer: str, images: Tensor) -> Tensor:
-        """Returns what a layer of the backbone gives, such as `layer3`: (N, channels, H, W).
+        """Returns the activations of a backbone layer such as `layer3`: (N, channels, H, W).
 
         For `avgpool` these are the pooled features.
         """
@@ -68,9 +65,9 @@ class Network(nn.Module):
         return values
 
     def pooled_after(self, layer: str | None, values: Tensor) -> Tensor:
-        """Returns the pooled features of what `values_at` gave for that layer, before any if None.
+        """Returns the pooled features for a layer's activations; for normalised photos if None.
 
-        Not of a layer between the levels and `avgpool`, whose values lack those of the first.
+        Not for layers between the two levels, whose activations lack those of the first level.
         """
         if layer == POOLING:
             return values
@@ -87,7 +84,7 @@ class Network(nn.Module):
         return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
 
     def heads_of(self, features: Tensor) -> dict[str, Tensor]:
-        """Returns every output of pooled features."""
+        """Returns every output for pooled features."""
         features = self.standardise(features)
         values = {output.name: self.heads[output.name](features) for output in self.outputs}
         for output in self.outputs:

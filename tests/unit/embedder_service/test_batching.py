@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from embedder_service.batching import DynamicBatcher, sizes_up_to
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.errors import DrainingError
 
 Batch = list[int]
@@ -307,7 +307,7 @@ async def test_batches_have_the_sizes_that_the_engine_was_prepared_for(engine: E
 
 async def test_interactive_items_go_before_bulk_ones(batcher: Batcher, engine: Engine) -> None:
     engine.hold(0)
-    bulk = Turn(Priority.BULK)
+    bulk = SchedulingKey(Priority.BULK)
     tasks = [asyncio.create_task(batcher.submit(0))]
     await engine.begun()
     tasks += [asyncio.create_task(batcher.submit(item, bulk)) for item in range(1, 6)]

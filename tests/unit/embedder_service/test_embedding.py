@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from embedder_service.embedding import PhotoEmbedder
-from embedder_service.scheduling import Priority, Turn
+from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import (
     ImageTooLargeError,
@@ -173,15 +173,15 @@ async def test_an_interactive_photo_overtakes_bulk_ones_before_they_are_decoded(
 
     async with open_embedder(decode_ahead=2, batch_sizes=[1]) as embedder:
 
-        async def embed(name: str, turn: Turn) -> None:
-            await embedder.embed(draw_photo(1), turn=turn)
+        async def embed(name: str, key: SchedulingKey) -> None:
+            await embedder.embed(draw_photo(1), key=key)
             done.append(name)
 
         engine.free.clear()
-        bulk = Turn(Priority.BULK, "stream")
+        bulk = SchedulingKey(Priority.BULK, "stream")
         tasks = [asyncio.create_task(embed(f"bulk {i}", bulk)) for i in range(8)]
         assert await asyncio.to_thread(engine.begun.acquire, timeout=30)
-        tasks.append(asyncio.create_task(embed("interactive", Turn())))
+        tasks.append(asyncio.create_task(embed("interactive", SchedulingKey())))
         await asyncio.sleep(0)
         engine.free.set()
         await asyncio.gather(*tasks)

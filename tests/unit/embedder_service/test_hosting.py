@@ -13,7 +13,7 @@ import pytest
 
 from embedder_service.admission import Admission
 from embedder_service.hosting import ModelHost
-from embedder_service.scheduling import Turn
+from embedder_service.scheduling import SchedulingKey
 from lookalike.errors import ModelRefusedError, UnknownOutputError
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
 
@@ -42,7 +42,7 @@ class FakeEmbedder:
             raise UnknownOutputError("no style")
         return outputs
 
-    async def embed(self, image: bytes, outputs: Any, turn: Turn) -> str:
+    async def embed(self, image: bytes, outputs: Any, key: SchedulingKey) -> str:
         assert not self.closed
         await self.let_go.wait()
         assert not self.closed
@@ -93,7 +93,7 @@ async def host(models: Models) -> AsyncIterator[ModelHost]:
 
 async def embed(host: ModelHost, *outputs: str) -> Any:
     with host.session() as session:
-        return await session.embed(b"photo", outputs, Turn(), None)
+        return await session.embed(b"photo", outputs, SchedulingKey(), None)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -122,7 +122,7 @@ async def test_a_session_keeps_its_model_between_photos(host: ModelHost, models:
     with host.session() as session:
         models.put("new")
         await host.reload()
-        assert await session.embed(b"photo", (), Turn(), None) == "old"
+        assert await session.embed(b"photo", (), SchedulingKey(), None) == "old"
     await until(lambda: models.built[0].closed)
 
 

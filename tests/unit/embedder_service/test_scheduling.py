@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder_service.scheduling import FairQueue, FairSlots, Priority, Turn
+from embedder_service.scheduling import FairQueue, FairSlots, Priority, SchedulingKey
 
-ONE, TWO = Turn(Priority.BULK, "one"), Turn(Priority.BULK, "two")
+ONE, TWO = SchedulingKey(Priority.BULK, "one"), SchedulingKey(Priority.BULK, "two")
 
 
 def test_interactive_items_overtake_bulk_ones() -> None:
     queue = FairQueue[str]()
-    for name, turn in (("a", ONE), ("b", ONE), ("c", Turn()), ("d", Turn())):
-        queue.push(name, turn)
+    for name, key in (("a", ONE), ("b", ONE), ("c", SchedulingKey()), ("d", SchedulingKey())):
+        queue.push(name, key)
     assert list(queue.drain()) == ["c", "d", "a", "b"]
 
 
@@ -52,7 +52,7 @@ def test_every_item_comes_out_once_and_in_its_sources_order(
                 popped.append(queue.pop())
         else:
             item = (*step, number)
-            queue.push(item, Turn(*step))
+            queue.push(item, SchedulingKey(*step))
             pushed.append(item)
         assert len(queue) == len(pushed) - len(popped)
     popped += queue.drain()
@@ -63,7 +63,7 @@ def test_every_item_comes_out_once_and_in_its_sources_order(
             assert of_source == sorted(of_source)
 
 
-Enter = Callable[[str, Turn], "asyncio.Task[None]"]
+Enter = Callable[[str, SchedulingKey], "asyncio.Task[None]"]
 
 
 class Room:
@@ -74,11 +74,11 @@ class Room:
         self.entered: list[str] = []
         self.doors: dict[str, asyncio.Event] = {}
 
-    def send(self, name: str, turn: Turn = Turn()) -> asyncio.Task[None]:
+    def send(self, name: str, key: SchedulingKey = SchedulingKey()) -> asyncio.Task[None]:
         self.doors[name] = asyncio.Event()
 
         async def stay() -> None:
-            async with self.slots.slot(turn):
+            async with self.slots.slot(key):
                 self.entered.append(name)
                 await self.doors[name].wait()
 

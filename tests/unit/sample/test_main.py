@@ -20,3 +20,12 @@ def test_a_sample_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["--out", str(tmp_path)]) == 1
     assert f"{tmp_path} is not empty and holds no readable sample.json" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_drawing_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path / "sample"), "--listings", "39"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+
+    assert first.startswith("Drawing photos: ")
+    done, total = first.split()[2].split("/")
+    assert done == total

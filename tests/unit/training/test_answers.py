@@ -11,20 +11,20 @@ from lookalike.likeness import Likeness
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from training.answers import found_in_order, judge_answers
-from training.judging import Judged
+from training.judging import Predictions
 
 CURVE = Likeness(intercept=1.0, distance=4.0, margin=6.0, crowd=0.5)
 RANKING = Ranking("features", 0.01, 100, CURVE, CURVE, dataclasses.replace(CURVE, crowd=5.0))
 RANGE = PriceRange(listings=50, coverage=0.8, width=1.5, least_spread=0.3)
 
 
-def judged(listings: int = 40) -> Judged:
+def judged(listings: int = 40) -> Predictions:
     """Two photos a listing, alike by features; the logits know nothing."""
     dice = np.random.default_rng(1)
     photos = 2 * listings
     things = np.repeat(dice.normal(size=(listings, 8)), 2, axis=0)
     names = np.array([str(row) for row in range(photos)])
-    return Judged(
+    return Predictions(
         ("a", "b"),
         {
             "category": dice.normal(size=(photos, 2)).astype(np.float32),

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from training.config import TrainConfig
-from training.dataset import KeptDataset, PairDataset, PhotoDataset, load_pixels
+from training.dataset import CachedFeatureDataset, PairDataset, PhotoDataset, load_pixels
 from training.prepare import load_prepared
 from training.trainer import Hardware
 
@@ -50,7 +50,7 @@ def test_an_epoch_serves_two_photos_of_each_listing_or_one_twice() -> None:
 
 def test_kept_values_come_in_any_of_their_views_and_some_mirrored() -> None:
     maps = np.arange(2 * 2 * 1 * 2, dtype=np.float16).reshape(2, 2, 1, 2)
-    served = KeptDataset([maps[0][None], maps[1][None]], [4], mirrored=True)
+    served = CachedFeatureDataset([maps[0][None], maps[1][None]], [4], mirrored=True)
     torch.manual_seed(5)
     drawn = [served[0] for _ in range(200)]
 

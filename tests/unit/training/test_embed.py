@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import training.embed
 from lookalike.catalogue.categories import CATEGORIES
@@ -23,6 +24,7 @@ from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, load_engine
 from lookalike.model.preprocessing import preprocess
+from sample.oddities import encode_jpeg
 from training.embed import EMBEDDING_SPACE, catalogue_photos, embed, vector_column
 from training.errors import TrainingError
 from training.images import LIMITS
@@ -196,7 +198,11 @@ def test_what_changed_since_an_interruption_has_it_begin_anew(
 
 
 def test_what_changes_the_vectors_has_them_computed_anew(
-    marketplace: Path, bundle: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    marketplace: Path,
+    bundle: Path,
+    scratch: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     engines = counting(monkeypatch)
     out = scratch / "vectors.parquet"
@@ -212,8 +218,16 @@ def test_what_changes_the_vectors_has_them_computed_anew(
     products = (data / "Products.csv").read_bytes()
     (data / "Products.csv").write_bytes(products.replace("£".encode(), "£1".encode()))
     embedded = embed(other, data, out, precision="fp32")
+    photo = photo_path(data / "images", pq.read_table(out)["image_id"][0].as_py())
+    photo.write_bytes(encode_jpeg(Image.new("RGB", (60, 40), "white")))
+    capsys.readouterr()
+    replaced = embed(other, data, out, precision="fp32")
 
-    assert [engine.photos for engine in engines] == [embedded.photos] * 4
+    assert f"{out}: embedded anew, since " in capsys.readouterr().out
+    assert [engine.photos for engine in engines] == [embedded.photos] * 5
+    assert replaced.photos == embedded.photos
+    sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert pq.read_table(out)["sha256"][0].as_py() == sha256
     space = bundles.load(other).manifest.embedding_space
     assert space != bundles.load(bundle).manifest.embedding_space
     assert pq.read_schema(out).metadata[EMBEDDING_SPACE].decode() == space

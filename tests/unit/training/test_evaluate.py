@@ -15,7 +15,7 @@ import training.report
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.evaluate import evaluate, evaluate_bundle, load_run
-from training.judging import Judged, comparable_prices, judged_by_run
+from training.judging import Predictions, comparable_prices, predictions_of_run
 from training.prepare import Prepared, load_prepared, prepare
 from training.splits import SPLITS
 
@@ -49,7 +49,7 @@ def test_the_photos_of_the_split_are_judged_and_no_others(
 def test_accuracy_is_that_of_the_runs_own_network(data: Path, own_run: Path) -> None:
     prepared = load_prepared(data)
     config, network = load_run(own_run, len(prepared.categories))
-    judged = judged_by_run(network, config, prepared, rows_of(prepared, "train"))
+    judged = predictions_of_run(network, config, prepared, rows_of(prepared, "train"))
 
     accuracy = float((judged.outputs["category"].argmax(1) == judged.labels).mean())
     assert evaluate(data, own_run, split="train")["accuracy"] == pytest.approx(accuracy)
@@ -59,9 +59,9 @@ def test_frozen_features_and_the_whole_network_judge_alike(data: Path, run: Path
     prepared = load_prepared(data)
     rows = rows_of(prepared, "test")
     config, network = load_run(run, len(prepared.categories))
-    frozen = judged_by_run(network, config, prepared, rows).outputs
+    frozen = predictions_of_run(network, config, prepared, rows).outputs
     unfrozen = dataclasses.replace(config, stage="all")
-    whole = judged_by_run(network, unfrozen, prepared, rows).outputs
+    whole = predictions_of_run(network, unfrozen, prepared, rows).outputs
 
     assert list(frozen) == list(whole) == ["category", "features", "pooled"]
     for name, dimension in (("category", 13), ("features", 128), ("pooled", 2048)):
@@ -154,11 +154,23 @@ def test_other_data_than_the_runs_are_refused_since_it_may_have_seen_them(
     assert (run / "metrics.json").read_text() == before
 
 
+def test_photos_that_were_replaced_are_other_data_too(
+    data: Path, own_run: Path, scratch: Path
+) -> None:
+    known = json.loads((own_run / "data.json").read_text())
+    (own_run / "data.json").write_text(json.dumps(known | {"photos": "others"}))
+    assert "(another photos)" in refusal(data, own_run)
+
+    del known["photos"]  # as in runs that were started before photos were remembered
+    (own_run / "data.json").write_text(json.dumps(known))
+    assert evaluate(data, own_run)["split"] == "test"
+
+
 def test_all_photos_are_searched_for_the_splits_own(data: Path, own_run: Path) -> None:
     metrics = evaluate(data, own_run, all_photos=True)
     prepared = load_prepared(data)
     config, network = load_run(own_run, len(prepared.categories))
-    everything = judged_by_run(network, config, prepared, np.ones(len(prepared.photos), bool))
+    everything = predictions_of_run(network, config, prepared, np.ones(len(prepared.photos), bool))
     vectors = everything.outputs["pooled"] / np.linalg.norm(
         everything.outputs["pooled"], axis=1, keepdims=True
     )
@@ -265,7 +277,7 @@ def test_a_directory_that_is_no_report_is_not_replaced(data: Path, own_run: Path
 
 
 def test_a_category_that_is_no_class_is_labelled_as_none() -> None:
-    judged = Judged(
+    judged = Predictions(
         ("a / b", "a / c"),
         {"category": np.array([[1, 0], [0, 1], [0, 1]], np.float32)},
         np.array(["a / b", "a / d", "a / c"]),

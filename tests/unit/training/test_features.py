@@ -16,7 +16,7 @@ from lookalike.model.engines.torch_network import Network
 from training import features
 from training.config import TrainConfig
 from training.dataset import load_pixels
-from training.features import kept_values, pooled_features, to_openvino
+from training.features import cached_activations, pooled_features, to_openvino
 from training.model import build_network
 from training.prepare import Prepared, load_prepared, prepare
 
@@ -174,7 +174,7 @@ def test_an_augmented_copy_is_the_same_whenever_it_is_computed(
         for file in prepared.path.glob("features/*/*.npy"):
             file.unlink()
         seeded = dataclasses.replace(config, seed=seed)
-        return kept_values(
+        return cached_activations(
             network, seeded, prepared, photos, layer="avgpool", size=40, view=view
         ).whole()
 
@@ -190,7 +190,7 @@ def test_kept_values_are_found_by_their_row_in_any_chunk(
 ) -> None:
     monkeypatch.setattr(features, "_CHUNK", 10)
     photos = prepared.photos["sha256"][:25].tolist()
-    values = kept_values(network, config, prepared, photos, layer="layer4", size=64)
+    values = cached_activations(network, config, prepared, photos, layer="layer4", size=64)
     some = values.at(np.array([24, 3, 10]))
 
     assert (len(values), len(some)) == (25, 3)

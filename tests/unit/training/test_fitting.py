@@ -9,11 +9,11 @@ import pytest
 
 from training import fitting
 from training.fitting import cannot_fit, fit, rows_to_fit
-from training.judging import Judged
+from training.judging import Predictions
 from training.ranking import CANDIDATES, WEIGHTS
 
 
-def market(listings: int = 150, seed: int = 1) -> tuple[Judged, np.ndarray]:
+def market(listings: int = 150, seed: int = 1) -> tuple[Predictions, np.ndarray]:
     """Two photos a listing: logits tell categories, `good` features listings, `bad` ones little.
 
     Prices go with categories, one in thirty costs nothing.
@@ -35,7 +35,7 @@ def market(listings: int = 150, seed: int = 1) -> tuple[Judged, np.ndarray]:
     prices = np.exp(kinds + 1 + 0.5 * dice.normal(size=listings)) * (np.arange(listings) % 30 > 0)
     splits = np.array(["train", "validation", "test"])[np.arange(listings) % 3]
     names = np.array([str(row) for row in range(photos)])
-    judged = Judged(
+    judged = Predictions(
         tuple("abcde"),
         {name: values.astype(np.float32) for name, values in outputs.items()},
         np.array(list("abcde"))[np.repeat(kinds, 2)],

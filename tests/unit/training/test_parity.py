@@ -13,8 +13,8 @@ from rich.console import Console
 from lookalike.model.bundle import Parity, Variant
 from training.dataset import load_pixels
 from training.errors import TrainingError
-from training.parity import measure, misses, parity_of, verdicts
-from training.prepare import Prepared, drawn, load_prepared
+from training.parity import measure, parity_of, verdicts, violations
+from training.prepare import Prepared, load_prepared, sample_photos
 
 GOOD = Parity(200, 0.985, 0.5, -0.005, {"category": 0.995, "features": 0.995}, {"category": 0.1})
 LABELS = np.array([0, 1, 2, 0])
@@ -47,7 +47,7 @@ def test_the_reference_beside_itself_has_nothing_to_be_blamed_for() -> None:
 
     one = {"category": pytest.approx(1)}
     assert parity == Parity(4, 1.0, 0.75, 0.0, one, one)  # type: ignore[arg-type]
-    assert misses(parity) == []
+    assert violations(parity) == []
 
 
 def test_figures_are_of_what_a_variant_says_otherwise() -> None:
@@ -68,7 +68,7 @@ def test_figures_are_of_what_a_variant_says_otherwise() -> None:
 
 
 def test_figures_just_at_their_limits_pass() -> None:
-    assert misses(GOOD) == []
+    assert violations(GOOD) == []
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_figures_just_at_their_limits_pass() -> None:
     ],
 )
 def test_a_figure_that_misses_is_told_with_its_limit(change: dict[str, object], said: str) -> None:
-    assert misses(dataclasses.replace(GOOD, **change)) == [said]  # type: ignore[arg-type]
+    assert violations(dataclasses.replace(GOOD, **change)) == [said]  # type: ignore[arg-type]
 
 
 def test_a_gain_in_accuracy_is_no_miss() -> None:
-    assert misses(dataclasses.replace(GOOD, accuracy_difference=0.2)) == []
+    assert violations(dataclasses.replace(GOOD, accuracy_difference=0.2)) == []
 
 
 @pytest.mark.filterwarnings("error")
@@ -100,31 +100,31 @@ def test_values_that_are_no_numbers_and_vectors_of_length_0_miss(value: float) -
     parity = parity_of({"category": LOGITS}, {"category": broken}, LABELS)
 
     assert parity.cosine_mean == parity.cosine_worst == {"category": 0}, "no NaN, for JSON"
-    assert "mean cosine of category is 0.0000, the least is 0.995" in misses(parity)
+    assert "mean cosine of category is 0.0000, the least is 0.995" in violations(parity)
 
 
 def test_photos_are_drawn_from_the_split_alone_each_once_and_the_same_each_time(
     prepared: Prepared,
 ) -> None:
     table = prepared.photos
-    everything = drawn(prepared, "validation", 10_000)
+    everything = sample_photos(prepared, "validation", 10_000)
     split = table[table["split"] == "validation"]
 
     assert sorted(everything["sha256"]) == sorted(split["sha256"].unique())
     assert everything["sha256"].tolist() != split["sha256"].drop_duplicates().tolist(), "shuffled"
-    assert drawn(prepared, "validation", 5).equals(everything[:5])
+    assert sample_photos(prepared, "validation", 5).equals(everything[:5])
 
 
 def test_a_split_without_photos_is_refused(prepared: Prepared) -> None:
     only = dataclasses.replace(prepared, photos=prepared.photos[:0])
     with pytest.raises(TrainingError, match="the validation split holds no photo"):
-        drawn(only, "validation", 5)
+        sample_photos(only, "validation", 5)
 
 
 def test_every_engine_sees_the_same_photos_and_is_compared_on_all_of_them(
     prepared: Prepared,
 ) -> None:
-    photos = drawn(prepared, "train", 37)  # two full batches and a rest
+    photos = sample_photos(prepared, "train", 37)  # two full batches and a rest
     reference, same, opposite = Telling(), Telling(), Telling(-1)
     found = measure(reference, {"bf16": same, "int8": opposite}, prepared, photos, 32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -150,6 +151,31 @@ def test_the_same_options_again_return_at_once_and_touch_nothing(
 
     assert again.report == first.report
     assert times(out) == before
+
+
+def test_a_photo_that_is_replaced_under_its_name_is_prepared_again(
+    catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    before = prepare(catalogue, out, image_size=SIZE)
+    assert capsys.readouterr().out.count("anew") == 0
+    photo = catalogue / "images/good-3.jpg"
+    photo.write_bytes(encode_jpeg(Image.new("RGB", (60, 40), "white")))
+    after = prepare(catalogue, out, image_size=SIZE)
+
+    assert "prepared anew, since photos in " in capsys.readouterr().out
+    changed = before.photos["sha256"] != after.photos["sha256"]
+    assert after.photos["image_id"][changed].tolist() == ["good-3"]
+    assert before.identity != after.identity
+
+
+def test_photos_that_were_only_touched_are_the_same_data(catalogue: Path, tmp_path: Path) -> None:
+    before = prepare(catalogue, tmp_path / "out", image_size=SIZE)
+    os.utime(catalogue / "images/good-3.jpg", (1, 1))
+    after = prepare(catalogue, tmp_path / "out", image_size=SIZE)
+
+    assert before.report["photos_state"] != after.report["photos_state"]
+    assert before.identity == after.identity
 
 
 def test_another_size_prepares_again_beside_the_first(catalogue: Path, tmp_path: Path) -> None:

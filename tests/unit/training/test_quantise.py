@@ -15,7 +15,7 @@ from lookalike.model.bundle import OPENVINO_MODEL
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from training import quantise as quantising
 from training.dataset import load_pixels
-from training.prepare import Prepared, drawn, load_prepared
+from training.prepare import Prepared, load_prepared, sample_photos
 from training.quantise import quantise
 
 
@@ -58,7 +58,10 @@ def test_int8_computes_nearly_the_same_from_a_quarter_of_the_bytes(
     quantise(exported, prepared, 32, int8)
 
     photos = np.stack(
-        [load_pixels(prepared, name, 32) for name in drawn(prepared, "validation", 16)["sha256"]]
+        [
+            load_pixels(prepared, name, 32)
+            for name in sample_photos(prepared, "validation", 16)["sha256"]
+        ]
     )
     fp32, found = (
         OpenVINOEngine(file, precision=name, threads=2).infer(photos)

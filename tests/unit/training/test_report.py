@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lookalike.files import write_json
 from training.evaluate import evaluate
-from training.judging import Judged
+from training.judging import Predictions
 from training.report import embedding_map, write_report
 from training.report.curves import draw_curves, panels, read_scalars
 from training.report.embedding_map import LEAST, plane_of, spread
@@ -73,11 +73,11 @@ def tables(report: Path) -> list[list[list[str]]]:
 
 def toy(
     vectors: list[list[float]], categories: str, listings: str, photos: list[Path] | None = None
-) -> Judged:
+) -> Predictions:
     """Photos of two categories, a and b, whose vectors are their logits too."""
     values = np.array(vectors, np.float32)
     files = [str(photo) for photo in photos or [Path(f"{row}.jpg") for row in range(len(values))]]
-    return Judged(
+    return Predictions(
         ("a", "b"),
         {"category": values, "features": values},
         np.array(categories.split()),
@@ -188,7 +188,10 @@ def test_a_few_photos_give_a_report_with_what_can_be_drawn(
 ) -> None:
     rows = list(range(photos))
     judged = toy(
-        [[row, 1] for row in rows], "a " * photos, " ".join(map(str, rows)), drawn(tmp_path, photos)
+        [[row, 1] for row in rows],
+        "a " * photos,
+        " ".join(map(str, rows)),
+        drawn(tmp_path, photos),
     )
     folder = tmp_path / "report"
     folder.mkdir()
@@ -206,7 +209,7 @@ def test_hundreds_of_leaf_categories_are_confused_by_root_and_told_by_pair(
 ) -> None:
     leaves = tuple(f"{root} / leaf {number}" for root in ("Beds", "Cars") for number in range(20))
     logits = np.eye(40, dtype=np.float32)[[0, 1, 1, 25]]
-    judged = Judged(
+    judged = Predictions(
         leaves,
         {"category": logits},
         np.array([leaves[0], leaves[0], leaves[0], "Boats / new | odd"]),

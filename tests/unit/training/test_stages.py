@@ -19,7 +19,7 @@ from training.export import export
 from training.features import pooled_features
 from training.losses import contrastive_loss
 from training.model import build_network
-from training.objective import JointObjective
+from training.objective import EmbeddingModule
 from training.prepare import load_prepared, prepare
 from training.train import train
 
@@ -39,13 +39,13 @@ def test_the_heads_dropout_works_while_the_features_are_fresh(
     marketplace: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[bool] = []
-    step = JointObjective.training_step
+    step = EmbeddingModule.training_step
 
-    def watched(self: JointObjective, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def watched(self: EmbeddingModule, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         modes.append(self.network.heads.training)
         return step(self, batch)
 
-    monkeypatch.setattr(JointObjective, "training_step", watched)
+    monkeypatch.setattr(EmbeddingModule, "training_step", watched)
     prepare(marketplace, scratch / "data", image_size=config.image_size)
     train(scratch / "data", scratch / "run", dataclasses.replace(config, epochs=1))
 
@@ -140,7 +140,7 @@ def test_a_category_can_weigh_as_much_as_any_other(data: Path, config: TrainConf
     photos = torch.tensor([900, 90, 10])
     network = build_network(config, 3)
     weights = {
-        balance: JointObjective(
+        balance: EmbeddingModule(
             network, dataclasses.replace(config, class_balance=balance), 10, photos
         )._cross_entropy.weight
         for balance in (0.0, 0.5, 1.0)

@@ -22,13 +22,13 @@ from training.config import TrainConfig
 from training.errors import TrainingError
 from training.features import pooled_features
 from training.model import build_network
-from training.objective import JointObjective
+from training.objective import EmbeddingModule
 from training.prepare import load_prepared, prepare
 from training.train import train
 from training.trainer import Hardware
 from training.whitening import whiten_embeddings
 
-Step = Callable[[JointObjective], None]
+Step = Callable[[EmbeddingModule], None]
 
 
 class InterruptionError(Exception):
@@ -37,22 +37,22 @@ class InterruptionError(Exception):
 
 def on_each_step(monkeypatch: pytest.MonkeyPatch, action: Step) -> None:
     """Calls `action` before every training step."""
-    step = JointObjective.training_step
+    step = EmbeddingModule.training_step
 
-    def watched(self: JointObjective, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def watched(self: EmbeddingModule, batch: tuple[Tensor, Tensor]) -> Tensor:
         action(self)
         return step(self, batch)
 
-    monkeypatch.setattr(JointObjective, "training_step", watched)
+    monkeypatch.setattr(EmbeddingModule, "training_step", watched)
 
 
 def with_accuracies(monkeypatch: pytest.MonkeyPatch, accuracies: dict[int, float]) -> None:
     """Lets validation measure these, by epoch."""
 
-    def validation_step(self: JointObjective, batch: tuple[Tensor, Tensor]) -> None:
+    def validation_step(self: EmbeddingModule, batch: tuple[Tensor, Tensor]) -> None:
         self.log("validation/accuracy", torch.tensor(accuracies[self.current_epoch]))
 
-    monkeypatch.setattr(JointObjective, "validation_step", validation_step)
+    monkeypatch.setattr(EmbeddingModule, "validation_step", validation_step)
 
 
 def steps_an_epoch(data: Path, config: TrainConfig) -> int:
@@ -79,7 +79,7 @@ def test_a_complete_run_is_returned_without_training(
 ) -> None:
     before = times(run)
     monkeypatch.delattr(training.train, "build_network")
-    monkeypatch.delattr(training.train, "kept_values")
+    monkeypatch.delattr(training.train, "cached_activations")
 
     assert train(data, run, config)["epochs"] == config.epochs
     assert times(run) == before
@@ -111,7 +111,7 @@ def test_an_interrupted_run_goes_on_as_often_as_needed(
     epochs: list[int] = []
     fail_in = 1
 
-    def watch(module: JointObjective) -> None:
+    def watch(module: EmbeddingModule) -> None:
         epochs.append(module.current_epoch)
         if module.current_epoch == fail_in:
             raise InterruptionError
@@ -208,13 +208,13 @@ def test_the_average_of_the_weights_is_judged_and_kept(
 ) -> None:
     name = "heads.category.1.weight"
     judged: list[Tensor] = []
-    step = JointObjective.validation_step
+    step = EmbeddingModule.validation_step
 
-    def watched(self: JointObjective, batch: tuple[Tensor, Tensor]) -> None:
+    def watched(self: EmbeddingModule, batch: tuple[Tensor, Tensor]) -> None:
         judged.append(self.network.state_dict()[name].clone())
         step(self, batch)
 
-    monkeypatch.setattr(JointObjective, "validation_step", watched)
+    monkeypatch.setattr(EmbeddingModule, "validation_step", watched)
     config = dataclasses.replace(config, ema=0.99, epochs=1)
     train(data, scratch / "run", config)
 
@@ -290,7 +290,7 @@ def test_training_stops_when_it_gets_no_better(
 def test_a_loss_that_is_no_number_stops_with_the_step_and_the_last_good_checkpoint(
     data: Path, config: TrainConfig, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def poison(module: JointObjective) -> None:
+    def poison(module: EmbeddingModule) -> None:
         if module.current_epoch == 1:
             torch.nn.init.constant_(module.network.heads["category"][1].weight, float("nan"))
 

@@ -19,7 +19,7 @@ from lookalike.model.engines import load_engine
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from training.__main__ import main
 from training.export import export
-from training.parity import misses
+from training.parity import violations
 from training.prepare import Prepared, load_prepared
 
 GOOD = Parity(100, 1.0, 0.5, 0.0, {"category": 1.0}, {"category": 1.0})
@@ -65,7 +65,7 @@ def test_the_manifest_tells_what_each_variant_answered(bundle: Path, data: Path)
     for precision, variant in manifest.variants.items():
         expected = min(validation, 32) if precision == "fp32" else validation
         assert variant.parity.photos == expected
-        assert variant.passed is not bool(misses(variant.parity))
+        assert variant.passed is not bool(violations(variant.parity))
         assert variant.parity.cosine_mean.keys() == {"category", "features"}
     assert manifest.variants["fp32"].passed
     assert manifest.variants["fp32"].parity.cosine_worst["category"] > 0.9999
