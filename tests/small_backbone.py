@@ -1,4 +1,4 @@
-"""ResNet50's place taken by a network of its layout, a tenth of its weights and a fifth of its blocks.
+"""A network of ResNet50's layout in its place, with a tenth of its weights and few blocks.
 
 What is tested with it does not depend on how deep or wide the backbone is: names of layers, the
 channels of the two levels that heads read, BatchNorm, residual blocks. A run, a bundle and a

@@ -42,7 +42,9 @@ def test_channels_last_changes_nothing_but_the_layout(resnet50_bundle: Bundle) -
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_is_near_and_answers_in_float32(resnet50_bundle: Bundle, precision: str) -> None:
+def test_half_precision_is_near_and_answers_in_float32(
+    resnet50_bundle: Bundle, precision: str
+) -> None:
     exact = answers(TorchEngine(network_of(resnet50_bundle), precision="fp32", device="cpu"))
     half = answers(TorchEngine(network_of(resnet50_bundle), precision=precision, device="cpu"))
     assert half.dtype == np.float32
