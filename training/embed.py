@@ -33,9 +33,9 @@ from lookalike.model.engines import Engine, PrecisionError, load_engine
 from lookalike.model.engines.openvino_engine import precision_for
 from lookalike.model.preprocessing import preprocess
 from training import dictionary
+from training.config import FEATURES_OUTPUT
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
-from training.model import FEATURES_OUTPUT
 from training.progress import track_photos
 from training.tabular import read_images, read_listings
 

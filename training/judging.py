@@ -16,11 +16,10 @@ from lookalike.catalogue.photo_files import photo_path
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine
 from lookalike.model.engines.torch_network import LEVELS, Network
-from training.config import TrainConfig
+from training.config import CATEGORY_OUTPUT, TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.progress import track_photos
 from training.ranking import Pool

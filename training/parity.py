@@ -16,9 +16,9 @@ from rich.table import Table
 
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import Engine
+from training.config import CATEGORY_OUTPUT
 from training.dataset import load_pixels
 from training.images import in_threads
-from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.progress import track_photos
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gateway.http.around import SECURITY_HEADERS
+
 from gateway.http.page import STATIC
 
 Json = dict[str, Any]
