@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,14 @@ from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
+
+# Here many small sums are computed one after the other. Threads that wait for their share of each
+# burn a core; services are started with this environment too. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# OpenVINO and NNCF report each conversion to their makers; without this package they do not.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+# Each service would compile the repository's modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 LABELS = tuple(f"category {number}" for number in range(13))
 IMAGE_SIZE = 32
@@ -64,7 +74,26 @@ def draw_photo() -> DrawPhoto:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle as `training export` writes it, of small input and with random weights."""
+    """A bundle as `training export` writes it, of small input, few blocks and random weights.
+
+    Its weights are not those of a ResNet50, so only the OpenVINO engine can load it.
+    """
+    from tests.small_backbone import small_backbones
+
+    with small_backbones():
+        return _untrained(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def resnet50_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with the backbone of every bundle that is shipped, which any engine can load."""
+    from tests.small_backbone import real_backbones
+
+    with real_backbones():
+        return _untrained(tmp_path_factory.mktemp("resnet50"))
+
+
+def _untrained(folder: Path) -> Bundle:
     import openvino
     import torch
     from safetensors.torch import save_file
@@ -74,7 +103,6 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
     architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)
     outputs = (Output("category", len(LABELS), "logits"), Output("style", 4, "embedding"))
-    folder = tmp_path_factory.mktemp("tiny")
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = Network(architecture, preprocessing, outputs)

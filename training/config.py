@@ -14,6 +14,8 @@ from lookalike.files import write_json
 from training.errors import TrainingError
 
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
+CATEGORY_OUTPUT = "category"
+FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other was fitted
 # The last frozen layer, by stage; `all` freezes none.
 LAST_FROZEN = {"frozen": "avgpool", "layer4": "layer3", "layer3": "layer2", "all": None}
 STAGES = tuple(LAST_FROZEN)

@@ -15,11 +15,8 @@ from torch import Tensor
 from lookalike.model.bundle import Architecture, Output, Preprocessing
 from lookalike.model.engines.torch_network import Network
 from lookalike.model.engines.torchvision_loading import torchvision
-from training.config import TrainConfig
+from training.config import CATEGORY_OUTPUT, TrainConfig
 from training.errors import TrainingError
-
-CATEGORY_OUTPUT = "category"
-FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other was fitted
 
 
 def build_network(config: TrainConfig, classes: int) -> Network:

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 
 def test_quick_slice_measures_the_whole_way_and_writes_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"

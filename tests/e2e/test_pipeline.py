@@ -1,4 +1,4 @@
-"""From raw photos to an answered query: by the pipeline's own commands, and by `make demo`'s."""
+"""From raw photos to an answered query: one run of the demo, and what leads on from its bundle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,6 @@ import grpc
 import pytest
 from PIL import Image
 
-import sample.__main__
 import training.__main__
 from demo import running
 from demo.files import DemoFiles
@@ -115,35 +115,36 @@ def answer_of(ran: Ran) -> str:
 
 
 def test_the_pipelines_commands_lead_from_photos_to_hits(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    first: Ran, files: DemoFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def step(command: str, main: Callable[[list[str]], int] = training.__main__.main) -> str:
-        arguments = [str(folder / word[1:]) if word[0] == "@" else word for word in command.split()]
-        assert main(arguments) == 0, capsys.readouterr().err
+    def step(command: str) -> str:
+        assert training.__main__.main(shlex.split(command)) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
-    written = step(f"--out @raw --listings {LISTINGS}", sample.__main__.main)
-    assert f"{LISTINGS} listings" in written
-    assert "4 rejected:" in step("prepare --data @raw --out @data --image-size 32")
-    options = "--weights none --image-size 32 --head-units 0 --epochs 1 --batch-size 32"
-    assert "best epoch 1 of 1: " in step(f"train --data @data --out @run {options}")
-    assert "photos of the test split: accuracy " in step("evaluate --data @data --run @run")
-    assert "embedding space " in step("export --data @data --run @run --out @bundle")
-    embedded = step("embed --bundle @bundle --data @raw --out @vectors.parquet")
+    for said in (  # by sample, prepare, train, evaluate and export
+        f"{LISTINGS} listings",
+        "4 rejected:",
+        "best epoch 1 of 1: ",
+        "photos of the test split: accuracy ",
+        "embedding space ",
+    ):
+        assert said in first.output
+    vectors = shlex.quote(str(files.root / "vectors.parquet"))
+    bundle, marketplace = (shlex.quote(str(path)) for path in (files.bundle, files.marketplace))
+    embedded = step(f"embed --bundle {bundle} --data {marketplace} --out {vectors}")
     photos = re.search(r"(\d+) photos; 4 failed:", embedded)
     assert photos is not None
     with (
         LocalStack(
-            bundle=folder / "bundle", index_dir=folder / "index", log_dir=folder / "logs"
+            bundle=files.bundle, index_dir=files.root / "second", log_dir=files.root / "second-logs"
         ) as stack,
         grpc.insecure_channel(stack.address("gateway")) as channel,
     ):
-        indexed = step(
-            f"index --vectors @vectors.parquet --target {stack.address('index_service')}"
-        )
+        indexed = step(f"index --vectors {vectors} --target {stack.address('index_service')}")
         assert f"{photos[1]} inserted, 0 replaced; {photos[1]} items" in indexed
-        query = json.loads((folder / "raw/queries/queries.json").read_text())[0]["file"]
-        image = (folder / "raw/queries" / query).read_bytes()
+        queries = files.marketplace / "queries"
+        query = json.loads((queries / "queries.json").read_text())[0]["file"]
+        image = (queries / query).read_bytes()
         request = pb.FindSimilarListingsRequest(image=image, k=3)
         answer = GatewayServiceStub(channel).FindSimilarListings(request, timeout=60)
 
@@ -172,6 +173,7 @@ def test_the_demo_answers_and_leaves_nothing_running(first: Ran, files: DemoFile
     assert not files.processes.exists()
 
 
+@pytest.mark.long
 def test_a_second_run_of_the_demo_redoes_nothing(
     first: Ran, files: DemoFiles, run_demo: RunDemo
 ) -> None:

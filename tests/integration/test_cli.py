@@ -249,7 +249,7 @@ def test_serve_of_a_taken_port_is_one_line(tiny_bundle: Bundle, tmp_path: Path) 
 def test_embed_interrupted_in_the_middle_goes_on(
     embedder: ServiceProcess, tmp_path: Path, draw_photo: DrawPhoto
 ) -> None:
-    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 2000
+    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 900
     photos.mkdir()
     for number in range(50):
         (photos / f"{number}.jpg").write_bytes(draw_photo(number, size=(400, 300)))
@@ -304,7 +304,7 @@ def _read(terminal: int) -> str:
 
 
 class Asking(threading.Thread):
-    """Somebody who searches without pause.
+    """Somebody who searches again and again.
 
     Attributes:
         outcomes: `found`, or the reason why not, one after the other.
@@ -319,7 +319,7 @@ class Asking(threading.Thread):
 
     def run(self) -> None:
         with Client(self._gateway) as client:
-            while not self._enough.is_set():
+            while not self._enough.wait(0.01):
                 try:
                     client.similar(self._photo, k=3)
                     self.outcomes.append("found")

@@ -84,12 +84,19 @@ def test_outputs_are_returned_as_asked_for(
 
 
 def test_torch_and_openvino_compute_the_same(
-    stub: EmbedderServiceStub,
     start: Start,
     open_channel: Callable[[str], grpc.Channel],
+    resnet50_bundle: Bundle,
     draw_photo: DrawPhoto,
 ) -> None:
-    reference = EmbedderServiceStub(open_channel(start(engine="torch", precision="fp32").address))
+    reference, stub = (
+        EmbedderServiceStub(
+            open_channel(
+                start(bundle=resnet50_bundle.path, engine=engine, precision="fp32").address
+            )
+        )
+        for engine in ("torch", "openvino")
+    )
     model = reference.GetModel(pb.GetModelRequest()).model
     assert (model.engine, model.precision) == ("torch", "fp32")
     for output in ("category", "style"):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gateway.http.around import SECURITY_HEADERS
+from gateway.http.middleware import SECURITY_HEADERS
 
 from gateway.http.page import STATIC
 

@@ -9,12 +9,20 @@ from pathlib import Path
 import openvino
 import pytest
 
+from tests.small_backbone import small_backbones
 from training.config import TrainConfig
 
 LISTINGS = 80
 # 32 pixels are the least that ResNet50 makes something of; the prepared photos have the same size,
 # so that nothing is scaled twice.
 SIZE = 32
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backbone() -> Iterator[None]:
+    """Networks of this folder's tests are small; so are those of its session's fixtures."""
+    with small_backbones():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +72,9 @@ def run(workshop: Path, data: Path, config: TrainConfig) -> Path:
     from training.evaluate import evaluate
     from training.train import train
 
-    train(data, workshop / "run", config)
-    evaluate(data, workshop / "run")
+    with small_backbones():
+        train(data, workshop / "run", config)
+        evaluate(data, workshop / "run")
     return workshop / "run"
 
 
@@ -74,7 +83,8 @@ def bundle(workshop: Path, data: Path, run: Path) -> Path:
     """Its bundle."""
     from training.export import export
 
-    export(data, run, workshop / "bundle")
+    with small_backbones():
+        export(data, run, workshop / "bundle")
     return workshop / "bundle"
 
 
@@ -85,7 +95,8 @@ def converted(run: Path) -> openvino.Model:
     from training.evaluate import load_run
     from training.features import to_openvino
 
-    return to_openvino(load_run(run, len(CATEGORIES))[1], SIZE)
+    with small_backbones():
+        return to_openvino(load_run(run, len(CATEGORIES))[1], SIZE)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 import openvino
 import pytest
 
-from lookalike.model.bundle import OPENVINO_MODEL
+from lookalike.model.bundle import OPENVINO_MODEL, Bundle
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from training import quantise as quantising
 from training.dataset import load_pixels
@@ -51,9 +51,9 @@ def test_only_photos_of_the_training_split_calibrate(
 
 
 def test_int8_computes_nearly_the_same_from_a_quarter_of_the_bytes(
-    prepared: Prepared, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Prepared, resnet50_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exported, int8 = bundle / OPENVINO_MODEL, tmp_path / "int8.xml"
+    exported, int8 = resnet50_bundle.path / OPENVINO_MODEL, tmp_path / "int8.xml"
     monkeypatch.setattr(quantising, "CALIBRATION_PHOTOS", 40)
     quantise(exported, prepared, 32, int8)
 
