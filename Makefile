@@ -5,10 +5,10 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test e2e up down lint proto docs bench milvus clean
+.PHONY: help install demo test test-all e2e up down lint proto docs bench milvus milvus-lite clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/.installed ## make .venv with everything in it
 
@@ -27,8 +27,11 @@ up: install ## start the three services with the demo's bundle and index, and le
 down: ## stop what `make up` started
 	$(PYTHON) -m demo down
 
-test: install ## run every test
+test: install ## run the tests, but for the long ones
 	$(PYTHON) -m pytest
+
+test-all: install ## run every test: before a release, and before work is called done
+	$(PYTHON) -m pytest -m 'long or not long'
 
 e2e: install ## the containers too: builds the images and runs the compose stack
 	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
@@ -53,6 +56,9 @@ bench: install ## measure the whole way through
 
 milvus: install ## an environment with a real Milvus, for tests/contract (0.5 GB)
 	$(PYTHON) -m scripts.milvus_environment
+
+milvus-lite: install ## the same with milvus-lite alone, as .ci/run has it
+	$(PYTHON) -m scripts.milvus_environment lite
 
 clean: ## remove what the demo, tests and tools wrote, but not .venv
 	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis

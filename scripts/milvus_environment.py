@@ -1,9 +1,9 @@
 """Makes var/milvus-env, the environment in which the contract tests meet a real Milvus.
 
-python -m scripts.milvus_environment
+python -m scripts.milvus_environment [lite]
 
-It holds what the index service needs, pymilvus, and two servers from PyPI: Milvus itself and
-milvus-lite. Apart from .venv because Milvus is large, and no part of what is shipped.
+It holds what the index service needs, pymilvus, and two servers from PyPI: milvus-lite and, without
+`lite`, Milvus itself. Apart from .venv because Milvus is large, and no part of what is shipped.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ DIRECTORY = ROOT / "var/milvus-env"
 PACKAGES = (
     "pymilvus==2.6.17",
     "milvus-lite==3.2.2",
-    "milvus==2.3.5",  # the newest server that PyPI has
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",
 )
+SERVER = "milvus==2.3.5"  # the newest that PyPI has
 
 
 def python() -> Path:
@@ -29,14 +29,14 @@ def python() -> Path:
     return DIRECTORY / "bin/python"
 
 
-def make() -> None:
-    """Makes the environment, or brings it up to date."""
+def make(*, lite: bool = False) -> None:
+    """Makes the environment, or brings it up to date; `lite` without Milvus itself."""
     subprocess.run([sys.executable, "-m", "venv", DIRECTORY], check=True)
     install = [str(python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     ours = ["--constraint", f"{ROOT}/constraints.txt", "--editable", f"{ROOT}[index]"]
-    subprocess.run([*install, *ours, *PACKAGES], check=True)
+    subprocess.run([*install, *ours, *PACKAGES, *([] if lite else [SERVER])], check=True)
     print(f"{DIRECTORY.relative_to(ROOT)} is ready: python -m pytest tests/contract")
 
 
 if __name__ == "__main__":
-    make()
+    make(lite=sys.argv[1:] == ["lite"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,18 +12,21 @@ import pytest
 from scripts import milvus_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NEEDED = ("pymilvus", "milvus", "milvus_lite")
+MODULES = {"milvus-lite": "milvus_lite", "milvus": "milvus"}
 # The server listens on all addresses: here it sees a loopback interface alone.
 ALONE = ["unshare", "--map-root-user", "--net", "--"]
 
 
-def interpreter() -> str:
-    """Returns the interpreter that has Milvus; skips the test if there is none."""
-    if milvus_environment.python().exists():
-        return str(milvus_environment.python())
-    if all(importlib.util.find_spec(package) for package in NEEDED):
-        return sys.executable
-    pytest.skip("there is no Milvus: python -m scripts.milvus_environment installs it")
+def interpreter(server: str) -> str:
+    """Returns the interpreter that has a server; skips the test if there is none."""
+    python, needed = str(milvus_environment.python()), ("pymilvus", MODULES[server])
+    program = "import sys, importlib.util as i; sys.exit(not all(map(i.find_spec, sys.argv[1:])))"
+    for candidate in (python, sys.executable):
+        if Path(candidate).exists():
+            found = subprocess.run([candidate, "-c", program, *needed], check=False)
+            if found.returncode == 0:
+                return candidate
+    pytest.skip(f"there is no {server}: python -m scripts.milvus_environment installs it")
 
 
 @pytest.mark.timeout(1300)
@@ -32,7 +34,7 @@ def interpreter() -> str:
 def test_contract_holds_on(server: str, backend_name: str) -> None:
     if backend_name != "native":
         pytest.skip("this is that run")
-    python = interpreter()
+    python = interpreter(server)
     try:
         subprocess.run([*ALONE, "true"], check=True, capture_output=True)
     except (FileNotFoundError, subprocess.CalledProcessError) as error:

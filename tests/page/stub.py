@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gateway.http.middleware import SECURITY_HEADERS
-
 from gateway.http.page import STATIC
 
 Json = dict[str, Any]
