@@ -21,6 +21,7 @@ from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import ImageTooLargeError, InvalidImageError
 from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error, from_status
+from tests.examples import examples
 
 DrawPhoto = Callable[..., bytes]
 
@@ -153,7 +154,9 @@ def test_clients_that_leave_at_once_leave_nothing_behind(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     kind=st.sampled_from(KINDS),

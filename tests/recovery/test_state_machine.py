@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from index_service.records import (
     View,
 )
 from lookalike.errors import CollectionNotFoundError, ItemNotFoundError, ReadOnlyError
+from tests.examples import examples
 from tests.recovery import native
 from tests.recovery import strategies as draws
 from tests.recovery.comparing import (
@@ -221,9 +221,9 @@ def _check_full(kept: Kept, full: FullItem) -> None:
         np.testing.assert_array_equal(full.features, expected.features)
 
 
-# More than a run of the tests makes: LOOKALIKE_STATE_MACHINE_EXAMPLES=1000.
+# More than any run of the tests makes: LOOKALIKE_TEST_EXAMPLES=100.
 IndexMachine.TestCase.settings = settings(
-    max_examples=int(os.environ.get("LOOKALIKE_STATE_MACHINE_EXAMPLES", "25")),
+    max_examples=examples(10),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -36,6 +36,7 @@ from lookalike.errors import (
     ItemNotFoundError,
     UnknownFilterFieldError,
 )
+from tests.examples import examples
 from tests.indexes import SPACE, Index, photo, vector
 
 DESCRIBED = Collection(
@@ -295,7 +296,9 @@ def test_what_memory_lacks_is_not_found_in_memory(filled: Index) -> None:
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(17),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     queries=st.lists(st.tuples(st.integers(-2, 5), st.integers(-2, 2)), min_size=1, max_size=5),

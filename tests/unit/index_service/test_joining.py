@@ -18,6 +18,7 @@ from index_service.native.memory.segments import Segments
 from index_service.native.store.database import Store
 from index_service.records import Upserted
 from lookalike.errors import NonFiniteVectorError
+from tests.examples import examples
 from tests.indexes import LISTINGS, Index, Photo, batch, photo
 
 LAMPS = replace(LISTINGS, name="lamps", indexed_attributes=("colour",))
@@ -80,7 +81,7 @@ upserts = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(17), deadline=None)
 @given(operations=st.lists(upserts, max_size=20))
 def test_runs_do_and_answer_what_their_operations_would_one_by_one(
     operations: Sequence[Upsert], tmp_path_factory: pytest.TempPathFactory

@@ -27,6 +27,7 @@ from index_service.native.search.first_stage import (
 )
 from index_service.native.search.planner import Plan, plan
 from index_service.records import Collection, Matrix, Metric
+from tests.examples import examples
 from tests.indexes import SPACE, distances_by_hand, rows, segments_of
 
 PRODUCTS = 12
@@ -162,13 +163,13 @@ def searched(case: Case) -> list[Hits]:
     return nearest_hits(case.segments, chosen, case.queries, case.params)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(exact_cases())
 def test_search_equals_comparing_everything_by_hand(case: Case) -> None:
     assert searched(case) == case.expected()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(cosine_cases())
 def test_cosine_search_equals_comparing_everything_by_hand(case: Case) -> None:
     for hits, expected in zip(searched(case), case.expected(), strict=True):
@@ -176,7 +177,7 @@ def test_cosine_search_equals_comparing_everything_by_hand(case: Case) -> None:
         assert hits.distances == pytest.approx(expected.distances, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(35), deadline=None)
 @given(exact_cases())
 def test_range_search_equals_comparing_everything_by_hand(case: Case) -> None:
     if case.params.max_distance == math.inf:
@@ -187,7 +188,7 @@ def test_range_search_equals_comparing_everything_by_hand(case: Case) -> None:
     assert hits_within(case.segments, case.queries, case.params) == (expected, len(every.rows))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(17), deadline=None)
 @given(exact_cases(), st.floats(0.01, 1.0))
 def test_all_sources_agree_whatever_share_is_expected_of_them(case: Case, share: float) -> None:
     allowed: Sequence[np.ndarray] = [

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from index_service.native.memory import segments as segments_module
 from index_service.native.memory.segments import Segments
+from tests.examples import examples
 from tests.indexes import LISTINGS, rows, segments_of
 
 REPOSITORY = Path(__file__).parents[3]
@@ -104,7 +105,7 @@ def test_longest_vector_is_known_even_where_float32_overflows_in_the_square() ->
     assert Segments(LISTINGS).longest == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(35), deadline=None)
 @given(
     st.lists(st.integers(1, 9) | st.lists(st.integers(1, 40), unique=True, max_size=8), max_size=12)
 )

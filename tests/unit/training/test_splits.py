@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.errors import TrainingError
 from training.splits import SPLITS, assign_splits
 
@@ -25,7 +26,7 @@ def pairs(listings: int) -> pd.DataFrame:
     return table([(f"listing {n // 2}", f"file {n}") for n in range(2 * listings)])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 2**32 - 1))
 def test_no_listing_and_no_file_stands_on_two_sides(rows: list[tuple[str, str]], seed: int) -> None:
     photos = table(rows)

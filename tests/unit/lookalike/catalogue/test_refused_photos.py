@@ -15,6 +15,7 @@ from lookalike.catalogue import images
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import ImageTooLargeError, InvalidImageError, LookalikeError
 from lookalike.model.preprocessing import preprocess
+from tests.examples import examples
 from tests.photos import encode, quarters
 
 LIMITS = ImageLimits()
@@ -130,7 +131,7 @@ PHOTOS = {
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about the damage
 @pytest.mark.parametrize("photo", PHOTOS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_damaged_photo_is_decoded_or_refused_and_nothing_else(
     photo: str, data: st.DataObject
 ) -> None:
@@ -146,7 +147,7 @@ def test_damaged_photo_is_decoded_or_refused_and_nothing_else(
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", *(p[:32] for p in PHOTOS.values())]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(35), deadline=None)
 def test_arbitrary_bytes_are_refused_and_nothing_else(tail: bytes, head: bytes) -> None:
     with suppress(InvalidImageError, ImageTooLargeError):
         preprocess(head + tail, SIZE, ImageLimits(max_pixels=1_000_000))

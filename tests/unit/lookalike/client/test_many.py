@@ -25,6 +25,7 @@ from lookalike.errors import (
     LookalikeError,
     UpstreamUnavailableError,
 )
+from tests.examples import examples
 from tests.fake_services import FakeEmbedder, FakeGateway, Served, serving, vector_of
 
 Serve = Callable[..., Served]
@@ -297,7 +298,7 @@ def test_consumer_may_take_longer_than_an_embedder_may_be_silent(serve: Serve) -
         assert len(list(found)) == 49
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(0, 80),
