@@ -30,8 +30,11 @@ down: ## stop what `make up` started
 test: install ## run the tests, but for the long ones
 	$(PYTHON) -m pytest
 
-test-all: install ## run every test: before a release, and before work is called done
-	$(PYTHON) -m pytest -m 'long or not long'
+# A third of the cases of Hypothesis are enough for each change.
+test-all: install ## run every test, and hold coverage to its levels: before a release, and before work is called done
+	$(PYTHON) -m coverage erase
+	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run -m pytest -m 'long or not long'
+	$(PYTHON) -m scripts.coverage_gate
 
 e2e: install ## the containers too: builds the images and runs the compose stack
 	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py

@@ -14,9 +14,10 @@ from tests.recovery.ledger.campaign import Campaign, Phase
 
 
 @pytest.mark.timeout(600)
-def test_every_acknowledged_write_survives_kills_in_every_phase(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_every_acknowledged_write_survives_kills_in_every_phase(tmp_path: Path, kills: int) -> None:
     seed = random.randrange(1 << 32)
-    phases = random.Random(seed).sample(list(Phase) * 2, 2 * len(Phase))
+    phases = random.Random(seed).sample(list(Phase) * kills, kills * len(Phase))
     try:
         counts = Campaign(tmp_path, seed).run(phases)
         assert counts["writes acknowledged"] > 50, counts

@@ -309,6 +309,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_last_good_checkpoi
     assert not (scratch / "run/run.json").exists()
 
 
+@pytest.mark.long
 def test_two_processes_share_the_batches_and_one_reports(data: Path, scratch: Path) -> None:
     command = f"train --data {data} --out {scratch / 'run'} --weights none --devices 2"
     options = "--image-size 32 --head-units 16 --epochs 1 --batch-size 32"
