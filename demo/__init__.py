@@ -1,1 +1,1 @@
-"""The whole way through on a sample marketplace: photos, training, services, one query."""
+"""The demo: sample photos, training, services and one query, end to end."""

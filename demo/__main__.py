@@ -22,7 +22,7 @@ from lookalike.serving.local_stack import LocalStack
 from training.errors import TrainingError
 from training.prepare import load_prepared
 
-# Photos whose answers are judged: a few seconds' worth.
+# Queries to evaluate: a few seconds' worth.
 MOST_ASKED = 60
 
 
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -> None:
-    """Goes the whole way once, and stops everything it started."""
+    """Runs every step once, and stops the services it started."""
     started = time.monotonic()
     make_bundle(files, stopwatch, listings=listings, epochs=epochs)
     _forget_what_was_removed(files)
@@ -97,7 +97,7 @@ def run(files: DemoFiles, stopwatch: Stopwatch, *, listings: int, epochs: int) -
 
 
 def up(files: DemoFiles, *, listings: int, epochs: int) -> None:
-    """Makes what is missing, starts the services and leaves them running."""
+    """Makes what is missing, and starts services that keep running."""
     make_bundle(files, Stopwatch(), listings=listings, epochs=epochs)
     _forget_what_was_removed(files)
     stack = running.start(files)
@@ -114,7 +114,7 @@ def _forget_what_was_removed(files: DemoFiles) -> None:
 
 
 def _fill_once(gateway: str, files: DemoFiles) -> None:
-    """Fills the index unless it was filled with this marketplace and this model."""
+    """Fills the index unless it holds this marketplace and this model already."""
     facts = _filling(files)
     if is_filled(files.filled, facts):
         print("the index is filled already")
@@ -147,7 +147,7 @@ def _ask(gateway: str, files: DemoFiles) -> None:
 
 
 def _judge(gateway: str, files: DemoFiles) -> None:
-    """Prints how good the answers are, about photos that training has not seen."""
+    """Prints the quality of answers to photos that training has not seen."""
     everything = known_photos(load_prepared(files.prepared), files.marketplace)
     asked = [photo for photo in everything if photo.split == "test"][:MOST_ASKED]
     # Each photo is out of the catalogue for a while: who is stopped meanwhile fills it again.

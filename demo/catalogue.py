@@ -20,7 +20,7 @@ IN_FLIGHT = 16
 
 @dataclass
 class Filled:
-    """What a fill did: photos written, and those refused with the reason."""
+    """The result of a fill: photos written, and those refused with the reason."""
 
     written: int = 0
     refused: list[str] = field(default_factory=list)
@@ -49,20 +49,20 @@ def fill(gateway: str, marketplace: Path) -> Filled:
 
 
 def is_filled(marker: Path, wanted: dict[str, str]) -> bool:
-    """Whether `mark_filled` was called with the same facts."""
+    """Returns whether `mark_filled` recorded the same facts."""
     try:
         return bool(json.loads(marker.read_text()) == wanted)
     except (OSError, ValueError):
-        return False  # never filled, or interrupted while saying so
+        return False  # never filled, or interrupted while recording it
 
 
 def mark_filled(marker: Path, facts: dict[str, str]) -> None:
-    """Remembers what an index was filled with."""
+    """Records what an index was filled with."""
     marker.write_text(json.dumps(facts) + "\n")
 
 
 def photo_of(row: Mapping[Any, Any]) -> CataloguePhoto:
-    """Returns what is said of a photo in a row of `catalogue_photos`."""
+    """Returns the photo of a row of `catalogue_photos`."""
     return CataloguePhoto(
         item_id=str(row["image_id"]),
         product_id=str(row["product_id"]),

@@ -1,4 +1,4 @@
-"""Where the demo keeps what it makes."""
+"""The paths of the demo's files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Everything below one directory."""
+    """Paths below one directory."""
 
     root: Path = Path("var/demo")
 
@@ -44,12 +44,12 @@ class DemoFiles:
 
     @property
     def logs(self) -> Path:
-        """One log file a service."""
+        """The folder of the services' log files."""
         return self.root / "logs"
 
     @property
     def filled(self) -> Path:
-        """Says what the index was filled with."""
+        """Records what the index was filled with."""
         return self.root / "filled.json"
 
     @property

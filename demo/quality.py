@@ -1,7 +1,7 @@
-"""How good are the answers that people get? Asks a gateway about photos whose answers are known.
+"""Measures the quality of served answers, with queries whose right answers are known.
 
-Each photo is taken out of the catalogue, asked about as a stranger's, and put back: what it finds
-is what its seller would have found, among all the others.
+Each photo is removed from the catalogue, used as a query and put back: it finds what its seller
+would have found among all the others.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from training.prepare import Prepared
 
 HITS = 10
 _FIRST = 5
-# The photo itself has been taken out; one more, should it be there all the same.
+# One more, in case the removed photo is found all the same.
 _LOOKED_AT = HITS + 1
 
 
 @dataclass(frozen=True)
 class KnownPhoto:
-    """A photo of a prepared catalogue: what is said of it, its file, content and split."""
+    """A photo of a prepared catalogue with its listing, file, content hash and split."""
 
     photo: CataloguePhoto
     file: Path
@@ -59,12 +59,12 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class Served:
-    """What people get.
+    """The quality of served answers.
 
     Attributes:
-        photos: How many were asked about.
-        ranking: By what the gateway ranked.
-        figures: By the names above, each a share; NaN where nothing can be told.
+        photos: Number of queries.
+        ranking: The gateway's ranking.
+        figures: Shares, by the names above; NaN if undefined.
     """
 
     photos: int
@@ -72,7 +72,7 @@ class Served:
     figures: dict[str, float]
 
     def lines(self) -> list[tuple[str, str]]:
-        """Returns the figures in words, each with its value."""
+        """Returns the figures in words, with their values."""
         known = {name: value for name, value in self.figures.items() if not math.isnan(value)}
         return [(_IN_WORDS[name], f"{known[name]:.1%}") for name in known if name in _IN_WORDS]
 
@@ -98,13 +98,13 @@ def measure(
     asked: Sequence[KnownPhoto],
     advance: Callable[[], None] = lambda: None,
 ) -> Served:
-    """Returns what is served.
+    """Measures a gateway's answers.
 
     Args:
-        client: Of a gateway whose catalogue holds all photos.
+        client: Client of a gateway whose catalogue holds all photos.
         everything: All photos.
-        asked: Those to ask about.
-        advance: Called after each.
+        asked: The photos to query.
+        advance: Called after each query.
     """
     sizes: dict[str, int] = defaultdict(int)
     for known in everything:

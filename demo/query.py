@@ -13,7 +13,7 @@ from lookalike.errors import LookalikeError, StartupError
 
 
 def ask(gateway: str, photo: Path, k: int = 5) -> SearchResult:
-    """Returns the category of a photo, the `k` most similar listings, and what they cost."""
+    """Returns a photo's category, the `k` most similar listings, and a price estimate."""
     with Client(gateway) as client:
         try:
             return client.similar(photo, k=k, include_price=True)
@@ -29,7 +29,7 @@ def show(answer: SearchResult, photo: Path) -> None:
 
 def draw(answer: SearchResult, photo: Path, images: Path, out: Path) -> None:
     """Writes the answer as a contact sheet; photos of the catalogue are in `images`."""
-    assert answer.classification is not None  # a photo was asked about
+    assert answer.classification is not None  # the query is a photo
     best = answer.classification.scores[0]
     draw_contact_sheet(
         Card([photo], best.category, [f"{per_cent(best.probability)} confidence"]),

@@ -1,4 +1,4 @@
-"""Services left running: `make up` and `make down`."""
+"""Starts and stops services that keep running: `make up` and `make down`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050, "h
 
 
 def start(files: DemoFiles) -> LocalStack:
-    """Starts the three services on their usual ports and remembers their process ids."""
+    """Starts the three services on their usual ports and records their process ids."""
     if any(_is_ours(pid, module) for module, pid in _remembered(files.processes).items()):
         raise StartupError("the services are running already; `make down` stops them")
     stack = LocalStack(
@@ -41,7 +41,7 @@ def start(files: DemoFiles) -> LocalStack:
 
 
 def stop(files: DemoFiles, timeout_s: float = 30) -> list[str]:
-    """Stops what `start` left running, the gateway first; returns the services stopped."""
+    """Stops the services of `start`, the gateway first; returns those stopped."""
     remembered = _remembered(files.processes)
     stopped = []
     for module, pid in reversed(remembered.items()):
@@ -69,12 +69,12 @@ def _remembered(file: Path) -> dict[str, int]:
 
 
 def _is_ours(pid: int, module: str) -> bool:
-    """Whether the process runs and is that service: process ids are used again."""
+    """Returns whether the process runs this service; process ids are reused."""
     return ("-m", module) in itertools.pairwise(_command(pid))
 
 
 def _command(pid: int) -> list[str]:
-    """Returns a process's arguments; none if there is no such process."""
+    """Returns a process's arguments; empty if there is no such process."""
     if not Path("/proc/self").exists():  # macOS
         listed = ["ps", "-p", str(pid), "-o", "command="]
         return subprocess.run(listed, capture_output=True, text=True, check=False).stdout.split()

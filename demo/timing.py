@@ -1,4 +1,4 @@
-"""How long each step took."""
+"""Measures the time of each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds by step, in the order of the steps."""
+    """Seconds by step, in order."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

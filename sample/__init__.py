@@ -1,7 +1,7 @@
 """A made-up marketplace in the raw format, so that nothing here needs a download.
 
-`marketplace` writes the listings with their flaws, `text` and `words` say what sellers write,
-`oddities` spoils photos, and `drawings` draws them.
+`marketplace` writes listings and their flaws, `text` and `words` the sellers' texts, `oddities`
+damages photos, and `drawings` draws them.
 """
 
 from sample.marketplace import (

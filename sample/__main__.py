@@ -11,7 +11,7 @@ from sample import SampleError, write_sample
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes it, or keeps what is there; returns the exit status."""
+    """Writes the sample, or keeps an existing one; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m sample",
         description="Writes a sample marketplace: drawn photos, raw CSV files.",

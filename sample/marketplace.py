@@ -1,12 +1,12 @@
 """Writes a sample marketplace in the raw export's format, with drawn photos and made-up listings.
 
-Lets demo and tests run without a download. Knows the raw format and its flaws; what objects look
-like is up to `sample.drawings`, what sellers write to `sample.text`.
+Demo and tests need no download with it. `sample.drawings` draws the objects, `sample.text` writes
+the texts.
 
-    DIR/Products.csv         one listing a record
-    DIR/Images.csv           one photo a record, by listing
+    DIR/Products.csv         one listing per record
+    DIR/Images.csv           one photo per record, with its listing
     DIR/images/<id>.jpg      the photos, a few of them odd or broken
-    DIR/queries/<slug>.jpg   photos of things that are in no listing
+    DIR/queries/<slug>.jpg   photos of objects that no listing shows
     DIR/queries/queries.json the category of each of these
     DIR/sample.json          the parameters, so that a second run can reuse the first one's files
 """
@@ -26,8 +26,8 @@ from sample.drawings import Kind, draw_photo, kinds_of, make_look
 from sample.oddities import ODD_FILES, encode_jpeg
 from sample.text import ListingText, write_text
 
-GENERATOR: Final = 2  # raise it when the same seed starts to give other files
-FEWEST_LISTINGS: Final = 39  # three a category: below, the flaws would leave a category empty
+GENERATOR: Final = 2  # raise it when the same seed gives other files
+FEWEST_LISTINGS: Final = 39  # three per category: with fewer, flaws could leave a category empty
 MISSING: Final = "missing"
 NO_VALUE: Final = ("", "NaN", "N/A")
 CAN_BE_MISSING: Final = ("price", "product_description", "category", "location")
@@ -37,16 +37,16 @@ Progress = Callable[[int, int], None]
 
 
 class SampleError(Exception):
-    """A sample cannot be written as it is asked for; the message says why."""
+    """The requested sample cannot be written; the message says why."""
 
 
 class SampleExistsError(SampleError):
-    """The directory holds something else than the sample asked for; nothing was changed."""
+    """The directory holds something other than the requested sample; nothing was changed."""
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What a sample holds."""
+    """Counts of a sample's contents."""
 
     listings: int  # rows of Products.csv
     photos: int  # rows of Images.csv
@@ -54,28 +54,28 @@ class SampleSummary:
     queries: int  # photos in queries/
     without_photo: int  # listings that Images.csv does not name
     incomplete: int  # listings that lack a field
-    oddities: dict[str, int]  # how many photos of each odd sort, by its name
-    reused: bool = False  # whether the files were there already
+    oddities: dict[str, int]  # photos of each odd kind, by name
+    reused: bool = False  # whether the files already existed
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """One listing before it is written: what it shows, and what is wrong with it."""
+    """A planned listing: its object, its photos and its flaws."""
 
     number: int
-    key: str  # seeds what is the listing's own: ids and text
-    thing: str  # seeds the object and its photos; a repost shares it with the first post
+    key: str  # seed of ids and text
+    thing: str  # seed of the object and its photos; a repost shares it with the first post
     kind: Kind
     photos: int
     repost: bool = False
-    oddity: str | None = None  # befalls the second photo, so one good photo is always left
-    gap: tuple[str, str] | None = None  # a field and the marker that stands for its value
+    oddity: str | None = None  # of the second photo, so that one good photo is always left
+    gap: tuple[str, str] | None = None  # a missing field, and the marker in its place
 
     def id_of(self, part: str) -> str:
         return str(UUID(int=Random(f"{self.key}/{part}").getrandbits(128), version=4))
 
     def view(self, photo: int) -> str:
-        # a repost's first photo is the first post's, its second one was taken anew
+        # a repost copies the first photo and takes a new second one
         again = "again " if self.repost and photo > 0 else ""
         return f"{self.thing}/{again}photo {photo}"
 
@@ -88,14 +88,14 @@ def write_sample(
     queries: int = 1,
     progress: Progress | None = None,
 ) -> SampleSummary:
-    """Writes a sample marketplace to `out` and says what it holds.
+    """Writes a sample marketplace to `out` and returns its summary.
 
     The same `listings`, `seed` and `queries` (query photos per category) give the same bytes.
-    `out` appears complete or not at all; where it holds the sample asked for already, that one is
-    kept. `progress` is called with (photos done, photos in all).
+    `out` appears complete or not at all; an identical sample there is kept. `progress` is called
+    with (photos done, photos in all).
 
     Raises SampleError for fewer than FEWEST_LISTINGS listings or a negative `queries`, and its
-    subclass SampleExistsError where `out` holds something else.
+    subclass SampleExistsError if `out` holds something else.
     """
     if listings < FEWEST_LISTINGS:
         raise SampleError(f"{listings} listings are asked for; the least is {FEWEST_LISTINGS}")
@@ -121,12 +121,12 @@ def write_sample(
 
 
 def category_slug(category: str) -> str:
-    """`Home & Garden` as `home-garden`: the stem of its query photo's file name."""
+    """Returns `Home & Garden` as `home-garden`, the stem of its query photo's file name."""
     return re.sub(r"[^a-z0-9]+", "-", category.lower()).strip("-")
 
 
 def _held_sample(out: Path, asked: dict[str, int]) -> SampleSummary | None:
-    """The summary of the sample in `out` if it is the one asked for, None if there is nothing."""
+    """Returns the summary of the requested sample in `out`; None if there is nothing."""
     if not out.exists():
         return None
     if not out.is_dir():
@@ -153,12 +153,12 @@ def _held_sample(out: Path, asked: dict[str, int]) -> SampleSummary | None:
 
 
 def _plan(count: int, seed: int) -> list[_Listing]:
-    """The listings, categories in turn, with a few flaws dealt out at random."""
+    """Plans the listings: categories in turn, with a few random flaws."""
     plan: list[_Listing] = []
     number = 0
     for index in range(count):
         key = f"{seed}/{index}"
-        # the export's running numbers have gaps, where listings were taken down
+        # the export's running numbers have gaps where listings were removed
         number += 2 if index % 17 == 9 else 1
         turn = Random(f"{seed}/turn {index // len(CATEGORIES)}").sample(CATEGORIES, len(CATEGORIES))
         kind = _kind_for(turn[index % len(CATEGORIES)], key)
@@ -189,7 +189,7 @@ def _plan(count: int, seed: int) -> list[_Listing]:
 
 
 def _kind_for(category: str, key: str) -> Kind:
-    # the highest draw wins, so a new kind takes over its share and moves no other listing
+    # the highest draw wins, so that a new kind takes its share and changes no other listing
     return max(kinds_of(category), key=lambda kind: Random(f"{key}/{kind.name}").random())
 
 
@@ -259,7 +259,7 @@ def _product_fields(listing: _Listing) -> Sequence[str]:
 
 
 def _photo_bytes(listing: _Listing, photo: int) -> bytes | None:
-    """The file's content; None for a photo that is listed but has no file."""
+    """Returns the file's content; None for a photo that is listed but missing."""
     oddity = listing.oddity if photo == 1 else None
     if oddity == MISSING:
         return None
@@ -271,7 +271,7 @@ def _photo_bytes(listing: _Listing, photo: int) -> bytes | None:
 
 
 def _query_photos(per_category: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
-    """File name, category and content of photos of things that no listing offers."""
+    """Yields file name, category and content of photos of objects that no listing shows."""
     for category in CATEGORIES:
         for index in range(per_category):
             key = f"{seed}/query {index} of {category}"
@@ -281,8 +281,8 @@ def _query_photos(per_category: int, seed: int) -> Iterator[tuple[str, str, byte
 
 
 def _quoted(field: str) -> str:
-    # The csv module would quote a field with a carriage return. The export does not, which is
-    # what breaks default parsers, so the sample must have it too.
+    # The csv module would quote a field with a carriage return. The export does not, which breaks
+    # default parsers, so the sample must not either.
     if "," in field or '"' in field or "\n" in field:
         return '"' + field.replace('"', '""') + '"'
     return field
@@ -290,7 +290,7 @@ def _quoted(field: str) -> str:
 
 def _write_table(path: Path, records: Iterable[Sequence[str]]) -> None:
     lines = [",".join(_quoted(field) for field in record) + "\n" for record in records]
-    # bytes: text mode would turn the line feeds into the platform's line ends
+    # bytes: text mode would translate line ends on some platforms
     path.write_bytes("".join(lines).encode())
 
 

@@ -1,4 +1,4 @@
-"""Encodes photos: most as plain JPEGs, some as the odd or broken files real archives hold."""
+"""Encodes photos as plain JPEGs, and as the odd or broken files that real archives hold."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -7,14 +7,14 @@ from typing import Final
 from PIL import Image, ImageDraw
 
 ORIENTATION_TAG: Final = 0x0112
-TURN_RIGHT: Final = 6  # EXIF: whoever shows the photo turns it 90 degrees clockwise
+TURN_RIGHT: Final = 6  # EXIF: viewers turn the photo 90 degrees clockwise
 TINY: Final = (40, 30)
 
 Encode = Callable[[Image.Image], bytes]
 
 
 def encode_jpeg(photo: Image.Image, quality: int = 85) -> bytes:
-    """A plain baseline JPEG."""
+    """Returns a plain baseline JPEG."""
     stream = BytesIO()
     photo.save(stream, "JPEG", quality=quality)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Writes a listing's words as the marketplace's export has them. Draws and stores nothing."""
+"""Writes a listing's texts in the style of the marketplace's export."""
 
 from dataclasses import dataclass
 from random import Random
@@ -73,7 +73,7 @@ def _asked(rng: Random, low: int, high: int) -> str:
 
 
 def write_text(kind: Kind, look: Look, seed: str, *, leaks_category: bool) -> ListingText:
-    """The text of a listing of an object that looks like `look`; the same seed, the same text.
+    """Returns the text of a listing of an object with this look; deterministic in the seed.
 
     `leaks_category` puts the site's `Posted by … in <subcategory>, …` into the description, which
     names the label and must be stripped before training on text.

@@ -1,7 +1,7 @@
-"""Holds the words of the sample marketplace: what sellers write about each kind of object.
+"""The vocabulary of the sample marketplace: what sellers write about each kind of object.
 
-`{colour}` and `{second}` stand for the colours the object is drawn in; every other statement is
-true of each drawing of its kind. Knows nothing of how words become listings.
+`{colour}` and `{second}` stand for the colours of the drawn object; every other statement is true
+of each drawing of its kind.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class KindWords:
-    """What is written about one kind: category levels below the root, titles, remarks, prices."""
+    """Texts of one kind: category levels below the root, titles, remarks, prices."""
 
     levels: tuple[str, ...]
     titles: tuple[str, ...]

@@ -1,7 +1,6 @@
 """Draws photos of marketplace objects, so that demo and tests need no download.
 
-A kind's entry here says what can be drawn; the drawing itself lies with its family. Nothing here
-knows of files, titles or prices.
+This module lists the kinds of objects; the modules beside it draw them.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ __all__ = ["KINDS", "Kind", "Look", "draw_photo", "kinds_of", "make_look"]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of object: its root category, how it is placed, and what draws it."""
+    """A kind of object: its root category, its pose and its drawing function."""
 
     name: str
     category: str
@@ -101,7 +100,7 @@ KINDS: Final[tuple[Kind, ...]] = (
 
 
 def kinds_of(category: str) -> tuple[Kind, ...]:
-    """The kinds that belong to a root category; KeyError for a category that has none."""
+    """Returns the kinds of a root category; KeyError if there are none."""
     kinds = tuple(kind for kind in KINDS if kind.category == category)
     if not kinds:
         raise KeyError(category)
@@ -109,9 +108,9 @@ def kinds_of(category: str) -> tuple[Kind, ...]:
 
 
 def draw_photo(kind: Kind, look: Look, view_seed: str, size: tuple[int, int]) -> Image.Image:
-    """An RGB photo, `size` (width, height) in pixels; the same arguments give the same pixels.
+    """Draws an RGB photo of `size` (width, height) pixels; deterministic in its arguments.
 
     `look` decides the object, `view_seed` its framing, background and light: two photos of one
-    listing share the former and differ in the latter.
+    listing share the look and differ in the view.
     """
     return photograph(kind.draw, look, kind.pose, view_seed, size)

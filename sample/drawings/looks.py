@@ -1,4 +1,4 @@
-"""Decides how one drawn object looks: colours, proportions, details. Draws nothing."""
+"""The look of a drawn object: colours, proportions, details."""
 
 import random
 from collections.abc import Sequence
@@ -32,19 +32,19 @@ METALS: Final[tuple[Colour, ...]] = ((178, 182, 188), (150, 154, 160), (196, 186
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """`colour` made darker (factor below 1) or lighter (above 1), clipped to 0..255."""
+    """Returns `colour` darker (factor below 1) or lighter (above 1), clipped to 0..255."""
     red, green, blue = (max(0, min(255, round(part * factor))) for part in colour)
     return red, green, blue
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` with `share` (0..1) of `second` stirred in."""
+    """Returns `first` mixed with `share` (0..1) of `second`."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def brightness(colour: Colour) -> float:
-    """Perceived brightness, 0..255 (ITU-R BT.601 weights)."""
+    """Returns the perceived brightness, 0..255 (ITU-R BT.601 weights)."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
@@ -52,8 +52,8 @@ def brightness(colour: Colour) -> float:
 class Look:
     """The appearance of one object, the same in each photo of it.
 
-    A detail is drawn from the seed *and its own name*, so a drawing that gains a detail leaves
-    all the others as they were.
+    A detail is derived from the seed *and its own name*, so that adding one to a drawing leaves the
+    others unchanged.
     """
 
     seed: str
@@ -82,7 +82,7 @@ class Look:
 
 
 def make_look(seed: str) -> Look:
-    """The look that belongs to `seed`; its two colours differ clearly in brightness."""
+    """Returns the look of a seed; its two colours differ clearly in brightness."""
     rng = random.Random(f"{seed}/colours")
     names = list(PALETTE)
     main_name = rng.choice(names)

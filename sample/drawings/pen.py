@@ -1,8 +1,8 @@
-"""Draws shapes given in object coordinates onto a large canvas. Knows no objects or scenes.
+"""Draws shapes given in object coordinates onto a large canvas.
 
 Object coordinates: x to the right, y down, the object roughly within -1..1 both ways. An affine
 view maps them to pixels, so that one drawing routine serves every distance, tilt and angle: all
-shapes become polygons or strokes whose points went through that view.
+shapes become polygons or strokes whose points are transformed by the view.
 """
 
 import math
@@ -78,7 +78,7 @@ def smooth_points(knots: Sequence[Point], *, closed: bool) -> list[Point]:
 
 
 class Pen:
-    """Draws one object: its colours, and the mask that says where it covers the background.
+    """Draws one object: its colours, and the mask of its coverage of the background.
 
     The colour canvas starts black and so holds colours times coverage once it is scaled down;
     the scene relies on that to blend edges without dark or light fringes. Translucent shapes

@@ -1,7 +1,4 @@
-"""Turns a drawn object into a casual photo: framing, ground, shadow, light and sensor noise.
-
-Knows how an object is placed (standing, hanging, lying), never what it is.
-"""
+"""Turns a drawn object into a casual photo: framing, ground, shadow, light and sensor noise."""
 
 import math
 from collections.abc import Callable
@@ -18,12 +15,12 @@ from sample.drawings.surfaces import GROUNDS, TOPS, WALL_FACES, Painter, Pixels,
 
 Draw = Callable[[Pen, Look], None]
 
-OVERSAMPLING: Final = 3  # the object is drawn three times as large: that makes its edges smooth
+OVERSAMPLING: Final = 3  # the object is drawn three times as large, for smooth edges
 LIGHT_SHIFT: Final = 3  # pixels between the two copies whose difference shades rounded rims
 
 
 class Pose(Enum):
-    """How an object is placed in front of the camera; the value is its usual tilt in degrees."""
+    """The pose of an object; the value is its usual tilt in degrees."""
 
     STANDING = 1.6
     HANGING = 2.5
@@ -38,7 +35,7 @@ _PAINTERS: Final[dict[Pose, tuple[Painter, ...]]] = {
 
 
 def _frame(rng: Random, pose: Pose, width: int, height: int) -> View:
-    """A view that puts the object near the middle of a width x height photo."""
+    """Returns a view with the object near the middle of a width x height photo."""
     scale = min(width, height) * 0.44 * rng.uniform(0.8, 1.04) * OVERSAMPLING
     # walking around a flat drawing narrows it, and shows as a slight shear
     squeeze, shear = rng.uniform(0.9, 1.0), rng.uniform(-0.05, 0.05)
@@ -55,7 +52,7 @@ def _moved(mask: Image.Image, dx: float, dy: float) -> Image.Image:
 
 
 def _shadow(mask: Image.Image, rng: Random, pose: Pose) -> Pixels:
-    """How much light reaches each background pixel: [height, width, 1], 0..1."""
+    """Returns the light that reaches each background pixel: [height, width, 1], 0..1."""
     lean = rng.choice((-1, 1)) * rng.uniform(0.5, 1.3)
     depth = rng.uniform(0.3, 0.5)
     if pose is Pose.STANDING:
@@ -78,7 +75,7 @@ def _shadow(mask: Image.Image, rng: Random, pose: Pose) -> Pixels:
 
 
 def _rounded(colour: Pixels, mask: Image.Image, toward: int) -> Pixels:
-    """Lightens the rims that face the light and darkens the others, as on a solid body."""
+    """Lightens rims that face the light and darkens the others, as on a solid body."""
     soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(5)), dtype=np.float32) / 255
     shift = (LIGHT_SHIFT, LIGHT_SHIFT * toward)
     slope = np.roll(soft, (-shift[0], -shift[1]), (0, 1)) - np.roll(soft, shift, (0, 1))
@@ -87,7 +84,7 @@ def _rounded(colour: Pixels, mask: Image.Image, toward: int) -> Pixels:
 
 
 def _light(rng: Random, width: int, height: int) -> Pixels:
-    """The room's light and the camera's white balance: factors [height, width, 3]."""
+    """Returns the light of the room and the white balance: factors [height, width, 3]."""
     corners = np.array([[rng.uniform(0.84, 1.12) for _ in range(2)] for _ in range(2)])
     wide = Image.fromarray(corners.astype(np.float32)).resize(
         (width, height), Image.Resampling.BILINEAR
@@ -103,9 +100,9 @@ def _light(rng: Random, width: int, height: int) -> Pixels:
 def photograph(
     draw: Draw, look: Look, pose: Pose, view_seed: str, size: tuple[int, int]
 ) -> Image.Image:
-    """An RGB photo of `size` (width, height) of the object that `draw` and `look` describe.
+    """Draws an RGB photo of `size` (width, height) of the object that `draw` and `look` describe.
 
-    `view_seed` decides all but the object: framing, background and light.
+    `view_seed` decides everything else: framing, background and light.
     """
     width, height = size
     rng = Random(view_seed)

@@ -1,4 +1,4 @@
-"""Paints what a photo's object stands on, lies on or hangs from. Knows no objects.
+"""Paints the background that an object stands on, lies on or hangs from.
 
 Every painter returns float32 [height, width, 3] with values 0..255, and picks colours away from
 `avoid`, the object's mean colour, so that the object stays visible.
@@ -58,7 +58,7 @@ BRICKS: Final[tuple[Colour, ...]] = ((160, 92, 74), (186, 150, 116), (128, 112, 
 
 
 def away_from(rng: Random, options: Sequence[Colour], avoid: Colour) -> Colour:
-    """A random option far enough from `avoid`; the farthest one where none is."""
+    """Returns a random option far enough from `avoid`, or else the farthest one."""
 
     def distance(option: Colour) -> float:
         return math.dist(option, avoid)
@@ -70,7 +70,7 @@ def away_from(rng: Random, options: Sequence[Colour], avoid: Colour) -> Colour:
 @lru_cache(maxsize=3)
 def _tile(kind: str) -> Pixels:
     """A TILE x TILE texture with mean 0 and deviation 1: grain, blotches or streaks (along x)."""
-    # a fixed seed: the tile is a texture, and the window taken from it is what varies
+    # a fixed seed: photos differ by the window that they take of the tile
     noise = np.random.default_rng(1)
     if kind == "blotches":
         coarse = noise.standard_normal((28, 28)).astype(np.float32)
@@ -260,6 +260,6 @@ GROUNDS: Final[tuple[Painter, ...]] = (
     *(sweep,) * 5,
 )
 WALL_FACES: Final[tuple[Painter, ...]] = (*(plain_wall,) * 6, brick_wall, fence)
-# Half of the backgrounds are quiet: a network that starts from nothing has a minute to tell things
-# from their surroundings.
+# Half of the backgrounds are quiet: a network trained from scratch has a minute to learn to tell
+# objects from their surroundings.
 TOPS: Final[tuple[Painter, ...]] = (floorboards, grass, paving, table_top, *(bedsheet, carpet) * 3)
