@@ -183,7 +183,8 @@ def test_an_unknown_category_is_told_with_its_file_and_listing(
     file.write_text(file.read_text().replace("0,2,Oven,Appliances", "0,2,Oven,Boats"))
     said = failed("prepare", data=catalogue, out=tmp_path / "data")
 
-    assert f"{file}: listing 2 has the root category 'Boats', which is not one of the 13" in said
+    where = f"{file}: record 3: listing 2 has the root category 'Boats'"
+    assert f"{where}, which is not one of the 13" in said
 
 
 def test_an_output_that_cannot_be_made_is_named(failed: Failed, catalogue: Path) -> None:
@@ -285,7 +286,8 @@ def test_a_catalogue_of_other_categories_than_the_models_is_refused(
     out = tmp_path / "vectors.parquet"
     said = failed("embed", bundle=tiny_bundle.path, data=small, out=out)
 
-    assert f"{small / 'Products.csv'}: listing 0 has the root category 'Appliances'" in said
+    where = f"{small / 'Products.csv'}: record 1"
+    assert f"{where}: listing 0 has the root category 'Appliances'" in said
 
 
 def test_vectors_that_are_not_there_are_named(failed: Failed, tmp_path: Path) -> None:
@@ -300,7 +302,7 @@ def test_an_index_that_is_away_is_told_by_its_address(failed: Failed, vectors: P
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         said = failed("index", vectors=vectors, target=target)
 
-    assert said.startswith(f"training index: the index at {target}: ")
+    assert said.startswith(f"training index: the index at {target} cannot be reached: ")
 
 
 @pytest.mark.parametrize(

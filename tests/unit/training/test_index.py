@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import training.index
-from gateway.items import photo
+from gateway.items import stored_photo
 from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
@@ -94,7 +94,9 @@ def test_every_row_becomes_an_item_of_a_new_collection(
         assert item.price == row["price"]
         texts = {name: row[name] for name in ("title", "location", "currency")}
         assert item.attributes == {**texts, "photo_sha256": row["sha256"]}
-        assert photo(item).sha256 == row["sha256"], "by which the gateway knows identical photos"
+        assert stored_photo(item).sha256 == row["sha256"], (
+            "by which the gateway knows identical photos"
+        )
         assert texts["currency"] == "GBP"
         assert list(item.vector.values) == row["vector:category"]
 

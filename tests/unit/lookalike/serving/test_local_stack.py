@@ -30,7 +30,8 @@ def service_of(tmp_path: Path) -> Iterator[MakeService]:
 
     def make(program: str) -> ServiceProcess:
         (tmp_path / "program_of_the_test.py").write_text(program)
-        environment = {"PYTHONPATH": str(tmp_path)}
+        # A program that is written again within a second would be taken from its bytecode.
+        environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
         log = tmp_path / "logs" / "service.log"
         services.append(ServiceProcess("program_of_the_test", environment, log))
         return services[-1]
