@@ -34,10 +34,10 @@ from lookalike.model.engines.openvino_engine import precision_for
 from lookalike.model.preprocessing import preprocess
 from lookalike.progress import track_photos
 from training import dictionary
+from training.config import FEATURES_OUTPUT
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
 from training.inputs import photo_states, state_of
-from training.model import FEATURES_OUTPUT
 from training.tabular import read_images, read_listings
 
 BATCH = 16

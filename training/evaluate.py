@@ -19,12 +19,12 @@ from lookalike.model.engines import load_engine
 from lookalike.model.engines.torch_network import Network
 from training.answers import Answers, found_in_order, judge_answers
 from training.calibration import calibration, fit_temperature
-from training.config import TrainConfig
+from training.config import CATEGORY_OUTPUT, TrainConfig
 from training.errors import TrainingError
 from training.fitting import Fitted, fit
 from training.judging import Predictions, predictions_of_bundle, predictions_of_run
 from training.metrics import classification_metrics, listing_metrics
-from training.model import CATEGORY_OUTPUT, architecture_of, outputs_of
+from training.model import architecture_of, outputs_of
 from training.prepare import check_same_data, load_prepared
 from training.retrieval import Catalogue, retrieval_metrics
 from training.splits import SPLITS

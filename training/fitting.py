@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
+from training.config import CATEGORY_OUTPUT
 from training.judging import POOLED, Predictions
 from training.likeness import fit_likeness, judge_likeness
-from training.model import CATEGORY_OUTPUT
 from training.pricing import LEAST_PRICES, Priced, fit_price_range, judge_prices, priced
 from training.ranking import (
     PRECISION,

@@ -22,9 +22,9 @@ from lookalike.catalogue.schema import (
 from lookalike.client import Embedding, IndexClient
 from lookalike.client.index import Collection, Item
 from lookalike.errors import CollectionNotFoundError, LookalikeError
+from training.config import CATEGORY_OUTPUT, FEATURES_OUTPUT
 from training.embed import EMBEDDING_SPACE, RANKED_BY, vector_column
 from training.errors import TrainingError
-from training.model import CATEGORY_OUTPUT, FEATURES_OUTPUT
 
 BATCH = 1000
 VECTOR = vector_column(CATEGORY_OUTPUT)

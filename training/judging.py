@@ -17,11 +17,10 @@ from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine
 from lookalike.model.engines.torch_network import LEVELS, Network
 from lookalike.progress import track_photos
-from training.config import TrainConfig
+from training.config import CATEGORY_OUTPUT, TrainConfig
 from training.embed import photo_vectors
 from training.errors import TrainingError
 from training.features import pooled_features
-from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 from training.ranking import Pool
 from training.tabular import read_images, read_listings

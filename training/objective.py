@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
 from lookalike.model.engines.torch_network import Network
 from training.augmentation import Mixing
-from training.config import TrainConfig
+from training.config import CATEGORY_OUTPUT, TrainConfig
 from training.errors import TrainingError
 from training.losses import contrastive_loss
-from training.model import CATEGORY_OUTPUT
 from training.optimisation import optimizer_of, rate_at
 
 import lightning  # isort: skip

@@ -17,9 +17,9 @@ from rich.table import Table
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import Engine
 from lookalike.progress import track_photos
+from training.config import CATEGORY_OUTPUT
 from training.dataset import load_pixels
 from training.images import in_threads
-from training.model import CATEGORY_OUTPUT
 from training.prepare import Prepared
 
 LEAST_AGREEMENT = 0.985

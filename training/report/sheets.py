@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import leaf_of
 from lookalike.catalogue.sheets import FADED, INK, MARGIN, Sheet, letters
+from training.config import CATEGORY_OUTPUT
 from training.judging import Predictions
-from training.model import CATEGORY_OUTPUT
 from training.report.style import RIGHT, WRONG
 from training.retrieval import nearest
 

@@ -16,8 +16,8 @@ import numpy as np
 from lookalike.catalogue.categories import root_of
 from lookalike.files import write_json
 from training.calibration import Calibration
+from training.config import CATEGORY_OUTPUT
 from training.judging import POOLED, Predictions
-from training.model import CATEGORY_OUTPUT
 from training.report.answers import likenesses, prices, ranked
 from training.report.curves import draw_curves
 from training.report.embedding_map import LEAST, MOST, draw_map, sampled
