@@ -1,10 +1,12 @@
-"""Makes the demo's model by the training pipeline's own commands."""
+"""Makes the demo's model with the training pipeline's own commands."""
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import shlex
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 from demo.files import DemoFiles
 from demo.timing import Stopwatch
@@ -17,33 +19,47 @@ EPOCHS = 10
 TRAIN_OPTIONS = (
     "--weights none --stage all --image-size 64 --head-units 0 --dropout 0.1 "
     "--batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1 "
-    "--contrastive-weight 0.1 --backbone-rate 1 --augment hflip --ema 0 --whiten 0.2"
+    "--contrastive-weight 0.1 --backbone-rate 1 --augment hflip --ema 0 --whiten 0.2 --threads 1"
 )
 
 
 def make_bundle(
     files: DemoFiles, stopwatch: Stopwatch, *, listings: int = LISTINGS, epochs: int = EPOCHS
 ) -> None:
-    """Runs sample, prepare, train, evaluate and export; each keeps what it finds done."""
+    """Runs sample, prepare, train, evaluate and export; each skips finished work."""
     marketplace, prepared, trained, bundle = (
         shlex.quote(str(path))
         for path in (files.marketplace, files.prepared, files.run, files.bundle)
     )
-    for command in (
+    commands = (
         f"sample --out {marketplace} --listings {listings}",
         f"training prepare --data {marketplace} --out {prepared} --image-size 128",
         f"training train --data {prepared} --out {trained} {TRAIN_OPTIONS} --epochs {epochs}",
         f"training evaluate --data {prepared} --run {trained}",
         f"training export --data {prepared} --run {trained} --out {bundle}",
-    ):
-        print(f"\n$ python -m {command}", flush=True)
-        name = command.partition(" --")[0]
-        with stopwatch.step(name.removeprefix("training ")):
-            status = subprocess.run(
-                [sys.executable, "-m", *shlex.split(command)], check=False
-            ).returncode
-        if status:
-            raise StartupError(
-                f"`python -m {name}` failed with status {status}; "
-                f"`rm -rf {files.root}` starts afresh"
-            )
+    )
+    # All in one process, whose end frees its memory: importing torch takes longer than some steps.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        for command in commands:
+            print(f"\n$ python -m {command}", flush=True)
+            name = command.partition(" --")[0]
+            with stopwatch.step(name.removeprefix("training ")):
+                try:
+                    status = pool.submit(_run, *shlex.split(command)).result()
+                except BrokenProcessPool:
+                    status = "its process was killed"
+            if status:
+                raise StartupError(
+                    f"`python -m {name}` failed with status {status}; "
+                    f"`rm -rf {files.root}` starts afresh"
+                )
+
+
+def _run(package: str, *arguments: str) -> int | str | None:
+    """Runs `python -m PACKAGE ARGUMENTS` in this process; returns the exit status."""
+    main = importlib.import_module(f"{package}.__main__").main
+    try:
+        status: int = main(list(arguments))
+    except SystemExit as error:
+        return error.code
+    return status

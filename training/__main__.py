@@ -78,7 +78,7 @@ def _train(options: argparse.Namespace) -> None:
 
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     config = TrainConfig(**{name: getattr(options, name) for name in names})
-    hardware = Hardware(devices=options.devices, nodes=options.nodes, workers=options.workers)
+    hardware = Hardware(options.devices, options.nodes, options.workers, options.threads)
     report = train(options.data, options.out, config, hardware)
     if not is_first_process():
         sys.exit()

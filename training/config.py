@@ -13,6 +13,8 @@ from typing import Any, Self
 from lookalike.files import write_json
 from training.errors import TrainingError
 
+CATEGORY_OUTPUT = "category"
+FEATURES_OUTPUT = "features"  # also ranks listings, unless another embedding was fitted to
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
 CATEGORY_OUTPUT = "category"
 FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other was fitted

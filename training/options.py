@@ -92,6 +92,12 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
         ("devices", 1, "processes on each machine; with CUDA, its GPUs"),
         ("nodes", 1, "machines; start the command on each"),
         ("workers", 0, "processes that decode and augment photos for each device"),
+        (
+            "threads",
+            0,
+            "threads of torch on a CPU for each device, 0 for one per core; with small photos, or "
+            "on busy cores, 1 takes the least processor time",
+        ),
     ):
         train.add_argument(f"--{name}", type=int, default=default, help=text)
 

@@ -24,6 +24,7 @@ from lookalike.files import read_json, replacing, write_json
 from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
+from training.convolutions import pointwise_as_products
 from training.dataset import CachedFeatureDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
 from training.features import CachedActivations, cached_activations, pooled_features
@@ -50,6 +51,8 @@ def train(
         hardware: The hardware to use; a run may resume on other hardware.
     """
     hardware = hardware or Hardware()
+    if hardware.threads:
+        torch.set_num_threads(hardware.threads)
     prepared = load_prepared(data).labelled(config.labels)
     if (out / "config.json").exists():
         config.check_same(TrainConfig.load(out / "config.json"), out / "config.json")
@@ -73,7 +76,7 @@ def train(
     checkpoint = checkpoints(out)
     trainer = make_trainer(out, config, hardware, checkpoint)
     last = out / "checkpoints/last.ckpt"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pointwise_as_products(network.backbone):
         warnings.filterwarnings("ignore", module="lightning")  # hints about worker counts
         trainer.fit(
             module, training, validation,

@@ -42,15 +42,17 @@ class Hardware:
             the environment (`MASTER_ADDR`, `NODE_RANK`, or those of torchrun or Slurm).
         workers: Processes that decode and augment photos for each device; 0 to do so between
             steps.
+        threads: Threads of torch's arithmetic in each process; 0 for one per core.
     """
 
     devices: int = 1
     nodes: int = 1
     workers: int = 0
+    threads: int = 0
 
     def __post_init__(self) -> None:
         """Raises TrainingError naming the first number that is out of its range."""
-        for name, least in (("devices", 1), ("nodes", 1), ("workers", 0)):
+        for name, least in (("devices", 1), ("nodes", 1), ("workers", 0), ("threads", 0)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 

@@ -32,8 +32,9 @@ class Network(nn.Module):
         # Constants of the manifest, not weights: kept out of the state_dict.
         self.register_buffer("mean", _per_channel(preprocessing.mean), persistent=False)
         self.register_buffer("std", _per_channel(preprocessing.std), persistent=False)
-        # Residual blocks that start as identities learn far sooner from scratch (Goyal et al. 2017,
-        # arXiv:1706.02677, section 5.1); loaded weights replace this.
+        # Residual blocks that start near identities learn far sooner from scratch (Goyal et al.
+        # 2017, arXiv:1706.02677, section 5.1): `training` opens them a little; loaded weights
+        # replace this.
         self.backbone = torchvision.models.resnet50(weights=None, zero_init_residual=True)
         self.backbone.fc = nn.Identity()
         if architecture.stride_in_1x1:
