@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test test-all e2e up down lint proto docs bench milvus milvus-lite clean
+.PHONY: help install demo test test-all contract e2e up down lint proto docs bench milvus clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test-all: install ## run every test, and hold coverage to its levels: before a r
 	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run -m pytest -m 'long or not long'
 	$(PYTHON) -m scripts.coverage_gate
 
+contract: install ## the index's contract on milvus-lite
+	LOOKALIKE_CONTRACT_BACKEND=milvus-lite $(PYTHON) -m pytest tests/contract
+
 e2e: install ## the containers too: builds the images and runs the compose stack
 	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
 
@@ -57,11 +60,8 @@ docs: install ## write docs/configuration.md from the settings classes
 bench: install ## measure the whole way through
 	$(PYTHON) -m benchmarks slice
 
-milvus: install ## an environment with a real Milvus, for tests/contract (0.5 GB)
+milvus: install ## an environment with a real Milvus, which test-all tests too (0.5 GB)
 	$(PYTHON) -m scripts.milvus_environment
-
-milvus-lite: install ## the same with milvus-lite alone, as .ci/run has it
-	$(PYTHON) -m scripts.milvus_environment lite
 
 clean: ## remove what the demo, tests and tools wrote, but not .venv
 	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis
