@@ -140,7 +140,7 @@ class Sheet:
     def save(self, out: Path) -> None:
         """Writes the picture; the suffix says the format."""
         with replacing(out) as aside:
-            self.image.save(aside, optimize=True)
+            self.image.save(aside)  # `optimize` would save 4 % of bytes in five times the time
 
 
 def draw_contact_sheet(query: Card, hits: Sequence[Card], out: Path, *, note: str = "") -> None:
