@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,24 +32,14 @@ ROOT = Path(__file__).resolve().parents[2]
 LISTINGS = "39"  # the least
 RUN_TIMEOUT_S = 280
 
-# `python -m demo`, but its commands run in the demo's own process and train a small network: that
-# takes a sixth of the time, most of it saved from importing torch for each command.
-IN_ONE_PROCESS = """\
-import subprocess
+# `python -m demo`, but what it trains, judges and exports is a small network.
+SMALL = """\
 import sys
-sys.modules["openvino_telemetry"] = None
 import demo.__main__
 import demo.pipeline
-import sample.__main__
-import training.__main__
-from tests.small_backbone import small_backbones
-class Commands:
-    def run(command, check):
-        main = {"sample": sample, "training": training}[command[2]].__main__.main
-        return subprocess.CompletedProcess(command, main(command[3:]))
-demo.pipeline.subprocess = Commands
-with small_backbones():
-    sys.exit(demo.__main__.main())
+from tests.e2e.small_steps import run
+demo.pipeline._run = run
+sys.exit(demo.__main__.main())
 """
 
 # `python -m demo`, but for the ports, which others may hold, and the bundle, which is there.
@@ -76,7 +67,7 @@ RunDemo = Callable[[], Ran]
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(("-c", IN_ONE_PROCESS), id="in one process"),
+        pytest.param(("-c", SMALL), id="small"),
         pytest.param(("-m", "demo"), id="as it is", marks=pytest.mark.long),
     ],
 )
@@ -132,10 +123,14 @@ def first(run_demo: RunDemo) -> Ran:
 
 
 def group_runs(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
+    """Returns whether any of it is left, a moment after its leader ended."""
+    deadline = time.monotonic() + 5  # helpers of multiprocessing end when they see that it is gone
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
     return True
 
 
