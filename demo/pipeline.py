@@ -19,7 +19,7 @@ EPOCHS = 10
 TRAIN_OPTIONS = (
     "--weights none --stage all --image-size 64 --head-units 0 --dropout 0.1 "
     "--batch-size 32 --learning-rate 2e-3 --label-smoothing 0.1 "
-    "--contrastive-weight 0.1 --backbone-rate 1 --augment hflip --ema 0 --whiten 0.2 --threads 1"
+    "--contrastive-weight 0.1 --backbone-rate 1 --augment hflip --ema 0 --whiten 0.2"
 )
 
 
