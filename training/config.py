@@ -16,8 +16,6 @@ from training.errors import TrainingError
 CATEGORY_OUTPUT = "category"
 FEATURES_OUTPUT = "features"  # also ranks listings, unless another embedding was fitted to
 _OUTPUTS = re.compile(r"(?:(?!category:)[a-z][a-z0-9_]*:[1-9]\d{0,4}(?:,(?!$)|$))*")
-CATEGORY_OUTPUT = "category"
-FEATURES_OUTPUT = "features"  # listings are ranked by it too, where no other was fitted
 # The last frozen layer, by stage; `all` freezes none.
 LAST_FROZEN = {"frozen": "avgpool", "layer4": "layer3", "layer3": "layer2", "all": None}
 STAGES = tuple(LAST_FROZEN)
