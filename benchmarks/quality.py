@@ -87,9 +87,8 @@ def _served(
     stack = LocalStack(bundle=bundle, index_dir=folder / "index", log_dir=folder / "logs")
     gateway = stack.start()
     try:
-        refused = fill(gateway, data).refused
-        if refused:
-            raise RuntimeError(f"{len(refused)} photos were refused: {refused[0]}")
+        if not fill(gateway, data, folder / "ingest.jsonl"):
+            raise RuntimeError("some photos were refused")
         with Client(gateway) as client, Progress() as bars:
             bar = bars.add_task("Asking", total=len(asked))
             return quality.measure(client, everything, asked, lambda: bars.advance(bar))

@@ -54,7 +54,7 @@ def measure(*, quick: bool) -> list[Figure]:
             stack.start()
         try:
             with stopwatch.step("fill index"):
-                fill(stack.address("gateway"), files.marketplace)
+                fill(stack.address("gateway"), files.marketplace, files.ingest_journal)
             seconds = time.monotonic() - started
             figures = [Figure(f"demo: {name}", s, "s") for name, s in stopwatch.seconds.items()]
             figures.append(

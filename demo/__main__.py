@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "down":
                 print("stopped: " + (", ".join(running.stop(files)) or "nothing was running"))
             case "fill":
-                _fill(options.gateway, files)
+                fill(options.gateway, files.marketplace, files.ingest_journal)
             case "ask":
                 _ask(options.gateway, files)
     except (StartupError, TrainingError, FileError, LookalikeError) as error:
@@ -119,7 +119,7 @@ def _fill_once(gateway: str, files: DemoFiles) -> None:
     if is_filled(files.filled, facts):
         print("the index is filled already")
         return
-    _fill(gateway, files)
+    fill(gateway, files.marketplace, files.ingest_journal)
     mark_filled(files.filled, facts)
 
 
@@ -128,13 +128,6 @@ def _filling(files: DemoFiles) -> dict[str, str]:
     manifest = json.loads((files.bundle / "manifest.json").read_text())
     sample = (files.marketplace / "sample.json").read_text()
     return {"embedding_space": manifest["embedding_space"], "sample": sample}
-
-
-def _fill(gateway: str, files: DemoFiles) -> None:
-    filled = fill(gateway, files.marketplace)
-    print(f"{filled.written} photos ingested through the gateway; {len(filled.refused)} refused:")
-    for problem in filled.refused:
-        print(f"  {problem}")
 
 
 def _ask(gateway: str, files: DemoFiles) -> None:

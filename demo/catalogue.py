@@ -1,51 +1,35 @@
-"""Fills the index through the gateway, several photos at a time."""
+"""Fills the index as a seller's system would, with `lookalike ingest`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import shlex
 from pathlib import Path
-from typing import Any
 
-from lookalike import CataloguePhoto, Client
-from lookalike.catalogue.categories import CATEGORIES
-from lookalike.catalogue.photo_files import photo_path
-from lookalike.errors import InvalidArgumentError, LookalikeError, StartupError
-from lookalike.progress import track_photos
-from training.embed import catalogue_photos
-
-IN_FLIGHT = 16
+from lookalike.cli import app
+from lookalike.cli.console import ExitCode
+from lookalike.errors import StartupError
 
 
-@dataclass
-class Filled:
-    """The result of a fill: photos written, and those refused with the reason."""
+def fill(gateway: str, marketplace: Path, journal: Path) -> bool:
+    """Ingests every photo of a raw catalogue; returns whether none was refused.
 
-    written: int = 0
-    refused: list[str] = field(default_factory=list)
+    Args:
+        gateway: Its address.
+        marketplace: Holds Products.csv, Images.csv and images/.
+        journal: Where to remember what is done; refused photos are listed beside it.
 
-
-def fill(gateway: str, marketplace: Path) -> Filled:
-    """Ingests every photo of a raw catalogue; bad photos are refused and listed."""
-    filled = Filled()
-    photos = dict(_photos(marketplace))
-    pairs = list(photos.values())
-    with Client(gateway) as client:
-        outcomes = client.ingest_many(pairs, in_flight=IN_FLIGHT)
-        for item_id, outcome in track_photos(outcomes, "Ingesting photos", total=len(pairs)):
-            name = photos[item_id][1].name
-            if isinstance(outcome, FileNotFoundError):
-                filled.refused.append(f"{name}: no such file")
-            elif isinstance(outcome, OSError):
-                filled.refused.append(f"{name}: {outcome.strerror or outcome}")
-            elif isinstance(outcome, InvalidArgumentError):
-                filled.refused.append(f"{name}: {outcome.message}")
-            elif isinstance(outcome, LookalikeError):
-                raise StartupError(f"the gateway refused {name}: {outcome.message}")
-            else:
-                filled.written += 1
-    return filled
+    Raises:
+        StartupError: Nothing was ingested, or not to the end.
+    """
+    arguments = ["ingest", "--products", str(marketplace / "Products.csv")]
+    arguments += ["--images", str(marketplace / "images"), "--journal", str(journal)]
+    arguments += ["--restart", "--gateway", gateway]
+    print(f"\n$ lookalike {shlex.join(arguments)}", flush=True)
+    status = app.run(arguments)
+    if status not in (ExitCode.OK, ExitCode.SOME_FAILED):
+        raise StartupError(f"`lookalike ingest` failed with status {status:d}")
+    return status == ExitCode.OK
 
 
 def is_filled(marker: Path, wanted: dict[str, str]) -> bool:
@@ -59,22 +43,3 @@ def is_filled(marker: Path, wanted: dict[str, str]) -> bool:
 def mark_filled(marker: Path, facts: dict[str, str]) -> None:
     """Records what an index was filled with."""
     marker.write_text(json.dumps(facts) + "\n")
-
-
-def photo_of(row: Mapping[Any, Any]) -> CataloguePhoto:
-    """Returns the photo of a row of `catalogue_photos`."""
-    return CataloguePhoto(
-        item_id=str(row["image_id"]),
-        product_id=str(row["product_id"]),
-        category=str(row["category"]),
-        title=str(row["title"]),
-        price=float(row["price"]),
-        location=str(row["location"]),
-        currency=str(row["currency"]),
-    )
-
-
-def _photos(marketplace: Path) -> Iterator[tuple[str, tuple[CataloguePhoto, Path]]]:
-    for row in catalogue_photos(marketplace, CATEGORIES).to_dict("records"):
-        photo = photo_of(row)
-        yield photo.item_id, (photo, photo_path(marketplace / "images", photo.item_id))

@@ -48,6 +48,11 @@ class DemoFiles:
         return self.root / "logs"
 
     @property
+    def ingest_journal(self) -> Path:
+        """The journal of `lookalike ingest`; refused photos are listed beside it."""
+        return self.root / "ingest.jsonl"
+
+    @property
     def filled(self) -> Path:
         """Records what the index was filled with."""
         return self.root / "filled.json"

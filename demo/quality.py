@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from demo.catalogue import photo_of
 from lookalike import CataloguePhoto, Client, ListingFilter
 from lookalike.catalogue.photo_files import photo_path
+from lookalike.catalogue.tables import read_catalogue
+from lookalike.cli.ingest import photo_of
 from lookalike.client import PriceEstimate
 from training.calibration import reliability
-from training.embed import catalogue_photos
 from training.prepare import Prepared
 
 HITS = 10
@@ -79,16 +79,16 @@ class Served:
 
 def known_photos(prepared: Prepared, data: Path) -> list[KnownPhoto]:
     """Returns all photos of a raw catalogue that were prepared, in the catalogue's order."""
-    facts = prepared.photos.set_index("image_id")[["sha256", "split"]]
-    rows = catalogue_photos(data, prepared.categories).join(facts, on="image_id", how="inner")
+    photos = read_catalogue(data / "Products.csv", data / "Images.csv").photos
+    facts = prepared.photos.set_index("image_id")[["sha256", "split"]].astype(str)
     return [
         KnownPhoto(
-            photo_of(row),
-            photo_path(data / "images", str(row["image_id"])),
-            str(row["sha256"]),
-            str(row["split"]),
+            photo_of(item_id, row),
+            photo_path(data / "images", item_id),
+            *facts.loc[item_id],
         )
-        for row in rows.to_dict("records")
+        for item_id, row in photos.items()
+        if item_id in facts.index
     ]
 
 

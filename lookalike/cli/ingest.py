@@ -67,7 +67,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to remember what is done.  \\[default: Products.ingest.jsonl]",
+            help="Where to remember what is done; failures are listed beside it.  "
+            "\\[default: Products.ingest.jsonl]",
             show_default=False,
             rich_help_panel=_MANY,
         ),
@@ -140,12 +141,9 @@ def command(
     table = images_table or (beside if beside.exists() else None)
     catalogue = read_catalogue(products, table)
     _tell(catalogue, products, table)
-    run = _Run(
-        client,
-        PhotoFolder(images),
-        journal or products.with_suffix(".ingest.jsonl"),
-        products.with_suffix(".failures.csv"),
-    )
+    journal = journal or products.with_suffix(".ingest.jsonl")
+    listed = journal.with_name(f"{products.stem}.failures.csv")
+    run = _Run(client, PhotoFolder(images), journal, listed)
     with client:
         return run.ingest(catalogue, gateway, restart=restart, json=json)
 
@@ -230,7 +228,7 @@ class _Run:
             if path is None:
                 missing.append(Failure(item_id, "NO_FILE", f"{item_id}.jpg: no such file"))
                 continue
-            photo = _photo(item_id, row)
+            photo = photo_of(item_id, row)
             content = _content(photo, path)
             if not journal.has(item_id, content):
                 yield _Send(photo, path, content)
@@ -334,7 +332,8 @@ def _tell(catalogue: Catalogue, products: Path, table: Path | None) -> None:
         raise CommandError(f"{products}: no photo of a complete listing")
 
 
-def _photo(item_id: str, row: ProductRow) -> CataloguePhoto:
+def photo_of(item_id: str, row: ProductRow) -> CataloguePhoto:
+    """Returns a photo of a listing as it is ingested."""
     from lookalike.client import CataloguePhoto
 
     return CataloguePhoto(

@@ -41,7 +41,7 @@ def test_filling_without_a_marketplace_is_told_by_file(
 ) -> None:
     assert main(["--files", str(tmp_path), "fill"]) == 1
     missing = tmp_path / "marketplace/Products.csv"
-    assert capsys.readouterr().err.startswith(f"demo: {missing}: cannot be read: ")
+    assert f"lookalike: {missing}: cannot be read: " in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_index_is_filled_again_after_its_answers_were_judged_in_part(
     filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fills: list[str] = []
-    monkeypatch.setattr(demo.__main__, "_fill", lambda gateway, _: fills.append(gateway))
+    monkeypatch.setattr(demo.__main__, "fill", lambda gateway, *_: fills.append(gateway))
 
     def lose_one(*_: object) -> Served:
         raise StartupError("killed while a photo was out of the catalogue")
@@ -79,7 +79,7 @@ def test_an_index_is_filled_again_after_its_answers_were_judged_in_part(
 def test_an_index_is_not_filled_again_after_its_answers_were_judged(
     filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo.__main__, "_fill", lambda *_: pytest.fail("it is filled already"))
+    monkeypatch.setattr(demo.__main__, "fill", lambda *_: pytest.fail("it is filled already"))
     monkeypatch.setattr(demo.__main__, "measure", lambda *_: Served(0, "blend", {}))
     demo.__main__._judge("127.0.0.1:1", filled)
     demo.__main__._fill_once("127.0.0.1:1", filled)

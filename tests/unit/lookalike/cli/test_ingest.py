@@ -318,7 +318,7 @@ def test_where_no_journal_can_be_the_option_is_named(
     assert "Not a directory; --journal says where else" in ended.err
 
 
-def test_the_journal_may_be_elsewhere(
+def test_the_journal_may_be_elsewhere_and_failures_with_it(
     run: Run, gateway: Gateway, catalogue: Path, tmp_path: Path
 ) -> None:
     gateway.refused["p4"] = InvalidImageError("truncated")
@@ -326,6 +326,8 @@ def test_the_journal_may_be_elsewhere(
     ingest(run, catalogue, "--journal", str(elsewhere))
     assert len(elsewhere.read_text().splitlines()) == 4
     assert not journal(catalogue).exists()
+    assert listed(elsewhere.parent) == {"p4": "INVALID_IMAGE"}
+    assert not (catalogue / "Products.failures.csv").exists()
 
 
 @pytest.mark.parametrize(
