@@ -96,6 +96,7 @@ class GrpcServer:
             ],
         )
         self.address = ""
+        self._wakers: tuple[socket.socket, ...] = ()
 
     def bind(self) -> None:
         """Binds the port before slow work begins; raises StartupError if that fails."""
@@ -135,12 +136,27 @@ class GrpcServer:
         )
         await self.set_ready(False)
         await self._server.start()
-        loop = asyncio.get_running_loop()
-
-        for number in _STOP_SIGNALS if until_signal else ():
-            loop.add_signal_handler(number, self._stop.set)
+        if until_signal:
+            self._stop_on_signals()
         event = "serving" if until_signal else "also serving"
         logger.info(event, extra={"address": self.address, "pid": os.getpid()})
+
+    def _stop_on_signals(self) -> None:
+        # The loop's own add_signal_handler restores the default when it is removed, or the loop
+        # closes: one more signal just then would kill the ending process as if it had crashed.
+        woken, waking = socket.socketpair()
+        waking.setblocking(False)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.remove_reader(woken)
+            self._stop.set()
+
+        loop.add_reader(woken, stop)
+        signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+        self._wakers = woken, waking
+        for number in _STOP_SIGNALS:
+            signal.signal(number, lambda *_: None)
 
     async def stop(self) -> None:
         """Stops at once; for a server beside the one that handles signals."""
@@ -169,11 +185,11 @@ class GrpcServer:
             self._health.end_watches(),
             *(stop() for stop in self._drained_with),
         )
-        # The loop removes its handlers when it closes. A second signal would then kill the exiting
-        # process, and a clean stop would look like a crash.
         for number in _STOP_SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        for end in self._wakers:
+            end.close()
         logger.info("stopped")
 
 
