@@ -27,17 +27,20 @@ up: install ## start the three services with the demo's bundle and index, and le
 down: ## stop what `make up` started
 	$(PYTHON) -m demo down
 
+# Two processes, whatever the machine: each trains, exports and starts services of its own.
+PYTEST = -m pytest --numprocesses 2 --dist loadfile
+
 test: install ## run the tests, but for the long ones
-	$(PYTHON) -m pytest
+	$(PYTHON) $(PYTEST)
 
 # A third of the cases of Hypothesis are enough for each change.
 test-all: install ## run every test, and hold coverage to its levels: before a release, and before work is called done
 	$(PYTHON) -m coverage erase
-	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run -m pytest -m 'long or not long'
+	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run $(PYTEST) -m 'long or not long'
 	$(PYTHON) -m scripts.coverage_gate
 
 contract: install ## the index's contract on milvus-lite
-	LOOKALIKE_CONTRACT_BACKEND=milvus-lite $(PYTHON) -m pytest tests/contract
+	LOOKALIKE_CONTRACT_BACKEND=milvus-lite $(PYTHON) $(PYTEST) tests/contract
 
 e2e: install ## the containers too: builds the images and runs the compose stack
 	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
