@@ -9,16 +9,8 @@ from gateway import validation
 from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.ingest import Thumbnails, attempt
-from gateway.listings import (
-    EVERY_LISTING,
-    CataloguePhoto,
-    ItemId,
-    ListingFilter,
-    Page,
-    PhotoVector,
-    ProductId,
-    Target,
-)
+from gateway.listings import EVERY_LISTING, ItemId, Page, PhotoVector, ProductId, Target
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import CollectionNotFoundError, ItemNotFoundError
 
 _MOST_PHOTOS = 1000

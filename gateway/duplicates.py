@@ -12,8 +12,9 @@ from enum import StrEnum
 from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.items import NearPhoto, StoredPhoto
-from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, Rerank
+from gateway.listings import Rerank
 from gateway.ranking import Ranker
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind
 from lookalike.errors import (
     CollectionNotFoundError,
     DeadlineExceededError,

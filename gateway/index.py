@@ -12,7 +12,6 @@ from gateway.deadline import Deadline, LatencyWindow
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     ItemId,
-    ListingFilter,
     Neighbors,
     PhotoVector,
     ProductId,
@@ -22,6 +21,7 @@ from gateway.listings import (
     Written,
 )
 from gateway.upstreams import Upstream
+from lookalike.catalogue.listings import ListingFilter
 from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
 from lookalike.errors import (
     CollectionExistsError,

@@ -17,8 +17,9 @@ from gateway.deadline import Deadline
 from gateway.duplicates import DuplicateFinder
 from gateway.index import IndexUpstream
 from gateway.items import StoredPhoto
-from gateway.listings import CataloguePhoto, Classification, NearDuplicate, PhotoVector, Written
+from gateway.listings import Classification, PhotoVector, Written
 from gateway.space_guard import EmbeddingSpaceGuard
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicate
 from lookalike.errors import (
     CollectionNotFoundError,
     EmbeddingSpaceMismatchError,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.listings import (
+from gateway.listings import PhotoVector
+from gateway.vectors import compact
+from lookalike.catalogue.listings import (
     CataloguePhoto,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
-    PhotoVector,
 )
-from gateway.vectors import compact
 from lookalike.catalogue.schema import (
     CURRENCY,
     INGEST_REQUEST_ID,

@@ -1,4 +1,4 @@
-"""The gateway's domain values: photos, listings, queries, hits."""
+"""The gateway's domain values: queries, hits, classifications."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
+
 
 class RankingMethod(StrEnum):
     """Which outputs of the model rank similar listings."""
@@ -14,60 +16,6 @@ class RankingMethod(StrEnum):
     BLEND = "blend"
     FEATURES = "features"
     CATEGORY = "category"
-
-
-class NearDuplicateKind(StrEnum):
-    """How similar another listing's photo is; the values are stored."""
-
-    IDENTICAL = "identical"
-    SIMILAR = "similar"
-
-
-@dataclass(frozen=True)
-class NearDuplicate:
-    """A photo of another listing that looks the same.
-
-    Attributes:
-        item_id: Id of that photo.
-        product_id: Id of its listing.
-        kind: Identical bytes, or merely near.
-        distance: Distance by the collection's metric.
-        linked: Whether the two listings were linked, rather than one flagged for review.
-    """
-
-    item_id: str
-    product_id: str
-    kind: NearDuplicateKind
-    distance: float
-    linked: bool = False
-
-
-@dataclass(frozen=True)
-class CataloguePhoto:
-    """One photo of a listing, as the catalogue knows it."""
-
-    item_id: str
-    product_id: str
-    category: str = ""
-    title: str = ""
-    price: float | None = None
-    location: str = ""
-    near_duplicate: NearDuplicate | None = None
-    has_thumbnail: bool = False
-    currency: str = ""
-
-
-@dataclass(frozen=True)
-class ListingFilter:
-    """Conditions on listings; all that are set must hold."""
-
-    categories: tuple[str, ...] = ()
-    min_price: float | None = None
-    max_price: float | None = None
-    locations: tuple[str, ...] = ()
-    product_ids: tuple[str, ...] = ()
-    exclude_product_ids: tuple[str, ...] = ()
-    near_duplicates: bool = False
 
 
 EVERY_LISTING = ListingFilter()

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from gateway.catalogue import Catalogue
 from gateway.deadline import Deadline
-from gateway.listings import CataloguePhoto, PhotoVector
+from gateway.listings import PhotoVector
 from gateway.map_layout import MIN_NEIGHBORS, place_neighbors, project
+from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import CollectionNotFoundError, DeadlineExceededError, LookalikeError
 
 SAMPLE = 2000

@@ -11,19 +11,13 @@ from gateway.catalogue import Deleted
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
 from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
-from gateway.listings import (
-    CataloguePhoto,
-    Classification,
-    Hit,
-    NearDuplicate,
-    NearDuplicateKind,
-    Page,
-)
+from gateway.listings import Classification, Hit, Page
 from gateway.photos import PhotoFailure
 from gateway.price import PriceEstimate
 from gateway.requests import METHODS
 from gateway.search import SimilarListings
 from gateway.status import Status
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.serving.interceptors import in_band_status
 

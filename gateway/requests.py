@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from gateway import validation
 from gateway.listings import (
-    CataloguePhoto,
     ItemId,
-    ListingFilter,
     PhotoQuery,
     Photos,
     PhotoVector,
@@ -16,6 +14,7 @@ from gateway.listings import (
     Target,
 )
 from gateway.vectors import compact
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 

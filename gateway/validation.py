@@ -10,16 +10,8 @@ import re
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 
-from gateway.listings import (
-    CataloguePhoto,
-    ItemId,
-    ListingFilter,
-    PhotoQuery,
-    Photos,
-    PhotoVector,
-    SearchOptions,
-    Target,
-)
+from gateway.listings import ItemId, PhotoQuery, Photos, PhotoVector, SearchOptions, Target
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.limits import (
     DEFAULT_PAGE_SIZE,

@@ -15,10 +15,8 @@ from gateway.embedder import Embedded, EmbedderUpstream
 from gateway.index import CollectionStats, IndexState, IndexUpstream, ServingCollection
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
-    CataloguePhoto,
     Hit,
     ItemId,
-    ListingFilter,
     Neighbors,
     PhotoVector,
     Rerank,
@@ -27,6 +25,7 @@ from gateway.listings import (
     Written,
 )
 from gateway.models import Model
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import (
     DimensionMismatchError,

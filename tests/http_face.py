@@ -18,12 +18,10 @@ from gateway.deadline import Deadline
 from gateway.http.app import create_app
 from gateway.ingest import IngestedListing, Ingester
 from gateway.listings import (
-    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
     ItemId,
-    ListingFilter,
     Neighbors,
     Page,
     PhotoQuery,
@@ -41,6 +39,7 @@ from gateway.search import SimilarListingFinder, SimilarListings
 from gateway.status import CacheStatus, EmbedderStatus, IndexStatus, Status, StatusReporter
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import ItemNotFoundError
 
 VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", array("f", [0.5, 0.25]))

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
+from lookalike.catalogue import listings as catalogue
 
 
 class FilterFields(BaseModel):
@@ -24,9 +25,9 @@ class FilterFields(BaseModel):
         False, description="Only photos flagged or linked as near duplicates."
     )
 
-    def filter(self) -> domain.ListingFilter:
+    def filter(self) -> catalogue.ListingFilter:
         """Returns the filter."""
-        return domain.ListingFilter(
+        return catalogue.ListingFilter(
             categories=self.category,
             min_price=self.min_price,
             max_price=self.max_price,
@@ -138,9 +139,9 @@ class PhotoFields(BaseModel):
         "", description="Key for retries: the same again is answered as before."
     )
 
-    def photo(self) -> domain.CataloguePhoto:
+    def photo(self) -> catalogue.CataloguePhoto:
         """Returns the photo, without its image."""
-        return domain.CataloguePhoto(
+        return catalogue.CataloguePhoto(
             item_id=self.item_id,
             product_id=self.product_id,
             category=self.category,

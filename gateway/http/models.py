@@ -16,6 +16,7 @@ from gateway.ingest import IngestedListing
 from gateway.map import CatalogueMap
 from gateway.photos import PhotoFailure as FailedPhoto
 from gateway.status import EmbedderStatus, IndexStatus
+from lookalike.catalogue import listings as catalogue
 
 
 class Problem(BaseModel):
@@ -98,7 +99,7 @@ class NearDuplicate(BaseModel):
 
     item_id: str
     product_id: str
-    kind: domain.NearDuplicateKind
+    kind: catalogue.NearDuplicateKind
     distance: float
     linked: bool
 
@@ -117,7 +118,7 @@ class CataloguePhoto(BaseModel):
     near_duplicate: NearDuplicate | None
 
     @classmethod
-    def of(cls, photo: domain.CataloguePhoto) -> CataloguePhoto:
+    def of(cls, photo: catalogue.CataloguePhoto) -> CataloguePhoto:
         """Converts a photo."""
         return cls(**photo_fields(photo))
 
@@ -287,12 +288,12 @@ class MapReply(BaseModel):
         )
 
 
-def photos_of(photos: Sequence[domain.CataloguePhoto]) -> list[CataloguePhoto]:
+def photos_of(photos: Sequence[catalogue.CataloguePhoto]) -> list[CataloguePhoto]:
     """Converts photos."""
     return [CataloguePhoto.of(photo) for photo in photos]
 
 
-def photo_fields(photo: domain.CataloguePhoto) -> dict[str, Any]:
+def photo_fields(photo: catalogue.CataloguePhoto) -> dict[str, Any]:
     """Returns the fields of a photo, for models that add others."""
     duplicate = photo.near_duplicate
     return {

@@ -4,6 +4,12 @@
 and results. `from lookalike import Client`; docs/client.md explains it.
 """
 
+from lookalike.catalogue.listings import (
+    CataloguePhoto,
+    ListingFilter,
+    NearDuplicate,
+    NearDuplicateKind,
+)
 from lookalike.channel import TLS
 from lookalike.client.asynchronous import AsyncClient
 from lookalike.client.descriptions import (
@@ -17,12 +23,6 @@ from lookalike.client.descriptions import (
     Status,
 )
 from lookalike.client.index import AsyncIndexClient, IndexClient
-from lookalike.client.listings import (
-    CataloguePhoto,
-    ListingFilter,
-    NearDuplicate,
-    NearDuplicateKind,
-)
 from lookalike.client.photos import Photo
 from lookalike.client.results import (
     CategoryScore,

@@ -18,11 +18,11 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from numpy.typing import ArrayLike
 
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import Caller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import (
     Photo,

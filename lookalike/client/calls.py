@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.client import description_messages, messages
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
 from lookalike.client.results import (
     Classified,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lookalike.client.listings import (
+from lookalike.catalogue.listings import (
     CataloguePhoto,
     ListingFilter,
     NearDuplicate,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.client.listings import CataloguePhoto, NearDuplicate
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicate
 from lookalike.errors import LookalikeError
 from lookalike.likeness import likeness_words
 

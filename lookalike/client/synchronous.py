@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import BlockingCaller
 from lookalike.client.descriptions import Model, Status
-from lookalike.client.listings import CataloguePhoto, ListingFilter
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoOrPhotos, is_several, read_photo, read_photos
 from lookalike.client.results import (

@@ -157,8 +157,10 @@ def test_ranking_is_chosen_and_kept_in_the_address(
     expect(page.locator("#summary")).to_contain_text("ranked by the item alone")
     assert stub.asked[-1].fields["ranking"] == "features"
     expect(page).to_have_url(re.compile("ranking=features"))
+    stub.answer = answer([similar(2, 0.7, LIKELY)], ranking="features")
     page.locator("#results a.card").click()
     expect(page.locator("#shown .name")).to_have_text("Thing 1")
+    expect(page.locator("#results a.card")).to_contain_text("Thing 2")
     expect(page.get_by_label("Rank")).to_have_value("features")
     assert stub.asked[-1].fields["item_id"] == "photo/1"
     assert stub.asked[-1].fields["ranking"] == "features"

@@ -10,7 +10,8 @@ import pytest
 from gateway.catalogue import Catalogue, Deleted
 from gateway.deadline import Deadline
 from gateway.items import StoredPhoto
-from gateway.listings import EVERY_LISTING, CataloguePhoto, ItemId, PhotoVector, ProductId
+from gateway.listings import EVERY_LISTING, ItemId, PhotoVector, ProductId
+from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import (
     CollectionNotFoundError,
     InvalidArgumentError,

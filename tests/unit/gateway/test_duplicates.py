@@ -11,8 +11,9 @@ from gateway.deadline import Deadline
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
 from gateway.index import ServingCollection
 from gateway.items import StoredPhoto
-from gateway.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind, PhotoVector
+from gateway.listings import PhotoVector
 from gateway.ranking import Ranker
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicate, NearDuplicateKind
 from lookalike.errors import (
     CollectionNotFoundError,
     DeadlineExceededError,

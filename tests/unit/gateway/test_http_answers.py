@@ -10,16 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.listings import (
-    CataloguePhoto,
-    Hit,
-    ItemId,
-    ListingFilter,
-    Photos,
-    PhotoVector,
-    ProductId,
-)
+from gateway.listings import Hit, ItemId, Photos, PhotoVector, ProductId
 from gateway.thumbnails import ThumbnailStore
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from tests.http_face import LAMP, VECTOR, Asked, open_face, problem
 
 PHOTO = b"a photo"

@@ -9,17 +9,12 @@ import pytest
 from gateway.deadline import Deadline
 from gateway.index import IndexUpstream, ServingCollection
 from gateway.items import NearPhoto, StoredPhoto
-from gateway.listings import (
+from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, SearchOptions, Written
+from lookalike.catalogue.listings import (
     CataloguePhoto,
-    Hit,
-    ItemId,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
-    Neighbors,
-    PhotoVector,
-    SearchOptions,
-    Written,
 )
 from lookalike.errors import (
     CollectionExistsError,

@@ -16,9 +16,10 @@ from gateway.deadline import Deadline
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
 from gateway.index import ServingCollection
 from gateway.ingest import Ingester
-from gateway.listings import CataloguePhoto, NearDuplicateKind, Written
+from gateway.listings import Written
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.vectors import compact
+from lookalike.catalogue.listings import CataloguePhoto, NearDuplicateKind
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     InvalidArgumentError,

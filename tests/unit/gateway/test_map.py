@@ -11,8 +11,9 @@ import pytest
 from gateway import map as module
 from gateway.catalogue import Catalogue
 from gateway.deadline import Deadline
-from gateway.listings import CataloguePhoto, PhotoVector
+from gateway.listings import PhotoVector
 from gateway.map import MapBuilder, lay_out
+from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import (
     CollectionNotFoundError,
     DeadlineExceededError,

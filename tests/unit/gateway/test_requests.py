@@ -11,7 +11,6 @@ from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing
 from gateway.deadline import Deadline
 from gateway.listings import (
-    CataloguePhoto,
     CategoryScore,
     Classification,
     Hit,
@@ -24,6 +23,7 @@ from gateway.photos import PhotoFailure
 from gateway.price import PricedListing, PriceEstimate
 from gateway.search import SimilarListings
 from gateway.status import EmbedderStatus, IndexStatus, Status
+from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import InvalidArgumentError, InvalidImageError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.status import from_status

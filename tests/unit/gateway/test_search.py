@@ -8,10 +8,11 @@ import pytest
 
 from gateway.classify import Classifier
 from gateway.deadline import Deadline
-from gateway.listings import ItemId, ListingFilter, Photos, PhotoVector, SearchOptions
+from gateway.listings import ItemId, Photos, PhotoVector, SearchOptions
 from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
 from gateway.space_guard import EmbeddingSpaceGuard
+from lookalike.catalogue.listings import ListingFilter
 from lookalike.errors import (
     DeadlineUnreachableError,
     EmbeddingSpaceMismatchError,

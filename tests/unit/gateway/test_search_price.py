@@ -10,10 +10,8 @@ from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.index import ServingCollection
 from gateway.listings import (
-    CataloguePhoto,
     Hit,
     ItemId,
-    ListingFilter,
     Neighbors,
     PhotoQuery,
     Photos,
@@ -24,6 +22,7 @@ from gateway.listings import (
 from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
 from gateway.space_guard import EmbeddingSpaceGuard
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import LookalikeError, QueueFullError, UpstreamUnavailableError
 from tests.gateway_models import FEATURES, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex

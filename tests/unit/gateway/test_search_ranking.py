@@ -10,7 +10,6 @@ from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.index import ServingCollection
 from gateway.listings import (
-    CataloguePhoto,
     Hit,
     ItemId,
     Neighbors,
@@ -24,6 +23,7 @@ from gateway.listings import (
 from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder, SimilarListings
 from gateway.space_guard import EmbeddingSpaceGuard
+from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import (
     DimensionMismatchError,
     ItemNotFoundError,

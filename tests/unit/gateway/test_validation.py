@@ -8,15 +8,12 @@ from typing import Any
 import pytest
 
 from gateway import requests, validation
-from gateway.listings import (
+from gateway.listings import ItemId, PhotoVector, ProductId, SearchOptions
+from lookalike.catalogue.listings import (
     CataloguePhoto,
-    ItemId,
     ListingFilter,
     NearDuplicate,
     NearDuplicateKind,
-    PhotoVector,
-    ProductId,
-    SearchOptions,
 )
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.gateway.v1 import gateway_pb2 as pb

@@ -1,4 +1,4 @@
-"""Photos of the catalogue, and filters."""
+"""Photos of listings and conditions on them, as the SDK and the gateway know them."""
 
 from __future__ import annotations
 
