@@ -192,7 +192,7 @@ def test_embedder_that_comes_back_is_used_again(connect: Any, serve: Serve) -> N
     thread = threading.Thread(target=come_back)
     thread.start()
     sent = photos(100)
-    assert_all_embedded(list(connect(embedder=server.address).embed_many(sent)), sent)
+    assert_all_embedded(list(connect(embedder=server.address, retries=4).embed_many(sent)), sent)
     thread.join()
     assert second.received
 
