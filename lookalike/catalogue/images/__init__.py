@@ -19,7 +19,7 @@ from lookalike.catalogue.images.headers import Header, HeaderError
 from lookalike.catalogue.images.pixels import fitted, upright_rgb
 from lookalike.errors import ImageTooLargeError, InvalidImageError
 
-__all__ = ["FORMATS", "ImageLimits", "decode", "fitted", "survey", "thumbnail"]
+__all__ = ["FORMATS", "Header", "ImageLimits", "decode", "draw", "fitted", "survey", "thumbnail"]
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
 if features.check("avif"):
@@ -115,14 +115,17 @@ def decode(data: bytes, limits: ImageLimits, *, fit: int = 0) -> Image.Image:
         InvalidImageError: The bytes are no photo that can be decoded.
         ImageTooLargeError: A limit is exceeded.
     """
-    header = survey(data, limits)
+    return draw(survey(data, limits), fit=fit)
+
+
+def draw(header: Header, *, fit: int = 0) -> Image.Image:
+    """Decodes a photo that was surveyed; see `decode`."""
     try:
-        file = io.BytesIO(b"".join(header.reading))
-        with Image.open(file, formats=[header.kind]) as image:
+        with Image.open(io.BytesIO(header.drawing()), formats=[header.kind]) as image:
             if fit:
                 image.draft("RGB", fitted(image.size, fit))
             image.load()
-            # HEIF's colours are the decoder's, which converts some itself
+            # Where a HEIF has a profile of its own, its decoder knows it better.
             profile = header.profile or image.info.get("icc_profile") or b""
             return upright_rgb(image, orientation=header.orientation, profile=profile, fit=fit)
     except MemoryError:

@@ -32,6 +32,5 @@ def read(data: bytes) -> Header:
     if packed in _RUN_LENGTHS:
         raise HeaderError("BMP packed by run lengths, which is not decoded")
     depth = 1 if bits <= 8 else 4
-    return Header(
-        "BMP", width, height, depth, conversion_ns(grey=bits <= 8, alpha=bits > 24) + depth, [data]
-    )
+    spent = conversion_ns(grey=bits <= 8, alpha=bits > 24) + depth
+    return Header("BMP", width, height, depth, spent, len(data), lambda: data)

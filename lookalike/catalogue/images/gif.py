@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 
 from lookalike.catalogue.images.headers import Header, HeaderError, check_parts, conversion_ns
 
@@ -44,4 +45,5 @@ def read(data: bytes) -> Header:
         raise HeaderError(f"GIF of {width}×{height} pixels")
     reading.append(view[position:])
     spent = _NS_PER_PIXEL + conversion_ns(grey=True, alpha=True)
-    return Header("GIF", width, height, _BYTES_PER_PIXEL, spent, reading)
+    drawing = partial(b"".join, reading)
+    return Header("GIF", width, height, _BYTES_PER_PIXEL, spent, len(data), drawing)

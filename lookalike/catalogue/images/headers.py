@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # Of profiles as devices and shops embed them; large ones are tables of print shops.
@@ -30,7 +31,8 @@ class Header:
         bytes_per_pixel: Most memory for each pixel while it is decoded and converted.
         ns_per_pixel: Most time of an ordinary core for each pixel, all passes together; besides
             what each byte of the file takes.
-        reading: Parts of the file for the decoder, without what only describes the photo.
+        size: Bytes of the file.
+        drawing: Returns the file for the decoder, without what only describes the photo.
         orientation: EXIF's, 1 to 8; 1 where the decoder turns the photo itself.
         profile: Its ICC profile; empty for sRGB.
         passes: What goes over the pixels again and again, such as `12 scans`; may be empty.
@@ -41,7 +43,8 @@ class Header:
     height: int
     bytes_per_pixel: float
     ns_per_pixel: float
-    reading: list[bytes | memoryview] = field(repr=False)
+    size: int
+    drawing: Callable[[], bytes] = field(repr=False)
     orientation: int = 1
     profile: bytes = field(default=b"", repr=False)
     passes: str = ""
@@ -59,8 +62,7 @@ class Header:
     @property
     def seconds(self) -> float:
         """Most time that its decoding takes on an ordinary core."""
-        size = sum(map(len, self.reading))
-        return (self.pixels * self.ns_per_pixel + size * _NS_PER_BYTE) / 1e9
+        return (self.pixels * self.ns_per_pixel + self.size * _NS_PER_BYTE) / 1e9
 
 
 def conversion_ns(*, grey: bool, alpha: bool, bits: int = 8) -> int:

@@ -6,6 +6,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from lookalike.catalogue.images.headers import Header, HeaderError, check_parts, check_profile
@@ -62,22 +63,27 @@ def read(data: bytes) -> Header:
     tiles = len(items.made_of.get(items.primary, ()))
     coded = _coded(items, items.primary, _MAX_DEPTH)
     share = max(1.0, coded / (width * height))
-    reading: list[bytes | memoryview] = [data]
-    if items.hidden:
-        shown = bytearray(data)
-        for place in items.hidden:
-            shown[place : place + 4] = b"skip"
-        reading = [bytes(shown)]
     return Header(
         kind,
         width,
         height,
         bytes_per_pixel=_BYTES_PER_PIXEL * share,
         ns_per_pixel=_NS_PER_PIXEL * share,
-        reading=reading,
+        size=len(data),
+        drawing=partial(_drawing, data, items.hidden),
         profile=items.profile,
         passes=f"{tiles:,} tiles" if tiles else "",
     )
+
+
+def _drawing(data: bytes, hidden: list[int]) -> bytes:
+    """Returns the file with items that only describe the photo of a type that nobody reads."""
+    if not hidden:
+        return data
+    shown = bytearray(data)
+    for place in hidden:
+        shown[place : place + 4] = b"skip"
+    return bytes(shown)
 
 
 def _boxes(data: bytes, start: int, end: int, items: _Items) -> Iterator[_Box]:

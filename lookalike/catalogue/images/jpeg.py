@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
+from functools import partial
 
 from lookalike.catalogue.images.exif import orientation
 from lookalike.catalogue.images.headers import Header, HeaderError, check_parts, check_profile
 
 # Neither a stuffed zero of the picture's data nor a restart marker.
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
-_APP0, _APP1, _APP2, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF
+_SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
+# Comments and what applications write, but for JFIF's and Adobe's, which tell the colours.
+_DESCRIBE = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _DECODED = {0xC0: False, 0xC1: False, 0xC2: True, 0xC9: False, 0xCA: True}  # progressive or not
+_START_OF_SCAN = bytes((0xFF, _SOS))
 _EXIF, _ICC = b"Exif\0\0", b"ICC_PROFILE\0"
 
 
@@ -24,35 +28,27 @@ def read(data: bytes) -> Header:
         HeaderError: It is not one that can be decoded.
     """
     frame: bytes | None = None
-    progressive, scans, scanned, parts = False, 0, 0, 0
+    progressive, scans, scanned = False, 0, 0
     exif, profile = b"", dict[int, bytes]()
     reading: list[bytes | memoryview] = [data[:2]]
-    position = 2
-    while marker := _MARKER.search(data, position):
-        parts += 1
-        check_parts(parts, "markers")
-        code, position = marker[1][0], marker.end()
-        if code == _EOI:
-            break
-        if code in (1, _SOI):
-            continue
-        body = _body(data, position)
-        position += len(body) + 2
+    for code, start, body in _segments(data):
+        end = start + 4 + len(body)
         if code in _FRAMES:
             if code not in _DECODED:
                 raise HeaderError(f"JPEG of process SOF{code - 0xC0}, which is not decoded")
             frame, progressive = body, _DECODED[code]
-        elif code == _SOS:
-            if not scans:  # the rest as it is, whatever stands between its scans
-                reading.append(memoryview(data)[marker.start() :])
-            scans += 1
-            scanned += body[0] if body else 0
         elif code == _APP1 and body.startswith(_EXIF):
             exif = exif or body
         elif code == _APP2 and body.startswith(_ICC) and len(body) > len(_ICC) + 2:
             profile[body[len(_ICC)]] = body[len(_ICC) + 2 :]
-        if not scans and (code in (_APP0, _APP14) or not (_APP1 <= code <= _APP15 or code == _COM)):
-            reading.append(memoryview(data)[marker.start() : position])
+        if code == _SOS:
+            scans, scanned = scans + 1, scanned + sum(body[:1])
+            if scans == 1:  # the rest as it is, whatever stands between its scans
+                reading.append(memoryview(data)[start:])
+            if data.find(_START_OF_SCAN, end) < 0:
+                break  # which spares the search of all its data
+        elif not scans and code not in _DESCRIBE:
+            reading.append(memoryview(data)[start:end])
     if frame is None:
         raise HeaderError("JPEG without a frame header (SOF)")
     if not scans:
@@ -69,11 +65,27 @@ def read(data: bytes) -> Header:
         bytes_per_pixel=(1 if layers == 1 else 4) + kept,
         # A scan that holds nothing still goes over the coefficients.
         ns_per_pixel=4 + (scanned if kept else 0) / 2,
-        reading=reading,
+        size=len(data),
+        drawing=partial(b"".join, reading),
         orientation=orientation(exif),
         profile=whole,
         passes=f"{scans:,} scans" if scans > 1 else "",
     )
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yields the code, the place and the body of each segment, up to the end of the picture."""
+    position, parts = 2, 0
+    while marker := _MARKER.search(data, position):
+        parts += 1
+        check_parts(parts, "markers")
+        code, position = marker[1][0], marker.end()
+        if code == _EOI:
+            return
+        if code not in (1, _SOI):
+            body = _body(data, position)
+            yield code, marker.start(), body
+            position += len(body) + 2
 
 
 def _body(data: bytes, position: int) -> bytes:

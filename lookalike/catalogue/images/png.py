@@ -63,8 +63,9 @@ def read(data: bytes) -> Header:
         bytes_per_pixel=max(1.0, samples) if grey else 4,
         ns_per_pixel=conversion_ns(grey=grey, alpha=colour > 3 or b"tRNS" in kept, bits=depth)
         + 2 * max(1.0, samples),
+        size=len(data),
         # One chunk of pixels: Pillow takes each in turn, in the interpreter.
-        reading=[SIGNATURE, *kept.values(), *_chunk(b"IDAT", *pixels), _END],
+        drawing=lambda: b"".join([SIGNATURE, *kept.values(), *_chunk(b"IDAT", *pixels), _END]),
         orientation=orientation(exif),
         profile=profile,
     )

@@ -103,12 +103,16 @@ def read(data: bytes) -> Header:
         bytes_per_pixel=kept + each * wide * high / (width * height),
         ns_per_pixel=conversion_ns(grey=samples < 3, alpha=samples in (2, 4), bits=bits)
         + 4 * each * padded * max(1, scans),
-        reading=[
-            data[:at],
-            layout.offset.pack(len(data)),
-            memoryview(data)[at + layout.offset.size :],
-            directory + layout.offset.pack(0),
-        ],
+        size=len(data),
+        drawing=lambda: b"".join(
+            (
+                data[:at],
+                layout.offset.pack(len(data)),
+                memoryview(data)[at + layout.offset.size :],
+                directory,
+                layout.offset.pack(0),
+            )
+        ),
         orientation=turned if 1 <= turned <= 8 else 1,
         profile=profile,
         passes=f"{scans:,} scans" if scans > 1 else "",

@@ -51,9 +51,16 @@ def read(data: bytes) -> Header:
     width, height = (max(sides) for sides in zip(*sizes, strict=True))
     if not width or not height:
         raise HeaderError(f"WebP of {width}×{height} pixels")
-    spent = _NS_PER_PIXEL + conversion_ns(grey=False, alpha=True)
     return Header(
-        "WEBP", width, height, _BYTES_PER_PIXEL, spent, [data], orientation(exif), profile
+        "WEBP",
+        width,
+        height,
+        _BYTES_PER_PIXEL,
+        _NS_PER_PIXEL + conversion_ns(grey=False, alpha=True),
+        size=len(data),
+        drawing=lambda: data,
+        orientation=orientation(exif),
+        profile=profile,
     )
 
 
