@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test test-all contract e2e up down lint proto docs bench milvus clean
+.PHONY: help install demo test test-all contract e2e fuzz up down lint proto docs bench milvus clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ contract: install ## the index's contract on milvus-lite
 
 e2e: install ## the containers too: builds the images and runs the compose stack
 	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
+
+fuzz: install ## look for input that must not fail, for SECONDS (600)
+	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 lint: install ## ruff, mypy, buf lint, buf breaking, and whether the stubs are fresh
 	$(VENV)/bin/ruff check

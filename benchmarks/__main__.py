@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training", "embedder", "index", "gateway", "quality")
+NAMES = ("slice", "training", "embedder", "index", "gateway", "quality", "outside")
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from concurrent.futures import ThreadPoolExecutor
 
 from embedder_service.admission import Admission
 from embedder_service.batching import sizes_up_to
 from embedder_service.config import PREFIX, EmbedderSettings
+from embedder_service.decoding import PhotoDecoder
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.hosting import ModelHost
 from embedder_service.open_inference import SERVICE_NAME as OPEN_INFERENCE
@@ -20,7 +20,7 @@ from embedder_service.servicer import (
     EmbedderAdminServicer,
     EmbedderServicer,
 )
-from embedder_service.watchdog import watch_engine
+from embedder_service.watchdog import STUCK_DECODER_S, watch
 from lookalike.catalogue.images import ImageLimits
 from lookalike.cpu import available_cores
 from lookalike.embedder.v1.admin_pb2_grpc import add_EmbedderAdminServiceServicer_to_server
@@ -42,7 +42,10 @@ async def serve(settings: EmbedderSettings) -> None:
     admin = GrpcServer(local, f"{PREFIX}ADMIN_")
     admin.bind()
     cores = available_cores()
-    decoders = ThreadPoolExecutor(settings.decode_threads or cores, thread_name_prefix="decode")
+    limits = ImageLimits(
+        settings.max_image_bytes, settings.max_image_pixels, settings="LOOKALIKE_EMBEDDER"
+    )
+    decoder = PhotoDecoder(settings.decode_threads or cores, limits)
 
     def build(bundle: Bundle) -> PhotoEmbedder:
         engine = load_engine(
@@ -55,10 +58,7 @@ async def serve(settings: EmbedderSettings) -> None:
         return PhotoEmbedder(
             bundle.manifest,
             engine,
-            limits=ImageLimits(
-                settings.max_image_bytes, settings.max_image_pixels, settings="LOOKALIKE_EMBEDDER"
-            ),
-            decoders=decoders,
+            decoder=decoder,
             decode_ahead=(settings.decode_threads or cores) + 2 * settings.max_batch,
             batch_sizes=sizes_up_to(settings.max_batch),
             max_delay_s=settings.max_batch_delay_ms / 1e3,
@@ -101,7 +101,11 @@ async def serve(settings: EmbedderSettings) -> None:
     )
     await admin.start(until_signal=False)
     await server.start()
-    background = [asyncio.create_task(watch_engine(host, server, settings.stuck_after_s))]
+    running = {
+        "engine": (lambda: host.embedder.running_s, settings.stuck_after_s),
+        "decoder": (lambda: decoder.running_s, STUCK_DECODER_S),
+    }
+    background = [asyncio.create_task(watch(running, server))]
     if settings.bundle_poll_s:
         background.append(asyncio.create_task(host.watch(settings.bundle_poll_s)))
     await server.set_ready(True)
@@ -114,7 +118,7 @@ async def serve(settings: EmbedderSettings) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         await admin.stop()
         await host.__aexit__()
-        decoders.shutdown(cancel_futures=True)
+        decoder.close()
 
 
 if __name__ == "__main__":

@@ -97,6 +97,6 @@ class EmbedderSettings(ServerSettings):
     )
     max_image_pixels: int = setting(
         64_000_000,
-        "Largest decoded photo; each decode thread may hold 3 bytes for every pixel.",
+        "Largest decoded photo; one may hold 8 bytes for every pixel while it is decoded.",
         minimum=1,
     )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
+from embedder_service.decoding import PhotoDecoder
 from embedder_service.scheduling import FairSlots, SchedulingKey
-from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
 from lookalike.model.engines import Engine
-from lookalike.model.preprocessing import preprocess
 
 Pixels = NDArray[np.uint8]
 Vectors = dict[str, NDArray[np.float32]]
@@ -34,15 +32,6 @@ class EmbeddedPhoto:
     inference_ns: int
 
 
-@dataclass
-class _Photo:
-    """A photo that waits for the engine."""
-
-    image: bytes
-    pixels: Pixels | None = field(default=None, init=False)
-    decode_ns: int = field(default=0, init=False)
-
-
 class PhotoEmbedder:
     """Embeds photos with one model; use as an async context manager.
 
@@ -52,8 +41,7 @@ class PhotoEmbedder:
     Args:
         manifest: The model's manifest.
         engine: Runs the model.
-        limits: Largest photos accepted.
-        decoders: Runs decoding; the caller shuts it down.
+        decoder: Decodes photos; the caller closes it.
         decode_ahead: Most photos that are decoded but not yet embedded.
         batch_sizes: See `DynamicBatcher`.
         max_delay_s: See `DynamicBatcher`.
@@ -64,19 +52,17 @@ class PhotoEmbedder:
         manifest: Manifest,
         engine: Engine,
         *,
-        limits: ImageLimits,
-        decoders: Executor,
+        decoder: PhotoDecoder,
         decode_ahead: int,
         batch_sizes: Sequence[int],
         max_delay_s: float = 0.0,
     ) -> None:
         self.manifest = manifest
         self.engine = engine
-        self._limits = limits
-        self._decoders = decoders
+        self._decoder = decoder
         self._slots = FairSlots(decode_ahead)
         self._batch_sizes = batch_sizes
-        self._batcher = DynamicBatcher[_Photo, Vectors](
+        self._batcher = DynamicBatcher[Pixels, Vectors](
             self._infer, sizes=batch_sizes, max_delay_s=max_delay_s
         )
 
@@ -113,7 +99,11 @@ class PhotoEmbedder:
         return outputs or names[:1]
 
     async def embed(
-        self, image: bytes, outputs: Sequence[str] = (), key: SchedulingKey = SchedulingKey()
+        self,
+        image: bytes,
+        outputs: Sequence[str] = (),
+        key: SchedulingKey = SchedulingKey(),
+        admitted: AbstractAsyncContextManager[None] | None = None,
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors.
 
@@ -121,6 +111,8 @@ class PhotoEmbedder:
             image: Encoded photo.
             outputs: Names of the outputs wanted; none for the default.
             key: Its priority and source.
+            admitted: Its room in the service. A costly photo is decoded before it takes one, so
+                that many of them do not fill the service while they wait for their turn.
 
         Raises:
             UnknownOutputError: The model has no such output.
@@ -128,32 +120,23 @@ class PhotoEmbedder:
             ImageTooLargeError: The photo exceeds a limit.
         """
         names = self.known(outputs)
-        arrived = time.perf_counter_ns()
-        async with self._slots.slot(key):
-            waited_ns = time.perf_counter_ns() - arrived
-            photo = _Photo(image)
-            if not self._batcher.idle:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._decoders, self._pixels_of, photo)
-            # An idle engine decodes on its own thread, which saves a lone caller a thread switch.
-            decoded_ns = photo.decode_ns
-            answer = await self._batcher.submit(photo, key)
-            run_ns = answer.run_ns - (photo.decode_ns - decoded_ns)
+        size = self.manifest.preprocessing.size
+        photo = await self._decoder.survey(image)
+        costly = self._decoder.is_costly(photo)
+        decoded = await self._decoder.decode_costly(photo, size, key) if costly else None
+        async with admitted or nullcontext():
+            arrived = time.perf_counter_ns()
+            async with self._slots.slot(key):
+                waited_ns = time.perf_counter_ns() - arrived
+                pixels, decode_ns = decoded or await self._decoder.decode(photo, size)
+                answer = await self._batcher.submit(pixels, key)
         vectors = {name: answer.result[name] for name in names}
         return EmbeddedPhoto(
-            self.manifest, vectors, photo.decode_ns, waited_ns + answer.queue_ns, run_ns
+            self.manifest, vectors, decode_ns, waited_ns + answer.queue_ns, answer.run_ns
         )
 
-    def _pixels_of(self, photo: _Photo) -> Pixels:
-        if photo.pixels is None:
-            started = time.perf_counter_ns()
-            size = self.manifest.preprocessing.size
-            photo.pixels = preprocess(photo.image, size, self._limits)
-            photo.decode_ns = time.perf_counter_ns() - started
-        return photo.pixels
-
-    def _infer(self, batch: list[_Photo]) -> list[Vectors]:
-        outputs = self.engine.infer(np.stack([self._pixels_of(photo) for photo in batch]))
+    def _infer(self, batch: list[Pixels]) -> list[Vectors]:
+        outputs = self.engine.infer(np.stack(batch))
         for output in self.manifest.outputs:
             if output.name not in outputs:
                 raise RuntimeError(f"the engine has no output '{output.name}'")
@@ -171,7 +154,6 @@ class PhotoEmbedder:
     async def _warm_up(self) -> None:
         # Engines compile or tune for each batch size at its first use.
         size = self.manifest.preprocessing.size
-        black = _Photo(b"")
-        black.pixels = np.zeros((size, size, 3), np.uint8)
+        black = np.zeros((size, size, 3), np.uint8)
         for count in self._batch_sizes:
             await self._batcher.submit_together([black] * count)

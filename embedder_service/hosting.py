@@ -54,9 +54,8 @@ class Session:
         self, image: bytes, outputs: Sequence[str], key: SchedulingKey, remaining_s: float | None
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
-        self.embedder.known(outputs)  # fail fast on unknown outputs
-        async with self.admission.admitted(len(image), key, remaining_s):
-            return await self.embedder.embed(image, outputs, key)
+        admitted = self.admission.admitted(len(image), key, remaining_s)
+        return await self.embedder.embed(image, outputs, key, admitted)
 
 
 class ModelHost:

@@ -49,7 +49,8 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         self, request: pb.EmbedImageRequest, context: Context
     ) -> pb.EmbedImageResponse:
         """Embeds one photo."""
-        key = SchedulingKey(_PRIORITIES.get(request.priority, Priority.INTERACTIVE))
+        priority = _PRIORITIES.get(request.priority, Priority.INTERACTIVE)
+        key = SchedulingKey(priority, context.peer())
         with self._host.session() as session:
             return await _embed(session, request, key, context)
 

@@ -1,30 +1,38 @@
-"""Fails liveness when the engine is stuck, which only a restart can fix."""
+"""Fails liveness when the engine or a decoder is stuck, which only a restart can fix."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 
-from embedder_service.hosting import ModelHost
 from lookalike.serving.server import GrpcServer
 
 logger = logging.getLogger(__name__)
 
+# No photo that is taken should need more than two; see `ImageLimits`.
+STUCK_DECODER_S = 5.0
 
-async def watch_engine(host: ModelHost, server: GrpcServer, stuck_after_s: float) -> None:
-    """Fails the server's liveness while a forward pass exceeds the limit; runs for ever.
+Running = Mapping[str, tuple[Callable[[], float], float]]
+"""Of each part, how long it has been at its work, and how long that may take, in seconds."""
 
-    Liveness returns if the pass ends after all, in case nothing has restarted the process yet.
+
+async def watch(parts: Running, server: GrpcServer) -> None:
+    """Fails the server's liveness while a part is at its work for too long; runs for ever.
+
+    Liveness returns if the work ends after all, in case nothing has restarted the process yet.
     """
-    stuck = False
+    often = min(1.0, *(limit / 4 for _, limit in parts.values()))
+    stuck: dict[str, float] = {}
     while True:
-        await asyncio.sleep(min(1.0, stuck_after_s / 4))
-        running_s = host.embedder.running_s
-        if (running_s > stuck_after_s) != stuck:
-            stuck = not stuck
-            server.set_alive(not stuck)
-            await server.set_ready(not stuck)
-            if stuck:
-                logger.error("the engine is stuck", extra={"running_s": round(running_s, 1)})
-            else:
-                logger.warning("the engine came back")
+        await asyncio.sleep(often)
+        running = {name: running_s() for name, (running_s, _) in parts.items()}
+        now = {name: s for name, s in running.items() if s > parts[name][1]}
+        for name in now.keys() - stuck.keys():
+            logger.error("%s is stuck", name, extra={"running_s": round(now[name], 1)})
+        for name in stuck.keys() - now.keys():
+            logger.warning("%s came back", name)
+        if bool(now) != bool(stuck):
+            server.set_alive(not now)
+            await server.set_ready(not now)
+        stuck = now

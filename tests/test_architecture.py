@@ -215,10 +215,13 @@ def test_domain_code_of_services_knows_no_grpc() -> None:
 
 def test_lookalike_pulls_in_nothing_heavy() -> None:
     program = f"""
-import pkgutil, sys, lookalike
-for module in pkgutil.walk_packages(lookalike.__path__, "lookalike."):
-    if not module.name.startswith({HEAVY}):
-        __import__(module.name)
+import importlib, pkgutil, sys
+packages = ["lookalike"]
+for package in packages:
+    for found in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+        if not found.name.startswith({HEAVY}):
+            importlib.import_module(found.name)
+            packages += [found.name] * found.ispkg
 print(*sys.modules)
 """
     command = [sys.executable, "-c", program]

@@ -19,7 +19,9 @@ from lookalike.errors import LookalikeError
 from lookalike.files import replacing
 from lookalike.model.preprocessing import letterbox
 
-LIMITS = ImageLimits(max_bytes=64 << 20, max_pixels=200_000_000)
+LIMITS = ImageLimits(
+    max_bytes=64 << 20, max_pixels=200_000_000, max_memory=2_000_000_000, max_seconds=20
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lookalike.catalogue.images import ImageLimits, decode, fitted
+from lookalike.catalogue.images import Header, ImageLimits, draw, fitted, survey
 
 
 def preprocess(data: bytes, size: int, limits: ImageLimits) -> NDArray[np.uint8]:
@@ -24,7 +24,12 @@ def preprocess(data: bytes, size: int, limits: ImageLimits) -> NDArray[np.uint8]
         InvalidImageError: The bytes are no photo that can be decoded.
         ImageTooLargeError: A limit is exceeded.
     """
-    return np.asarray(letterbox(decode(data, limits, fit=size), size))
+    return preprocess_surveyed(survey(data, limits), size)
+
+
+def preprocess_surveyed(photo: Header, size: int) -> NDArray[np.uint8]:
+    """Returns what `preprocess` does, for a photo that was surveyed."""
+    return np.asarray(letterbox(draw(photo, fit=size), size))
 
 
 def letterbox(image: Image.Image, size: int) -> Image.Image:

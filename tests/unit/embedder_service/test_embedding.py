@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from embedder_service.decoding import PhotoDecoder
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.catalogue.images import ImageLimits
@@ -74,12 +74,11 @@ def open_embedder(engine: FakeEngine) -> Open:
     @asynccontextmanager
     async def open_embedder(**changes: Any) -> AsyncIterator[PhotoEmbedder]:
         arguments: dict[str, Any] = {
-            "limits": ImageLimits(max_pixels=100_000),
             "decode_ahead": 8,
             "batch_sizes": [1, 2, 3],
         }
-        with ThreadPoolExecutor(2) as decoders:
-            embedder = PhotoEmbedder(MANIFEST, engine, decoders=decoders, **(arguments | changes))
+        with closing(PhotoDecoder(2, ImageLimits(max_pixels=100_000))) as decoder:
+            embedder = PhotoEmbedder(MANIFEST, engine, decoder=decoder, **(arguments | changes))
             async with embedder:
                 # What the warm-up did is nobody's concern here.
                 engine.batch_sizes.clear()
@@ -98,8 +97,7 @@ def embedder_of(engine: FakeEngine, sizes: Sequence[int]) -> PhotoEmbedder:
     return PhotoEmbedder(
         MANIFEST,
         engine,
-        limits=ImageLimits(),
-        decoders=ThreadPoolExecutor(1),
+        decoder=PhotoDecoder(1, ImageLimits()),
         decode_ahead=1,
         batch_sizes=sizes,
     )

@@ -42,11 +42,13 @@ class FakeEmbedder:
             raise UnknownOutputError("no style")
         return outputs
 
-    async def embed(self, image: bytes, outputs: Any, key: SchedulingKey) -> str:
-        assert not self.closed
-        await self.let_go.wait()
-        assert not self.closed
-        return self.manifest.embedding_space
+    async def embed(self, image: bytes, outputs: Any, key: SchedulingKey, admitted: Any) -> str:
+        self.known(outputs)
+        async with admitted:
+            assert not self.closed
+            await self.let_go.wait()
+            assert not self.closed
+            return self.manifest.embedding_space
 
 
 class Models:

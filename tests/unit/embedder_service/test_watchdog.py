@@ -1,12 +1,13 @@
-"""A stuck engine fails liveness, and nothing else does."""
+"""A stuck engine or decoder fails liveness, and nothing else does."""
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
-from embedder_service.watchdog import watch_engine
+import pytest
+
+from embedder_service.watchdog import watch
 
 
 class FakeServer:
@@ -24,21 +25,25 @@ class FakeServer:
         self.heard.set()
 
 
-async def test_liveness_fails_while_the_engine_is_stuck_and_comes_back_with_it() -> None:
-    embedder = SimpleNamespace(running_s=0.0)
-    host: Any = SimpleNamespace(embedder=embedder)
+@pytest.mark.parametrize("part", ["engine", "decoder"])
+async def test_liveness_fails_while_a_part_is_stuck_and_comes_back_with_it(part: str) -> None:
+    running = {"engine": 0.0, "decoder": 0.0}
     server: Any = FakeServer()
-    watch = asyncio.create_task(watch_engine(host, server, stuck_after_s=0.02))
+    parts = {
+        "engine": (lambda: running["engine"], 0.02),
+        "decoder": (lambda: running["decoder"], 0.02),
+    }
+    watching = asyncio.create_task(watch(parts, server))
     await asyncio.sleep(0.05)
     assert server.told == []
-    embedder.running_s = 0.021
+    running[part] = 0.021
     async with asyncio.timeout(10):
         await server.heard.wait()
     server.heard.clear()
     assert server.told == [("alive", False), ("ready", False)]
-    embedder.running_s = 0.0
+    running[part] = 0.0
     async with asyncio.timeout(10):
         await server.heard.wait()
     assert server.told[2:] == [("alive", True), ("ready", True)]
-    watch.cancel()
-    await asyncio.gather(watch, return_exceptions=True)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

@@ -100,19 +100,6 @@ def test_photo_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         render(bomb)
 
 
-def test_large_photo_is_made_smaller_before_it_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[tuple[int, int]] = []
-
-    def look(image: Image.Image) -> Image.Image:
-        sizes.append(image.size)
-        return image
-
-    monkeypatch.setattr(images, "_to_srgb", look)
-    for mode in ("L", "LA", "RGB", "RGBA"):
-        assert opened(render(encoded(Image.new(mode, (3000, 1500))))).size == (256, 128)
-    assert set(sizes) == {(512, 256)}
-
-
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_large_photo_lying_on_its_side_stands_up(kind: str) -> None:
     photo = Image.new("RGB", (1600, 800), "blue")
@@ -124,11 +111,6 @@ def test_large_photo_lying_on_its_side_stands_up(kind: str) -> None:
     red, _, blue = thumbnail.getpixel((64, 20))  # type: ignore[misc]
     assert red > 200
     assert blue < 60
-
-
-def test_photo_that_cannot_be_made_smaller_first_has_fewer_pixels_at_most() -> None:
-    with pytest.raises(ThumbnailError, match="16,800,000 pixels of mode P; the limit of that is"):
-        render(encoded(Image.new("P", (4200, 4000))))
 
 
 async def test_store_that_hangs_does_not_hold_up_a_stop(store: ThumbnailStore) -> None:

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.catalogue import images
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import ImageTooLargeError, InvalidImageError, LookalikeError
 from lookalike.model.preprocessing import preprocess
@@ -20,6 +19,34 @@ from tests.photos import encode, quarters
 
 LIMITS = ImageLimits()
 SIZE = 32
+
+
+def png_of_declared_size(width: int, height: int, bits: int = 8) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(10)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def jpeg(
+    frame: int = 0xC0, bits: int = 8, height: int = 48, layers: int = 1, scans: int = 1
+) -> bytes:
+    """A JPEG's markers, with nothing in its scans."""
+
+    def segment(code: int, body: bytes) -> bytes:
+        return bytes((255, code)) + struct.pack(">H", len(body) + 2) + body
+
+    parts = b"".join(bytes((layer, 0x11, 0)) for layer in range(layers))
+    header = struct.pack(">BHHB", bits, height, 64, layers) + parts
+    scan = segment(0xDA, b"\1\0\0\0\x3f\0") + b"\xff\0\x12"
+    return b"\xff\xd8" + segment(frame, header) + scan * scans + b"\xff\xd9"
 
 
 def refusal(data: bytes, limits: ImageLimits = LIMITS) -> LookalikeError:
@@ -43,8 +70,8 @@ def test_empty_photo_is_refused() -> None:
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         b"%PDF-1.7\n",
         bytes(1000),
-        b"\xff\xd8\xff",
-        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\0\0\0\0WAVE",
+        b"\0\0\0\x18ftypisom",
         encode(quarters(), "ICO"),
         encode(quarters(), "PPM"),
     ],
@@ -53,8 +80,34 @@ def test_other_bytes_are_refused_with_the_formats_that_there_are(data: bytes) ->
     error = refusal(data)
     assert isinstance(error, InvalidImageError)
     assert error.message.startswith(
-        "image is not one of JPEG, PNG, WEBP, GIF, BMP, TIFF, HEIF; it begins"
+        "image is not one of JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF; it begins"
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\xff\xd8\xff", "JPEG without a frame header (SOF)"),
+        (b"\xff\xd8\xff\xe0\x10\0", "JPEG that ends within its headers"),
+        (jpeg(bits=12), "JPEG of 12 bits a sample; only 8 are decoded"),
+        (jpeg(frame=0xC3), "JPEG of process SOF3, which is not decoded"),
+        (jpeg(layers=2), "JPEG of 2 components; only 1, 3 and 4 are decoded"),
+        (jpeg(height=0), "JPEG of 64×0 pixels"),
+        (b"\x89PNG\r\n\x1a\n", "PNG without a sound header (IHDR)"),
+        (png_of_declared_size(64, 0), "PNG of 64×0 pixels"),
+        (png_of_declared_size(64, 48, bits=3), "PNG of colour type 2 with 3 bits"),
+        (b"GIF89a", "GIF that ends within its headers"),
+        (encode(quarters(), "TIFF")[:100], "TIFF with a damaged directory"),
+        (encode(quarters(), "TIFF", compression="lzma"), "TIFF packed by method 34925"),
+        (b"RIFF\4\0\0\0WEBP", "WebP without a picture"),
+        (b"BM" + bytes(40), "BMP of 0×0 pixels"),
+        (b"\0\0\0\x18ftypavif", "AVIF without a picture whose size is told"),
+    ],
+)
+def test_a_photo_that_its_decoder_would_not_take_is_told_why(data: bytes, words: str) -> None:
+    error = refusal(data)
+    assert isinstance(error, InvalidImageError)
+    assert f"image cannot be decoded: {words}" in error.message
 
 
 def test_bytes_over_the_limit_are_refused_with_both_numbers() -> None:
@@ -77,33 +130,10 @@ def test_pixels_over_the_limit_are_refused_with_both_numbers(kind: str) -> None:
     assert "50×40 = 2,000 pixels; the limit is 1,999" in error.message
 
 
-def png_of_declared_size(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(10)))
-        + chunk(b"IEND", b"")
-    )
-
-
 def test_pixels_are_counted_before_any_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_to_rgb", lambda _: pytest.fail("it was decoded"))
-    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("it was decoded"))
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("a decoder saw it"))
     assert isinstance(refusal(png_of_declared_size(50_000, 50_000)), ImageTooLargeError)
     assert isinstance(refusal(png_of_declared_size(2**31 - 1, 2**31 - 1)), ImageTooLargeError)
-
-
-def test_decompression_bomb_in_a_text_chunk_is_refused() -> None:
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_text("comment", "x" * 5_000_000, zip=True)
-    assert isinstance(refusal(encode(quarters(), "PNG", pnginfo=info)), InvalidImageError)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])

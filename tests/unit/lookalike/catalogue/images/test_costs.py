@@ -1,0 +1,149 @@
+"""What a photo may cost, told from its headers and markers: time and memory."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import features
+
+from lookalike.catalogue.images import ImageLimits, decode, survey
+from lookalike.errors import ImageTooLargeError, InvalidImageError, LookalikeError
+from tests.photos import encode, quarters
+from tests.unit.lookalike.catalogue.images.test_refusals import jpeg, png_of_declared_size
+
+LIMITS = ImageLimits()
+
+
+def refused(data: bytes, limits: ImageLimits = LIMITS) -> str:
+    with pytest.raises(LookalikeError) as caught:
+        decode(data, limits)
+    assert isinstance(caught.value, InvalidImageError | ImageTooLargeError)
+    return caught.value.message
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png_with(*chunks: bytes) -> bytes:
+    """A good PNG with more chunks behind its header."""
+    whole = encode(quarters(), "PNG")
+    return whole[:33] + b"".join(chunks) + whole[33:]
+
+
+def test_scans_that_hold_nothing_are_counted() -> None:
+    few, many = jpeg(frame=0xC2, scans=10), jpeg(frame=0xC2, scans=1800)
+    assert survey(few, LIMITS).passes == "10 scans"
+    small = survey(many, LIMITS)
+    assert small.seconds > 100 * small.pixels * 4 / 1e9
+    message = refused(many.replace(struct.pack(">HH", 48, 64), struct.pack(">HH", 8000, 8000)))
+    assert message.startswith("image is 8000×8000 = 64,000,000 pixels of JPEG in 1,800 scans")
+    assert message.endswith("s to decode; the limit is 2")
+
+
+def test_what_looks_like_a_scan_within_another_segment_is_none() -> None:
+    data = jpeg()
+    comment = b"\xff\xfe" + struct.pack(">H", 602) + b"\xff\xda\0\x08ab" * 100
+    assert survey(data[:2] + comment + data[2:], LIMITS).passes == ""
+
+
+@pytest.mark.parametrize(
+    ("colour", "bits", "bytes_each"), [(0, 8, 1), (0, 16, 2), (2, 8, 4), (2, 16, 4), (6, 16, 4)]
+)
+def test_memory_is_counted_by_what_the_decoder_holds(
+    colour: int, bits: int, bytes_each: int
+) -> None:
+    data = bytearray(png_of_declared_size(8000, 8000, bits=bits))
+    data[25] = colour
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    header = survey(bytes(data), ImageLimits(max_seconds=100))
+    assert header.memory == 64_000_000 * bytes_each
+
+
+def test_memory_over_the_limit_is_refused_with_both_numbers() -> None:
+    data = encode(quarters((100, 100)), "WEBP")
+    assert decode(data, ImageLimits(max_memory=160_000)).size == (100, 100)
+    message = refused(data, ImageLimits(max_memory=159_999))
+    assert "100×100 = 10,000 pixels of WEBP, which take 160,000 bytes of memory" in message
+    assert message.endswith("the limit is 159,999")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100 << 20), 9)),
+        chunk(b"tEXt", b"a\0" + bytes(3 << 20)),
+        chunk(b"zTXt", b"damaged")[:-1] + b"?",
+        chunk(b"acTL", bytes(8)),
+        chunk(b"iCCP", b"damaged\0\0damaged"),
+        chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + bytes(100)),
+    ],
+)
+def test_chunks_that_do_not_draw_are_not_read(extra: bytes) -> None:
+    assert np.array_equal(decode(png_with(extra), LIMITS), decode(png_with(), LIMITS))
+
+
+def test_what_would_unpack_to_a_huge_profile_is_refused() -> None:
+    packed = zlib.compress(bytes(1 << 30), 9)
+    assert "profile of 4,194,305 bytes; the limit is 4,194,304" in refused(
+        png_with(chunk(b"iCCP", b"a\0\0" + packed))
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+def test_more_parts_than_any_photo_has_are_refused(kind: str) -> None:
+    whole = encode(quarters(), kind)
+    part, place = {
+        "PNG": (chunk(b"tEXt", b""), 33),
+        "JPEG": (b"\xff\xfe\0\2", 2),
+        "GIF": (b"!\xfe\1a\0", 13 + 3 * 4),
+    }[kind]
+    few, many = (whole[:place] + part * count + whole[place:] for count in (100, 20_001))
+    assert decode(few, LIMITS).size == (64, 48)
+    assert "has more than 20,000" in refused(many)
+
+
+def test_exif_that_names_the_same_bytes_thousands_of_times_costs_nothing() -> None:
+    entries = b"".join(struct.pack(">HHII", 40_000 + n, 7, 60_000, 8) for n in range(5000))
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 5000) + entries
+    code = (
+        "import resource, sys; from lookalike.catalogue.images import *;"
+        "data = sys.stdin.buffer.read(); decode(data, ImageLimits());"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "decode(data[:2] + bytes.fromhex(sys.argv[1]) + data[2:], ImageLimits());"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    ran = subprocess.run(
+        [sys.executable, "-c", code, segment.hex()],
+        input=encode(quarters(), "JPEG"), capture_output=True, check=True,
+    )  # fmt: skip
+    assert int(ran.stdout) < 8_000, "kilobytes"
+
+
+def test_tiles_far_larger_than_the_photo_are_counted() -> None:
+    whole = bytearray(encode(quarters(), "TIFF"))
+    (start,) = struct.unpack_from("<I", whole, 4)
+    (count,) = struct.unpack_from("<H", whole, start)
+    tags = [bytes(whole[start + 2 + 12 * n :][:12]) for n in range(count)]
+    wide = [struct.pack("<HHII", tag, 4, 1, 60_000) for tag in (322, 323)]
+    tiles = [struct.pack("<H", 324) + tag[2:] for tag in tags if tag[:2] == b"\x11\1"]
+    directory = sorted([*tags, *wide, *tiles], key=lambda tag: struct.unpack("<H", tag[:2]))
+    body = struct.pack("<H", len(directory)) + b"".join(directory) + bytes(4)
+    data = bytes(whole[:4]) + struct.pack("<I", len(whole)) + bytes(whole[8:]) + body
+    assert "take 10,800,012,288 bytes of memory" in refused(data)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow is built without AVIF")
+def test_avif_is_decoded_within_the_bounds() -> None:
+    data = encode(quarters(), "AVIF", quality=95)
+    assert np.asarray(decode(data, LIMITS))[40, 50].min() > 250
+    assert survey(data, LIMITS).pixels == 64 * 48
+    place = data.index(b"ispe") + 8
+    huge = data[:place] + struct.pack(">II", 60_000, 60_000) + data[place + 8 :]
+    assert "60000×60000 = 3,600,000,000 pixels; the limit is 64,000,000" in refused(huge)
