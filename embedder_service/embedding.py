@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from embedder_service.batching import DynamicBatcher
 from embedder_service.scheduling import FairSlots, SchedulingKey
+from embedder_service.statistics import ModelStatistics
 from lookalike.catalogue.images import ImageLimits
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
@@ -72,6 +73,7 @@ class PhotoEmbedder:
     ) -> None:
         self.manifest = manifest
         self.engine = engine
+        self.statistics = ModelStatistics()
         self._limits = limits
         self._decoders = decoders
         self._slots = FairSlots(decode_ahead)
@@ -153,7 +155,10 @@ class PhotoEmbedder:
         return photo.pixels
 
     def _infer(self, batch: list[_Photo]) -> list[Vectors]:
-        outputs = self.engine.infer(np.stack([self._pixels_of(photo) for photo in batch]))
+        pixels = np.stack([self._pixels_of(photo) for photo in batch])
+        started = time.perf_counter_ns()
+        outputs = self.engine.infer(pixels)
+        self.statistics.batches[len(batch)].add(time.perf_counter_ns() - started)
         for output in self.manifest.outputs:
             if output.name not in outputs:
                 raise RuntimeError(f"the engine has no output '{output.name}'")
@@ -175,3 +180,4 @@ class PhotoEmbedder:
         black.pixels = np.zeros((size, size, 3), np.uint8)
         for count in self._batch_sizes:
             await self._batcher.submit_together([black] * count)
+        self.statistics = ModelStatistics()
