@@ -203,8 +203,8 @@ def _connection_options() -> list[tuple[str, int]]:
     return [
         ("grpc.http2.min_ping_interval_without_data_ms", round(shortest_ms)),
         ("grpc.keepalive_permit_without_calls", 1),
-        # Calls count until they have left the process. Without a limit, a connection that begins
-        # and cancels calls as fast as it can filled memory and kept others waiting for seconds.
+        # Without it, a connection that begins and cancels calls as fast as it can fills memory and
+        # keeps others waiting for seconds.
         ("grpc.max_concurrent_streams", limits.MAX_CALLS_PER_CONNECTION),
     ]
 
