@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from embedder_service.batching import DynamicBatcher
 from embedder_service.decoding import PhotoDecoder
 from embedder_service.scheduling import FairSlots, SchedulingKey
+from embedder_service.statistics import ModelStatistics
 from lookalike.errors import UnknownOutputError
 from lookalike.model.bundle import Manifest
 from lookalike.model.engines import Engine
@@ -59,6 +60,7 @@ class PhotoEmbedder:
     ) -> None:
         self.manifest = manifest
         self.engine = engine
+        self.statistics = ModelStatistics()
         self._decoder = decoder
         self._slots = FairSlots(decode_ahead)
         self._batch_sizes = batch_sizes
@@ -136,7 +138,10 @@ class PhotoEmbedder:
         )
 
     def _infer(self, batch: list[Pixels]) -> list[Vectors]:
-        outputs = self.engine.infer(np.stack(batch))
+        pixels = np.stack(batch)
+        started = time.perf_counter_ns()
+        outputs = self.engine.infer(pixels)
+        self.statistics.batches[len(batch)].add(time.perf_counter_ns() - started)
         for output in self.manifest.outputs:
             if output.name not in outputs:
                 raise RuntimeError(f"the engine has no output '{output.name}'")
@@ -157,3 +162,4 @@ class PhotoEmbedder:
         black = np.zeros((size, size, 3), np.uint8)
         for count in self._batch_sizes:
             await self._batcher.submit_together([black] * count)
+        self.statistics = ModelStatistics()

@@ -6,25 +6,23 @@ Specification: https://github.com/kserve/open-inference-protocol
 from __future__ import annotations
 
 import asyncio
-import struct
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from grpc import aio
 
+from embedder_service import tensors
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost
 from embedder_service.scheduling import Priority, SchedulingKey
-from lookalike.errors import InvalidArgumentError, ModelNotFoundError
+from embedder_service.statistics import ModelStatistics, Total
+from lookalike.errors import InvalidArgumentError, ModelNotFoundError, NotSupportedError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
-INPUT = "image"
-_LENGTH = struct.Struct("<I")
+EXTENSIONS = (tensors.CLASSIFICATION, "statistics")
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -58,7 +56,9 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         self, request: pb.ServerMetadataRequest, context: Context
     ) -> pb.ServerMetadataResponse:
         """Names the server."""
-        return pb.ServerMetadataResponse(name="lookalike-embedder", version=version("lookalike"))
+        return pb.ServerMetadataResponse(
+            name="lookalike-embedder", version=version("lookalike"), extensions=EXTENSIONS
+        )
 
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: Context
@@ -70,7 +70,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             name=manifest.name,
             versions=[manifest.version],
             platform="lookalike",
-            inputs=[tensor(name=INPUT, datatype="BYTES", shape=[-1])],
+            inputs=[tensor(name=tensors.INPUT, datatype="BYTES", shape=[-1])],
             outputs=[
                 tensor(name=output.name, datatype="FP32", shape=[-1, output.dimension])
                 for output in manifest.outputs
@@ -82,24 +82,58 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     ) -> pb.ModelInferResponse:
         """Embeds the photos; a bad one fails the whole request, as the protocol requires."""
         self._check_served(request.model_name, request.model_version)
-        images = _images(request, self._settings.max_batch_items)
-        outputs = [output.name for output in request.outputs]
+        images = tensors.images(request, self._settings.max_batch_items)
+        wanted = tensors.wanted_outputs(request)
+        outputs = [output.name for output in wanted]
         # A single photo counts as interactive, several as bulk.
         key = SchedulingKey() if len(images) == 1 else SchedulingKey(Priority.BULK, object())
         remaining_s = context.time_remaining()
         free = asyncio.Semaphore(self._settings.max_stream_in_flight)
 
-        async def embed(image: bytes) -> EmbeddedPhoto:
+        async def embed(number: int) -> EmbeddedPhoto:
             async with free:
-                return await session.embed(image, outputs, key, remaining_s)
+                try:
+                    return await session.embed(images[number], outputs, key, remaining_s)
+                except InvalidArgumentError as error:
+                    if error.field == "image" and len(images) > 1:
+                        error.message = f"element {number} of {len(images)}: {error.message}"
+                        error.field = f"image[{number}]"
+                    raise
 
-        try:
-            with self._host.session() as session:
+        with self._host.session() as session, session.embedder.statistics.request() as done:
+            try:
                 async with asyncio.TaskGroup() as group:  # the first bad photo ends the others
-                    tasks = [group.create_task(embed(image)) for image in images]
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return _response(request, [task.result() for task in tasks])
+                    tasks = [group.create_task(embed(number)) for number in range(len(images))]
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+            photos = [task.result() for task in tasks]
+            done.extend(photos)
+        return tensors.response(request, wanted, photos)
+
+    async def ModelStatistics(
+        self, request: pb.ModelStatisticsRequest, context: Context
+    ) -> pb.ModelStatisticsResponse:
+        """Tells what the loaded model did, by this and by our own API."""
+        self._check_served(request.name or self._host.manifest.name, request.version)
+        told = _statistics(self._host.embedder.statistics)
+        told.name, told.version = self._host.manifest.name, self._host.manifest.version
+        return pb.ModelStatisticsResponse(model_stats=[told])
+
+    async def RepositoryIndex(
+        self, request: pb.RepositoryIndexRequest, context: Context
+    ) -> pb.RepositoryIndexResponse:
+        """Lists the loaded model."""
+        if request.repository_name:
+            raise NotSupportedError(
+                f"repository_name is '{request.repository_name[:100]}'; there are no named "
+                "repositories, leave it empty",
+                field="repository_name",
+            )
+        manifest = self._host.manifest
+        index = pb.RepositoryIndexResponse.ModelIndex(
+            name=manifest.name, version=manifest.version, state="READY"
+        )
+        return pb.RepositoryIndexResponse(models=[index])
 
     def _is_served(self, name: str, wanted: str) -> bool:
         manifest = self._host.manifest
@@ -115,72 +149,31 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             )
 
 
-def _images(request: pb.ModelInferRequest, most: int) -> Sequence[bytes]:
-    """Returns the encoded photos; raises InvalidArgumentError for a request that is malformed."""
-    names = [tensor.name for tensor in request.inputs]
-    if names != [INPUT]:
-        raise InvalidArgumentError(
-            f"inputs are {names or 'none'}; there must be one, named '{INPUT}'", field="inputs"
-        )
-    (tensor,) = request.inputs
-    if tensor.datatype != "BYTES":
-        raise InvalidArgumentError(
-            f"datatype is '{tensor.datatype}'; it must be BYTES, an encoded photo an element",
-            field="inputs[0].datatype",
-        )
-    shape = list(tensor.shape)
-    count = shape[0] if shape else 0
-    if shape not in ([count], [count, 1]) or not 1 <= count <= most:
-        raise InvalidArgumentError(
-            f"shape is {shape}; it must be [N] or [N, 1] with N from 1 to {most} "
-            "(LOOKALIKE_EMBEDDER_MAX_BATCH_ITEMS)",
-            field="inputs[0].shape",
-        )
-    raw = request.raw_input_contents
-    if raw and (len(raw) != 1 or tensor.HasField("contents")):
-        raise InvalidArgumentError(
-            f"{len(raw)} raw contents; there must be one for the one input, and no other contents",
-            field="raw_input_contents",
-        )
-    images = list(_elements(raw[0])) if raw else list(tensor.contents.bytes_contents)
-    if len(images) != count:
-        raise InvalidArgumentError(
-            f"{len(images)} elements, but the shape is {shape}",
-            field="raw_input_contents[0]" if raw else "inputs[0].contents",
-        )
-    return images
+def _statistics(known: ModelStatistics) -> pb.ModelStatistics:
+    duration = pb.StatisticDuration
 
+    def told(total: Total) -> pb.StatisticDuration:
+        return duration(count=total.count, ns=total.ns)
 
-def _elements(raw: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(raw):
-        body = start + _LENGTH.size
-        length = _LENGTH.unpack_from(raw, start)[0] if body <= len(raw) else None
-        if length is None or body + length > len(raw):
-            raise InvalidArgumentError(
-                f"the element at byte {start} ends beyond the {len(raw):,} bytes; each element "
-                "follows its length as 4 bytes, little-endian",
-                field="raw_input_contents[0]",
+    return pb.ModelStatistics(
+        last_inference=round(known.last_s * 1000),
+        inference_count=known.photos,
+        execution_count=known.executions,
+        inference_stats=pb.InferStatistics(
+            success=told(known.success),
+            fail=told(known.fail),
+            queue=told(known.queue),
+            compute_input=told(known.decode),
+            compute_infer=told(known.inference),
+            compute_output=duration(count=known.success.count),
+        ),
+        batch_stats=[
+            pb.InferBatchStatistics(
+                batch_size=size,
+                compute_input=duration(count=total.count),
+                compute_infer=told(total),
+                compute_output=duration(count=total.count),
             )
-        yield raw[body : body + length]
-        start = body + length
-
-
-def _response(
-    request: pb.ModelInferRequest, photos: Sequence[EmbeddedPhoto]
-) -> pb.ModelInferResponse:
-    manifest = photos[0].manifest
-    response = pb.ModelInferResponse(
-        model_name=manifest.name,
-        model_version=manifest.version,
-        id=request.id,
-        parameters={"embedding_space": pb.InferParameter(string_param=manifest.embedding_space)},
+            for size, total in sorted(known.batches.copy().items())
+        ],
     )
-    for name in [output.name for output in request.outputs] or list(photos[0].vectors):
-        values = np.stack([photo.vectors[name] for photo in photos]).astype("<f4")
-        tensor = response.outputs.add(name=name, datatype="FP32", shape=values.shape)
-        if request.raw_input_contents:
-            response.raw_output_contents.append(values.tobytes())
-        else:
-            tensor.contents.fp32_contents.extend(values.ravel().tolist())
-    return response

@@ -171,7 +171,9 @@ async def _embed(
         raise InvalidArgumentError(
             f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
         )
-    photo = await session.embed(request.image, outputs, key, context.time_remaining())
+    with session.embedder.statistics.request() as done:
+        photo = await session.embed(request.image, outputs, key, context.time_remaining())
+        done.append(photo)
     return _response(photo, outputs or list(photo.vectors))
 
 

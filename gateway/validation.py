@@ -33,8 +33,8 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 def photo(sent: CataloguePhoto) -> CataloguePhoto:
     """Validates a photo to ingest, and clears its output-only fields."""
-    _id(sent.item_id, "photo.item_id")
-    _id(sent.product_id, "photo.product_id")
+    _new_id(sent.item_id, "photo.item_id")
+    _new_id(sent.product_id, "photo.product_id")
     _text(sent.category, MAX_CATEGORY_LENGTH, "category")
     _text(sent.title, MAX_TEXT_LENGTH, "title")
     _text(sent.location, MAX_TEXT_LENGTH, "location")
@@ -161,6 +161,13 @@ def _id(value: str, field: str) -> None:
             f"{field} has {len(value)} characters; it must have 1 to {MAX_ID_LENGTH}",
             field=field,
         )
+
+
+def _new_id(value: str, field: str) -> None:
+    _id(value, field)
+    # The only ones that no path of a URL can name: browsers and clients resolve them.
+    if value in {".", ".."}:
+        raise InvalidArgumentError(f"{field} is '{value}', which no URL can name", field=field)
 
 
 def _text(value: str, limit: int, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 from grpc import aio
 
-from lookalike import request_ids
+from lookalike import limits, request_ids
 from lookalike.errors import InvalidArgumentError
 
 MAX_MESSAGE_BYTES = 16 << 20
@@ -176,7 +176,7 @@ def _connection_options(
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_time_ms", limits.PING_INTERVAL_S * 1000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # gRPC's default, two minutes, would leave a recovered server unused for that long.
         ("grpc.max_reconnect_backoff_ms", 5_000),

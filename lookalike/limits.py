@@ -22,3 +22,11 @@ DEFAULT_PAGE_SIZE = 100
 MAX_ID_LENGTH = 128
 MAX_CATEGORY_LENGTH = 256
 MAX_TEXT_LENGTH = 8192
+
+# Calls at a time on one connection, which clients keep to. gRPC counts a call until the server has
+# let go of it and refuses those above: who sends as many as it may meets some UNAVAILABLE.
+MAX_CALLS_PER_CONNECTION = 4_000
+# Seconds between a connection's keepalive pings: the shortest that servers permit, with and without
+# calls, and what our own clients keep to.
+MIN_PING_INTERVAL_S = 10
+PING_INTERVAL_S = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.http.legacy import legacy_routes
 from gateway.http.listings import listing_routes, overview_routes
 from gateway.http.middleware import RequestMiddleware
 from gateway.http.page import STATIC, PageFiles, page_routes
+from gateway.http.paths import PathMiddleware, allowed_methods
 from gateway.http.photos import photo_routes
 from gateway.http.problems import HttpProblemError, response_to
 from gateway.thumbnails import ThumbnailStore
@@ -47,6 +49,7 @@ def create_app(
         # FastAPI's own pages load scripts from another site; ours in `page` does not.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     reader = RequestReader(settings.default_timeout_s, settings.max_image_bytes)
     app.include_router(photo_routes(use_cases, reader))
@@ -61,7 +64,7 @@ def create_app(
     for kind in kinds:
         app.add_exception_handler(kind, _answer_error)
     return RequestMiddleware(
-        app,
+        PathMiddleware(app),
         max_body_bytes=settings.max_message_bytes,
         max_bodies=settings.max_http_bodies,
         body_timeout_s=settings.default_timeout_s,
@@ -71,6 +74,8 @@ def create_app(
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     response: Any = response_to(error)
+    if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = allowed_methods(request.app, request.scope)
     return response  # type: ignore[no-any-return]
 
 

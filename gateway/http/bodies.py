@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from gateway.deadline import Deadline
+from gateway.http import encoded
 from gateway.http.problems import HttpProblemError
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError
 
@@ -23,6 +24,8 @@ PHOTO_PARTS = ("image", "file")
 MAX_PHOTOS = 16
 MAX_FIELDS = 1000
 MAX_ENTRIES = 4096  # of one field; pydantic builds an error for each bad one
+
+_ACCEPTED = "multipart/form-data, image/*, application/json"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -40,8 +43,9 @@ class ParsedRequest:
         if len(self.photos) != 1:
             raise InvalidArgumentError(
                 f"{len(self.photos)} photos were sent; send one, as the part `image` of a form "
-                "(curl: -F image=@photo.jpg) or as the whole body with its type "
-                "(curl: -H 'Content-Type: image/jpeg' --data-binary @photo.jpg)",
+                "(curl: -F image=@photo.jpg), as the whole body with its type "
+                "(curl: -H 'Content-Type: image/jpeg' --data-binary @photo.jpg) or as base64 in "
+                "the field `image` of JSON",
                 field="image",
             )
         return self.photos[0]
@@ -92,12 +96,8 @@ class RequestReader:
             )
         return Deadline(int(given) / 1000)
 
-    async def read(self, request: Request, *, fields_alone: bool = False) -> ParsedRequest:
-        """Reads a request's query and body.
-
-        Args:
-            request: The middleware has limited its body.
-            fields_alone: Whether the body may also be JSON, or a form without photos.
+    async def read(self, request: Request) -> ParsedRequest:
+        """Reads a request's query and body, which the middleware has limited.
 
         Raises:
             HttpProblemError: The body's type is not accepted.
@@ -111,23 +111,22 @@ class RequestReader:
             fields |= form_fields
         elif kind.startswith("image/") or kind == "application/octet-stream":
             photos = [await request.body()]
-        elif kind == "application/json" and fields_alone:
-            fields |= _json_object(await request.body())
-        elif kind == "application/x-www-form-urlencoded" and fields_alone:
+        elif kind == "application/json":
+            sent = _json_object(await request.body())
+            photos = encoded.taken_photos(sent)
+            fields |= sent
+        elif kind == "application/x-www-form-urlencoded":
             form = await _parsed(
                 FormParser(request.headers, request.stream(), max_fields=MAX_FIELDS)
             )
             fields |= _grouped((name, str(value)) for name, value in form.multi_items())
         elif await request.body():
-            accepted = ["multipart/form-data", "image/*"]
-            accepted += ["application/json"] if fields_alone else []
             raise HttpProblemError(
                 415,
                 "UNSUPPORTED_MEDIA_TYPE",
-                f"the body's type is {kind[:100] or 'not given'!r}; "
-                f"it must be one of {', '.join(accepted)}",
+                f"the body's type is {kind[:100] or 'not given'!r}; it must be one of {_ACCEPTED}",
                 field="Content-Type",
-                headers={"Accept": ", ".join(accepted)},
+                headers={"Accept": _ACCEPTED},
             )
         for photo in photos:
             self._check_size(photo)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from gateway.http import encoded
 from gateway.http.bodies import MAX_PHOTOS, MAX_TIMEOUT_MS, PHOTO_PARTS, TIMEOUT_HEADER
 from gateway.http.models import Problem
 from gateway.http.problems import MEDIA_TYPE
@@ -27,7 +28,7 @@ def takes_photo(
     Args:
         fields: Fields beside the photo, in the query or in the form.
         several: Whether several photos of one thing are accepted.
-        required: Whether a photo is required; else JSON is accepted too.
+        required: Whether a photo is required.
     """
     properties = _properties(fields)
     photo: dict[str, Any] = {**_PHOTO, "description": "The photo; `file` is the same."}
@@ -48,9 +49,10 @@ def takes_photo(
             }
         },
         "image/*": {"schema": _PHOTO},
+        "application/json": {
+            "schema": {"type": "object", "properties": {**_in_json(several), **properties}}
+        },
     }
-    if not required:
-        content["application/json"] = {"schema": {"type": "object", "properties": properties}}
     return {
         "parameters": [*_parameters(properties, " In the query or in the body."), _TIMEOUT],
         "requestBody": {"required": required, "content": content},
@@ -80,6 +82,13 @@ def describe_errors(app: FastAPI) -> None:
         return schema
 
     app.openapi = described  # type: ignore[method-assign]  # as FastAPI's own documentation does
+
+
+def _in_json(several: bool) -> dict[str, Any]:
+    photo = {"type": "string", "description": "The photo, as base64 or as a data URL of it."}
+    one, many = encoded.NAMES
+    photos = {"type": "array", "items": photo, "maxItems": MAX_PHOTOS}
+    return {one: photo} | ({many: photos} if several else {})
 
 
 _TIMEOUT = {

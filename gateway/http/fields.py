@@ -126,8 +126,11 @@ class PhotoFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    item_id: str = Field(description="Unique id of the photo, 1 to 128 characters.")
-    product_id: str = Field(description="Id of its listing, 1 to 128 characters.")
+    item_id: str = Field(
+        description="Unique id of the photo, 1 to 128 characters; not `.` or `..`, which no URL "
+        "can name."
+    )
+    product_id: str = Field(description="Id of its listing; of the same characters.")
     category: str = Field("", description="The seller's category.")
     title: str = Field("", description="The seller's title.")
     price: float | None = Field(None, description="Price, 0 or more.")

@@ -17,7 +17,7 @@ def item_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     """Returns the route that finds a photo by its id alone."""
     router = APIRouter(prefix="/v1/items", tags=["Catalogue"], responses=ERRORS)
 
-    @router.get("/{item_id:path}", summary="Get a photo")
+    @router.get("/{item_id:id}", summary="Get a photo")
     async def get(
         request: Request, item_id: Annotated[str, Path(description="Id of the photo.")]
     ) -> ListingReply:

@@ -65,13 +65,13 @@ class LegacyIds(BaseModel):
 class SimilarImagesFields(BaseModel):
     """Fields of `/predict/similar_images`."""
 
-    k: int = Field(4, description="How many neighbours.")
+    k: int = Field(4, description="How many neighbours, 1 to 1,000; 0 means 10.")
 
 
 class ImageFields(BaseModel):
     """Fields of `/predict/image`."""
 
-    num_results: int = Field(5, description="How many neighbours.")
+    num_results: int = Field(5, description="How many neighbours, 1 to 1,000; 0 means 10.")
 
 
 def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:

@@ -69,14 +69,14 @@ def listing_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
             timings_ms=Timings.of(deadline),
         )
 
-    @router.get("/{product_id:path}", summary="Get a listing")
+    @router.get("/{product_id:id}", summary="Get a listing")
     async def get(request: Request, product_id: ListingId) -> ListingReply:
         """Returns a listing with all its photos."""
         deadline = reader.deadline(request)
         photos = await use_cases.catalogue.get(ProductId(product_id), deadline)
         return ListingReply(photos=photos_of(photos), timings_ms=Timings.of(deadline))
 
-    @router.delete("/{product_id:path}", summary="Delete a listing")
+    @router.delete("/{product_id:id}", summary="Delete a listing")
     async def delete(
         request: Request, product_id: ListingId, request_id: RequestId = ""
     ) -> DeleteReply:
@@ -104,7 +104,7 @@ def overview_routes(
     maps = MapBuilder(use_cases.catalogue)
 
     @router.get(
-        "/thumbnails/{item_id:path}",
+        "/thumbnails/{item_id:id}",
         summary="A photo's thumbnail",
         response_class=Response,
         responses={200: {"content": {MEDIA_TYPE: {}}}},

@@ -30,15 +30,15 @@ def page_routes() -> APIRouter:
     """Returns the routes of both pages and the icon; other files are at /static."""
     router = APIRouter(include_in_schema=False)
 
-    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.get("/")
     async def index() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers=_REVALIDATE)
 
-    @router.api_route("/docs", methods=["GET", "HEAD"])
+    @router.get("/docs")
     async def docs() -> FileResponse:
         return FileResponse(STATIC / "docs.html", headers=_REVALIDATE)
 
-    @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+    @router.get("/favicon.ico")
     async def icon() -> FileResponse:
         return FileResponse(STATIC / "icon.svg", headers=_REVALIDATE)
 

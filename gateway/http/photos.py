@@ -61,7 +61,7 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     async def similar(request: Request) -> SimilarReply:
         """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`."""
         deadline = reader.deadline(request)
-        parsed = await reader.read(request, fields_alone=True)
+        parsed = await reader.read(request)
         fields = parsed.parse(SearchFields)
         found = await use_cases.finder.find(query_of(parsed, fields), fields.options(), deadline)
         return SimilarReply.reply(found, deadline)
@@ -87,7 +87,7 @@ def query_of(parsed: ParsedRequest, fields: SearchFields) -> PhotoQuery:
     if len(queries) != 1:
         raise InvalidArgumentError(
             f"{len(queries)} things to look for were sent; send photos (1 to {MAX_PHOTOS} parts "
-            "`image` of a form), or item_id, or vector with embedding_space",
+            "`image` of a form, or `images` of JSON), or item_id, or vector with embedding_space",
             field="image",
         )
     return queries[0]

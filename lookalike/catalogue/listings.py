@@ -38,8 +38,8 @@ class CataloguePhoto:
     """One photo of a listing, as the catalogue knows it.
 
     Attributes:
-        item_id: Unique id of the photo, 1 to 128 characters.
-        product_id: Id of the listing that it belongs to, 1 to 128 characters.
+        item_id: Unique id of the photo, 1 to 128 characters; not `.` or `..`: no URL can name them.
+        product_id: Id of the listing that it belongs to; of the same characters.
         category: The seller's category; may be empty.
         title: The seller's title; may be empty.
         price: Price in `currency`, 0 or more.

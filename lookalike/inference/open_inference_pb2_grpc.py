@@ -65,6 +65,16 @@ class GRPCInferenceServiceStub:
                 request_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
                 response_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelInferResponse.FromString,
                 _registered_method=True)
+        self.ModelStatistics = channel.unary_unary(
+                '/inference.GRPCInferenceService/ModelStatistics',
+                request_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsRequest.SerializeToString,
+                response_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsResponse.FromString,
+                _registered_method=True)
+        self.RepositoryIndex = channel.unary_unary(
+                '/inference.GRPCInferenceService/RepositoryIndex',
+                request_serializer=lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexRequest.SerializeToString,
+                response_deserializer=lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexResponse.FromString,
+                _registered_method=True)
 
 
 class GRPCInferenceServiceServicer:
@@ -107,7 +117,21 @@ class GRPCInferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ModelInfer(self, request, context):
-        """Embeds photos: BYTES elements in, FP32 rows out.
+        """Embeds photos: BYTES elements in, FP32 rows out, or the classes of the highest values.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ModelStatistics(self, request, context):
+        """What the model did since it was loaded, by whichever API it was asked. An extension of Triton's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepositoryIndex(self, request, context):
+        """The models that are served: one. An extension of Triton's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +169,16 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     servicer.ModelInfer,
                     request_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelInferRequest.FromString,
                     response_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelInferResponse.SerializeToString,
+            ),
+            'ModelStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ModelStatistics,
+                    request_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsRequest.FromString,
+                    response_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsResponse.SerializeToString,
+            ),
+            'RepositoryIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryIndex,
+                    request_deserializer=lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexRequest.FromString,
+                    response_serializer=lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +344,60 @@ class GRPCInferenceService:
             '/inference.GRPCInferenceService/ModelInfer',
             lookalike_dot_inference_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
             lookalike_dot_inference_dot_open__inference__pb2.ModelInferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ModelStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/ModelStatistics',
+            lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsRequest.SerializeToString,
+            lookalike_dot_inference_dot_open__inference__pb2.ModelStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/RepositoryIndex',
+            lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexRequest.SerializeToString,
+            lookalike_dot_inference_dot_open__inference__pb2.RepositoryIndexResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,7 +47,11 @@ class GRPCInferenceServiceStub:
     ModelMetadata: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.ModelMetadataRequest, _open_inference_pb2.ModelMetadataResponse]
     """Inputs and outputs of the model."""
     ModelInfer: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.ModelInferRequest, _open_inference_pb2.ModelInferResponse]
-    """Embeds photos: BYTES elements in, FP32 rows out."""
+    """Embeds photos: BYTES elements in, FP32 rows out, or the classes of the highest values."""
+    ModelStatistics: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.ModelStatisticsRequest, _open_inference_pb2.ModelStatisticsResponse]
+    """What the model did since it was loaded, by whichever API it was asked. An extension of Triton's."""
+    RepositoryIndex: _grpc.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryIndexRequest, _open_inference_pb2.RepositoryIndexResponse]
+    """The models that are served: one. An extension of Triton's."""
 
 @_typing.type_check_only
 class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
@@ -65,7 +69,11 @@ class GRPCInferenceServiceAsyncStub(GRPCInferenceServiceStub):
     ModelMetadata: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.ModelMetadataRequest, _open_inference_pb2.ModelMetadataResponse]  # type: ignore[assignment]
     """Inputs and outputs of the model."""
     ModelInfer: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.ModelInferRequest, _open_inference_pb2.ModelInferResponse]  # type: ignore[assignment]
-    """Embeds photos: BYTES elements in, FP32 rows out."""
+    """Embeds photos: BYTES elements in, FP32 rows out, or the classes of the highest values."""
+    ModelStatistics: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.ModelStatisticsRequest, _open_inference_pb2.ModelStatisticsResponse]  # type: ignore[assignment]
+    """What the model did since it was loaded, by whichever API it was asked. An extension of Triton's."""
+    RepositoryIndex: _aio.UnaryUnaryMultiCallable[_open_inference_pb2.RepositoryIndexRequest, _open_inference_pb2.RepositoryIndexResponse]  # type: ignore[assignment]
+    """The models that are served: one. An extension of Triton's."""
 
 class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Lets clients of other inference servers call the embedder unchanged."""
@@ -116,6 +124,22 @@ class GRPCInferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _open_inference_pb2.ModelInferRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_open_inference_pb2.ModelInferResponse, _abc.Awaitable[_open_inference_pb2.ModelInferResponse]]:
-        """Embeds photos: BYTES elements in, FP32 rows out."""
+        """Embeds photos: BYTES elements in, FP32 rows out, or the classes of the highest values."""
+
+    @_abc_1.abstractmethod
+    def ModelStatistics(
+        self,
+        request: _open_inference_pb2.ModelStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_open_inference_pb2.ModelStatisticsResponse, _abc.Awaitable[_open_inference_pb2.ModelStatisticsResponse]]:
+        """What the model did since it was loaded, by whichever API it was asked. An extension of Triton's."""
+
+    @_abc_1.abstractmethod
+    def RepositoryIndex(
+        self,
+        request: _open_inference_pb2.RepositoryIndexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_open_inference_pb2.RepositoryIndexResponse, _abc.Awaitable[_open_inference_pb2.RepositoryIndexResponse]]:
+        """The models that are served: one. An extension of Triton's."""
 
 def add_GRPCInferenceServiceServicer_to_server(servicer: GRPCInferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

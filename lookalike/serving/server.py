@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
+from lookalike import limits
 from lookalike.errors import StartupError
 from lookalike.serving import health, telemetry
 from lookalike.serving import settings as settings_module
 from lookalike.serving.interceptors import RequestInterceptor
+from lookalike.serving.reflection import add_reflection
 from lookalike.serving.settings import setting
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,9 @@ class ServerSettings:
 
 S = TypeVar("S", bound=ServerSettings)
 
+# Of the interval between pings: those sent in time may come a little early after one that was late.
+_TOLERANCE = 0.1
+
 
 class GrpcServer:
     """A grpc.aio server with health and reflection.
@@ -93,6 +97,7 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
+                *_connection_options(),
             ],
         )
         self.address = ""
@@ -131,9 +136,7 @@ class GrpcServer:
             until_signal: Whether this server handles SIGTERM and SIGINT; one of the process does.
         """
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            [*self._names, health.NAME, reflection.SERVICE_NAME], self._server
-        )
+        add_reflection([*self._names, health.NAME], self._server)
         await self.set_ready(False)
         await self._server.start()
         if until_signal:
@@ -191,6 +194,19 @@ class GrpcServer:
         for end in self._wakers:
             end.close()
         logger.info("stopped")
+
+
+def _connection_options() -> list[tuple[str, int]]:
+    # gRPC's own default, a ping in five minutes and none without calls, ends the connections of
+    # clients and proxies that ping as they are told to elsewhere, and our own client's.
+    shortest_ms = limits.MIN_PING_INTERVAL_S * 1000 * (1 - _TOLERANCE)
+    return [
+        ("grpc.http2.min_ping_interval_without_data_ms", round(shortest_ms)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Without it, a connection that begins and cancels calls as fast as it can fills memory and
+        # keeps others waiting for seconds.
+        ("grpc.max_concurrent_streams", limits.MAX_CALLS_PER_CONNECTION),
+    ]
 
 
 def run(

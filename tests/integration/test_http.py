@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -64,7 +66,11 @@ def call(
     with response:
         data = response.read()
         got = {name.lower(): value for name, value in response.headers.items()}
-        return response.status, got, json.loads(data) if "json" in got["content-type"] else data
+        return (
+            response.status,
+            got,
+            json.loads(data) if data and "json" in got["content-type"] else data,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +161,28 @@ def test_listing_is_written_read_shown_and_deleted(http: str, draw_photo: DrawPh
     assert call(http, photo["thumbnail"])[0] == 404
     status, _, body = call(http, "/v1/listings/brief%2F%C3%A9")
     assert (status, body["reason"]) == (404, "ITEM_NOT_FOUND")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\n", "/a//b/", "%0A?#", "\0", "..."])
+def test_what_can_be_written_can_be_read_and_deleted_by_its_url(
+    http: str, draw_photo: DrawPhoto, name: str
+) -> None:
+    photo = base64.b64encode(draw_photo(51)).decode()
+    sent = {"item_id": name, "product_id": name, "image": f"data:image/jpeg;base64,{photo}"}
+    request = urllib.request.Request(
+        f"http://{http}/v1/listings",
+        data=json.dumps(sent).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        assert response.status == 200
+    path = quote(name, safe="")
+    for face in ("listings", "items"):
+        _, _, body = call(http, f"/v1/{face}/{path}")
+        assert [each["item_id"] for each in body["photos"]] == [name]
+        assert call(http, f"/v1/{face}/{path}", method="HEAD")[:2][0] == 200
+    assert call(http, f"/v1/thumbnails/{path}")[0] == 200
+    assert call(http, f"/v1/listings/{path}", method="DELETE")[2]["deleted"] == 1
 
 
 def test_catalogue_comes_in_pages(http: str) -> None:

@@ -213,5 +213,7 @@ def test_bad_photo_among_good_ones_fails_the_call_alone(
         struct.pack("<I", len(photo)) + photo for photo in (draw_photo(1), b"<html>", draw_photo(2))
     )
     bad = request_for([], inputs=[tensor(shape=[3])], raw_input_contents=[raw])
-    assert isinstance(refusal(lambda: stub.ModelInfer(bad)), InvalidImageError)
+    error = refusal(lambda: stub.ModelInfer(bad))
+    assert (type(error), error.field) == (InvalidImageError, "image[1]")
+    assert error.message.startswith("element 1 of 3: ")
     assert stub.ModelInfer(request_for([draw_photo(1)])).outputs

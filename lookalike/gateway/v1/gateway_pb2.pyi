@@ -88,9 +88,9 @@ class CataloguePhoto(_message.Message):
     HAS_THUMBNAIL_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
-    """Unique id of the photo, 1 to 128 characters."""
+    """Unique id of the photo, 1 to 128 characters; not `.` or `..`, which no URL can name."""
     product_id: _builtins.str
-    """Id of the listing that the photo belongs to, 1 to 128 characters."""
+    """Id of the listing that the photo belongs to; of the same characters."""
     category: _builtins.str
     """The seller's category; may be empty; at most 256 characters."""
     title: _builtins.str

@@ -145,7 +145,7 @@ JSON = {"Content-Type": "application/json"}
         ),
         (
             "/v1/classify",
-            {"json": {}},
+            {"content": PHOTO, "headers": {"Content-Type": "application/xml"}},
             415,
             "UNSUPPORTED_MEDIA_TYPE",
             "Content-Type",

@@ -28,6 +28,8 @@ LONG = "x" * 129
         ({"item_id": LONG}, "photo.item_id"),
         ({"product_id": ""}, "photo.product_id"),
         ({"product_id": LONG}, "photo.product_id"),
+        ({"item_id": "."}, "photo.item_id"),
+        ({"product_id": ".."}, "photo.product_id"),
         ({"category": "x" * 257}, "photo.category"),
         ({"title": "x" * 8193}, "photo.title"),
         ({"location": "x" * 8193}, "photo.location"),

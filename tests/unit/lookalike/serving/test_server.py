@@ -9,7 +9,7 @@ import queue
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,61 +25,11 @@ from lookalike.channel import open_channel as lookalike_channel
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.errors import InternalError, LookalikeError, StartupError
-from lookalike.serving.local_stack import ServiceProcess
+from tests.echo_service import NAME, StartEcho
 
-NAME = "lookalike.embedder.v1.EmbedderService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-
-# A service that echoes ids, is ready from the first `GetModel` on, and fails at EmbedImage.
-PROGRAM = f"""
-import asyncio
-from lookalike.channel import open_channel as lookalike_channel
-from lookalike.embedder.v1 import embedder_pb2 as pb, embedder_pb2_grpc
-from lookalike.serving.server import GrpcServer, ServerSettings, run
-
-class Servicer(embedder_pb2_grpc.EmbedderServiceServicer):
-    def __init__(self, server): self.server = server
-    async def GetModel(self, request, context):
-        await self.server.set_ready(True)
-        return pb.GetModelResponse()
-    async def EmbedImage(self, request, context):
-        raise ValueError("secret")
-    async def StreamEmbedImages(self, requests, context):
-        async for request in requests:
-            yield pb.StreamEmbedImagesResponse(id=request.id)
-
-async def serve(settings):
-    server = GrpcServer(settings, "ECHO_")
-    server.bind()
-    server.add(embedder_pb2_grpc.add_EmbedderServiceServicer_to_server, Servicer(server), "{NAME}")
-    await server.start()
-    await server.wait_for_stop()
-
-run("echo", ServerSettings, "ECHO_", serve)
-"""
-
-StartEcho = Callable[..., ServiceProcess]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[StartEcho]:
-    (tmp_path / "echo_service.py").write_text(PROGRAM)
-    services: list[ServiceProcess] = []
-
-    def start(**settings: object) -> ServiceProcess:
-        environment = {f"ECHO_{name.upper()}": str(value) for name, value in settings.items()}
-        log = tmp_path / f"echo-{len(services)}.log"
-        environment["PYTHONPATH"] = str(tmp_path)
-        services.append(ServiceProcess("echo_service", environment, log))
-        services[-1].start()
-        return services[-1]
-
-    yield start
-    for service in services:
-        service.kill()
-
 
 OpenChannel = Callable[[str], grpc.Channel]
 Refusal = Callable[[Callable[[], object]], LookalikeError]
@@ -110,6 +60,7 @@ def test_live_from_the_start_and_ready_when_the_service_says_so(
     assert set(ProtoReflectionDescriptorDatabase(channel).get_services()) == {
         NAME,
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     }
 
