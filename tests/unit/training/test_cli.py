@@ -183,7 +183,7 @@ def test_an_unknown_category_is_told_with_its_file_and_listing(
     file.write_text(file.read_text().replace("0,2,Oven,Appliances", "0,2,Oven,Boats"))
     said = failed("prepare", data=catalogue, out=tmp_path / "data")
 
-    where = f"{file}: record 3: listing 2 has the root category 'Boats'"
+    where = f"{file}: line 4: listing 2 has the root category 'Boats'"
     assert f"{where}, which is not one of the 13" in said
 
 
@@ -286,7 +286,7 @@ def test_a_catalogue_of_other_categories_than_the_models_is_refused(
     out = tmp_path / "vectors.parquet"
     said = failed("embed", bundle=tiny_bundle.path, data=small, out=out)
 
-    where = f"{small / 'Products.csv'}: record 1"
+    where = f"{small / 'Products.csv'}: line 2"
     assert f"{where}: listing 0 has the root category 'Appliances'" in said
 
 
