@@ -13,7 +13,7 @@ import pytest
 
 import training.prepare
 from lookalike.model.bundle import Bundle
-from training.__main__ import main
+from training.command import main
 from training.config import TrainConfig
 from training.prepare import prepare
 
