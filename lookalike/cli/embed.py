@@ -78,8 +78,8 @@ def command(
                         bar.advance()
             except KeyboardInterrupt:
                 again = "the same command without --restart" if restart else "the same command"
-                say(f"what is embedded is kept; {again} goes on from there")
-                raise
+                kept = f"interrupted; what is embedded is kept, {again} goes on from there"
+                raise CommandError(kept, ExitCode.INTERRUPTED) from None
             written = file.write(wanted)
     listed = out.with_suffix(".failures.csv")
     write_failures(listed, failures.items)

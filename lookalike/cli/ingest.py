@@ -210,8 +210,8 @@ class _Run:
                         journal.add(send.photo.item_id, send.content, seq=outcome.seq)
             except KeyboardInterrupt:
                 again = "the same command without --restart" if restart else "the same command"
-                say(f"{counted(len(journal), 'photo')} are in; {again} goes on from there")
-                raise
+                kept = f"{counted(len(journal), 'photo')} are in, {again} goes on from there"
+                raise CommandError(f"interrupted; {kept}", ExitCode.INTERRUPTED) from None
             finally:
                 write_failures(self.listed, failures.items)
             if not failures.items:
