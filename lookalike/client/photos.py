@@ -21,8 +21,8 @@ Photo: TypeAlias = (
 """Encoded bytes; a path, also as a str; a file opened for reading bytes; with Pillow installed, one
 of its images or an array of height x width x 3 (RGB) of uint8."""
 
-# The service decodes every mode by rules of its own (wide greys are scaled, profiles of CMYK applied),
-# so a mode is kept: in a PNG where that has it, or else in a TIFF.
+# The service decodes every mode by rules of its own (wide greys are scaled, profiles of CMYK are
+# applied), so a mode is kept: in a PNG where that has it, or else in a TIFF.
 _PNG_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"))
 # No file holds these; nothing is lost.
 _SIMPLER = {
@@ -40,8 +40,8 @@ PhotoOrPhotos: TypeAlias = "Photo | Sequence[Photo]"
 def read_photo(photo: Photo) -> bytes:
     """Returns the encoded bytes of a photo.
 
-    A file is read, and its OSError is raised unchanged. Pixels are encoded as PNG, or TIFF where that
-    lacks their mode, without loss: the vector is that of a file with these pixels.
+    A file is read, and its OSError is raised unchanged. Pixels are encoded without loss, as
+    PNG, or as TIFF where PNG lacks their mode: the vector is that of a file with these pixels.
 
     Raises:
         OSError: The file cannot be read.
@@ -108,7 +108,9 @@ def _encode(image: Image) -> bytes:
     image = ImageOps.exif_transpose(image)
     if image.mode == "I;16N":  # of the processor's byte order; Pillow would convert it to black
         mode = "I;16" if sys.byteorder == "little" else "I;16B"
-        image = Image.frombytes(mode, image.size, image.tobytes())
+        pixels, info = image.tobytes(), image.info
+        image = Image.frombytes(mode, image.size, pixels)
+        image.info = info
     if (simpler := _SIMPLER.get(image.mode)) is not None:
         image = image.convert(simpler)
     out = io.BytesIO()
