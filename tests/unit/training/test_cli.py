@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import training.prepare
 from lookalike.model.bundle import Bundle
@@ -57,7 +58,7 @@ def failed(capsys: pytest.CaptureFixture[str]) -> Failed:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalogue of four listings, without photos."""
+    """A catalogue of four listings, of which one has its photo."""
     folder = tmp_path_factory.mktemp("small")
     products = [HEADER, *(f"0,{n},Oven,Appliances / Ovens,Hot.,£5.00,Leeds" for n in range(4))]
     (folder / "Products.csv").write_text("\n".join(products) + "\n")
@@ -65,6 +66,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join([",id,product_id", *(f"0,photo-{n},{n}" for n in range(4))]) + "\n"
     )
     (folder / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "images/photo-0.jpg")
     return folder
 
 
@@ -77,7 +79,8 @@ def catalogue(small: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def empty_data(small: Path) -> Path:
     """A prepared data set without a photo."""
-    prepare(small, small / "prepared", image_size=32)
+    prepared = prepare(small, small / "prepared", image_size=32)
+    prepared.photos.iloc[:0].to_parquet(small / "prepared/photos.parquet")
     return small / "prepared"
 
 
@@ -153,7 +156,7 @@ def test_a_step_that_succeeds_says_how_long_it_took(
     told = capsys.readouterr()
     assert told.err == ""
     assert "4 listings kept; dropped: none\n" in told.out
-    assert "0 photos kept; 4 rejected:\n  photo-0.jpg: no such file\n" in told.out
+    assert "1 photos kept; 3 rejected:\n  photo-1.jpg: no such file\n" in told.out
     assert told.out.splitlines()[-1].startswith("prepare: ")
 
 
