@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.cli import embed
+from lookalike.cli.vectors_file import VectorsFile
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InvalidImageError, UpstreamUnavailableError
 from tests.command_line import Run
@@ -192,6 +193,38 @@ def test_a_file_of_somebody_else_is_left_alone(
     assert "is no file of `lookalike embed`" in ended.err
     assert len(ended.err.splitlines()) == 1
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["vectors", "id", "file", "pages"])
+def test_what_is_damaged_is_named_with_what_heals_it(
+    run: Run, embedder: FakeEmbedder, photos: Path, out: Path, damage: str
+) -> None:
+    if damage in {"file", "pages"}:
+        run("embed", photos, "-o", out)
+        data = bytearray(out.read_bytes())
+        data[-20:] = [] if damage == "file" else data[-20:]
+        data[4:-2000] = bytes(len(data[4:-2000]))
+        out.write_bytes(data)
+        damaged = out
+    else:
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(VectorsFile, "write", _interrupted)
+            run("embed", photos, "-o", out)
+        damaged = out.with_name(out.name + ".journal")
+        damaged.write_text(damaged.read_text().replace(f'"{damage}"', '"other"'))
+    ended = run("embed", photos, "-o", out)
+    assert ended.code == 1
+    assert len(ended.err.splitlines()) <= 2, "one may tell what was done before"
+    assert str(damaged) in ended.err
+    assert "damaged" in ended.err
+    assert "--restart embeds every photo anew" in ended.err
+
+    assert run("embed", photos, "-o", out, "--restart").code == 0
+    assert pq.read_table(out)["id"].to_pylist() == IDS
+
+
+def _interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
 
 
 def test_a_model_that_changes_on_the_way_stops_it_and_keeps_what_was_done(
