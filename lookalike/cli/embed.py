@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.catalogue.photo_files import PhotoFile, find_photos
+from lookalike.catalogue.photo_files import STDIN, PhotoFile, find_photos
 from lookalike.cli import options
 from lookalike.cli.console import (
     CommandError,
@@ -59,9 +59,14 @@ def command(
         raise UsageError(f"--out is {out}; its name must end in .parquet")
     if out.is_dir():
         raise CommandError(f"{out}: is a directory")
-    wanted = find_photos(photos)
+    if STDIN in photos:
+        raise UsageError("- is not for embed: give files or folders")
+    found = find_photos(photos)
+    wanted = found.photos
     client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
     failures = Failures()
+    for name, error in found.unusable.items():
+        failures.add(name, error)
     parts = out.with_name(out.name + ".parts")
     if parts.is_dir():
         say(f"{parts}: an earlier version's, not gone on with; it can be removed")
@@ -80,7 +85,7 @@ def command(
                 again = "the same command without --restart" if restart else "the same command"
                 kept = f"interrupted; what is embedded is kept, {again} goes on from there"
                 raise CommandError(kept, ExitCode.INTERRUPTED) from None
-            written = file.write(wanted)
+            written = file.write(wanted, unseen=found.unusable)
     listed = out.with_suffix(".failures.csv")
     write_failures(listed, failures.items)
     if json:
@@ -88,7 +93,7 @@ def command(
             {
                 "file": str(out),
                 "photos": written,
-                "embedded": len(todo) - len(failures.items),
+                "embedded": len(todo) - len(failures.items) + len(found.unusable),
                 "skipped": done,
                 "failed": len(failures.items),
                 "reasons": by_reason(failures.items),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.catalogue.photo_files import PhotoFolder, read_photo
+from lookalike.catalogue.photo_files import STDIN, PhotoFolder, read_photo
 from lookalike.catalogue.tables import Catalogue, ProductRow, read_catalogue
 from lookalike.cli import options
 from lookalike.cli.console import (
@@ -40,7 +40,7 @@ _ONE = "One photo"
 def command(
     *,
     photo: Annotated[
-        Path | None, typer.Argument(metavar="PHOTO", help="One photo, with --listing.")
+        Path | None, typer.Argument(metavar="PHOTO", help="One photo, or - for standard input.")
     ] = None,
     products: Annotated[
         Path | None,
@@ -121,6 +121,8 @@ def command(
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")
+        if photo == STDIN and not item:
+            raise UsageError("--item is missing: a photo from standard input has no name")
         amount, currency = _price(price)
         about = CataloguePhoto(
             item_id=item or photo.stem,

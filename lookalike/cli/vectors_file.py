@@ -105,12 +105,14 @@ class VectorsFile:
         texts = {output: as_text(vectors[output]) for output in self._layout.outputs}
         self._journal.add(photo.id, _content(photo.bytes, photo.modified_ns), vectors=texts)
 
-    def write(self, wanted: Iterable[PhotoFile]) -> int:
+    def write(self, wanted: Iterable[PhotoFile], *, unseen: Iterable[str] = ()) -> int:
         """Writes the file from the journal and what it held; returns its number of photos.
 
         Args:
             wanted: Rows of other photos, or of what these once were, are left out.
+            unseen: Folders that could not be read: rows of photos below them stay.
         """
+        below = tuple(f"{folder}/" for folder in unseen)
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -131,7 +133,7 @@ class VectorsFile:
         rows: dict[str, int] = {}
         ids = whole["id"].to_pylist()
         for row, (id_, content) in enumerate(zip(ids, _contents(whole), strict=True)):
-            if contents.get(id_) == content:
+            if contents.get(id_) == content or id_.startswith(below):
                 rows.setdefault(id_, row)
         whole = whole.take(pa.array([rows[id_] for id_ in sorted(rows)], pa.int64()))
         with replacing(self.out) as aside:
