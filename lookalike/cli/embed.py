@@ -67,6 +67,7 @@ def command(
     failures = Failures()
     for name, error in found.unusable.items():
         failures.add(name, error)
+    listed = out.with_suffix(".failures.csv")
     parts = out.with_name(out.name + ".parts")
     if parts.is_dir():
         say(f"{parts}: an earlier version's, not gone on with; it can be removed")
@@ -85,9 +86,9 @@ def command(
                 again = "the same command without --restart" if restart else "the same command"
                 kept = f"interrupted; what is embedded is kept, {again} goes on from there"
                 raise CommandError(kept, ExitCode.INTERRUPTED) from None
+            finally:
+                write_failures(listed, failures.items)
             written = file.write(wanted, unseen=found.unusable)
-    listed = out.with_suffix(".failures.csv")
-    write_failures(listed, failures.items)
     if json:
         emit(
             {
@@ -129,10 +130,12 @@ def _embedded(
     failures: Failures,
 ) -> Iterator[PhotoFile]:
     """Embeds photos; yields each when its vectors are kept or it has failed."""
-    pairs = ((photo, photo.path) for photo in todo)
+    by_id = {photo.id: photo for photo in todo}
+    pairs = ((photo.id, photo.path) for photo in todo)
     if not todo:
         return
-    for photo, outcome in client.embed_many(pairs, outputs=list(layout.outputs)):
+    for photo_id, outcome in client.embed_many(pairs, outputs=list(layout.outputs)):
+        photo = by_id[photo_id]
         if isinstance(outcome, Exception):
             failures.add(photo.id, outcome)
         else:

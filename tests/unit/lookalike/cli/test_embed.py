@@ -17,12 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.cli import embed
-from lookalike.cli.vectors_file import VectorsFile
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InvalidImageError, UpstreamUnavailableError
 from tests.command_line import Run
 from tests.fake_services import FakeEmbedder, Served, vector_of
-from tests.unit.lookalike.cli.conftest import SPACE, DrawPhoto, unix, unreadable
+from tests.unit.lookalike.cli.conftest import SPACE, DrawPhoto
 
 IDS = ["a.jpg", "b.JPG", "c.jpeg", "d.png", "more/e.jpg"]
 
@@ -154,41 +153,6 @@ def test_failures_are_listed_and_tried_again(
     assert not out.with_suffix(".failures.csv").exists()
 
 
-@unix
-def test_an_entry_that_cannot_be_used_is_listed_and_the_rest_goes_on(
-    run: Run, embedder: FakeEmbedder, photos: Path, out: Path, unusable: list[str]
-) -> None:
-    ended = run("embed", photos, "-o", out)
-    assert ended.code == 3
-    assert "2 photos failed, listed in" in ended.err
-    with out.with_suffix(".failures.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["id"] for row in rows] == unusable
-    assert {row["reason"] for row in rows} == {"UNREADABLE_FILE"}
-    assert pq.read_table(out)["id"].to_pylist() == IDS
-
-
-@unix
-def test_what_was_embedded_below_a_folder_that_cannot_be_read_now_stays(
-    run: Run,
-    embedder: FakeEmbedder,
-    photos: Path,
-    out: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run("embed", photos, "-o", out)
-    unreadable(monkeypatch, photos / "more")
-    (photos / "a.jpg").unlink()
-    assert run("embed", photos, "-o", out, "--json").json["photos"] == 4
-    assert pq.read_table(out)["id"].to_pylist() == IDS[1:]
-    assert IDS[-1] == "more/e.jpg"
-
-
-def test_standard_input_is_not_for_embed(run: Run, out: Path) -> None:
-    ended = run("embed", "-", "-o", out)
-    assert (ended.code, "- is not for embed" in ended.err) == (2, True)
-
-
 def test_if_every_photo_fails_the_status_is_1(
     run: Run, embedder: FakeEmbedder, photos: Path, out: Path
 ) -> None:
@@ -228,38 +192,6 @@ def test_a_file_of_somebody_else_is_left_alone(
     assert "is no file of `lookalike embed`" in ended.err
     assert len(ended.err.splitlines()) == 1
     assert out.read_bytes() == before
-
-
-@pytest.mark.parametrize("damage", ["vectors", "id", "file", "pages"])
-def test_what_is_damaged_is_named_with_what_heals_it(
-    run: Run, embedder: FakeEmbedder, photos: Path, out: Path, damage: str
-) -> None:
-    if damage in {"file", "pages"}:
-        run("embed", photos, "-o", out)
-        data = bytearray(out.read_bytes())
-        data[-20:] = [] if damage == "file" else data[-20:]
-        data[4:-2000] = bytes(len(data[4:-2000]))
-        out.write_bytes(data)
-        damaged = out
-    else:
-        with pytest.MonkeyPatch.context() as broken:
-            broken.setattr(VectorsFile, "write", _interrupted)
-            run("embed", photos, "-o", out)
-        damaged = out.with_name(out.name + ".journal")
-        damaged.write_text(damaged.read_text().replace(f'"{damage}"', '"other"'))
-    ended = run("embed", photos, "-o", out)
-    assert ended.code == 1
-    assert len(ended.err.splitlines()) <= 2, "one may tell what was done before"
-    assert str(damaged) in ended.err
-    assert "damaged" in ended.err
-    assert "--restart embeds every photo anew" in ended.err
-
-    assert run("embed", photos, "-o", out, "--restart").code == 0
-    assert pq.read_table(out)["id"].to_pylist() == IDS
-
-
-def _interrupted(*_: object, **__: object) -> int:
-    raise KeyboardInterrupt
 
 
 def test_a_model_that_changes_on_the_way_stops_it_and_keeps_what_was_done(
