@@ -1,37 +1,18 @@
-"""`python -m benchmarks NAME [--quick] [--json FILE]`: measures, prints a table, writes JSON.
-
-`quality` measures a model on its data: `--data DIR --bundle DIR`.
-"""
+"""`python -m benchmarks NAME`: what it does is in `command.py`."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-from pathlib import Path
+import sys
 
-from benchmarks import report
-
-NAMES = ("slice", "training", "embedder", "index", "gateway", "quality", "outside")
+from lookalike.command import run_command
 
 
-def main() -> None:
-    """Runs one benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=NAMES, help="what to measure")
-    parser.add_argument("--quick", action="store_true", help="less of everything, within 60 s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    for name, text in (("data", "raw catalogue"), ("bundle", "model bundle")):
-        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"for quality: {text}")
-    options = parser.parse_args()
-    given = {name: getattr(options, name) for name in ("data", "bundle") if getattr(options, name)}
-    if len(given) != (2 if options.name == "quality" else 0):
-        parser.error("quality takes --data and --bundle, and no other takes them")
-    measure = importlib.import_module(f"benchmarks.{options.name}").measure
-    figures = measure(quick=options.quick, **given)
-    report.show(options.name, figures)
-    if options.json:
-        report.write(options.json, figures)
+def main() -> int:
+    """Runs it; returns the exit status."""
+    from benchmarks.command import main
+
+    return main()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command("benchmarks", main))

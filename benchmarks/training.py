@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.report import Figure
 from lookalike.model.engines.torch_network import POOLING
-from sample import write_sample
+from sample.marketplace import write_sample
 from training.config import TrainConfig
 from training.dataset import load_pixels
 from training.features import BATCH, View, compute, engine_up_to

@@ -27,6 +27,8 @@ def fill(gateway: str, marketplace: Path, journal: Path) -> bool:
     arguments += ["--restart", "--gateway", gateway]
     print(f"\n$ lookalike {shlex.join(arguments)}", flush=True)
     status = app.run(arguments)
+    if status == ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     if status not in (ExitCode.OK, ExitCode.SOME_FAILED):
         raise StartupError(f"`lookalike ingest` failed with status {status:d}")
     return status == ExitCode.OK

@@ -57,7 +57,7 @@ def make_bundle(
 
 def _run(package: str, *arguments: str) -> int | str | None:
     """Runs `python -m PACKAGE ARGUMENTS` in this process; returns the exit status."""
-    main = importlib.import_module(f"{package}.__main__").main
+    main = importlib.import_module(f"{package}.command").main
     try:
         status: int = main(list(arguments))
     except SystemExit as error:

@@ -27,8 +27,8 @@ class Journal:
         path: The file.
         work: What the work is called, such as `lookalike ingest`.
         made_from: What must be the same in every run for its items to go together, by name.
-        changed: What to do when that has changed, for the refusal to tell; if empty, a journal of
-            something else is replaced.
+        changed: What to do when that has changed, or a line is damaged, for the refusal to tell; if
+            empty, a journal of something else is replaced.
         unwritable: What to do when the file cannot be written, likewise.
         restart: Forget what is there, a journal of something else or a damaged one too.
 
@@ -154,7 +154,10 @@ class Journal:
                     elif not self._is_of_this(content):
                         return 0
                 except (ValueError, KeyError, TypeError):
-                    raise FileError(f"{self.path}: line {number + 1} is damaged") from None
+                    advice = self._changed or "remove it to begin anew"
+                    raise FileError(
+                        f"{self.path}: line {number + 1} is damaged; {advice}"
+                    ) from None
         return size
 
     def _is_of_this(self, first: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lookalike.catalogue.categories import roots_of
-from lookalike.catalogue.photo_files import photo_path
+from lookalike.catalogue.photo_files import PhotoFolder, photo_path
 from lookalike.catalogue.vectors import as_text, column_of
 from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
@@ -37,7 +37,7 @@ from training import dictionary
 from training.config import FEATURES_OUTPUT
 from training.errors import TrainingError
 from training.images import LIMITS, in_threads
-from training.inputs import photo_states, state_of
+from training.inputs import none_usable, photo_states, state_of
 from training.tabular import read_images, read_listings
 
 BATCH = 16
@@ -120,6 +120,7 @@ def embed(
     photos = catalogue_photos(data, roots_of(bundle.manifest.labels))
     if photos.empty:
         raise TrainingError(f"{data}: no photo of a complete listing to embed")
+    PhotoFolder(data / "images")  # says so if there is none
     key = _key(bundle, photos, precision)
     states = photo_states(data / "images")
     made_from = f"{key}-{state_of(states)}".encode()
@@ -148,6 +149,8 @@ def embed(
                     problem=photo.problem, sha256=photo.sha256, vectors=texts,
                 )  # fmt: skip
         table, problems = _table(bundle, photos, journal)
+        if not len(table):
+            raise none_usable(data / "images", problems)
         ranking = bundle.manifest.ranking
         metadata = {
             EMBEDDING_SPACE: bundle.manifest.embedding_space.encode(),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from training.errors import TrainingError
 
 
 def photo_states(images: Path) -> dict[str, str]:
@@ -34,3 +36,16 @@ def state_of(states: Mapping[str, str]) -> str:
     """Returns a hash over photos and their states."""
     lines = "".join(f"{image_id}/{state}\n" for image_id, state in sorted(states.items()))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def none_usable(images: Path, problems: Sequence[str]) -> TrainingError:
+    """Returns the error for a folder of photos of which none can be used.
+
+    Args:
+        images: The folder.
+        problems: What is wrong with each photo.
+    """
+    return TrainingError(
+        f"{images}: none of the {len(problems)} photos that Images.csv names can be used; the "
+        f"first: {problems[0]}"
+    )

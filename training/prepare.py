@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 
 from lookalike.catalogue.categories import CATEGORIES
+from lookalike.catalogue.photo_files import PhotoFolder
 from lookalike.files import FileError, read_json, replacing, write_json
 from lookalike.model.bundle import sha256_of
 from lookalike.progress import track_photos
 from training.errors import TrainingError
 from training.images import CheckedPhoto, in_threads, prepare_photo
-from training.inputs import photo_states, state_of
+from training.inputs import none_usable, photo_states, state_of
 from training.splits import PARTS, SPLITS, Parts, assign_splits, check_rule
 from training.tabular import read_images, read_listings
 
@@ -118,6 +119,9 @@ def prepare(
     rows = read_images(data / "Images.csv")
     known = rows["product_id"].isin(listings.table["product_id"])
     rows = rows[known].reset_index(drop=True)
+    if rows.empty:
+        raise TrainingError(f"{data}: no photo of a complete listing to prepare")
+    PhotoFolder(data / "images")  # says so if there is none
     folder = out / "images" / str(image_size)
     folder.mkdir(parents=True, exist_ok=True)
     (out / "report.json").unlink(missing_ok=True)
@@ -128,9 +132,11 @@ def prepare(
     ids = rows["image_id"].tolist()
     checked = list(track_photos(in_threads(check, ids), "Checking photos", total=len(ids)))
     rows["sha256"] = [photo.sha256 for photo in checked]
+    problems = [photo.problem for photo in checked if photo.problem]
+    if len(problems) == len(checked):
+        raise none_usable(data / "images", problems)
     photos = rows[rows["sha256"] != ""].merge(listings.table[["product_id", "label"]])
     photos["split"] = assign_splits(photos, seed=seed, by=split_by, parts=split)
-    problems = [photo.problem for photo in checked if photo.problem]
     with_photo = listings.table["product_id"].isin(photos["product_id"])
     report = {
         "options": options,

@@ -23,7 +23,7 @@ from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Architecture, Bundle, BundleError, Output, Preprocessing
 from lookalike.model.engines.torch_network import Network
 from lookalike.model.preprocessing import preprocess
-from sample import write_sample
+from sample.marketplace import write_sample
 from training.features import to_openvino
 
 SIZE = 224

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from lookalike.files import FileError
 
 # What the embedder decodes; in folders, files of other names are none of ours.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+
+STDIN = Path("-")
 
 
 @dataclass(frozen=True)
@@ -30,49 +33,68 @@ class PhotoFile:
     modified_ns: int
 
 
+@dataclass(frozen=True)
+class FoundPhotos:
+    """What was found among files and folders.
+
+    Attributes:
+        photos: Each once, in the order of their ids.
+        unusable: What is wrong with entries that are in the way, by the id of a photo or folder.
+    """
+
+    photos: Sequence[PhotoFile]
+    unusable: Mapping[str, FileError]
+
+
 def read_photo(path: Path) -> bytes:
-    """Returns a photo's bytes; raises FileError with a line that names the file."""
+    """Returns a photo's bytes, of standard input for `-`.
+
+    Raises:
+        FileError: It cannot be read; one line that names it.
+    """
     try:
-        if path.is_dir():
-            raise FileError(f"{path}: is a directory, not a photo")
-        if path.exists() and not path.is_file():
-            raise FileError(f"{path}: is not a regular file")
-        data = path.read_bytes()
+        if path == STDIN:
+            data = sys.stdin.buffer.read() if sys.stdin else b""
+        else:
+            if path.is_dir():
+                raise FileError(f"{path}: is a directory, not a photo")
+            if path.exists() and not path.is_file():
+                raise FileError(f"{path}: is not a regular file")
+            data = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise FileError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if not data:
-        raise FileError(f"{path}: is empty")
+        raise FileError(f"{'standard input' if path == STDIN else path}: is empty")
     return data
 
 
-def find_photos(paths: Sequence[Path]) -> list[PhotoFile]:
-    """Returns the photos among files and folders, each once, in the order of their ids.
+def find_photos(paths: Sequence[Path]) -> FoundPhotos:
+    """Returns the photos among files and folders; `-` is the one of standard input.
 
     A folder's photos are those with a photo's suffix, in the folders below it too; hidden ones are
-    left out. The ids of a single folder's photos are relative to it.
+    left out. The ids of a single folder's photos are relative to it. One entry that cannot be used,
+    because its name is not UTF-8 or the folder cannot be read, is no obstacle to the others.
 
     Raises:
-        FileError: A path does not exist, cannot be read or is not UTF-8, or there is no photo.
+        FileError: A path does not exist or is no file or folder, or there is no photo.
     """
     alone = len(paths) == 1
     found: dict[str, PhotoFile] = {}
+    unusable: dict[str, FileError] = {}
     for path in paths:
-        try:
-            if path.is_dir():
-                for file in _below(path):
-                    name = file.relative_to(path) if alone else file
-                    found.setdefault(name.as_posix(), _photo_file(name.as_posix(), file))
-            elif path.exists() and not path.is_file():
-                raise FileError(f"{path}: is not a regular file")
+        for entry, error in _among(path):
+            name = (entry.relative_to(path) if alone and entry != path else entry).as_posix()
+            if isinstance(entry_found := _photo_file(name, entry, error), PhotoFile):
+                found.setdefault(name, entry_found)
             else:
-                found.setdefault(path.as_posix(), _photo_file(path.as_posix(), path))
-        except (OSError, ValueError) as error:
-            where = getattr(error, "filename", None) or path
-            raise FileError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+                unusable[_shown(name)] = entry_found
     if not found:
         where = ", ".join(map(str, paths))
-        raise FileError(f"{where}: no photos; looked for {' '.join(SUFFIXES)}")
-    return [found[name] for name in sorted(found)]
+        raise next(
+            iter(unusable.values()),
+            FileError(f"{where}: no photos; looked for {' '.join(SUFFIXES)}"),
+        )
+    return FoundPhotos([found[name] for name in sorted(found)], unusable)
 
 
 class PhotoFolder:
@@ -114,22 +136,53 @@ def _can_name_a_file(name: str) -> bool:
     return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    def fail(error: OSError) -> None:
-        raise error
+def _among(path: Path) -> Iterator[tuple[Path, OSError | None]]:
+    """Yields a file, or what is below a folder; raises FileError for neither."""
+    try:
+        if path == STDIN:
+            yield path, None
+        elif path.is_dir():
+            yield from _below(path)
+        elif path.stat() and not path.is_file():
+            raise FileError(f"{path}: is not a regular file")
+        else:
+            yield path, None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise FileError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
-    for parent, folders, names in os.walk(folder, onerror=fail):
+
+def _below(folder: Path) -> Iterator[tuple[Path, OSError | None]]:
+    """Yields the photos below a folder, and the folders and files that cannot be looked at."""
+    failed: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=failed.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             file = Path(parent, name)
-            if not name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
-                yield file
+            if not name.startswith(".") and file.suffix.lower() in SUFFIXES:
+                try:
+                    if file.is_file():
+                        yield file, None
+                except OSError as error:
+                    yield file, error
+    for unreadable in failed:
+        yield Path(unreadable.filename), unreadable
 
 
-def _photo_file(name: str, path: Path) -> PhotoFile:
+def _photo_file(name: str, path: Path, error: OSError | None) -> PhotoFile | FileError:
+    """Returns a photo, or what is wrong with it."""
     try:
         name.encode()
+        if path == STDIN:
+            return PhotoFile(name, path, 0, 0)
+        if error:
+            raise error
+        facts = path.stat()
+        return PhotoFile(name, path, facts.st_size, facts.st_mtime_ns)
     except UnicodeEncodeError:
-        raise FileError(f"{str(path)!r}: the name is not UTF-8; rename it") from None
-    facts = path.stat()
-    return PhotoFile(name, path, facts.st_size, facts.st_mtime_ns)
+        return FileError(f"{str(path)!r}: the name is not UTF-8; rename it")
+    except OSError as reason:
+        return FileError(f"{path}: {reason.strerror or reason}")
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()

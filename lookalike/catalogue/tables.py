@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.catalogue.categories import root_of
+from lookalike.catalogue.records import read_records
 from lookalike.files import FileError
 from lookalike.prices import parse_price
 
 PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
 IMAGE_COLUMNS = ("id", "product_id")
 MISSING = frozenset(("", "NaN", "nan", "N/A", "null", "None"))
-# Of one field; the csv module's own 131,072 are fewer than some descriptions have.
-_MOST_CHARACTERS = (1 << 31) - 1
 
 # Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
 _TITLE_SUFFIX = re.compile(r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$")
-# A quote opens a quoted field only where a field begins; elsewhere it stands for itself (19" TV).
-_QUOTED_FIELD = re.compile(r'(?:^|(?<=[,\n]))"[^"]*(?:""[^"]*)*"')
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,8 @@ def read_products(file: Path, roots: Sequence[str] = ()) -> Products:
     checks = [*(f"missing {column}" for column in PRODUCT_COLUMNS), "unreadable price"]
     dropped: Counter[str] = Counter()
     rows: dict[str, ProductRow] = {}
-    for number, fields in _records(file, PRODUCT_COLUMNS):
-        product_id, name, category, description, written, location = fields
+    for record in read_records(file, PRODUCT_COLUMNS, _is_product):
+        product_id, name, category, description, written, location = fields = record.fields
         missing = [c for c, value in zip(PRODUCT_COLUMNS, fields, strict=True) if _lacks(value)]
         price = parse_price(written)
         if missing:
@@ -128,7 +124,7 @@ def read_products(file: Path, roots: Sequence[str] = ()) -> Products:
             )
             if roots and row.root not in roots:
                 raise FileError(
-                    f"{file}: record {number}: listing {product_id} has the root category "
+                    f"{file}: line {record.line}: listing {product_id} has the root category "
                     f"'{row.root}', which is not one of the {len(roots)} known: {'; '.join(roots)}"
                 )
             rows[product_id] = row
@@ -143,7 +139,8 @@ def read_images(file: Path) -> dict[str, str]:
         FileError: The table is unreadable or lacks a column.
     """
     owners: dict[str, str] = {}
-    for _, (image_id, product_id) in _records(file, IMAGE_COLUMNS):
+    for record in read_records(file, IMAGE_COLUMNS, _are_ids):
+        image_id, product_id = record.fields
         if not (_lacks(image_id) or _lacks(product_id)):
             owners.setdefault(image_id, product_id)
     return owners
@@ -153,52 +150,16 @@ def _lacks(value: str) -> bool:
     return value.strip() in MISSING
 
 
+def _is_product(fields: Sequence[str]) -> bool:
+    """Says whether fields can be a listing only: a text of as many commas has no id and price."""
+    product_id, *_, price, _ = fields
+    return _are_ids([product_id]) and (_lacks(price) or parse_price(price) is not None)
+
+
+def _are_ids(fields: Sequence[str]) -> bool:
+    # In a text a space follows the comma.
+    return all(field and not re.search(r"\s", field) for field in fields)
+
+
 def _in_one_line(text: str) -> str:
     return text.replace("\r", " ")
-
-
-def _records(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yields each record's number and its fields of these columns; only a line feed ends one."""
-    text = _text(file)
-    csv.field_size_limit(_MOST_CHARACTERS)
-    # A bare carriage return stands inside a field, but the csv module would end the record there.
-    shielded = text.replace("\r", "\0")
-    try:
-        table = list(csv.reader(line + "\n" for line in shielded.split("\n")))
-    except csv.Error as error:
-        raise FileError(f"{file}: cannot be read as CSV: {error}") from None
-    table = [record for record in table if len(record) > 1 or "".join(record).strip()]
-    if not table:
-        raise FileError(f"{file}: is empty; expected columns {', '.join(columns)}")
-    header, *records = table
-    if absent := [column for column in columns if column not in header]:
-        have = ", ".join(name for name in header if name)
-        raise FileError(f"{file}: column '{absent[0]}' is missing; it has {have}")
-    # Outside quotes every line feed ends a record: a check that no record was split or swallowed.
-    counted = sum(1 for line in _QUOTED_FIELD.sub("", text).split("\n") if line.strip()) - 1
-    if len(records) != counted:
-        raise FileError(
-            f"{file}: {len(records)} rows parsed, but {counted} records counted; is a quote that "
-            "opens a field never closed?"
-        )
-    places = [header.index(column) for column in columns]
-    for number, record in enumerate(records, 1):
-        if len(record) > len(header):
-            raise FileError(
-                f"{file}: record {number} has {len(record)} fields, the header {len(header)}"
-            )
-        fields = [record[place] if place < len(record) else "" for place in places]
-        yield number, [field.replace("\0", "\r") for field in fields]
-
-
-def _text(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise FileError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise FileError(f"{file}: cannot be read as UTF-8: {error}") from None
-    if text.partition("\n")[0].endswith("\r"):
-        text = text.replace("\r\n", "\n")  # saved anew on Windows
-    return text.replace("\0", " ")

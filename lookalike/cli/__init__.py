@@ -8,11 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from lookalike.command import run_command
+
 _NEEDED = ("typer", "rich", "pyarrow", "PIL")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status (`lookalike.cli.console.ExitCode`)."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return run_command("lookalike", lambda: _run(given))
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         from lookalike.cli.app import run
     except ModuleNotFoundError as error:
@@ -23,4 +30,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    return run(sys.argv[1:] if arguments is None else list(arguments))
+    return run(arguments)

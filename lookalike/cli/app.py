@@ -60,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read stdout has seen enough; Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    except UnicodeEncodeError as error:
+        code, message = ExitCode.USAGE, f"{error.object!a} is not UTF-8"
     except BaseException as error:
         code, message = _explained(error)
     if message:

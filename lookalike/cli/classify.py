@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from grpc import StatusCode
 
-from lookalike.catalogue.photo_files import PhotoFile, find_photos, read_photo
+from lookalike.catalogue.photo_files import FoundPhotos, PhotoFile, find_photos, read_photo
 from lookalike.cli import options
 from lookalike.cli.console import (
     ExitCode,
@@ -38,7 +38,10 @@ _IN_FLIGHT = 16
 def command(
     *,
     photos: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO...", help="Photos, or folders of photos; - for standard input."
+        ),
     ],
     listing: Annotated[
         bool,
@@ -67,18 +70,29 @@ def command(
 
     With --json, one line a photo; with --listing one line.
     """
-    files = find_photos(photos)
+    found = find_photos(photos)
     top = top or (3 if json or has_room(110) else 1)
     client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
     if listing:
         with client:
-            return _classify_listing(client, files, top, json=json)
-    return _classify_each(client, files, top, json=json)
+            return _classify_listing(client, found, top, json=json)
+    return _classify_each(client, found, top, json=json)
 
 
-def _classify_each(client: Client, files: Sequence[PhotoFile], top: int, *, json: bool) -> ExitCode:
+def _classify_each(client: Client, found: FoundPhotos, top: int, *, json: bool) -> ExitCode:
+    files, total = found.photos, len(found.photos) + len(found.unusable)
     failures = Failures()
     rows: list[tuple[str, ...]] = []
+
+    def fail(name: str, error: Exception) -> None:
+        failures.add(name, error)
+        failure = failures.items[-1]
+        if json:
+            emit(_photo_as_json(name, failure))
+        _tell(failure)
+
+    for name, error in found.unusable.items():
+        fail(name, error)
     bars = progress_bar("Classifying", total=len(files))
     try:
         with client, bars as bar:
@@ -87,11 +101,7 @@ def _classify_each(client: Client, files: Sequence[PhotoFile], top: int, *, json
                 if isinstance(outcome, LookalikeError) and outcome.code is StatusCode.UNAVAILABLE:
                     raise outcome  # tried often enough; the next photo would meet the same
                 if isinstance(outcome, Exception):
-                    failures.add(file.id, outcome)
-                    failure = failures.items[-1]
-                    if json:
-                        emit(_photo_as_json(file.id, failure))
-                    _tell(failure)
+                    fail(file.id, outcome)
                     continue
                 failures.succeeded()
                 if json:
@@ -102,14 +112,13 @@ def _classify_each(client: Client, files: Sequence[PhotoFile], top: int, *, json
             _show("photo", rows, top)
     if not failures.items:
         return ExitCode.OK
-    if len(files) > 1:
-        say(f"{counted(len(failures.items), 'photo')} of {len(files):,} failed")
+    if total > 1:
+        say(f"{counted(len(failures.items), 'photo')} of {total:,} failed")
     return ExitCode.SOME_FAILED if rows else ExitCode.FAILED
 
 
-def _classify_listing(
-    client: Client, files: Sequence[PhotoFile], top: int, *, json: bool
-) -> ExitCode:
+def _classify_listing(client: Client, found: FoundPhotos, top: int, *, json: bool) -> ExitCode:
+    files, names_of_all = found.photos, [*found.unusable, *(file.id for file in found.photos)]
     if len(files) > MOST_OF_A_LISTING:
         raise UsageError(
             f"--listing takes {MOST_OF_A_LISTING} photos at most, and there are {len(files):,}"
@@ -120,6 +129,8 @@ def _classify_listing(
         failed[name] = failure_of(name, error)
         _tell(failed[name])
 
+    for name, unusable in found.unusable.items():
+        fail(name, unusable)
     images: dict[str, bytes] = {}
     for file in files:
         try:
@@ -130,25 +141,25 @@ def _classify_listing(
     answer = _by_all(client, readable, list(images.values()), fail)
     if answer is None:
         if json:
-            emit({"photos": [_photo_as_json(file.id, failed[file.id]) for file in files]})
-        if len(files) > 1:
-            say(f"{counted(len(failed), 'photo')} of {len(files):,} failed")
+            emit({"photos": [_photo_as_json(name, failed[name]) for name in names_of_all]})
+        if len(names_of_all) > 1:
+            say(f"{counted(len(failed), 'photo')} of {len(names_of_all):,} failed")
         return ExitCode.FAILED
     names = list(images)
     for failure in answer.failures:
         fail(names[failure.photo], failure.error)
     if json:
         seen = dict(zip(names, answer.photos or (), strict=False))
-        photos = [_photo_as_json(f.id, failed.get(f.id), seen.get(f.id)) for f in files]
+        photos = [_photo_as_json(each, failed.get(each), seen.get(each)) for each in names_of_all]
         emit({**_as_json(answer, top), "photos": photos})
     else:
-        used = counted(len(files) - len(failed), "photo")
+        used = counted(len(names_of_all) - len(failed), "photo")
         _show("listing", [_row(used, answer, top)], top)
     if answer.degraded:
         say(answer.degraded)
     if not failed:
         return ExitCode.OK
-    say(f"{counted(len(failed), 'photo')} of {len(files):,} failed")
+    say(f"{counted(len(failed), 'photo')} of {len(names_of_all):,} failed")
     return ExitCode.SOME_FAILED
 
 

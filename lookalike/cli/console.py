@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from lookalike.command import INTERRUPTED
 from lookalike.prices import price_text
 
 
@@ -34,7 +35,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_FAILED = 3
-    INTERRUPTED = 130
+    INTERRUPTED = INTERRUPTED
 
 
 class CommandError(Exception):

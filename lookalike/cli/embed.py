@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.catalogue.photo_files import PhotoFile, find_photos
+from lookalike.catalogue.photo_files import STDIN, PhotoFile, find_photos
 from lookalike.cli import options
 from lookalike.cli.console import (
     CommandError,
@@ -59,9 +59,15 @@ def command(
         raise UsageError(f"--out is {out}; its name must end in .parquet")
     if out.is_dir():
         raise CommandError(f"{out}: is a directory")
-    wanted = find_photos(photos)
+    if STDIN in photos:
+        raise UsageError("- is not for embed: give files or folders")
+    found = find_photos(photos)
+    wanted = found.photos
     client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
     failures = Failures()
+    for name, error in found.unusable.items():
+        failures.add(name, error)
+    listed = out.with_suffix(".failures.csv")
     parts = out.with_name(out.name + ".parts")
     if parts.is_dir():
         say(f"{parts}: an earlier version's, not gone on with; it can be removed")
@@ -78,17 +84,17 @@ def command(
                         bar.advance()
             except KeyboardInterrupt:
                 again = "the same command without --restart" if restart else "the same command"
-                say(f"what is embedded is kept; {again} goes on from there")
-                raise
-            written = file.write(wanted)
-    listed = out.with_suffix(".failures.csv")
-    write_failures(listed, failures.items)
+                kept = f"interrupted; what is embedded is kept, {again} goes on from there"
+                raise CommandError(kept, ExitCode.INTERRUPTED) from None
+            finally:
+                write_failures(listed, failures.items)
+            written = file.write(wanted, unseen=found.unusable)
     if json:
         emit(
             {
                 "file": str(out),
                 "photos": written,
-                "embedded": len(todo) - len(failures.items),
+                "embedded": len(todo) - len(failures.items) + len(found.unusable),
                 "skipped": done,
                 "failed": len(failures.items),
                 "reasons": by_reason(failures.items),
@@ -124,10 +130,12 @@ def _embedded(
     failures: Failures,
 ) -> Iterator[PhotoFile]:
     """Embeds photos; yields each when its vectors are kept or it has failed."""
-    pairs = ((photo, photo.path) for photo in todo)
+    by_id = {photo.id: photo for photo in todo}
+    pairs = ((photo.id, photo.path) for photo in todo)
     if not todo:
         return
-    for photo, outcome in client.embed_many(pairs, outputs=list(layout.outputs)):
+    for photo_id, outcome in client.embed_many(pairs, outputs=list(layout.outputs)):
+        photo = by_id[photo_id]
         if isinstance(outcome, Exception):
             failures.add(photo.id, outcome)
         else:

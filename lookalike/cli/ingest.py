@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.catalogue.photo_files import PhotoFolder, read_photo
+from lookalike.catalogue.photo_files import STDIN, PhotoFolder, read_photo
 from lookalike.catalogue.tables import Catalogue, ProductRow, read_catalogue
 from lookalike.cli import options
 from lookalike.cli.console import (
@@ -40,7 +40,7 @@ _ONE = "One photo"
 def command(
     *,
     photo: Annotated[
-        Path | None, typer.Argument(metavar="PHOTO", help="One photo, with --listing.")
+        Path | None, typer.Argument(metavar="PHOTO", help="One photo, or - for standard input.")
     ] = None,
     products: Annotated[
         Path | None,
@@ -121,6 +121,8 @@ def command(
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")
+        if photo == STDIN and not item:
+            raise UsageError("--item is missing: a photo from standard input has no name")
         amount, currency = _price(price)
         about = CataloguePhoto(
             item_id=item or photo.stem,
@@ -210,8 +212,8 @@ class _Run:
                         journal.add(send.photo.item_id, send.content, seq=outcome.seq)
             except KeyboardInterrupt:
                 again = "the same command without --restart" if restart else "the same command"
-                say(f"{counted(len(journal), 'photo')} are in; {again} goes on from there")
-                raise
+                kept = f"{counted(len(journal), 'photo')} are in, {again} goes on from there"
+                raise CommandError(f"interrupted; {kept}", ExitCode.INTERRUPTED) from None
             finally:
                 write_failures(self.listed, failures.items)
             if not failures.items:

@@ -34,7 +34,8 @@ def command(
         list[Path] | None,
         typer.Argument(
             metavar="PHOTO...",
-            help="A photo; several are of one thing, and their mean is looked for.",
+            help="A photo, or - for standard input; several are of one thing, and their mean is "
+            "looked for.",
             show_default=False,
         ),
     ] = None,

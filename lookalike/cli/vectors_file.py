@@ -105,30 +105,35 @@ class VectorsFile:
         texts = {output: as_text(vectors[output]) for output in self._layout.outputs}
         self._journal.add(photo.id, _content(photo.bytes, photo.modified_ns), vectors=texts)
 
-    def write(self, wanted: Iterable[PhotoFile]) -> int:
+    def write(self, wanted: Iterable[PhotoFile], *, unseen: Iterable[str] = ()) -> int:
         """Writes the file from the journal and what it held; returns its number of photos.
 
         Args:
             wanted: Rows of other photos, or of what these once were, are left out.
+            unseen: Folders that could not be read: rows of photos below them stay.
         """
+        below = tuple(f"{folder}/" for folder in unseen)
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         photos = {photo.id: photo for photo in wanted}
         contents = {id_: _content(each.bytes, each.modified_ns) for id_, each in photos.items()}
         new = {
-            entry["id"]: entry["vectors"]
+            entry["id"]: entry.get("vectors", {})
             for entry in self._journal.entries()
             if contents.get(entry["id"]) == entry["content"]
         }
-        tables = [self._table([photos[id_] for id_ in new], list(new.values()))]
+        try:
+            tables = [self._table([photos[id_] for id_ in new], list(new.values()))]
+        except (KeyError, TypeError, ValueError):
+            raise CommandError(f"{self._journal.path}: is damaged; {_ADVICE}") from None
         if self._adds_to_file:
             tables.append(self._read())
         whole = pa.concat_tables(tables).combine_chunks()
         rows: dict[str, int] = {}
         ids = whole["id"].to_pylist()
         for row, (id_, content) in enumerate(zip(ids, _contents(whole), strict=True)):
-            if contents.get(id_) == content:
+            if contents.get(id_) == content or id_.startswith(below):
                 rows.setdefault(id_, row)
         whole = whole.take(pa.array([rows[id_] for id_ in sorted(rows)], pa.int64()))
         with replacing(self.out) as aside:
@@ -152,10 +157,11 @@ class VectorsFile:
                     raise CommandError(f"{foreign}; choose another --out")
                 self._check(metadata)
                 return file.read(columns)
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise CommandError(f"{foreign}, or damaged: {str(error).splitlines()[0]}") from None
-        except OSError as error:
-            raise CommandError(f"{self.out}: {error.strerror or error}") from None
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.strerror:
+                raise CommandError(f"{self.out}: {error.strerror}") from None
+            what = str(error).splitlines()[0]
+            raise CommandError(f"{foreign}, or damaged ({what}); {_ADVICE} in its place") from None
 
     def _check(self, metadata: dict[bytes, bytes]) -> None:
         for name, mine in self._layout.facts().items():

@@ -14,7 +14,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -100,6 +100,7 @@ class StreamScheduler(Generic[Id, Result]):
         self._taken = 0
         self._heard_at = 0.0
         self._last_loss: LookalikeError | None = None
+        self._was_silent = False  # and has not answered since
 
     @property
     def room(self) -> int:
@@ -165,6 +166,7 @@ class StreamScheduler(Generic[Id, Result]):
         slot.heard_at = self._heard_at = now
         slot.losses = 0
         self._last_loss = None
+        self._was_silent = False
         for other in self.slots:
             if other.opens_at == math.inf:
                 other.opens_at = now
@@ -198,14 +200,14 @@ class StreamScheduler(Generic[Id, Result]):
     def silent(self, now: float) -> list[StreamSlot]:
         """Returns the slots whose streams are silent and to be given up.
 
+        Where all are silent, the photos that they wait for fail.
+
         Raises:
-            LookalikeError: All streams are silent; gives the reason, if one is known.
+            LookalikeError: All streams are silent for the second time in a row, or there is no
+                connection; gives the reason, if one is known.
         """
         if self._is_asking and now >= self._heard_at + self._silence_timeout_s:
-            reason = self._last_loss.message if self._last_loss else "connections are open"
-            raise UpstreamUnavailableError(
-                f"nothing was heard for {self._silence_timeout_s:g} s (photo_timeout): {reason}"
-            )
+            return self._fail_unanswered(now)
         return [
             slot
             for slot in self.slots
@@ -233,6 +235,24 @@ class StreamScheduler(Generic[Id, Result]):
         # Results that the caller has yet to take do not count as silence.
         return bool(self._waiting or self._later or any(slot.unanswered for slot in self.slots))
 
+    def _fail_unanswered(self, now: float) -> list[StreamSlot]:
+        silent = [slot for slot in self.slots if slot.unanswered]
+        items = [item for slot in silent for item in slot.unanswered.values()]
+        loss = self._last_loss
+        is_connected = loss is None or isinstance(loss, DeadlineExceededError)
+        heard = f"nothing was heard for {self._silence_timeout_s:g} s (photo_timeout)"
+        if not (items and is_connected) or self._was_silent:
+            reason = loss.message if loss else "connections are open"
+            raise UpstreamUnavailableError(f"{heard}: {reason}{_waited_for(items)}")
+        self._was_silent = True
+        self._heard_at = now
+        for slot in silent:
+            slot.unanswered = {}
+        for item in items:
+            # It may be one that the service does not get done with: others may fare better.
+            self._settle(item, DeadlineExceededError(heard))
+        return silent
+
     def _again(
         self, item: Item, error: LookalikeError, now: float, *, at_once: bool = False
     ) -> None:
@@ -257,3 +277,10 @@ def _pause(failures: int) -> float:
     # Jitter: many streams must not reconnect at the same moment.
     longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures)
     return random.uniform(longest / 2, longest)
+
+
+def _waited_for(items: Sequence[Item]) -> str:
+    if not items:
+        return ""
+    others = f" and {len(items) - 1} others" if len(items) > 1 else ""
+    return f"; waited for photo {str(items[0].id)[:200]}{others}"

@@ -21,13 +21,27 @@ Photo: TypeAlias = (
 """Encoded bytes; a path, also as a str; a file opened for reading bytes; with Pillow installed, one
 of its images or an array of height x width x 3 (RGB) of uint8."""
 
+# The service decodes every mode by rules of its own (wide greys are scaled, profiles of CMYK are
+# applied), so a mode is kept: in a PNG where that has it, or else in a TIFF.
+_PNG_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"))
+# No file holds these; nothing is lost.
+_SIMPLER = {
+    "HSV": "RGB",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBX": "RGB",
+    "RGBa": "RGBA",
+    "YCbCr": "RGB",
+}
+
 PhotoOrPhotos: TypeAlias = "Photo | Sequence[Photo]"
 
 
 def read_photo(photo: Photo) -> bytes:
     """Returns the encoded bytes of a photo.
 
-    A file is read, and its OSError is raised unchanged. Pixels are encoded as PNG, without loss.
+    A file is read, and its OSError is raised unchanged. Pixels are encoded without loss, as
+    PNG, or as TIFF where PNG lacks their mode: the vector is that of a file with these pixels.
 
     Raises:
         OSError: The file cannot be read.
@@ -88,12 +102,21 @@ def _from_pixels(pixels: NDArray[Any]) -> Image:
 
 
 def _encode(image: Image) -> bytes:
-    from PIL import ImageOps  # noqa: PLC0415 - see above
+    from PIL import Image, ImageOps, features  # noqa: PLC0415 - see above
 
     # As the service does with encoded photos; a PNG here would lose the orientation.
     image = ImageOps.exif_transpose(image)
-    if image.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
-        image = image.convert("RGB")
+    if image.mode == "I;16N":  # of the processor's byte order; Pillow would convert it to black
+        mode = "I;16" if sys.byteorder == "little" else "I;16B"
+        pixels, info = image.tobytes(), image.info
+        image = Image.frombytes(mode, image.size, pixels)
+        image.info = info
+    if (simpler := _SIMPLER.get(image.mode)) is not None:
+        image = image.convert(simpler)
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
+    if image.mode in _PNG_MODES:
+        image.save(out, "PNG", compress_level=1)
+    else:
+        compression = "tiff_adobe_deflate" if features.check("libtiff") else "raw"
+        image.save(out, "TIFF", compression=compression)
     return out.getvalue()

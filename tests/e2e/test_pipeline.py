@@ -20,7 +20,7 @@ import grpc
 import pytest
 from PIL import Image
 
-import training.__main__
+import training.command
 from demo import running
 from demo.files import DemoFiles
 from lookalike.catalogue.categories import CATEGORIES
@@ -35,21 +35,21 @@ RUN_TIMEOUT_S = 280
 # `python -m demo`, but what it trains, judges and exports is a small network.
 SMALL = """\
 import sys
-import demo.__main__
+import demo.command
 import demo.pipeline
 from tests.e2e.small_steps import run
 demo.pipeline._run = run
-sys.exit(demo.__main__.main())
+sys.exit(demo.command.main())
 """
 
 # `python -m demo`, but for the ports, which others may hold, and the bundle, which is there.
 ON_FREE_PORTS = """\
 import sys
-import demo.__main__
+import demo.command
 from demo import running
 running.PORTS = dict.fromkeys(running.PORTS, 0)
-demo.__main__.make_bundle = lambda *_, **__: None
-sys.exit(demo.__main__.main())
+demo.command.make_bundle = lambda *_, **__: None
+sys.exit(demo.command.main())
 """
 
 
@@ -146,7 +146,7 @@ def test_the_pipelines_commands_lead_from_photos_to_hits(
     first: Ran, files: DemoFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def step(command: str) -> str:
-        assert training.__main__.main(shlex.split(command)) == 0, capsys.readouterr().err
+        assert training.command.main(shlex.split(command)) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
     for said in (  # by sample, prepare, train, evaluate and export

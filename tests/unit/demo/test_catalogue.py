@@ -23,12 +23,21 @@ def test_refused_photos_do_not_end_the_fill(
     assert fill("gateway", Path("here"), Path("journal")) is (status is ExitCode.OK)
 
 
-@pytest.mark.parametrize("status", [ExitCode.FAILED, ExitCode.INTERRUPTED])
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (ExitCode.FAILED, StartupError, "failed with status 1"),
+        (ExitCode.INTERRUPTED, KeyboardInterrupt, "^$"),
+    ],
+)
 def test_a_fill_that_does_not_reach_its_end_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, status: ExitCode
+    monkeypatch: pytest.MonkeyPatch,
+    status: ExitCode,
+    error: type[BaseException],
+    words: str,
 ) -> None:
     monkeypatch.setattr(app, "run", lambda arguments: status)
-    with pytest.raises(StartupError, match=f"failed with status {status:d}"):
+    with pytest.raises(error, match=words):
         fill("gateway", Path("here"), Path("journal"))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import demo.__main__
-from demo.__main__ import main
+import demo.command
 from demo.catalogue import mark_filled
+from demo.command import main
 from demo.files import DemoFiles
 from demo.pipeline import make_bundle
 from demo.quality import Served
@@ -55,8 +55,8 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoFiles:
         file.parent.mkdir()
         file.write_text(text)
     mark_filled(files.filled, {"embedding_space": "abc", "sample": "{}"})
-    monkeypatch.setattr(demo.__main__, "load_prepared", lambda _: None)
-    monkeypatch.setattr(demo.__main__, "known_photos", lambda *_: [])
+    monkeypatch.setattr(demo.command, "load_prepared", lambda _: None)
+    monkeypatch.setattr(demo.command, "known_photos", lambda *_: [])
     return files
 
 
@@ -64,22 +64,22 @@ def test_an_index_is_filled_again_after_its_answers_were_judged_in_part(
     filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fills: list[str] = []
-    monkeypatch.setattr(demo.__main__, "fill", lambda gateway, *_: fills.append(gateway))
+    monkeypatch.setattr(demo.command, "fill", lambda gateway, *_: fills.append(gateway))
 
     def lose_one(*_: object) -> Served:
         raise StartupError("killed while a photo was out of the catalogue")
 
-    monkeypatch.setattr(demo.__main__, "measure", lose_one)
+    monkeypatch.setattr(demo.command, "measure", lose_one)
     with pytest.raises(StartupError):
-        demo.__main__._judge("127.0.0.1:1", filled)
-    demo.__main__._fill_once("127.0.0.1:1", filled)
+        demo.command._judge("127.0.0.1:1", filled)
+    demo.command._fill_once("127.0.0.1:1", filled)
     assert fills == ["127.0.0.1:1"]
 
 
 def test_an_index_is_not_filled_again_after_its_answers_were_judged(
     filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo.__main__, "fill", lambda *_: pytest.fail("it is filled already"))
-    monkeypatch.setattr(demo.__main__, "measure", lambda *_: Served(0, "blend", {}))
-    demo.__main__._judge("127.0.0.1:1", filled)
-    demo.__main__._fill_once("127.0.0.1:1", filled)
+    monkeypatch.setattr(demo.command, "fill", lambda *_: pytest.fail("it is filled already"))
+    monkeypatch.setattr(demo.command, "measure", lambda *_: Served(0, "blend", {}))
+    demo.command._judge("127.0.0.1:1", filled)
+    demo.command._fill_once("127.0.0.1:1", filled)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo import running
-from demo.__main__ import main
+from demo.command import main
 from demo.files import DemoFiles
 from lookalike.errors import StartupError
 

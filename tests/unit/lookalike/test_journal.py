@@ -100,8 +100,10 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     knit(tmp_path / "journal", "hat", "sock")
     lines = (tmp_path / "journal").read_text().splitlines()
     (tmp_path / "journal").write_text("\n".join([*lines[:2], line, *lines[2:], ""]))
-    with pytest.raises(FileError, match="journal: line 3 is damaged"):
+    with pytest.raises(FileError, match="journal: line 3 is damaged; unravel it"):
         knit(tmp_path / "journal")
+    with pytest.raises(FileError, match="journal: line 3 is damaged; remove it"):
+        knit(tmp_path / "journal", changed="")
     with Journal(tmp_path / "journal", WORK, WOOL, restart=True) as journal:
         journal.add("scarf")
     knit(tmp_path / "journal", "glove")

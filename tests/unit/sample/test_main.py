@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sample.__main__ import main
+from sample.command import main
 
 
 def test_too_small_a_sample_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image, ImageOps
 
 from lookalike.catalogue.categories import CATEGORIES
-from sample import (
+from sample import drawings
+from sample.drawings import KINDS, draw_photo, kinds_of, make_look
+from sample.marketplace import (
     FEWEST_LISTINGS,
     SampleError,
     SampleExistsError,
     SampleSummary,
     category_slug,
-    drawings,
     write_sample,
 )
-from sample.drawings import KINDS, draw_photo, kinds_of, make_look
 from sample.words import WORDS
 
 LISTINGS = 60

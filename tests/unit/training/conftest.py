@@ -45,7 +45,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def marketplace(workshop: Path) -> Path:
     """A raw catalogue."""
-    from sample import write_sample
+    from sample.marketplace import write_sample
 
     write_sample(workshop / "marketplace", listings=LISTINGS, queries=0)
     return workshop / "marketplace"

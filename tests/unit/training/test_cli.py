@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import training.prepare
 from lookalike.model.bundle import Bundle
-from training.__main__ import main
+from training.command import main
 from training.config import TrainConfig
 from training.prepare import prepare
 
@@ -57,7 +58,7 @@ def failed(capsys: pytest.CaptureFixture[str]) -> Failed:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalogue of four listings, without photos."""
+    """A catalogue of four listings, of which one has its photo."""
     folder = tmp_path_factory.mktemp("small")
     products = [HEADER, *(f"0,{n},Oven,Appliances / Ovens,Hot.,£5.00,Leeds" for n in range(4))]
     (folder / "Products.csv").write_text("\n".join(products) + "\n")
@@ -65,6 +66,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join([",id,product_id", *(f"0,photo-{n},{n}" for n in range(4))]) + "\n"
     )
     (folder / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "images/photo-0.jpg")
     return folder
 
 
@@ -77,7 +79,8 @@ def catalogue(small: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def empty_data(small: Path) -> Path:
     """A prepared data set without a photo."""
-    prepare(small, small / "prepared", image_size=32)
+    prepared = prepare(small, small / "prepared", image_size=32)
+    prepared.photos.iloc[:0].to_parquet(small / "prepared/photos.parquet")
     return small / "prepared"
 
 
@@ -153,7 +156,7 @@ def test_a_step_that_succeeds_says_how_long_it_took(
     told = capsys.readouterr()
     assert told.err == ""
     assert "4 listings kept; dropped: none\n" in told.out
-    assert "0 photos kept; 4 rejected:\n  photo-0.jpg: no such file\n" in told.out
+    assert "1 photos kept; 3 rejected:\n  photo-1.jpg: no such file\n" in told.out
     assert told.out.splitlines()[-1].startswith("prepare: ")
 
 
@@ -183,7 +186,7 @@ def test_an_unknown_category_is_told_with_its_file_and_listing(
     file.write_text(file.read_text().replace("0,2,Oven,Appliances", "0,2,Oven,Boats"))
     said = failed("prepare", data=catalogue, out=tmp_path / "data")
 
-    where = f"{file}: record 3: listing 2 has the root category 'Boats'"
+    where = f"{file}: line 4: listing 2 has the root category 'Boats'"
     assert f"{where}, which is not one of the 13" in said
 
 
@@ -286,7 +289,7 @@ def test_a_catalogue_of_other_categories_than_the_models_is_refused(
     out = tmp_path / "vectors.parquet"
     said = failed("embed", bundle=tiny_bundle.path, data=small, out=out)
 
-    where = f"{small / 'Products.csv'}: record 1"
+    where = f"{small / 'Products.csv'}: line 2"
     assert f"{where}: listing 0 has the root category 'Appliances'" in said
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import training.report
-from training.__main__ import main
+from training.command import main
 
 
 @pytest.mark.parametrize(

@@ -243,14 +243,23 @@ def test_another_version_of_the_same_model_computes_nothing(
     assert embed(again, marketplace, vectors).photos == pq.read_metadata(vectors).num_rows
 
 
-def test_a_catalogue_whose_photos_all_fail_gives_a_file_without_rows(
+def test_a_catalogue_whose_photos_all_fail_is_refused_by_the_name_of_their_folder(
     bundle: Path, tmp_path: Path
 ) -> None:
-    data = catalogue(tmp_path / "data")
-    embedded = embed(bundle, data, tmp_path / "vectors.parquet")
+    data, out = catalogue(tmp_path / "data"), tmp_path / "vectors.parquet"
+    with pytest.raises(TrainingError, match=r"data/images: none of the 1 photos .* photo\.jpg: no"):
+        embed(bundle, data, out)
+    assert not out.exists()
 
-    assert (embedded.photos, embedded.problems) == (0, ["photo.jpg: no such file"])
-    assert pq.read_table(tmp_path / "vectors.parquet").num_rows == 0
+    Image.new("RGB", (8, 8)).save(data / "images/photo.jpg")
+    assert embed(bundle, data, out).photos == 1
+
+
+def test_a_catalogue_without_its_folder_of_photos_is_refused(bundle: Path, tmp_path: Path) -> None:
+    data = catalogue(tmp_path / "data")
+    (data / "images").rmdir()
+    with pytest.raises(FileError, match="data/images: no such folder of photos"):
+        embed(bundle, data, tmp_path / "vectors.parquet")
 
 
 @pytest.mark.parametrize("content", ["no table", None])
@@ -296,6 +305,7 @@ def test_a_category_that_the_model_does_not_know_is_refused(
 
 def test_every_output_of_the_model_is_a_column(tiny_bundle: Bundle, tmp_path: Path) -> None:
     data = catalogue(tmp_path / "data", category="category 4")
+    Image.new("RGB", (8, 8)).save(data / "images/photo.jpg")
     table = pq.read_table(embed(tiny_bundle.path, data, tmp_path / "vectors.parquet").file)
 
     assert table.column_names[-2:] == ["vector:category", "vector:style"]

@@ -14,7 +14,7 @@ import training.embed
 from lookalike.files import FileError
 from lookalike.journal import Journal
 from lookalike.model import bundle as bundles
-from training.__main__ import main
+from training.command import main
 from training.embed import embed, embed_as_json, vector_column
 from training.errors import TrainingError
 

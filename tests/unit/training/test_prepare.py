@@ -274,3 +274,30 @@ def test_a_prepared_photo_that_went_missing_is_made_again_by_another_run(
     (out / "report.json").unlink()
 
     assert len(list(prepare(catalogue, out, image_size=SIZE).image_folder.iterdir())) == 8
+
+
+def test_a_catalogue_without_its_folder_of_photos_is_refused(
+    catalogue: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(catalogue / "images")
+    with pytest.raises(FileError, match=re.escape(f"{catalogue / 'images'}: no such folder")):
+        prepare(catalogue, tmp_path / "out", image_size=SIZE)
+
+
+def test_a_folder_with_none_of_the_photos_is_refused_by_name(
+    catalogue: Path, tmp_path: Path
+) -> None:
+    for file in (catalogue / "images").iterdir():
+        file.rename(file.with_name(f"other-{file.name}"))
+    words = f"{catalogue / 'images'}: none of the 12 photos that Images.csv names can be used"
+    with pytest.raises(TrainingError, match=re.escape(f"{words}; the first: good-0.jpg: no such")):
+        prepare(catalogue, tmp_path / "out", image_size=SIZE)
+    assert not (tmp_path / "out/report.json").exists()
+
+
+def test_tables_without_a_photo_of_a_complete_listing_are_refused(
+    catalogue: Path, tmp_path: Path
+) -> None:
+    (catalogue / "Images.csv").write_text("id,product_id\nx,incomplete\n")
+    with pytest.raises(TrainingError, match="no photo of a complete listing to prepare"):
+        prepare(catalogue, tmp_path / "out", image_size=SIZE)

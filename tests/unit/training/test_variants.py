@@ -17,7 +17,7 @@ from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Parity, Variant
 from lookalike.model.engines import load_engine
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
-from training.__main__ import main
+from training.command import main
 from training.export import export
 from training.parity import violations
 from training.prepare import Prepared, load_prepared

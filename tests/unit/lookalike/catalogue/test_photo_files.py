@@ -38,7 +38,7 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"pipe\.jpg: is not a regular file"):
         find_photos([tmp_path / "pipe.jpg"])
     (tmp_path / "a.jpg").write_bytes(b"x")
-    assert [photo.id for photo in find_photos([tmp_path])] == ["a.jpg"]
+    assert [photo.id for photo in find_photos([tmp_path]).photos] == ["a.jpg"]
 
 
 def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> None:

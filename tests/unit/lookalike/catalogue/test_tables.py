@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.catalogue import tables
+from lookalike.catalogue import records, tables
 from lookalike.catalogue.tables import (
     ProductRow,
     Products,
@@ -100,11 +100,11 @@ def test_a_value_of_bare_carriage_returns_is_missing(tmp_path: Path) -> None:
 def test_a_parser_that_splits_records_is_found_out_by_counting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def careless(lines: Iterable[str]) -> Iterator[list[str]]:
+    def careless(lines: Iterable[str], **_: object) -> Iterator[list[str]]:
         return parse("".join(lines).replace("\0", "\n").splitlines(keepends=True))
 
     parse = csv.reader
-    monkeypatch.setattr(tables.csv, "reader", careless)
+    monkeypatch.setattr(records.csv, "reader", careless)
     message = refusal(tmp_path, record(id="a", product_description="One\rtwo"), record(id="b"))
 
     assert "3 rows parsed, but 2 records counted" in message
@@ -124,14 +124,6 @@ def test_quotes_within_an_unquoted_field_stand_for_themselves(tmp_path: Path) ->
     ]
 
     assert [row.title for row in read_all(tmp_path, *rows)] == ['19" TV', 'Rug 3"', "x"]
-
-
-def test_a_quote_that_never_closes_is_refused(tmp_path: Path) -> None:
-    rows = [record(product_name='"Lamp'), record(id="b", product_name="Lamp")]
-
-    assert refusal(tmp_path, *rows).endswith(
-        "1 rows parsed, but 2 records counted; is a quote that opens a field never closed?"
-    )
 
 
 @pytest.mark.parametrize("tail", ["", "\n", "\n\n  \n"])
@@ -217,7 +209,8 @@ def test_a_record_with_more_fields_than_the_header_is_refused(
     records = [record(id="a"), record(id="b")]
     records[position] += ",surplus"
 
-    assert "fields" in refusal(tmp_path, *records)
+    words = f"line {position + 2}: the record has 8 fields, the header 7"
+    assert words in refusal(tmp_path, *records)
 
 
 def test_the_first_of_several_rows_with_one_id_is_kept(tmp_path: Path) -> None:
@@ -246,7 +239,7 @@ def test_an_unknown_category_is_refused_with_file_listing_and_category(tmp_path:
     rows = [record(id="a"), record(id="b", category="Boats / Canoes")]
     message = refusal(tmp_path, *rows)
 
-    assert "record 2: listing b has the root category 'Boats'" in message
+    assert "line 3: listing b has the root category 'Boats'" in message
     assert "Home & Garden; Appliances" in message
 
 
@@ -268,7 +261,7 @@ def test_any_category_is_taken_where_none_are_named(tmp_path: Path) -> None:
     [
         (b"", r"is empty; expected columns id, product_name"),
         (b" \n\n", r"is empty; expected columns id, product_name"),
-        (b"\xff\xfe\x00broken", "cannot be read as UTF-8"),
+        (b"\xff\xfe\x00broken", "is written in UTF-16"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_by_name(

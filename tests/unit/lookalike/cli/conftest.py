@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -201,6 +203,33 @@ def embedder(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmbedder]:
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("COLUMNS", raising=False)
     return runner(capsys)
+
+
+unix = pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Makes a folder that nobody may read, for the superuser too."""
+
+    def scandir(path: Any) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.fixture
+def unusable(photos: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A name that is not UTF-8 and an unreadable folder among the photos, as they are named."""
+    try:
+        (photos / os.fsdecode(b"\xff.jpg")).write_bytes(b"\xff\xd8")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (photos / "secret").mkdir()
+    unreadable(monkeypatch, photos / "secret")
+    return ["\\udcff.jpg", "secret"]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lookalike.cli import classify
 from lookalike.errors import InvalidArgumentError, QueueFullError
 from tests.command_line import Run
-from tests.unit.lookalike.cli.conftest import SPACE, Gateway
+from tests.unit.lookalike.cli.conftest import SPACE, Gateway, unix
 
 
 def test_a_photo_is_a_row_of_the_table(run: Run, gateway: Gateway, photos: Path) -> None:
@@ -56,6 +57,44 @@ def test_a_bad_photo_alone_is_status_1(run: Run, gateway: Gateway, photos: Path)
     ended = run("classify", photos / "d.png")
     assert (ended.code, ended.out) == (1, "")
     assert len(ended.err.splitlines()) == 1
+
+
+@unix
+@pytest.mark.parametrize("listing", [(), ("--listing",)])
+def test_an_entry_that_cannot_be_used_is_named_and_the_rest_goes_on(
+    run: Run, gateway: Gateway, photos: Path, unusable: list[str], listing: tuple[str, ...]
+) -> None:
+    (photos / "d.png").unlink()
+    ended = run("classify", photos, *listing)
+    assert ended.code == 3
+    assert "\\udcff.jpg': the name is not UTF-8; rename it (UNREADABLE_FILE)" in ended.err
+    assert "secret: Permission denied (UNREADABLE_FILE)" in ended.err
+    assert "2 photos of 6 failed" in ended.err
+    lines = [json.loads(line) for line in run("classify", photos, "--json").out.splitlines()]
+    assert [line["photo"] for line in lines if "error" in line] == unusable
+    assert len(lines) == 6
+
+
+def test_standard_input_is_a_photo(
+    run: Run, gateway: Gateway, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give(data: bytes) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    photo = (photos / "a.jpg").read_bytes()
+    give(photo)
+    assert run("classify", "-", "--json").json["photo"] == "-"
+    give(photo)
+    assert run("classify", "-", photos / "b.JPG", "--listing", "--json").json["category"]
+    give(photo)
+    assert run("similar", "-", "--json").json["query"] == "-"
+    give(photo)
+    assert run("ingest", "-", "--listing", "l", "--item", "i").code == 0
+    assert gateway.ingested["i"].image == photo
+    assert run("ingest", "-", "--listing", "l").code == 2
+    give(b"")
+    ended = run("classify", "-")
+    assert (ended.code, "standard input: is empty" in ended.err) == (1, True)
 
 
 def test_a_gateway_that_refuses_everybody_is_asked_no_more(

@@ -192,8 +192,7 @@ def test_an_interrupted_ingest_goes_on(
         patch.setattr(Journal, "add", add)
         ended = ingest(run, catalogue)
     assert ended.code == 130
-    assert "2 photos are in; the same command goes on from there" in ended.err
-    assert ended.err.endswith("lookalike: interrupted\n")
+    assert "lookalike: interrupted; 2 photos are in, the same command goes on" in ended.err
     gateway.sent.clear()
     assert ingest(run, catalogue).code == 0
     assert sorted(gateway.sent) == sorted(OWNERS.keys() - set(noted))
@@ -334,8 +333,12 @@ def test_the_journal_may_be_elsewhere_and_failures_with_it(
     ("table", "text", "words"),
     [
         ("Products.csv", "a,b\n1,2\n", "column 'id' is missing"),
-        ("Products.csv", HEADER + '1,x,"open quote,a,b,£5,c\n2,y,t,a,b,£5,c\n', "records counted"),
-        ("Products.csv", HEADER + "1,x,t,a,b,£5,c,too,many\n", "record 1 has 9 fields"),
+        (
+            "Products.csv",
+            HEADER + '1,x,"open quote,a,b,£5,c\n2,y,t,a,b,£5,c\n',
+            "line 2: a quote opens",
+        ),
+        ("Products.csv", HEADER + "1,x,t,a,b,£5,c,too,many\n", "line 2: the record has 9 fields"),
         ("Images.csv", "photo,listing\n", "column 'id' is missing"),
         ("Images.csv", "", "is empty; expected columns id, product_id"),
     ],
@@ -361,7 +364,7 @@ def test_a_table_that_is_no_text_is_one_line(run: Run, gateway: Gateway, catalog
     (catalogue / "Products.csv").write_bytes(b"\xff\xfe\x00\x01")
     ended = ingest(run, catalogue)
     assert ended.code == 1
-    assert "cannot be read as UTF-8" in ended.err
+    assert "is written in UTF-16, not UTF-8" in ended.err
 
 
 def test_a_restart_removes_nothing_that_is_no_journal(

@@ -193,6 +193,34 @@ def test_silence_of_all_ends_the_run_and_says_what_was_heard_last() -> None:
         run.silent(160)
 
 
+def test_photos_that_keep_all_silent_fail_and_the_run_goes_on() -> None:
+    run, slots = with_all_open()
+    run.put("a", "?", 100)
+    run.put("b", "?", 100)
+    sent(run, 100)
+    assert set(map(id, run.silent(160))) == {id(slots[0]), id(slots[1])}
+    outcomes = dict(everything(run))
+    assert list(outcomes) == ["a", "b"]
+    assert all(isinstance(error, DeadlineExceededError) for error in outcomes.values())
+    assert "nothing was heard for 60 s (photo_timeout)" in str(outcomes["a"])
+
+    run.put("c", "?", 160)
+    sent(run, 160)
+    assert run.silent(161) == []
+
+
+def test_a_second_silence_in_a_row_ends_the_run_and_names_a_photo() -> None:
+    run, _ = with_all_open()
+    run.put("a", "?", 100)
+    sent(run, 100)
+    run.silent(160)
+    run.put("b", "?", 160)
+    run.put("c", "?", 160)
+    sent(run, 160)
+    with pytest.raises(UpstreamUnavailableError, match="open; waited for photo b and 1 others"):
+        run.silent(220)
+
+
 def test_silence_counts_only_while_somebody_is_asked_and_hears() -> None:
     run, slots = with_all_open()
     assert run.wait_s(1000) is None

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lookalike import AsyncClient, CataloguePhoto, Client, Embedding
 from lookalike.client import Ingested
 from lookalike.errors import (
+    DeadlineExceededError,
     DrainingError,
     ImageTooLargeError,
     InvalidArgumentError,
@@ -238,6 +239,22 @@ def test_silent_embedder_is_left_for_another_and_silence_of_all_ends_the_run(
         list(client.embed_many(sent))
     silent.gate.set()
     well.gate.set()
+
+
+def test_a_photo_that_is_never_answered_fails_and_the_others_are_embedded(
+    connect: Any, serve: Serve
+) -> None:
+    class Stuck(FakeEmbedder):
+        def StreamEmbedImages(self, requests: Any, context: Any) -> Any:
+            fine = (message for message in requests if message.request.image != b"stuck")
+            return super().StreamEmbedImages(fine, context)
+
+    client = connect(embedder=serve(Stuck()).address, photo_timeout=0.6)
+    found = dict(client.embed_many([*photos(20), ("stuck", b"stuck")]))
+    error = found.pop("stuck")
+    assert isinstance(error, DeadlineExceededError)
+    assert "nothing was heard for 0.6 s (photo_timeout)" in str(error)
+    assert_all_embedded(list(found.items()), photos(20))
 
 
 def test_vectors_of_two_models_tell_which_they_are_of(connect: Any, serve: Serve) -> None:
