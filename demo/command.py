@@ -101,7 +101,11 @@ def up(files: DemoFiles, *, listings: int, epochs: int) -> None:
     make_bundle(files, Stopwatch(), listings=listings, epochs=epochs)
     _forget_what_was_removed(files)
     stack = running.start(files)
-    _fill_once(stack.address("gateway"), files)
+    try:
+        _fill_once(stack.address("gateway"), files)
+    except BaseException:
+        running.stop(files)  # so that the same command goes on
+        raise
     for service in stack.services:
         print(f"{service.module:17} {service.address}  process {service.pid}, log {service.log}")
     print(f"the web page:     http://{stack.http_address}/")

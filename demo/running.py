@@ -15,18 +15,31 @@ from demo.files import DemoFiles
 from lookalike.errors import StartupError
 from lookalike.serving.local_stack import LocalStack
 
-PORTS = {"embedder_service": 50051, "index_service": 50052, "gateway": 50050, "http": 8080}
+PORTS = {
+    "embedder_service": 50051,
+    "admin": 50061,
+    "index_service": 50052,
+    "gateway": 50050,
+    "http": 8080,
+}
+_SETTINGS = {
+    "embedder_service": "LOOKALIKE_EMBEDDER_PORT",
+    "admin": "LOOKALIKE_EMBEDDER_ADMIN_PORT",
+    "index_service": "LOOKALIKE_INDEX_PORT",
+    "gateway": "LOOKALIKE_GATEWAY_PORT",
+    "http": "LOOKALIKE_GATEWAY_HTTP_PORT",
+}
 
 
 def start(files: DemoFiles) -> LocalStack:
-    """Starts the three services on their usual ports and records their process ids."""
+    """Starts the three services on the ports of their settings and records their process ids."""
     if any(_is_ours(pid, module) for module, pid in _remembered(files.processes).items()):
         raise StartupError("the services are running already; `make down` stops them")
     stack = LocalStack(
         bundle=files.bundle,
         index_dir=files.index,
         log_dir=files.logs,
-        ports=PORTS,
+        ports={name: os.environ.get(_SETTINGS[name], port) for name, port in PORTS.items()},
         thumbnails=files.thumbnails,
         detached=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
+# A shell starts what runs in the background with this signal ignored, and programs inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Here many small sums are computed one after the other. Threads that wait for their share of each
 # burn a core; services are started with this environment too. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -12,6 +12,7 @@ import typer
 from lookalike.catalogue.photo_files import PhotoFolder, read_photo
 from lookalike.cli import findings, options
 from lookalike.cli.console import (
+    CommandError,
     ExitCode,
     UsageError,
     emit,
@@ -135,7 +136,14 @@ def command(
             ranking=ranking,
             min_likeness=least,
             include_price=fair_price,
+            allow_partial=len(query) > 1,
         )
+    if answer.degraded and not answer.hits:
+        raise CommandError(answer.degraded)  # the index is away
+    for failure in answer.failures:
+        path = (photos or ())[failure.photo]
+        say(f"lookalike: {path}: {failure.error.message} ({failure.error.reason})")
+    code = ExitCode.SOME_FAILED if answer.failures else ExitCode.OK
 
     def picture(item_id: str) -> Path | bytes | None:
         found = folder.find(item_id) if folder else None
@@ -147,11 +155,11 @@ def command(
     if json:
         extra = {"sheet": str(sheet)} if sheet else {}
         emit({"query": asked, **findings.as_json(answer), **extra})
-        return ExitCode.OK
+        return code
     findings.show(answer, priced=fair_price)
     if sheet:
         say(f"contact sheet: {sheet}")
-    return ExitCode.OK
+    return code
 
 
 def _share(text: str | None) -> float | None:

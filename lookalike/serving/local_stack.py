@@ -141,7 +141,7 @@ class LocalStack:
         bundle: Path,
         index_dir: Path,
         log_dir: Path,
-        ports: Mapping[str, int] | None = None,
+        ports: Mapping[str, int | str] | None = None,
         thumbnails: Path | None = None,
         detached: bool = False,
     ) -> None:

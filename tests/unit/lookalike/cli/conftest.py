@@ -42,6 +42,7 @@ class Gateway(FakeGateway):
         self.lacking: list[str] = []
         self.index_ready = True
         self.seq = 10
+        self.index_away = False
 
     def _answer(self, method: str, request: Any, context: Any) -> Any:
         if method in self.answers and method != "GetStatus":
@@ -67,8 +68,20 @@ class Gateway(FakeGateway):
             case "FindSimilarListings":
                 if request.item_id == "nope":
                     return ItemNotFoundError("collection 'listings' has no item 'nope'")
-                return self._judged(request.image) or similar(min(request.k or 10, 7), request)
+                return self._judged(request.image) or self._found(request)
         raise NotImplementedError(method)
+
+    def _found(self, request: pb.FindSimilarListingsRequest) -> pb.FindSimilarListingsResponse:
+        found = similar(min(request.k or 10, 7), request)
+        for number, image in enumerate(request.images.images):
+            if error := self._judged(image):
+                assert request.allow_partial
+                found.failures.add(photo=number, error=to_status(error))
+        if self.index_away:
+            assert request.allow_partial
+            del found.listings[:]
+            found.degraded = "the index cannot be reached"
+        return found
 
     def _classify_listing(self, request: pb.ClassifyListingRequest) -> Any:
         errors = [self._judged(image) for image in request.images]

@@ -196,6 +196,25 @@ def test_several_photos_are_one_query(run: Run, gateway: Gateway, photos: Path) 
     assert len(request.images.images) == 2
 
 
+def test_of_several_photos_a_bad_one_is_named_and_the_others_answer(
+    run: Run, gateway: Gateway, photos: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"text")
+    ended = run("similar", photos / "a.jpg", bad)
+    assert ended.code == 3
+    assert f"lookalike: {bad}: image is not one of JPEG (INVALID_IMAGE)" in ended.err
+    assert "Lamp 0" in ended.out
+
+
+def test_of_several_photos_nothing_is_found_while_the_index_is_away(
+    run: Run, gateway: Gateway, photos: Path
+) -> None:
+    gateway.index_away = True
+    ended = run("similar", photos / "a.jpg", photos / "c.jpeg")
+    assert (ended.code, ended.err) == (1, "lookalike: the index cannot be reached\n")
+
+
 def test_a_shortfall_is_said(run: Run, gateway: Gateway, photos: Path) -> None:
     assert "there are only 7" in run("similar", photos / "a.jpg", "-k", "9").err
 
