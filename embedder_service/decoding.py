@@ -22,7 +22,8 @@ _COSTLY_SECONDS = 0.5
 _COSTLY_BYTES = 128_000_000
 # Each holds its bytes.
 _MOST_WAITING = 32
-# Larger files are surveyed in a thread: looking through one takes a millisecond for a megabyte.
+# Larger files are surveyed in a thread, of its own, so that who has no time left is told at once:
+# looking through one takes a millisecond for a megabyte.
 _SURVEYED_AT_ONCE = 256 << 10
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class PhotoDecoder:
         costly = max(1, threads // 2)
         self._ordinary = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._costly = ThreadPoolExecutor(costly, thread_name_prefix="decode-costly")
+        self._surveys = ThreadPoolExecutor(1, thread_name_prefix="survey")
         self._turns = FairSlots(costly)
         self._waiting = 0
         self._began: dict[int, float] = {}
@@ -61,14 +63,14 @@ class PhotoDecoder:
 
     def close(self) -> None:
         """Ends the threads once what they decode is done; what waits is given up."""
-        for threads in (self._ordinary, self._costly):
+        for threads in (self._ordinary, self._costly, self._surveys):
             threads.shutdown(cancel_futures=True)
 
     async def survey(self, image: bytes) -> Header:
         """Returns what a photo will cost; raises as `images.survey` does."""
         if len(image) <= _SURVEYED_AT_ONCE:
             return survey(image, self._limits)
-        return await self._in(self._ordinary, lambda: survey(image, self._limits))
+        return await self._in(self._surveys, lambda: survey(image, self._limits))
 
     @staticmethod
     def is_costly(photo: Header) -> bool:
