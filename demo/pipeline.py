@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import shlex
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,7 +40,8 @@ def make_bundle(
         f"training export --data {prepared} --run {trained} --out {bundle}",
     )
     # All in one process, whose end frees its memory: importing torch takes longer than some steps.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawned, initializer=_let_others_run) as pool:
         for command in commands:
             print(f"\n$ python -m {command}", flush=True)
             name = command.partition(" --")[0]
@@ -53,6 +55,12 @@ def make_bundle(
                     f"`python -m {name}` failed with status {status}; "
                     f"`rm -rf {files.root}` starts afresh"
                 )
+
+
+def _let_others_run() -> None:
+    # Threads of torch that wait for each other spin by default. On idle cores that makes a step a
+    # quarter faster; beside other programs it takes eight times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _run(package: str, *arguments: str) -> int | str | None:
