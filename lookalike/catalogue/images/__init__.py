@@ -125,7 +125,7 @@ def draw(header: Header, *, fit: int = 0) -> Image.Image:
             if fit:
                 image.draft("RGB", fitted(image.size, fit))
             image.load()
-            # Where a HEIF has a profile of its own, its decoder knows it better.
+            # A HEIF's profile stays in the file, since its decoder knows which picture it is of.
             profile = header.profile or image.info.get("icc_profile") or b""
             return upright_rgb(image, orientation=header.orientation, profile=profile, fit=fit)
     except MemoryError:

@@ -33,13 +33,16 @@ class _Items:
     """What `meta` says of the items."""
 
     primary: int = 0
-    kinds: dict[int, bytes] = field(default_factory=dict)
     sizes: list[tuple[int, int] | None] = field(default_factory=list)  # by property
     properties: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_of: dict[int, list[int]] = field(default_factory=dict)
-    profile: bytes = b""
     hidden: list[int] = field(default_factory=list)  # places of the types of items
     parts: int = 0
+
+    def count(self, parts: int = 1) -> None:
+        """Counts boxes, references and associations; raises HeaderError for too many."""
+        self.parts += parts
+        check_parts(self.parts, "boxes")
 
 
 def read(data: bytes) -> Header:
@@ -61,7 +64,7 @@ def read(data: bytes) -> Header:
         raise HeaderError(f"{kind} without a picture whose size is told")
     width, height = size
     tiles = len(items.made_of.get(items.primary, ()))
-    coded = _coded(items, items.primary, _MAX_DEPTH)
+    coded = _coded(items, items.primary, _MAX_DEPTH, {})
     share = max(1.0, coded / (width * height))
     return Header(
         kind,
@@ -71,7 +74,6 @@ def read(data: bytes) -> Header:
         ns_per_pixel=_NS_PER_PIXEL * share,
         size=len(data),
         drawing=partial(_drawing, data, items.hidden),
-        profile=items.profile,
         passes=f"{tiles:,} tiles" if tiles else "",
     )
 
@@ -88,8 +90,7 @@ def _drawing(data: bytes, hidden: list[int]) -> bytes:
 
 def _boxes(data: bytes, start: int, end: int, items: _Items) -> Iterator[_Box]:
     while start + 8 <= end:
-        items.parts += 1
-        check_parts(items.parts, "boxes")
+        items.count()
         size, name = struct.unpack_from(">I4s", data, start)
         head = 8
         if size == 1:
@@ -125,10 +126,8 @@ def _kinds(data: bytes, box: _Box, items: _Items) -> None:
         version = data[entry.start]
         if version >= 2:
             wide = version > 2
-            (item,) = struct.unpack_from(">I" if wide else ">H", data, entry.start + 4)
             place = entry.start + (10 if wide else 8)
-            items.kinds[item] = data[place : place + 4]
-            if items.kinds[item] in _HIDDEN:
+            if data[place : place + 4] in _HIDDEN:
                 items.hidden.append(place)
 
 
@@ -138,6 +137,7 @@ def _references(data: bytes, box: _Box, items: _Items) -> None:
     for part in _boxes(data, box.start + 4, box.end, items):
         (item,) = struct.unpack_from(code, data, part.start)
         (count,) = struct.unpack_from(">H", data, part.start + step)
+        items.count(count)
         if part.name == b"dimg":
             first = part.start + step + 2
             items.made_of[item] = [
@@ -152,15 +152,14 @@ def _properties(data: bytes, box: _Box, items: _Items) -> None:
             width, height = struct.unpack_from(">2I", data, part.start + 4)
             size = width, height
         elif part.name == b"colr" and data[part.start : part.start + 4] in (b"prof", b"rICC"):
-            check_profile(part.end - part.start)
-            items.profile = items.profile or data[part.start + 4 : part.end]
+            check_profile(part.end - part.start)  # its decoder finds the photo's
         items.sizes.append(size)
 
 
 def _associations(data: bytes, box: _Box, items: _Items) -> None:
     version, flags = data[box.start], int.from_bytes(data[box.start + 1 : box.start + 4], "big")
     (count,) = struct.unpack_from(">I", data, box.start + 4)
-    check_parts(count, "items")
+    items.count(count)
     position = box.start + 8
     item_code = ">I" if version else ">H"
     code, mask = (">H", 0x7FFF) if flags & 1 else (">B", 0x7F)
@@ -168,6 +167,7 @@ def _associations(data: bytes, box: _Box, items: _Items) -> None:
         (item,) = struct.unpack_from(item_code, data, position)
         position += struct.calcsize(item_code)
         number = data[position]
+        items.count(number)
         position += 1
         for _ in range(number):
             (index,) = struct.unpack_from(code, data, position)
@@ -182,13 +182,17 @@ def _size(items: _Items, item: int) -> tuple[int, int] | None:
     return None
 
 
-def _coded(items: _Items, item: int, depth: int) -> int:
-    """Returns the pixels that are decoded for an item: its own, or those of what it is made of."""
+def _coded(items: _Items, item: int, depth: int, known: dict[tuple[int, int], int]) -> int:
+    """Returns the pixels that are decoded for an item: its own, or those of what it is made of.
+
+    Each is known once it was counted: pictures may be made of the same ones again and again.
+    """
     parts = items.made_of.get(item)
     if parts is None:
         width, height = _size(items, item) or (0, 0)
         return width * height
     if not depth:
         raise HeaderError(f"pictures made of pictures more than {_MAX_DEPTH} deep")
-    once = {part: _coded(items, part, depth - 1) for part in set(parts)}
-    return sum(once[part] for part in parts)
+    if (item, depth) not in known:
+        known[item, depth] = sum(_coded(items, part, depth - 1, known) for part in parts)
+    return known[item, depth]

@@ -30,7 +30,7 @@ class FakeThumbnails:
         self.hang = False
 
     async def keep(self, item_id: str, image: bytes) -> None:
-        raise NotImplementedError
+        raise AssertionError("the catalogue keeps no thumbnail")
 
     async def remove(self, item_ids: Sequence[str]) -> None:
         if self.hang:

@@ -147,3 +147,46 @@ def test_avif_is_decoded_within_the_bounds() -> None:
     place = data.index(b"ispe") + 8
     huge = data[:place] + struct.pack(">II", 60_000, 60_000) + data[place + 8 :]
     assert "60000×60000 = 3,600,000,000 pixels; the limit is 64,000,000" in refused(huge)
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + name + body
+
+
+def heif(references: dict[int, list[int]], side: int = 100) -> bytes:
+    """A HEIF's boxes: item 1 is the picture, others are what pictures are made of."""
+    made_of = b"".join(
+        box(b"dimg", struct.pack(f">HH{len(parts)}H", item, len(parts), *parts))
+        for item, parts in references.items()
+    )
+    ids = sorted({1, *references, *(part for parts in references.values() for part in parts)})
+    places = struct.pack(">II", 0, len(ids)) + b"".join(
+        struct.pack(">HBB", item, 1, 1) for item in ids
+    )
+    size = box(b"ispe", struct.pack(">III", 0, side, side))
+    properties = box(b"iprp", box(b"ipco", size) + box(b"ipma", places))
+    picture = box(b"pitm", struct.pack(">IH", 0, 1))
+    meta = box(b"meta", bytes(4) + picture + box(b"iref", bytes(4) + made_of) + properties)
+    return box(b"ftyp", b"heic" + bytes(4)) + meta
+
+
+def test_each_use_of_a_tile_is_counted() -> None:
+    once = survey(heif({}), LIMITS)
+    tiled = survey(heif({1: [2, 2, 3]}), LIMITS)
+    assert (once.passes, tiled.passes) == ("", "3 tiles")
+    assert tiled.ns_per_pixel == 3 * once.ns_per_pixel
+    nested = heif({1: [2] * 50, 2: [3] * 50, 3: [4] * 50, 4: [5] * 50})
+    assert "which take 875,000,000,000 bytes of memory" in refused(nested)
+
+
+@pytest.mark.parametrize(
+    ("references", "words"),
+    [
+        ({1: [2] * 15_000, 2: [3] * 6000}, "has more than 20,000 boxes"),
+        ({1: [1]}, "pictures made of pictures more than 4 deep"),
+    ],
+)
+def test_pictures_made_of_too_many_are_refused(
+    references: dict[int, list[int]], words: str
+) -> None:
+    assert words in refused(heif(references))
