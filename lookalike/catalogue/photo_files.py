@@ -11,7 +11,9 @@ from pathlib import Path
 from lookalike.files import FileError
 
 # What the embedder decodes; in folders, files of other names are none of ours.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+)  # fmt: skip
 
 STDIN = Path("-")
 

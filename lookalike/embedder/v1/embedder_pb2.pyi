@@ -429,7 +429,7 @@ class EmbedImageRequest(_message.Message):
     OUTPUTS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """Encoded photo: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or HEIC."""
+    """Encoded photo: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF or HEIC."""
     priority: Global___Priority.ValueType
     """Its place among photos that wait."""
     @_builtins.property

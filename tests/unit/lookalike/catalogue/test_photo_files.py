@@ -13,7 +13,9 @@ from lookalike.cli.failing import Failure, write_failures
 from lookalike.files import FileError
 
 
-@pytest.mark.parametrize("name", ["1.jpg", "1.JPG", "1.jpeg", "1.png", "1.heic", "1.WEBP"])
+@pytest.mark.parametrize(
+    "name", ["1.jpg", "1.JPG", "1.jpeg", "1.png", "1.heic", "1.avif", "1.WEBP"]
+)
 def test_an_items_photo_has_any_photos_suffix(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert PhotoFolder(tmp_path).find("1") == tmp_path / name

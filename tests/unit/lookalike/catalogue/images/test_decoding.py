@@ -109,7 +109,7 @@ def profile_of(*primaries: tuple[float, float, float]) -> bytes:
     return header + table + body
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_colour_profiles_are_applied(kind: str) -> None:
     display_p3 = profile_of(
         (0.5151, 0.2412, -0.0011), (0.2919, 0.6922, 0.0419), (0.1572, 0.0666, 0.7841)
