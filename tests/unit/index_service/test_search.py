@@ -163,6 +163,26 @@ def searched(case: Case) -> list[Hits]:
     return nearest_hits(case.segments, chosen, case.queries, case.params)
 
 
+@pytest.mark.parametrize("metric", list(Metric))
+def test_some_of_the_rows_are_compared_as_all_of_them_are(metric: Metric) -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(60, 4)).astype(np.float32)
+    query = comparable(rng.normal(size=4).astype(np.float32), metric)
+    built = segments_of(collection(metric, 4), vectors)
+    every, chosen = AllRows(built), np.arange(1, 60, 3)
+    some = SomeRows(built, chosen)
+    order = np.argsort(distances_by_hand(vectors, query, metric), kind="stable")
+    nearest = [row for row in order.tolist() if row in chosen]
+
+    assert some.rows().tolist() == chosen.tolist()
+    assert sorted(some.candidates(query, 5).rows.tolist()) == sorted(nearest[:5])
+    assert sorted(every.candidates(query, 5).rows.tolist()) == sorted(order[:5].tolist())
+    limit = float(np.median(distances_by_hand(vectors, query, metric)))
+    assert some.within(query, limit).tolist() == [
+        row for row in every.within(query, limit).tolist() if row in chosen
+    ]
+
+
 @settings(max_examples=examples(50), deadline=None)
 @given(exact_cases())
 def test_search_equals_comparing_everything_by_hand(case: Case) -> None:
