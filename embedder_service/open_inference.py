@@ -22,7 +22,9 @@ from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
-EXTENSIONS = (tensors.CLASSIFICATION, "statistics")
+EXTENSIONS = (tensors.CLASSIFICATION, "model_configuration", "statistics")
+
+_PLATFORM = "lookalike"
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -69,13 +71,37 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
         return pb.ModelMetadataResponse(
             name=manifest.name,
             versions=[manifest.version],
-            platform="lookalike",
-            inputs=[tensor(name=tensors.INPUT, datatype="BYTES", shape=[-1])],
+            platform=_PLATFORM,
+            inputs=[tensor(name=tensors.INPUT, datatype="BYTES", shape=[-1, 1])],
             outputs=[
                 tensor(name=output.name, datatype="FP32", shape=[-1, output.dimension])
                 for output in manifest.outputs
             ],
         )
+
+    async def ModelConfig(
+        self, request: pb.ModelConfigRequest, context: Context
+    ) -> pb.ModelConfigResponse:
+        """Tells how photos become batches."""
+        self._check_served(request.name, request.version)
+        manifest, settings = self._host.manifest, self._settings
+        batching = pb.ModelDynamicBatching(
+            preferred_batch_size=[settings.max_batch],
+            max_queue_delay_microseconds=round(settings.max_batch_delay_ms * 1000),
+        )
+        config = pb.ModelConfig(
+            name=manifest.name,
+            platform=_PLATFORM,
+            backend=_PLATFORM,
+            max_batch_size=settings.max_batch_items,
+            input=[pb.ModelInput(name=tensors.INPUT, data_type=pb.TYPE_STRING, dims=[1])],
+            output=[
+                pb.ModelOutput(name=output.name, data_type=pb.TYPE_FP32, dims=[output.dimension])
+                for output in manifest.outputs
+            ],
+            dynamic_batching=batching,
+        )
+        return pb.ModelConfigResponse(config=config)
 
     async def ModelInfer(
         self, request: pb.ModelInferRequest, context: Context

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import random
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class Recipe:
         wide: Width as a share of the longer side, and height, on a logarithmic scale from -1 to 1.
         noise: Largest deviation of a pixel, 0 to 255.
         period: Pixels after which the pattern returns.
-        repeats: How often the last scan of a progressive JPEG is repeated.
+        repeats: How often the last scan of a JPEG or the last frame of an AVIF is repeated.
         options: The encoder's.
     """
 
@@ -100,9 +101,8 @@ class Recipe:
         out = io.BytesIO()
         _picture(self.mode, width, height, self.noise, self.period).save(out, self.kind, **options)
         data = out.getvalue()
-        if self.kind == "JPEG" and self.repeats:
-            data = _with_repeated_scan(data, self.repeats)
-        return data
+        again = {"JPEG": _with_repeated_scan, "AVIF": with_repeated_frame}.get(self.kind)
+        return again(data, self.repeats) if again and self.repeats else data
 
     def __str__(self) -> str:
         return f"{self.kind} {self.mode}"
@@ -127,3 +127,28 @@ def _with_repeated_scan(data: bytes, repeats: int) -> bytes:
     scans = [found.start() for found in re.finditer(rb"\xff\xda", data)]
     last, end = data[scans[-1] : -2], data[-2:]
     return data[:-2] + last * repeats + end
+
+
+def with_repeated_frame(data: bytes, repeats: int) -> bytes:
+    """Repeats the last frame of an AVIF's last picture: decoded each time, and never shown."""
+    start = data.index(b"mdat") + 4
+    mdat = len(data) - start
+    # The last extent of `iloc`, as Pillow writes it: offset and length, of 4 bytes each.
+    table = data.index(b"iloc")
+    table_end = table - 4 + int.from_bytes(data[table - 4 : table], "big")
+    offset, length = struct.unpack_from(">2I", data, table_end - 8)
+    position, end = offset, offset + length
+    while position < end:
+        frame = position
+        size, shift, position = 0, 0, position + 1
+        while True:
+            size |= (data[position] & 0x7F) << shift
+            shift, position = shift + 7, position + 1
+            if not data[position - 1] & 0x80:
+                break
+        position += size
+    more = data[frame:end] * repeats
+    head = bytearray(data[:start])
+    struct.pack_into(">I", head, start - 8, 8 + mdat + len(more))
+    struct.pack_into(">I", head, table_end - 4, length + len(more))
+    return bytes(head) + data[start:end] + more + data[end:]

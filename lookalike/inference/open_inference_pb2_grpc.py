@@ -60,6 +60,11 @@ class GRPCInferenceServiceStub:
                 request_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataRequest.SerializeToString,
                 response_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataResponse.FromString,
                 _registered_method=True)
+        self.ModelConfig = channel.unary_unary(
+                '/inference.GRPCInferenceService/ModelConfig',
+                request_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelConfigRequest.SerializeToString,
+                response_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelConfigResponse.FromString,
+                _registered_method=True)
         self.ModelInfer = channel.unary_unary(
                 '/inference.GRPCInferenceService/ModelInfer',
                 request_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
@@ -116,6 +121,13 @@ class GRPCInferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ModelConfig(self, request, context):
+        """The model as Triton configures one: how many photos a request may hold. An extension of Triton's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ModelInfer(self, request, context):
         """Embeds photos: BYTES elements in, FP32 rows out, or the classes of the highest values.
         """
@@ -164,6 +176,11 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     servicer.ModelMetadata,
                     request_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataRequest.FromString,
                     response_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataResponse.SerializeToString,
+            ),
+            'ModelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ModelConfig,
+                    request_deserializer=lookalike_dot_inference_dot_open__inference__pb2.ModelConfigRequest.FromString,
+                    response_serializer=lookalike_dot_inference_dot_open__inference__pb2.ModelConfigResponse.SerializeToString,
             ),
             'ModelInfer': grpc.unary_unary_rpc_method_handler(
                     servicer.ModelInfer,
@@ -317,6 +334,33 @@ class GRPCInferenceService:
             '/inference.GRPCInferenceService/ModelMetadata',
             lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataRequest.SerializeToString,
             lookalike_dot_inference_dot_open__inference__pb2.ModelMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ModelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/ModelConfig',
+            lookalike_dot_inference_dot_open__inference__pb2.ModelConfigRequest.SerializeToString,
+            lookalike_dot_inference_dot_open__inference__pb2.ModelConfigResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -112,7 +112,7 @@ def test_tritonclient_works_unchanged(
     assert told["live"] is True
     assert told["ready"] == [True, True, True, False]
     assert told["server"] == "lookalike-embedder"
-    assert told["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": ["-1"]}]
+    assert told["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": ["-1", "1"]}]
     assert told["outputs"] == [
         {"name": "category", "datatype": "FP32", "shape": ["-1", "13"]},
         {"name": "style", "datatype": "FP32", "shape": ["-1", "4"]},

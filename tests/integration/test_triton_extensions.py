@@ -59,6 +59,7 @@ def texts(result, name):
 found = infer(photos, category=3, style=99)
 print(json.dumps({
     "extensions": client.get_server_metadata(as_json=True)["extensions"],
+    "config": client.get_model_config("tiny", as_json=True)["config"],
     "index": client.get_model_repository_index(as_json=True),
     "category": texts(found, "category"),
     "style": texts(found, "style"),
@@ -98,7 +99,13 @@ def test_tritonclient_gets_classes_index_statistics_and_the_bad_element(
     photos = [draw_photo(seed) for seed in range(3)]
     told = ask(address, tmp_path, photos)
 
-    assert told["extensions"] == ["classification", "statistics"]
+    assert told["extensions"] == ["classification", "model_configuration", "statistics"]
+    config = told["config"]
+    assert config["input"] == [{"name": "image", "data_type": "TYPE_STRING", "dims": ["1"]}]
+    dims = {output["name"]: output["dims"] for output in config["output"]}
+    assert dims == {"category": ["13"], "style": ["4"]}
+    assert config["max_batch_size"] == 256
+    assert config["dynamic_batching"]["preferred_batch_size"] == [8]
     assert told["index"] == {"models": [{"name": "tiny", "version": "1", "state": "READY"}]}
     assert told["datatype"] == "BYTES"
     stub = EmbedderServiceStub(open_channel(address))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from lookalike.catalogue.images import av1
 from lookalike.catalogue.images.headers import Header, HeaderError, check_parts, check_profile
 
 # Planes of the decoder, the picture of tiles, and the copies on the way to Pillow.
@@ -28,6 +29,14 @@ class _Box(NamedTuple):
     end: int
 
 
+class _Piece(NamedTuple):
+    """Of an item's bytes, in the file or in `idat`."""
+
+    start: int
+    length: int
+    inline: bool
+
+
 @dataclass
 class _Items:
     """What `meta` says of the items."""
@@ -36,7 +45,13 @@ class _Items:
     sizes: list[tuple[int, int] | None] = field(default_factory=list)  # by property
     properties: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_of: dict[int, list[int]] = field(default_factory=dict)
+    auxiliary: dict[int, list[int]] = field(default_factory=dict)  # such as alpha, to what it is of
     hidden: list[int] = field(default_factory=list)  # places of the types of items
+    av1: set[int] = field(default_factory=set)
+    places: dict[int, list[_Piece]] = field(default_factory=dict)  # of an item's bytes
+    inline: int = 0  # where `idat` begins
+    frames: dict[int, list[int]] = field(default_factory=dict)  # pixels of each
+    read: int = 0
     parts: int = 0
 
     def count(self, parts: int = 1) -> None:
@@ -44,9 +59,30 @@ class _Items:
         self.parts += parts
         check_parts(self.parts, "boxes")
 
+    def size(self, item: int) -> tuple[int, int] | None:
+        """Returns what boxes tell."""
+        for index in self.properties.get(item, ()):
+            if 0 <= index < len(self.sizes) and (size := self.sizes[index]) is not None:
+                return size
+        return None
+
+    def pixels_held(self, item: int) -> int:
+        """Returns how many count for memory: frames refer to others, which are kept."""
+        width, height = self.size(item) or (0, 0)
+        frames = self.frames.get(item, [])
+        return max(width * height, max(frames, default=0) * min(len(frames), 2))
+
+    def pixels_decoded(self, item: int) -> int:
+        """Returns how many count for time."""
+        width, height = self.size(item) or (0, 0)
+        return max(width * height, sum(self.frames.get(item, ())))
+
 
 def read(data: bytes) -> Header:
     """Returns the header of a HEIF or AVIF.
+
+    A HEIF's decoder compares what is coded with the size that boxes tell, and an AVIF's makes it
+    fit, after every frame that is there.
 
     Raises:
         HeaderError: It has no picture whose size is told.
@@ -57,32 +93,51 @@ def read(data: bytes) -> Header:
         for box in _boxes(data, 0, len(data), items):
             if box.name == b"meta":
                 _meta(data, box, items)
+        for item in items.av1:
+            items.frames[item] = av1.frames(_content(data, items, item))
+            items.count(len(items.frames[item]))
     except (struct.error, IndexError):
         raise HeaderError(f"{kind} with damaged boxes") from None
-    size = _size(items, items.primary)
+    size = items.size(items.primary)
     if size is None or not all(size):
         raise HeaderError(f"{kind} without a picture whose size is told")
     width, height = size
     tiles = len(items.made_of.get(items.primary, ()))
-    coded = _coded(items, items.primary, _MAX_DEPTH, {})
-    share = max(1.0, coded / (width * height))
+    drawn = [items.primary, *(item for item, of in items.auxiliary.items() if items.primary in of)]
+    frames = [size for item in drawn for size in items.frames.get(item, ())]
+    passes = f"{tiles:,} tiles" if tiles else ""
+    if not tiles and (len(frames) > len(drawn) or max(frames, default=0) > 4 * width * height):
+        many = f"{len(frames):,} frames" if len(frames) > 1 else "a frame"
+        passes = f"{many} of {max(frames):,} pixels"
+
+    def share(pixels: Callable[[int], int]) -> float:
+        known: dict[tuple[int, int], int] = {}
+        most = max(_coded(items, item, _MAX_DEPTH, pixels, known) for item in drawn)
+        return max(1.0, most / (width * height))
+
     return Header(
         kind,
         width,
         height,
-        bytes_per_pixel=_BYTES_PER_PIXEL * share,
-        ns_per_pixel=_NS_PER_PIXEL * share,
+        bytes_per_pixel=_BYTES_PER_PIXEL * share(items.pixels_held),
+        ns_per_pixel=_NS_PER_PIXEL * share(items.pixels_decoded),
         size=len(data),
         drawing=partial(_drawing, data, items.hidden),
-        passes=f"{tiles:,} tiles" if tiles else "",
+        passes=passes,
     )
 
 
 def _drawing(data: bytes, hidden: list[int]) -> bytes:
-    """Returns the file with items that only describe the photo of a type that nobody reads."""
-    if not hidden:
+    """Returns the file with items that only describe the photo of a type that nobody reads.
+
+    A sequence becomes its still picture, which it holds too.
+    """
+    sequence = data[8:12] == b"avis"
+    if not hidden and not sequence:
         return data
     shown = bytearray(data)
+    if sequence:
+        shown[8:12] = b"avif"
     for place in hidden:
         shown[place : place + 4] = b"skip"
     return bytes(shown)
@@ -110,6 +165,10 @@ def _meta(data: bytes, meta: _Box, items: _Items) -> None:
             (items.primary,) = struct.unpack_from(">I" if wide else ">H", data, box.start + 4)
         elif box.name == b"iinf":
             _kinds(data, box, items)
+        elif box.name == b"iloc":
+            _locations(data, box, items)
+        elif box.name == b"idat":
+            items.inline = box.start
         elif box.name == b"iref":
             _references(data, box, items)
         elif box.name == b"iprp":
@@ -125,10 +184,55 @@ def _kinds(data: bytes, box: _Box, items: _Items) -> None:
     for entry in _boxes(data, start, box.end, items):
         version = data[entry.start]
         if version >= 2:
-            wide = version > 2
-            place = entry.start + (10 if wide else 8)
-            if data[place : place + 4] in _HIDDEN:
+            code = ">I" if version > 2 else ">H"
+            place = entry.start + struct.calcsize(code) + 6
+            kind = data[place : place + 4]
+            if kind in _HIDDEN:
                 items.hidden.append(place)
+            elif kind == b"av01":
+                items.av1.update(struct.unpack_from(code, data, entry.start + 4))
+
+
+def _locations(data: bytes, box: _Box, items: _Items) -> None:
+    """Reads where the bytes of items are: pieces of the file, or of `idat`."""
+    version = data[box.start]
+    sizes = struct.unpack_from(">H", data, box.start + 4)[0]
+    offset_size, length_size, base_size, index_size = (
+        sizes >> shift & 15 for shift in (12, 8, 4, 0)
+    )
+    position = box.start + 6
+
+    def number(size: int) -> int:
+        nonlocal position
+        if position + size > box.end:
+            raise IndexError
+        position += size
+        return int.from_bytes(data[position - size : position], "big")
+
+    for _ in range(number(4 if version == 2 else 2)):
+        item = number(4 if version == 2 else 2)
+        inline = version > 0 and number(2) & 15 == 1
+        number(2)  # another file's number
+        base = number(base_size)
+        pieces = number(2)
+        items.count(1 + pieces)
+        places = items.places[item] = []
+        for _ in range(pieces):
+            number(index_size if version else 0)
+            start, length = base + number(offset_size), number(length_size)
+            places.append(_Piece(start, length or len(data), inline))
+
+
+def _content(data: bytes, items: _Items, item: int) -> bytes:
+    """Returns an item's bytes; raises HeaderError where items share theirs."""
+    pieces = []
+    for piece in items.places.get(item, ()):
+        start = piece.start + (items.inline if piece.inline else 0)
+        pieces.append(data[start : start + piece.length])
+        items.read += len(pieces[-1])
+        if items.read > len(data):
+            raise HeaderError("pictures that share their bytes")
+    return b"".join(pieces)
 
 
 def _references(data: bytes, box: _Box, items: _Items) -> None:
@@ -138,9 +242,10 @@ def _references(data: bytes, box: _Box, items: _Items) -> None:
         (item,) = struct.unpack_from(code, data, part.start)
         (count,) = struct.unpack_from(">H", data, part.start + step)
         items.count(count)
-        if part.name == b"dimg":
+        named = {b"dimg": items.made_of, b"auxl": items.auxiliary}.get(part.name)
+        if named is not None:
             first = part.start + step + 2
-            items.made_of[item] = [
+            named[item] = [
                 struct.unpack_from(code, data, first + step * number)[0] for number in range(count)
             ]
 
@@ -175,24 +280,22 @@ def _associations(data: bytes, box: _Box, items: _Items) -> None:
             items.properties[item].append((index & mask) - 1)
 
 
-def _size(items: _Items, item: int) -> tuple[int, int] | None:
-    for index in items.properties.get(item, ()):
-        if 0 <= index < len(items.sizes) and (size := items.sizes[index]) is not None:
-            return size
-    return None
-
-
-def _coded(items: _Items, item: int, depth: int, known: dict[tuple[int, int], int]) -> int:
-    """Returns the pixels that are decoded for an item: its own, or those of what it is made of.
+def _coded(
+    items: _Items,
+    item: int,
+    depth: int,
+    pixels: Callable[[int], int],
+    known: dict[tuple[int, int], int],
+) -> int:
+    """Returns the pixels of an item: its own, or those of what it is made of.
 
     Each is known once it was counted: pictures may be made of the same ones again and again.
     """
     parts = items.made_of.get(item)
     if parts is None:
-        width, height = _size(items, item) or (0, 0)
-        return width * height
+        return pixels(item)
     if not depth:
         raise HeaderError(f"pictures made of pictures more than {_MAX_DEPTH} deep")
     if (item, depth) not in known:
-        known[item, depth] = sum(_coded(items, part, depth - 1, known) for part in parts)
+        known[item, depth] = sum(_coded(items, part, depth - 1, pixels, known) for part in parts)
     return known[item, depth]
