@@ -31,20 +31,20 @@ OUTPUTS = (Output("category", 13, "logits"), Output("features", 128, "embedding"
 SMALL, LARGE = (400, 533), (3000, 4000)
 
 
-def served_bundle(path: Path, photos: Sequence[bytes]) -> Bundle:
+def served_bundle(path: Path, photos: Sequence[bytes], size: int = SIZE) -> Bundle:
     """Returns the bundle, made where it is not there yet; int8 is calibrated on the photos."""
     try:
         return bundles.load(path)
     except BundleError:
         pass  # none, or of another version
-    architecture, preprocessing = Architecture(head_units=1024), Preprocessing(SIZE)
+    architecture, preprocessing = Architecture(head_units=1024), Preprocessing(size)
     torch.manual_seed(7)
     network = Network(architecture, preprocessing, OUTPUTS).eval()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        model = to_openvino(network, SIZE)
+        model = to_openvino(network, size)
         openvino.save_model(model, scratch / "model.xml", compress_to_fp16=False)
-        pixels = [preprocess(photo, SIZE, ImageLimits())[None] for photo in photos]
+        pixels = [preprocess(photo, size, ImageLimits())[None] for photo in photos]
         matrices = nncf.IgnoredScope(types=["MatMul"])
         quantised = nncf.quantize(
             model, nncf.Dataset(pixels), subset_size=len(pixels), ignored_scope=matrices
