@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from PIL import Image, features
 
 from lookalike.catalogue.images import bmp, gif, isobmff, jpeg, png, tiff, webp
-from lookalike.catalogue.images.headers import Header, HeaderError
+from lookalike.catalogue.images.headers import MAX_SIDE, Header, HeaderError
 from lookalike.catalogue.images.pixels import fitted, upright_rgb
 from lookalike.errors import ImageTooLargeError, InvalidImageError
 
@@ -157,6 +157,11 @@ def _check(header: Header, limits: ImageLimits) -> None:
     if header.pixels > limits.max_pixels:
         raise ImageTooLargeError(
             f"{pixels}; the limit is {limits.max_pixels:,}{setting}", field="image"
+        )
+    if max(header.width, header.height) > MAX_SIDE:
+        raise ImageTooLargeError(
+            f"image is {header.width}×{header.height} pixels; the limit of a side is {MAX_SIDE:,}",
+            field="image",
         )
     shown = f"{pixels} of {header.kind}" + (f" in {header.passes}" if header.passes else "")
     if header.memory > limits.max_memory:

@@ -10,7 +10,9 @@ MAX_PROFILE_BYTES = 4 << 20
 # Of chunks, segments and blocks; a photo has some dozens, and hundreds where it is written in
 # small pieces. Each takes a microsecond of the interpreter.
 MAX_PARTS = 20_000
-
+# Pixels of a side, as of JPEG, GIF and what draws photos. Decoders spend time and memory on each
+# row, and convert a row at once, so that one of 60 million pixels costs many times its share.
+MAX_SIDE = 65_535
 
 # Of an ordinary core, for each byte of the file; measured at the worst (docs/embedder.md).
 _NS_PER_BYTE = 50

@@ -45,7 +45,7 @@ class _Items:
     sizes: list[tuple[int, int] | None] = field(default_factory=list)  # by property
     properties: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_of: dict[int, list[int]] = field(default_factory=dict)
-    auxiliary: dict[int, list[int]] = field(default_factory=dict)  # such as alpha, to what it is of
+    auxiliary: dict[int, list[int]] = field(default_factory=dict)  # of alpha, what it belongs to
     hidden: list[int] = field(default_factory=list)  # places of the types of items
     av1: set[int] = field(default_factory=set)
     places: dict[int, list[_Piece]] = field(default_factory=dict)  # of an item's bytes
@@ -58,6 +58,10 @@ class _Items:
         """Counts boxes, references and associations; raises HeaderError for too many."""
         self.parts += parts
         check_parts(self.parts, "boxes")
+
+    def drawn(self, item: int) -> list[int]:
+        """Returns the item and what belongs to it."""
+        return [item, *(other for other, whose in self.auxiliary.items() if item in whose)]
 
     def size(self, item: int) -> tuple[int, int] | None:
         """Returns what boxes tell."""
@@ -103,16 +107,14 @@ def read(data: bytes) -> Header:
         raise HeaderError(f"{kind} without a picture whose size is told")
     width, height = size
     tiles = len(items.made_of.get(items.primary, ()))
-    drawn = [items.primary, *(item for item, of in items.auxiliary.items() if items.primary in of)]
-    frames = [size for item in drawn for size in items.frames.get(item, ())]
+    frames = [size for item in items.drawn(items.primary) for size in items.frames.get(item, ())]
     passes = f"{tiles:,} tiles" if tiles else ""
-    if not tiles and (len(frames) > len(drawn) or max(frames, default=0) > 4 * width * height):
+    if not tiles and (len(frames) > 2 or max(frames, default=0) > 4 * width * height):
         many = f"{len(frames):,} frames" if len(frames) > 1 else "a frame"
         passes = f"{many} of {max(frames):,} pixels"
 
     def share(pixels: Callable[[int], int]) -> float:
-        known: dict[tuple[int, int], int] = {}
-        most = max(_coded(items, item, _MAX_DEPTH, pixels, known) for item in drawn)
+        most = _coded(items, items.primary, _MAX_DEPTH, pixels, {})
         return max(1.0, most / (width * height))
 
     return Header(
@@ -289,13 +291,20 @@ def _coded(
 ) -> int:
     """Returns the pixels of an item: its own, or those of what it is made of.
 
-    Each is known once it was counted: pictures may be made of the same ones again and again.
+    Alpha of as many is part of the costs of a pixel, wherever it belongs. Each is known once it was
+    counted: pictures may be made of the same ones again and again.
     """
-    parts = items.made_of.get(item)
-    if parts is None:
-        return pixels(item)
-    if not depth:
-        raise HeaderError(f"pictures made of pictures more than {_MAX_DEPTH} deep")
-    if (item, depth) not in known:
-        known[item, depth] = sum(_coded(items, part, depth - 1, pixels, known) for part in parts)
-    return known[item, depth]
+    if (item, depth) in known:
+        return known[item, depth]
+    most = 0
+    for one in items.drawn(item):
+        parts = items.made_of.get(one)
+        if parts is None:
+            found = pixels(one)
+        elif depth:
+            found = sum(_coded(items, part, depth - 1, pixels, known) for part in parts)
+        else:
+            raise HeaderError(f"pictures made of pictures more than {_MAX_DEPTH} deep")
+        most = max(most, found)
+    known[item, depth] = most
+    return most

@@ -12,6 +12,7 @@ from lookalike.catalogue.images.headers import Header, HeaderError, check_parts,
 
 # Neither a stuffed zero of the picture's data nor a restart marker.
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_FIRST = 0xC0  # of those that have a body
 _SOI, _EOI, _SOS, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 # Comments and what applications write, but for JFIF's and Adobe's, which tell the colours.
 _DESCRIBE = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
@@ -53,7 +54,7 @@ def read(data: bytes) -> Header:
         raise HeaderError("JPEG without a frame header (SOF)")
     if not scans:
         raise HeaderError("JPEG without a scan (SOS)")
-    height, width, layers, sampled = _frame(frame)
+    height, width, layers, sampled, padded = _frame(frame)
     whole = b"".join(profile[number] for number in sorted(profile))
     check_profile(len(whole))
     # Where a scan holds a part of what a pixel needs, all coefficients are kept, of 2 bytes.
@@ -62,9 +63,9 @@ def read(data: bytes) -> Header:
         "JPEG",
         width,
         height,
-        bytes_per_pixel=(1 if layers == 1 else 4) + kept,
+        bytes_per_pixel=(1 if layers == 1 else 4) + kept * padded,
         # A scan that holds nothing still goes over the coefficients.
-        ns_per_pixel=4 + (scanned if kept else 0) / 2,
+        ns_per_pixel=padded * (4 + (scanned if kept else 0) / 2),
         size=len(data),
         drawing=partial(b"".join, reading),
         orientation=orientation(exif),
@@ -82,7 +83,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         code, position = marker[1][0], marker.end()
         if code == _EOI:
             return
-        if code not in (1, _SOI):
+        # Of markers that there are not, a decoder that looks for a restart skips two bytes alone.
+        if code >= _FIRST and code != _SOI:
             body = _body(data, position)
             yield code, marker.start(), body
             position += len(body) + 2
@@ -96,8 +98,8 @@ def _body(data: bytes, position: int) -> bytes:
     return body
 
 
-def _frame(body: bytes) -> tuple[int, int, int, float]:
-    """Returns height, width, components, and samples for each pixel."""
+def _frame(body: bytes) -> tuple[int, int, int, float, float]:
+    """Returns height, width, components, samples for each pixel, and pixels of blocks for each."""
     try:
         bits, height, width, layers = struct.unpack_from(">BHHB", body)
         factors = [divmod(body[6 + 3 * layer + 1], 16) for layer in range(layers)]
@@ -107,7 +109,10 @@ def _frame(body: bytes) -> tuple[int, int, int, float]:
         raise HeaderError(f"JPEG of {bits} bits a sample; only 8 are decoded")
     if layers not in (1, 3, 4):
         raise HeaderError(f"JPEG of {layers} components; only 1, 3 and 4 are decoded")
-    most = max((h for h, _ in factors), default=0) * max((v for _, v in factors), default=0)
-    if not most or not height or not width:
+    across = 8 * max((h for h, _ in factors), default=0)
+    down = 8 * max((v for _, v in factors), default=0)
+    if not across or not down or not height or not width:
         raise HeaderError(f"JPEG of {width}×{height} pixels, with samples {factors}")
-    return height, width, layers, sum(h * v for h, v in factors) / most
+    sampled = 64 * sum(h * v for h, v in factors) / (across * down)
+    padded = -(-width // across) * across * -(-height // down) * down / (width * height)
+    return height, width, layers, sampled, padded

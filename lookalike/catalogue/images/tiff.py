@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lookalike.catalogue.images.headers import (
@@ -15,19 +15,19 @@ from lookalike.catalogue.images.headers import (
 )
 
 _WIDTH, _HEIGHT, _BITS, _PACKED, _ROWS, _SAMPLES = 256, 257, 258, 259, 278, 277
-_ORIENTATION, _OFFSETS, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = 274, 273, 322, 323, 324
-_PROFILE = 34675
+_ORIENTATION, _OFFSETS, _LENGTHS, _PROFILE = 274, 273, 279, 34675
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS = 322, 323, 324, 325
 # What says how pixels are kept. Directories of EXIF are not among it: their values may name the
 # same bytes thousands of times, and Pillow copies each.
 _DRAWS = frozenset((
-    254, _WIDTH, _HEIGHT, _BITS, _PACKED, 262, 266, _OFFSETS, _SAMPLES, _ROWS, 279, 284, 292, 293,
-    317, 320, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, 325, 338, 339, 347, 530, 532,
+    254, _WIDTH, _HEIGHT, _BITS, _PACKED, 262, 266, _OFFSETS, _SAMPLES, _ROWS, _LENGTHS, 284, 292,
+    293, 317, 320, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS, 338, 339, 347,
+    530, 532,
 ))  # fmt: skip
 _JPEG = 7
 _UNPACKED = {1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946}  # none, CCITT, LZW, JPEG, deflate, PackBits
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_MAX_NUMBERS = 1 << 20  # offsets of strips or tiles
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def read(data: bytes) -> Header:
         packed, samples = numbers(_PACKED, 1)[0], numbers(_SAMPLES, 1)[0]
         bits, rows = max(numbers(_BITS, 1)), numbers(_ROWS, height)[0]
         wide, high = numbers(_TILE_WIDTH, width)[0], numbers(_TILE_HEIGHT, rows)[0]
-        offsets = numbers(_TILE_OFFSETS if _TILE_OFFSETS in entries else _OFFSETS, 0)
+        tiled = _TILE_OFFSETS in entries
+        offsets = numbers(_TILE_OFFSETS if tiled else _OFFSETS, 0)
+        lengths = numbers(_TILE_LENGTHS if tiled else _LENGTHS, len(data))
         turned = numbers(_ORIENTATION, 1)[0]
         profile = _bytes(data, layout, entries[_PROFILE]) if _PROFILE in entries else b""
     except (struct.error, IndexError):
@@ -88,10 +90,11 @@ def read(data: bytes) -> Header:
         raise HeaderError(f"TIFF of {width}×{height} pixels with {samples} samples each")
     if packed not in _UNPACKED:
         raise HeaderError(f"TIFF packed by method {packed}, which is not decoded")
+    _check_apart(offsets, lengths)
     wide, high = max(1, wide), max(1, min(high, height) if _TILE_HEIGHT not in entries else high)
     each = samples * max(bits, 8) / 8
     padded = (-(-width // wide) * wide) * (-(-height // high) * high) / (width * height)
-    scans = -(-data.count(b"\xff\xda") // len(set(offsets))) if packed == _JPEG else 1
+    scans = -(-data.count(b"\xff\xda") // len(offsets)) if packed == _JPEG else 1
     kept = max(1, bits // 8) if samples == 1 else 4
     directory = layout.count.pack(sum(tag in _DRAWS for tag in entries)) + b"".join(
         entry.raw for tag, entry in entries.items() if tag in _DRAWS
@@ -117,6 +120,17 @@ def read(data: bytes) -> Header:
         profile=profile,
         passes=f"{scans:,} scans" if scans > 1 else "",
     )
+
+
+def _check_apart(offsets: Sequence[int], lengths: Sequence[int]) -> None:
+    """Raises HeaderError where strips or tiles share bytes: a decoder reads each one's anew."""
+    if len(lengths) < len(offsets):
+        raise HeaderError("TIFF that does not tell the length of each strip or tile")
+    end = 0
+    for start, length in sorted(zip(offsets, lengths, strict=False)):
+        if length and start < end:
+            raise HeaderError("TIFF whose strips or tiles share their bytes")
+        end = max(end, start + length)
 
 
 def _entries(data: bytes, layout: _Layout, start: int) -> Mapping[int, _Entry]:
@@ -145,8 +159,9 @@ def _bytes(data: bytes, layout: _Layout, entry: _Entry) -> bytes:
 
 
 def _numbers(data: bytes, layout: _Layout, entry: _Entry) -> tuple[int, ...]:
-    if entry.kind not in _NUMBERS or not 0 < entry.count <= _MAX_NUMBERS:
+    if entry.kind not in _NUMBERS or not entry.count:
         raise HeaderError("TIFF with a damaged directory")
+    check_parts(entry.count, "strips or tiles")  # the only numbers that there may be many of
     return struct.unpack(
         f"{layout.order}{entry.count}{_NUMBERS[entry.kind]}", _bytes(data, layout, entry)
     )

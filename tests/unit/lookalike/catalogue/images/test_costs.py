@@ -52,6 +52,30 @@ def test_what_looks_like_a_scan_within_another_segment_is_none() -> None:
     assert survey(data[:2] + comment + data[2:], LIMITS).passes == ""
 
 
+def test_scans_within_what_a_decoder_passes_over_are_counted() -> None:
+    """Looking for a restart, it skips a marker that there is not, but no body of it."""
+    data = jpeg(frame=0xC2)
+    hidden = jpeg(frame=0xC2, scans=50)
+    hidden = hidden[hidden.index(b"\xff\xda") : -2]
+    for code in (0x02, 0xBF):
+        marker = bytes((0xFF, code)) + struct.pack(">H", len(hidden) + 2)
+        assert survey(data[:-2] + marker + hidden + data[-2:], LIMITS).passes == "51 scans"
+
+
+def test_a_narrow_jpeg_costs_what_its_blocks_do() -> None:
+    narrow = jpeg(frame=0xC2, scans=10)
+    narrow = narrow.replace(struct.pack(">HH", 48, 64), struct.pack(">HH", 48, 1))
+    whole = survey(jpeg(frame=0xC2, scans=10), LIMITS)
+    assert survey(narrow, LIMITS).ns_per_pixel == 8 * whole.ns_per_pixel
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_536, 1), (1, 60_000_000)])
+def test_a_side_over_the_limit_is_refused_with_both_numbers(width: int, height: int) -> None:
+    assert refused(png_of_declared_size(width, height)) == (
+        f"image is {width}×{height} pixels; the limit of a side is 65,535"
+    )
+
+
 @pytest.mark.parametrize(
     ("colour", "bits", "bytes_each"), [(0, 8, 1), (0, 16, 2), (2, 8, 4), (2, 16, 4), (6, 16, 4)]
 )
@@ -139,6 +163,38 @@ def test_tiles_far_larger_than_the_photo_are_counted() -> None:
     assert "take 10,800,012,288 bytes of memory" in refused(data)
 
 
+def tiff(entries: dict[int, list[int]]) -> bytes:
+    """A TIFF's directory of 32-bit numbers, for 8×8 grey pixels in strips of a row."""
+    known = {256: [8], 257: [8], 258: [8], 259: [1], 262: [1], 277: [1], 278: [1]}
+    tags = sorted((known | entries).items())
+    values, place = b"", 8 + 2 + 12 * len(tags) + 4
+    directory = struct.pack("<H", len(tags))
+    for tag, numbers in tags:
+        packed = struct.pack(f"<{len(numbers)}I", *numbers)
+        directory += struct.pack("<HHI", tag, 4, len(numbers))
+        if len(numbers) == 1:
+            directory += packed
+        else:
+            directory += struct.pack("<I", place + len(values))
+            values += packed
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + values + bytes(1000)
+
+
+def test_strips_have_bytes_of_their_own() -> None:
+    apart = [500 + 8 * row for row in range(8)]
+    assert decode(tiff({273: apart, 279: [8] * 8}), LIMITS).size == (8, 8)
+    # Empty ones are nowhere, as in pictures of which parts were never written.
+    survey(tiff({273: [*apart[:-2], 500, 500], 279: [8] * 6 + [0] * 2}), LIMITS)
+    for offsets in ([500] * 8, [500, *apart[:-1]]):
+        assert "strips or tiles share their bytes" in refused(tiff({273: offsets, 279: [8] * 8}))
+    assert "does not tell the length" in refused(tiff({273: apart, 279: [8]}))
+
+
+def test_more_strips_than_any_photo_has_are_refused() -> None:
+    many = {257: [20_001], 273: list(range(500, 20_501)), 279: [1] * 20_001}
+    assert "has more than 20,000 strips or tiles" in refused(tiff(many))
+
+
 @pytest.mark.skipif(not features.check("avif"), reason="Pillow is built without AVIF")
 def test_avif_is_decoded_within_the_bounds() -> None:
     data = encode(quarters(), "AVIF", quality=95)
@@ -153,13 +209,17 @@ def box(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body) + 8) + name + body
 
 
-def heif(references: dict[int, list[int]], side: int = 100) -> bytes:
-    """A HEIF's boxes: item 1 is the picture, others are what pictures are made of."""
+def heif(
+    references: dict[int, list[int]], auxiliary: dict[int, list[int]] | None = None, side: int = 100
+) -> bytes:
+    """A HEIF's boxes: item 1 is the picture, others are its parts, or alpha of others."""
     made_of = b"".join(
-        box(b"dimg", struct.pack(f">HH{len(parts)}H", item, len(parts), *parts))
-        for item, parts in references.items()
+        box(name, struct.pack(f">HH{len(others)}H", item, len(others), *others))
+        for name, told in ((b"dimg", references), (b"auxl", auxiliary or {}))
+        for item, others in told.items()
     )
-    ids = sorted({1, *references, *(part for parts in references.values() for part in parts)})
+    named = [*references.items(), *(auxiliary or {}).items()]
+    ids = sorted({1, *(item for key, others in named for item in (key, *others))})
     places = struct.pack(">II", 0, len(ids)) + b"".join(
         struct.pack(">HBB", item, 1, 1) for item in ids
     )
@@ -177,6 +237,16 @@ def test_each_use_of_a_tile_is_counted() -> None:
     assert tiled.ns_per_pixel == 3 * once.ns_per_pixel
     nested = heif({1: [2] * 50, 2: [3] * 50, 3: [4] * 50, 4: [5] * 50})
     assert "which take 875,000,000,000 bytes of memory" in refused(nested)
+
+
+def test_alpha_is_counted_wherever_it_belongs() -> None:
+    """That of the picture, and that of each tile, which may be made of tiles itself."""
+    once = survey(heif({}, {2: [1]}), LIMITS)
+    assert once.ns_per_pixel == survey(heif({}), LIMITS).ns_per_pixel
+    for auxiliary in ({9: [1]}, {9: [2]}, {9: [5, 2]}):
+        tiled = survey(heif({1: [2], 9: [3] * 7}, auxiliary), LIMITS)
+        assert tiled.ns_per_pixel == 7 * once.ns_per_pixel
+    assert "more than 4 deep" in refused(heif({1: [2], 9: [2]}, {9: [2]}))
 
 
 @pytest.mark.parametrize(
