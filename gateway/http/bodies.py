@@ -103,6 +103,7 @@ class RequestReader:
             HttpProblemError: The body's type is not accepted.
             InvalidArgumentError: The body cannot be parsed as its type, or a photo is too large.
         """
+        _check_plain(request)
         fields = _grouped(request.query_params.multi_items())
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         photos: list[bytes] = []
@@ -161,6 +162,18 @@ class RequestReader:
             )
 
 
+def _check_plain(request: Request) -> None:
+    packed = request.headers.get("content-encoding", "").strip().lower()
+    if packed not in {"", "identity"}:
+        raise HttpProblemError(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            f"the body is encoded with {packed[:100]!r}; send it as it is",
+            field="Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
+
+
 async def _photo(name: str, part: UploadFile) -> bytes:
     if name not in PHOTO_PARTS:
         raise InvalidArgumentError(
@@ -192,8 +205,15 @@ async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise InvalidArgumentError(f"the body is not JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidArgumentError("the body is not JSON: it is not UTF-8") from None
+    except (ValueError, RecursionError):  # Python's limits
+        raise InvalidArgumentError(
+            "the body is not JSON that is read: a number has thousands of digits, or it is "
+            "nested too deep"
+        ) from None
     if not isinstance(value, dict):
         raise InvalidArgumentError("the body is not a JSON object")
     return {str(name): given for name, given in value.items() if given is not None}
@@ -210,6 +230,10 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
     annotation = model.model_fields[name].annotation
+    if isinstance(given, bool) and bool not in {annotation, *get_args(annotation)}:
+        raise InvalidArgumentError(
+            f"{name} is {str(given).lower()}; it is neither true nor false", field=name
+        )
     if tuple in {get_origin(annotation), *map(get_origin, get_args(annotation))}:
         many = given if isinstance(given, list) else [given]
         if len(many) > MAX_ENTRIES:

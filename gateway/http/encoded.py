@@ -46,8 +46,9 @@ def _decoded(text: Any, field: str) -> bytes:
         digits = encoded.encode("ascii").translate(_URL_SAFE, b" \t\r\n")
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
+        reason = "it has other letters" if isinstance(error, UnicodeError) else error
         shown = text[:20] + ("…" if len(text) > 20 else "")
-        raise _refused(f"{field} is {shown!r}, which is not base64 ({error})", field) from None
+        raise _refused(f"{field} is {shown!r}, which is not base64 ({reason})", field) from None
 
 
 def _refused(what: str, field: str) -> InvalidArgumentError:

@@ -16,6 +16,8 @@ SUFFIXES = (
 )  # fmt: skip
 
 STDIN = Path("-")
+# Far above what services take, which say so themselves; a pipe may have no end.
+MAX_PHOTO_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,25 @@ def read_photo(path: Path) -> bytes:
     """Returns a photo's bytes, of standard input for `-`.
 
     Raises:
-        FileError: It cannot be read; one line that names it.
+        FileError: It cannot be read, or is larger than any photo; one line that names it.
     """
+    shown = "standard input" if path == STDIN else path
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read() if sys.stdin else b""
+            data = sys.stdin.buffer.read(MAX_PHOTO_BYTES + 1) if sys.stdin else b""
         else:
             if path.is_dir():
                 raise FileError(f"{path}: is a directory, not a photo")
             if path.exists() and not path.is_file():
                 raise FileError(f"{path}: is not a regular file")
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(MAX_PHOTO_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise FileError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if not data:
-        raise FileError(f"{'standard input' if path == STDIN else path}: is empty")
+        raise FileError(f"{shown}: is empty")
+    if len(data) > MAX_PHOTO_BYTES:
+        raise FileError(f"{shown}: has more than {MAX_PHOTO_BYTES:,} bytes; it is not sent")
     return data
 
 

@@ -6,6 +6,7 @@ Health and reflection pass through untouched.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -13,17 +14,19 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from grpc import aio
 from grpc_status import rpc_status
 
 from lookalike import request_ids
-from lookalike.errors import LookalikeError
+from lookalike.errors import InvalidArgumentError, LookalikeError
 from lookalike.status import to_status
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_ID_LENGTH = 128
+_UNREADABLE = object()
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -60,6 +63,8 @@ def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
     async def answer(request: Any, context: Context) -> Any:
         call = _Call(method, context)
         try:
+            if request is _UNREADABLE:
+                raise InvalidArgumentError("the request cannot be read as the method's message")
             response = await behaviour(request, context)
         except BaseException as error:
             await call.fail(error)
@@ -73,7 +78,18 @@ def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
         if handler.request_streaming
         else grpc.unary_unary_rpc_method_handler
     )
-    return make(answer, handler.request_deserializer, handler.response_serializer)
+    read = handler.request_deserializer
+    if read and not handler.request_streaming:
+        read = functools.partial(_read, read)
+    return make(answer, read, handler.response_serializer)
+
+
+def _read(deserialize: Callable[[bytes], Any], data: bytes) -> Any:
+    """Returns the message: grpcio makes UNKNOWN and a traceback of what cannot be read."""
+    try:
+        return deserialize(data)
+    except DecodeError:
+        return _UNREADABLE
 
 
 def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:

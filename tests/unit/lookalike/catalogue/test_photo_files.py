@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from lookalike.catalogue.photo_files import PhotoFolder, find_photos, read_photo
+from lookalike.catalogue import photo_files
+from lookalike.catalogue.photo_files import STDIN, PhotoFolder, find_photos, read_photo
 from lookalike.cli.console import emit
 from lookalike.cli.failing import Failure, write_failures
 from lookalike.files import FileError
@@ -41,6 +43,21 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
         find_photos([tmp_path / "pipe.jpg"])
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert [photo.id for photo in find_photos([tmp_path]).photos] == ["a.jpg"]
+
+
+def test_no_more_is_read_than_any_photo_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_files, "MAX_PHOTO_BYTES", 10)
+    (tmp_path / "a.jpg").write_bytes(b"0123456789")
+    assert read_photo(tmp_path / "a.jpg") == b"0123456789"
+    (tmp_path / "b.jpg").write_bytes(b"01234567890")
+    with pytest.raises(FileError, match=r"b\.jpg: has more than 10 bytes"):
+        read_photo(tmp_path / "b.jpg")
+    with open("/dev/zero") as endless:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdin", endless)
+        with pytest.raises(FileError, match="standard input: has more than 10 bytes"):
+            read_photo(STDIN)
 
 
 def test_a_link_that_leads_nowhere_is_left_out_of_a_folder(tmp_path: Path) -> None:

@@ -185,6 +185,20 @@ def test_unknown_exception_reaches_the_log_but_not_the_client(
     assert (request["code"], request["level"]) == ("INTERNAL", "warning")
 
 
+def test_bytes_that_are_no_message_are_refused(
+    start: StartEcho, open_channel: OpenChannel, refusal: Refusal
+) -> None:
+    server = start()
+    call = open_channel(server.address).unary_unary(
+        "/lookalike.embedder.v1.EmbedderService/GetModel"
+    )
+    error = refusal(lambda: call(b"\xff\xff", timeout=10))
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.message == "the request cannot be read as the method's message"
+    server.stop()
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_port_in_use_is_told_in_one_line(start: StartEcho, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
