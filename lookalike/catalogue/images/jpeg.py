@@ -65,7 +65,7 @@ def read(data: bytes) -> Header:
         height,
         bytes_per_pixel=(1 if layers == 1 else 4) + kept * padded,
         # A scan that holds nothing still goes over the coefficients.
-        ns_per_pixel=padded * (4 + (scanned if kept else 0) / 2),
+        ns_per_pixel=padded * (4 + (0.65 * scanned if kept else 0)),
         size=len(data),
         drawing=partial(b"".join, reading),
         orientation=orientation(exif),
