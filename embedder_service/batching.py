@@ -77,11 +77,6 @@ class DynamicBatcher(Generic[Item, Result]):
         self._began: float | None = None
 
     @property
-    def idle(self) -> bool:
-        """Whether an item submitted now would start at once."""
-        return self._began is None and not self._waiting
-
-    @property
     def running_s(self) -> float:
         """Run time of the current batch so far, in seconds; 0 if there is none."""
         began = self._began

@@ -241,13 +241,8 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopsAfter]:
 def test_an_interrupted_run_goes_on(
     run: Run, stopping: StopsAfter, photos: Path, out: Path, number: signal.Signals
 ) -> None:
-    # A shell starts what it runs in the background with SIGINT ignored, and these tests with it.
-    program = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from lookalike.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
     process = subprocess.Popen(
-        [sys.executable, "-c", program, "embed", str(photos), "-o", str(out)],
+        [sys.executable, "-m", "lookalike.cli", "embed", str(photos), "-o", str(out)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
