@@ -78,3 +78,16 @@ def test_quick_gateway_is_compared_with_the_services_behind_it(tmp_path: Path) -
     assert 0.05 < values["Client.embed_many / bare stream"] < 20
     assert all(row["value"] is not None or row["note"] for row in rows)
     assert sum(row["target"] is not None for row in rows) == 7
+
+
+def test_quick_outside_searches_each_format_and_damages_photos(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "outside", "--quick", "--json", str(file)]
+    subprocess.run(command, check=True, timeout=280)
+    figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    costliest = [row for row in figures if row["name"].startswith("costliest")]
+    assert len(costliest) >= 5
+    assert all(0 < row["value"] < 20 for row in costliest)
+    values = {row["name"]: row["value"] for row in figures}
+    assert 0.05 < values["goodput of others"] < 5
+    assert " of 2,000 refused" in figures[-1]["note"]
