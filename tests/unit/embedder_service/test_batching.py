@@ -345,5 +345,5 @@ async def test_how_long_a_batch_has_been_running_is_known(
     assert batcher.running_s >= 0.015
     engine.let_go()
     await task
-    while batcher.running_s:  # the answer comes first
+    while batcher.running_s:  # noqa: ASYNC110  the answer comes first
         await asyncio.sleep(0)
