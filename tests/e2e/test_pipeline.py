@@ -28,6 +28,7 @@ from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.serving.local_stack import LocalStack
 
+pytestmark = pytest.mark.long  # half a minute of each of two processors, at the least
 ROOT = Path(__file__).resolve().parents[2]
 LISTINGS = "39"  # the least
 RUN_TIMEOUT_S = 280
@@ -68,7 +69,7 @@ RunDemo = Callable[[], Ran]
     scope="module",
     params=[
         pytest.param(("-c", SMALL), id="small"),
-        pytest.param(("-m", "demo"), id="as it is", marks=pytest.mark.long),
+        pytest.param(("-m", "demo"), id="as it is"),
     ],
 )
 def program(request: pytest.FixtureRequest) -> tuple[str, str]:

@@ -169,6 +169,7 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.startswith(("lookalike ", "$ look"))]
 
 
+@pytest.mark.long
 def test_every_command_of_the_document_does_what_it_says(
     workplace: Workplace, start_service: StartService
 ) -> None:
@@ -342,6 +343,7 @@ class Asking(threading.Thread):
         self.join()
 
 
+@pytest.mark.long
 def test_a_new_model_is_taken_up_and_given_back_while_the_gateway_serves(
     workplace: Workplace, start_service: StartService, draw_photo: DrawPhoto
 ) -> None:

@@ -31,7 +31,10 @@ def client(stack: LocalStack) -> Iterator[Client]:
 
 @pytest.fixture
 def embedders(start_service: StartService, tiny_bundle: Bundle) -> list[ServiceProcess]:
-    return [start_service("embedder_service", bundle=tiny_bundle.path) for _ in range(2)]
+    return [
+        start_service("embedder_service", bundle=tiny_bundle.path, drain_timeout_s=3)
+        for _ in range(2)
+    ]
 
 
 def test_listing_from_ingest_to_delete(client: Client, draw_photo: DrawPhoto) -> None:
