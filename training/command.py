@@ -1,5 +1,7 @@
 """The training pipeline: `python -m training prepare|train|evaluate|export|embed|index`.
 
+Beside them `baselines`.
+
 Each step reads the output of the one before, skips finished work, and can be run again.
 """
 
@@ -11,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from lookalike.files import FileError
+from lookalike.files import FileError, write_json
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.options import make_parser
@@ -131,6 +133,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"report: {report / 'report.md'}")
 
 
+def _baselines(options: argparse.Namespace) -> None:
+    from training.baselines import baselines
+    from training.console import print_baselines
+    from training.prepare import load_prepared
+
+    found = baselines(load_prepared(options.data))
+    print_baselines(found)
+    if options.json:
+        write_json(options.json, dataclasses.asdict(found))
+
+
 def _export(options: argparse.Namespace) -> None:
     from rich.console import Console
 
@@ -177,6 +190,7 @@ STEPS = {
     "prepare": _prepare,
     "train": _train,
     "evaluate": _evaluate,
+    "baselines": _baselines,
     "export": _export,
     "embed": _embed,
     "index": _index,

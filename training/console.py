@@ -1,11 +1,14 @@
-"""Prints the results of `evaluate` as tables."""
+"""Prints the results of `evaluate` and `baselines` as tables."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:  # scikit-learn takes long to import
+    from training.baselines import Baselines
 
 _MOST = 30  # categories; a longer table would push everything else off the screen
 
@@ -55,6 +58,17 @@ def print_figures(metrics: dict[str, Any]) -> None:
         f"{metrics['photos']} photos{split}: accuracy "
         f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"
     )
+
+
+def print_baselines(found: Baselines) -> None:
+    """Prints what simple models reach."""
+    rows = [(m.name, f"{m.accuracy:.3f}", f"{m.by_listing:.3f}") for m in found.classified]
+    _print_table(("category of the test split by", "photos", "listings"), rows)
+    prices = [
+        (m.name, f"{m.r2:.3f}", f"{m.mean_error:.2f}", f"{m.median_error:.2f}", m.listings)
+        for m in found.priced
+    ]
+    _print_table(("price by", "R²", "mean error", "median error", "listings"), prices)
 
 
 def _print_answers(metrics: dict[str, Any]) -> None:

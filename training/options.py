@@ -47,6 +47,10 @@ def make_parser() -> argparse.ArgumentParser:
         step("evaluate", "Judges a run on photos that it never saw, or a bundle on any.")
     )
 
+    compared = step("baselines", "Says what simple models reach on the same data.")
+    compared.add_argument("--data", type=Path, required=True, help="prepared data set")
+    compared.add_argument("--json", type=Path, help="file for the figures")
+
     export = step("export", "Writes the model bundle of an evaluated run.")
     export.add_argument("--data", type=Path, required=True, help="prepared data set")
     export.add_argument("--run", type=Path, required=True, help="evaluated run")

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from lookalike.catalogue.categories import root_of
 from lookalike.catalogue.records import read_records
+from lookalike.catalogue.words import without_site
 from lookalike.files import FileError
 from lookalike.prices import parse_price
 
 PRODUCT_COLUMNS = ("id", "product_name", "category", "product_description", "price", "location")
 IMAGE_COLUMNS = ("id", "product_id")
 MISSING = frozenset(("", "NaN", "nan", "N/A", "null", "None"))
-
-# Titles end in where the thing is and the site's name: " | in Leeds, West Yorkshire | Gumtree".
-_TITLE_SUFFIX = re.compile(r"\s*\|\s*in [^|]*\|\s*Gumtree\s*$")
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def read_products(file: Path, roots: Sequence[str] = ()) -> Products:
         else:
             row = ProductRow(
                 product_id=product_id,
-                title=_TITLE_SUFFIX.sub("", _in_one_line(name)),
+                title=without_site(_in_one_line(name)),
                 category=_in_one_line(category).strip(),
                 description=description.replace("\r", "\n"),
                 price=price.amount,
