@@ -1,4 +1,4 @@
-"""The training pipeline: `python -m training prepare|train|evaluate|export|embed|index`.
+"""The training pipeline: `python -m training prepare|train|train-text|evaluate|export|embed|index`.
 
 Beside them `baselines`.
 
@@ -92,6 +92,21 @@ def _train(options: argparse.Namespace) -> None:
         print(_whitened(**whitened))
 
 
+def _train_text(options: argparse.Namespace) -> None:
+    from training.text.config import TextConfig
+    from training.text.train import train_text
+    from training.trainer import Hardware
+
+    names = [field.name for field in dataclasses.fields(TextConfig)]
+    config = TextConfig(**{name: getattr(options, name) for name in names})
+    hardware = Hardware(threads=options.threads)
+    report = train_text(options.data, options.run, options.out, config, hardware)
+    print(
+        f"best epoch {report['best_epoch'] + 1} of {report['epochs']}: "
+        f"validation accuracy by words {report['validation_accuracy']:.3f}"
+    )
+
+
 def _whitened(pairs: int, done: Sequence[str], left: Sequence[str]) -> str:
     by = f"by {pairs} pairs of photos of one listing"
     parts = [f"whitened {', '.join(done)} {by}"] if done else []
@@ -131,6 +146,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     print_figures(metrics)
     if report:
         print(f"report: {report / 'report.md'}")
+
+
+def _evaluate_text(options: argparse.Namespace) -> None:
+    from training.console import print_text_figures
+    from training.text.evaluate import evaluate_text
+
+    print_text_figures(evaluate_text(options.data, options.run, options.text, split=options.split))
 
 
 def _baselines(options: argparse.Namespace) -> None:
@@ -189,7 +211,9 @@ def _index(options: argparse.Namespace) -> None:
 STEPS = {
     "prepare": _prepare,
     "train": _train,
+    "train-text": _train_text,
     "evaluate": _evaluate,
+    "evaluate-text": _evaluate_text,
     "baselines": _baselines,
     "export": _export,
     "embed": _embed,

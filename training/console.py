@@ -1,4 +1,4 @@
-"""Prints the results of `evaluate` and `baselines` as tables."""
+"""Prints the results of `evaluate`, `evaluate-text` and `baselines` as tables."""
 
 from __future__ import annotations
 
@@ -58,6 +58,18 @@ def print_figures(metrics: dict[str, Any]) -> None:
         f"{metrics['photos']} photos{split}: accuracy "
         f"{metrics['accuracy']:.3f}, top-3 {metrics['accuracy_top3']:.3f}"
     )
+
+
+def print_text_figures(metrics: dict[str, Any]) -> None:
+    """Prints what photos, words and both together tell."""
+    rows = [
+        (name, *(f"{figure:.3f}" for figure in figures.values()))
+        for name, figures in metrics["by"].items()
+    ]
+    header = (f"category of the {metrics['split']} split by", "photos", "listings")
+    _print_table((*header, "calibration error"), rows)
+    for name, recall in metrics.get("own_photo", {}).items():
+        print(f"own photo among the first 10 of {metrics['photos']}, by its {name}: {recall:.3f}")
 
 
 def print_baselines(found: Baselines) -> None:

@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from training.config import TrainConfig
+from training.config import Settings, TrainConfig
+from training.text.config import TextConfig
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,8 +44,26 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_train_options(step("train", "Fine-tunes ResNet50 on a prepared data set."))
 
+    words = step("train-text", "Trains a text tower beside a run: words as photos' outputs.")
+    words.add_argument("--data", type=Path, required=True, help="prepared data set")
+    words.add_argument("--run", type=Path, required=True, help="complete run of photos")
+    words.add_argument("--out", type=Path, required=True, help="text run to write or go on with")
+    _add_settings(words, TextConfig)
+    words.add_argument("--threads", type=int, default=0, help="threads of torch, 0: one per core")
+
     _add_evaluate_options(
         step("evaluate", "Judges a run on photos that it never saw, or a bundle on any.")
+    )
+
+    both = step("evaluate-text", "Judges photos, words and both together on the same listings.")
+    both.add_argument("--data", type=Path, required=True, help="prepared data set")
+    both.add_argument("--run", type=Path, required=True, help="complete run of photos")
+    both.add_argument("--text", type=Path, required=True, help="complete text run")
+    both.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="test",
+        help="listings to judge",
     )
 
     compared = step("baselines", "Says what simple models reach on the same data.")
@@ -86,12 +105,7 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--data", type=Path, required=True, help="prepared data set")
     train.add_argument("--out", type=Path, required=True, help="run to write or go on with")
     train.add_argument("--weights", required=True, help="imagenet, none, or a state_dict file")
-    for field in dataclasses.fields(TrainConfig):
-        if field.metadata:
-            option = "--" + field.name.replace("_", "-")
-            kind = {"bool": None, "int": int, "float": float, "str": str}[str(field.type)]
-            more = {"action": "store_true"} if kind is None else {"type": kind}
-            train.add_argument(option, default=field.default, **field.metadata, **more)
+    _add_settings(train, TrainConfig)
     for name, default, text in (
         ("devices", 1, "processes on each machine; with CUDA, its GPUs"),
         ("nodes", 1, "machines; start the command on each"),
@@ -104,6 +118,16 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
         ),
     ):
         train.add_argument(f"--{name}", type=int, default=default, help=text)
+
+
+def _add_settings(step: argparse.ArgumentParser, settings: type[Settings]) -> None:
+    """Adds an option for each setting that has a help text."""
+    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
+        if field.metadata:
+            option = "--" + field.name.replace("_", "-")
+            kind = {"bool": None, "int": int, "float": float, "str": str}[str(field.type)]
+            more = {"action": "store_true"} if kind is None else {"type": kind}
+            step.add_argument(option, default=field.default, **field.metadata, **more)
 
 
 def _add_evaluate_options(evaluate: argparse.ArgumentParser) -> None:

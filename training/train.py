@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from lookalike.files import read_json, replacing, write_json
@@ -74,7 +75,15 @@ def train(
     steps = config.epochs * -(-len(training) // hardware.processes)
     module = EmbeddingModule(network, config, steps, torch.from_numpy(photos))
     checkpoint = checkpoints(out)
-    trainer = make_trainer(out, config, hardware, checkpoint)
+    trainer = make_trainer(
+        out,
+        hardware,
+        checkpoint,
+        epochs=config.epochs,
+        ema=config.ema,
+        patience=config.patience,
+        learns_batch_norm=not config.freezes_batch_norm,
+    )
     last = out / "checkpoints/last.ckpt"
     with warnings.catch_warnings(), pointwise_as_products(network.backbone):
         warnings.filterwarnings("ignore", module="lightning")  # hints about worker counts
@@ -85,7 +94,7 @@ def train(
         )  # fmt: skip
     if trainer.is_global_zero:
         seconds = {"features": kept - started, "epochs": time.monotonic() - kept}
-        best_epoch = _load_best(network, checkpoint.best_model_path)
+        best_epoch = load_best(network, checkpoint.best_model_path)
         report = {
             "epochs": trainer.current_epoch,
             "best_epoch": best_epoch,
@@ -97,7 +106,7 @@ def train(
             report["whitened"] = dataclasses.asdict(_whiten(network, config, prepared))
         # Only now: checkpoints hold unwhitened weights, so a process that ends before this point
         # leaves nothing that would be whitened twice.
-        _save(network, out / "model.safetensors")
+        save_weights(network, out / "model.safetensors")
         write_json(out / "run.json", report)
     trainer.strategy.barrier()
     return dict(read_json(out / "run.json", "a run's report"))
@@ -161,8 +170,8 @@ def _cached_datasets(
     ]
 
 
-def _load_best(network: Network, checkpoint: str) -> int:
-    """Loads the weights of the best epoch into the network; returns the epoch's number."""
+def load_best(network: nn.Module, checkpoint: str) -> int:
+    """Loads the weights of the best epoch into a module's `network`; returns the epoch's number."""
     best = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "network."
     state = {
@@ -183,7 +192,8 @@ def _whiten(network: Network, config: TrainConfig, prepared: Prepared) -> Whiten
     return whiten_embeddings(network.eval(), pooled[rows], listings, config.whiten)
 
 
-def _save(network: Network, target: Path) -> None:
+def save_weights(network: nn.Module, target: Path) -> None:
+    """Writes a network's weights."""
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(target) as aside:
         try:

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
 from lookalike.progress import ProgressLines
-from training.config import TrainConfig
 from training.errors import TrainingError
 from training.optimisation import moving_average
 
@@ -86,30 +85,40 @@ def checkpoints(out: Path) -> ModelCheckpoint:
 
 
 def make_trainer(
-    out: Path, config: TrainConfig, hardware: Hardware, checkpoint: ModelCheckpoint
+    out: Path,
+    hardware: Hardware,
+    checkpoint: ModelCheckpoint,
+    *,
+    epochs: int,
+    ema: float = 0.0,
+    patience: int = 0,
+    learns_batch_norm: bool = False,
 ) -> lightning.Trainer:
     """Returns the Lightning trainer of a run.
 
     Args:
         out: The run's directory.
-        config: Its settings.
         hardware: The hardware to use.
         checkpoint: The callback from `checkpoints`.
+        epochs: Passes over the training split.
+        ema: Decay of the moving average of weights; 0 for none.
+        patience: Epochs without a better one to stop after; 0 to go on.
+        learns_batch_norm: Whether statistics of batches are learnt, which devices then share.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     callbacks: list[Callback] = [checkpoint, _progress(), LearningRateMonitor("epoch")]
-    if config.ema:
-        callbacks.append(WeightAveraging(multi_avg_fn=moving_average(config.ema)))
-    if config.patience:
-        callbacks.append(EarlyStopping(JUDGED_BY, mode="max", patience=config.patience))
+    if ema:
+        callbacks.append(WeightAveraging(multi_avg_fn=moving_average(ema)))
+    if patience:
+        callbacks.append(EarlyStopping(JUDGED_BY, mode="max", patience=patience))
     cuda = torch.cuda.is_available()
     return lightning.Trainer(
-        max_epochs=config.epochs,
+        max_epochs=epochs,
         accelerator="cuda" if cuda else "cpu",
         devices=hardware.devices,
         num_nodes=hardware.nodes,
-        sync_batchnorm=cuda and hardware.processes > 1 and not config.freezes_batch_norm,
+        sync_batchnorm=cuda and hardware.processes > 1 and learns_batch_norm,
         # bf16 is twice as fast where the CPU supports it; elsewhere autocast would only emulate it.
         precision="bf16-mixed" if cuda or _computes_in_bf16() else "32-true",
         logger=TensorBoardLogger(out, name="", version="tensorboard"),

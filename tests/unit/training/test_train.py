@@ -149,7 +149,7 @@ def test_a_run_that_ended_before_its_report_needs_no_more_training(
         raise InterruptionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.train, "_save", interrupted)
+        patched.setattr(training.train, "save_weights", interrupted)
         with pytest.raises(InterruptionError):
             train(data, scratch / "run", config)
     steps: list[int] = []
@@ -229,10 +229,10 @@ def test_embeddings_are_whitened_once_however_often_the_run_is_interrupted(
 ) -> None:
     config = dataclasses.replace(config, epochs=1, outputs="features:8,wide:200")
     out = scratch / "run"
-    for late in ("_save", "write_json"):  # once before the weights are written, once after
+    for late in ("save_weights", "write_json"):  # once before the weights are written, once after
 
         def interrupted(target: Any, *rest: Any, late: str = late) -> None:
-            if late == "_save" or target.name == "run.json":
+            if late == "save_weights" or target.name == "run.json":
                 raise InterruptionError
             write_json(target, *rest)
 

@@ -1,0 +1,1 @@
+"""The text tower: words of listings → the outputs that photos have."""
