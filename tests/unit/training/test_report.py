@@ -24,6 +24,8 @@ from training.report.plots import confusion
 from training.report.sheets import chosen, ranked
 from training.report.style import COLOURS, SHAPES, look
 
+pytestmark = pytest.mark.long  # pictures take long to draw
+
 PICTURES = {
     "confusion.png",
     "calibration.png",

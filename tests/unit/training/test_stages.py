@@ -23,6 +23,8 @@ from training.objective import EmbeddingModule
 from training.prepare import load_prepared, prepare
 from training.train import train
 
+pytestmark = pytest.mark.long  # each trains a network anew
+
 
 def test_the_frozen_stage_trains_the_head_and_leaves_the_backbone_alone(
     data: Path, run: Path, config: TrainConfig
