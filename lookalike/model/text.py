@@ -1,11 +1,10 @@
-"""The text tower: a listing's words as tokens, and what a manifest says of the tower."""
+"""A listing's words as the tokens of a text tower."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +12,6 @@ from tokenizers import Tokenizer
 
 # Lengths of batches are multiples of it: engines prepare for each length that they meet.
 _STEP = 16
-
-
-@dataclass(frozen=True)
-class TextTower:
-    """A tower that gives the same outputs as the photos' network, of words.
-
-    Attributes:
-        encoder: Which language model it was made of, for people.
-        max_tokens: Tokens that are read; those after them are not.
-        temperature: What its logits are divided by before the softmax.
-    """
-
-    encoder: str
-    max_tokens: int
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +45,6 @@ class TextTokenizer:
         found = self._tokenizer.encode_batch_fast(list(texts))
         return [encoding.ids for encoding in found]
 
-    def __call__(self, texts: Sequence[str]) -> Tokens:
-        """Returns a batch."""
-        return batch_of(self.rows(texts))
-
 
 def batch_of(rows: Sequence[Sequence[int]]) -> Tokens:
     """Returns texts of several lengths as a batch; there must be at least one."""
@@ -75,11 +55,3 @@ def batch_of(rows: Sequence[Sequence[int]]) -> Tokens:
         ids[row, : len(known)] = known
         mask[row, : len(known)] = 1
     return Tokens(ids, mask)
-
-
-def read_text_tower(raw: dict[str, Any]) -> TextTower:
-    """Returns what a manifest says; raises TypeError or ValueError for what it cannot be."""
-    tower = TextTower(str(raw["encoder"]), int(raw["max_tokens"]), float(raw["temperature"]))
-    if tower.max_tokens < 3 or not 0 < tower.temperature < float("inf"):
-        raise ValueError(f"text: max_tokens {tower.max_tokens}, temperature {tower.temperature}")
-    return tower

@@ -19,6 +19,9 @@ from training.text.encoder import load_encoder
 from training.text.evaluate import evaluate_text, own_photo_recall
 from training.text.train import load_text_run, text_outputs, train_text
 
+# Settings of the fixture's run that are not the defaults.
+GIVEN = ("encoder", "epochs", "batch_size", "learning_rate", "head_rate", "max_tokens")
+
 
 def test_words_are_learnt_and_give_the_outputs_of_photos(
     data: Path, run: Path, text_run: Path
@@ -67,15 +70,27 @@ def test_a_photo_is_found_that_is_among_the_first_ten() -> None:
     assert own_photo_recall(words, photos) == pytest.approx(11 / 12)
 
 
-def test_a_complete_run_is_kept_and_one_of_other_settings_or_photos_refused(
-    data: Path, run: Path, own_run: Path, text_run: Path, encoder: Path
-) -> None:
+def test_a_complete_run_is_kept_and_one_of_other_settings_is_refused(
+    data: Path,
+    run: Path,
+    text_run: Path,
+    encoder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     config = TextConfig.load(text_run / "config.json")
     report = json.loads((text_run / "run.json").read_text())
     assert train_text(data, run, text_run, config) == report
+    settings = (f"--{name.replace('_', '-')}={getattr(config, name)}" for name in GIVEN)
+    arguments = ["--data", str(data), "--run", str(run), "--out", str(text_run), *settings]
+    assert main(["train-text", *arguments]) == 0
+    best = f"validation accuracy by words {report['validation_accuracy']:.3f}"
+    assert f"of 12: {best}" in capsys.readouterr().out
     other = TextConfig(str(encoder), epochs=3)
     with pytest.raises(TrainingError, match="epochs: 12 → 3"):
         train_text(data, run, text_run, other)
+
+
+def test_another_run_of_photos_is_refused(own_run: Path, text_run: Path, encoder: Path) -> None:
     (own_run / "model.safetensors").unlink()
     shutil.copyfile(encoder / "model.safetensors", own_run / "model.safetensors")
     with pytest.raises(TrainingError, match="started beside another run"):
