@@ -29,6 +29,7 @@ from training.dataset import load_pixels
 from training.errors import TrainingError
 from training.images import in_threads
 from training.judging import comparable_prices
+from training.metrics import mean_by_listing
 from training.prepare import Prepared
 
 PIXELS = 16  # side of the photos that the support vector machine sees
@@ -96,9 +97,9 @@ def baselines(prepared: Prepared) -> Baselines:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(seen(train), labels)
-        right = pd.Series(model.predict(seen(test)) == test["label"].to_numpy())
-        each = right.groupby(test["product_id"].to_numpy()).mean()
-        found.append(Classified(name, float(right.mean()), float(each.mean())))
+        right = model.predict(seen(test)) == test["label"].to_numpy()
+        listings = test["product_id"].to_numpy().astype(np.str_)
+        found.append(Classified(name, float(right.mean()), mean_by_listing(right, listings)))
     return Baselines(tuple(found), tuple(_priced(prepared)))
 
 
@@ -129,7 +130,7 @@ def _priced(prepared: Prepared) -> list[Priced]:
     )
     listings = listings[listings["price"] > 0]
     train, test = listings[listings["split"] == "train"], listings[listings["split"] == "test"]
-    if train.empty or test.empty:
+    if train.empty or len(test) < 2:  # of a single price there is no variance to explain
         return []
     return [
         _price_model(f"linear, {name}", train, test, column)
@@ -143,7 +144,7 @@ def _price_model(name: str, train: pd.DataFrame, test: pd.DataFrame, column: str
     guessed, true = model.predict(test[[column]]), test["price"].to_numpy()
     return Priced(
         name,
-        float(r2_score(true, guessed)) if len(true) > 1 else float("nan"),
+        float(r2_score(true, guessed)),
         float(mean_absolute_error(true, guessed)),
         float(np.median(np.abs(true - guessed))),
         len(true),

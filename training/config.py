@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,7 +32,7 @@ def option(default: Any, text: str, **more: Any) -> Any:
     return field(default=default, metadata={"help": text, **more})
 
 
-class Settings:
+class Settings(ABC):
     """Settings of a run, a frozen dataclass: checked when made, saved with the results."""
 
     def __post_init__(self) -> None:
@@ -41,11 +42,11 @@ class Settings:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be {rule}")
         self.check_together()
 
+    @abstractmethod
     def ranges(self) -> dict[str, bool | str]:
         """Returns True, or what it must be, by name."""
-        raise NotImplementedError
 
-    def check_together(self) -> None:
+    def check_together(self) -> None:  # noqa: B027  not all have such
         """Raises TrainingError for settings that contradict each other."""
 
     def save(self, file: Path) -> None:

@@ -60,6 +60,17 @@ def listing_metrics(
     return {"listings": len(first), "accuracy": float(right.mean())}
 
 
+def mean_by_listing(right: NDArray[np.bool_], listings: NDArray[np.str_]) -> float:
+    """Returns the mean over listings of what holds of their photos, one by one.
+
+    Args:
+        right: Of each photo, of shape (photos,).
+        listings: The listing of each photo.
+    """
+    _, group = np.unique(listings, return_inverse=True)
+    return float((np.bincount(group, right) / np.bincount(group)).mean())
+
+
 def _ratio(part: int, whole: int) -> float:
     """Returns part / whole; 0 if whole is 0."""
     return part / whole if whole else 0.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from training.model import build_network, standardise
 from training.objective import EmbeddingModule
 from training.prepare import Prepared, check_same_data, load_prepared, sample_photos
 from training.splits import SPLITS
-from training.trainer import Hardware, checkpoints, make_trainer
+from training.trainer import Hardware, checkpoints, fit, make_trainer
 from training.whitening import Whitened, whiten_embeddings
 
 # Enough photos to estimate the mean and variance of each feature.
@@ -84,14 +83,8 @@ def train(
         patience=config.patience,
         learns_batch_norm=not config.freezes_batch_norm,
     )
-    last = out / "checkpoints/last.ckpt"
-    with warnings.catch_warnings(), pointwise_as_products(network.backbone):
-        warnings.filterwarnings("ignore", module="lightning")  # hints about worker counts
-        trainer.fit(
-            module, training, validation,
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )  # fmt: skip
+    with pointwise_as_products(network.backbone):
+        fit(trainer, module, training, validation, out)
     if trainer.is_global_zero:
         seconds = {"features": kept - started, "epochs": time.monotonic() - kept}
         best_epoch = load_best(network, checkpoint.best_model_path)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from lookalike.model.engines import torchvision_loading  # noqa: F401  before lightning
 from lookalike.progress import ProgressLines
@@ -127,6 +129,24 @@ def make_trainer(
         log_every_n_steps=1,
         num_sanity_val_steps=0,
     )
+
+
+def fit(
+    trainer: lightning.Trainer,
+    module: lightning.LightningModule,
+    training: DataLoader[Any],
+    validation: DataLoader[Any],
+    out: Path,
+) -> None:
+    """Trains, from the last checkpoint of the run's directory if there is one."""
+    last = out / "checkpoints/last.ckpt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")  # hints about worker counts
+        trainer.fit(
+            module, training, validation,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )  # fmt: skip
 
 
 class _EpochLines(ProgressBar):

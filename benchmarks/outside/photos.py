@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lookalike.catalogue.images import av1
+
 # By format, the modes that its files have and what its encoder may be told.
 CHOICES: Mapping[str, tuple[Sequence[str], Mapping[str, Sequence[Any]]]] = {
     "JPEG": (
@@ -137,17 +139,9 @@ def with_repeated_frame(data: bytes, repeats: int) -> bytes:
     table = data.index(b"iloc")
     table_end = table - 4 + int.from_bytes(data[table - 4 : table], "big")
     offset, length = struct.unpack_from(">2I", data, table_end - 8)
-    position, end = offset, offset + length
-    while position < end:
-        frame = position
-        size, shift, position = 0, 0, position + 1
-        while True:
-            size |= (data[position] & 0x7F) << shift
-            shift, position = shift + 7, position + 1
-            if not data[position - 1] & 0x80:
-                break
-        position += size
-    more = data[frame:end] * repeats
+    end = offset + length
+    *_, (_, frame, _, _) = av1.units(data[offset:end])
+    more = data[offset + frame : end] * repeats
     head = bytearray(data[:start])
     struct.pack_into(">I", head, start - 8, 8 + mdat + len(more))
     struct.pack_into(">I", head, table_end - 4, length + len(more))

@@ -40,13 +40,12 @@ def load_encoder(name: str) -> Encoder:
         TrainingError: There is none, it cannot be downloaded, or it has no `tokenizer.json`.
     """
     source = str(_packaged()) if name == PACKAGED else name
-    if not Path(source).is_dir() and (Path(source).exists() or source.startswith((".", "/"))):
+    local = Path(source).is_dir()
+    if not local and (Path(source).exists() or source.startswith((".", "/"))):
         raise TrainingError(f"--encoder {name}: no such directory of a model")
-    # Neither progress bars of each file nor questions to the hub for what is here.
+    # Neither progress bars of each file nor reports of what is used.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if Path(source).is_dir():
-        os.environ["HF_HUB_OFFLINE"] = "1"
     import transformers
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -54,9 +53,9 @@ def load_encoder(name: str) -> Encoder:
     try:
         # Eager attention trains twice as fast in bf16 on a CPU, and OpenVINO fuses it by itself.
         model = transformers.AutoModel.from_pretrained(
-            source, attn_implementation="eager", dtype="float32"
+            source, attn_implementation="eager", dtype="float32", local_files_only=local
         )
-        tokenizer = Path(source if Path(source).is_dir() else _downloaded(source)) / _TOKENIZER
+        tokenizer = Path(source if local else _downloaded(source)) / _TOKENIZER
     except (OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise TrainingError(

@@ -15,6 +15,7 @@ from training.config import CATEGORY_OUTPUT, FEATURES_OUTPUT, TrainConfig
 from training.errors import TrainingError
 from training.evaluate import load_run
 from training.judging import Predictions, predictions_of_run
+from training.metrics import mean_by_listing
 from training.prepare import check_same_data, load_prepared
 from training.text.data import Texts, texts_of
 from training.text.fusion import Fusion, fit_fusion
@@ -56,7 +57,7 @@ def evaluate_text(data: Path, run: Path, text: Path, *, split: str = "test") -> 
     prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     check_same_data(prepared, run, "give the data set that it was trained on")
     config, network = load_run(run, len(prepared.categories))
-    _, tower, tokenizer = load_text_run(text, run, len(prepared.categories))
+    tower, tokenizer = load_text_run(text, run, len(prepared.categories))
     splits = prepared.photos["split"].to_numpy().astype(np.str_)
     for name in (split, "validation"):
         if name not in splits:
@@ -125,12 +126,10 @@ def _both(side: _Side, fusion: Fusion) -> NDArray[np.float32]:
 
 
 def _figures(side: _Side, logits: NDArray[np.float32]) -> dict[str, float]:
-    labels, listings = side.photos.labels, side.photos.listings
+    labels = side.photos.labels
     right = logits.argmax(axis=1) == labels
-    _, group = np.unique(listings, return_inverse=True)
-    by_listing = np.bincount(group, right) / np.bincount(group)
     return {
         "accuracy": float(right.mean()),
-        "accuracy_by_listing": float(by_listing.mean()),
+        "accuracy_by_listing": mean_by_listing(right, side.photos.listings),
         "calibration_error": calibration(logits, labels).error,
     }

@@ -37,6 +37,11 @@ class TextModule(lightning.LightningModule):
         steps: Optimiser steps of the whole run.
     """
 
+    roots: Tensor
+    leaves: Tensor
+    features: Tensor
+    owners: Tensor
+
     def __init__(  # noqa: PLR0917
         self,
         network: TextNetwork,
@@ -53,8 +58,11 @@ class TextModule(lightning.LightningModule):
         self.scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
         self._config = config
         self._steps = steps
-        self._roots, self._leaves = torch.tensor(texts.roots), torch.tensor(texts.leaves)
-        self._features, self._owners = features, owners
+        for name, values in (
+            ("roots", torch.tensor(texts.roots)), ("leaves", torch.tensor(texts.leaves)),
+            ("features", features), ("owners", owners),
+        ):  # fmt: skip
+            self.register_buffer(name, values, persistent=False)
         network.encoder.requires_grad_(not config.frozen)
         self.train()
 
@@ -72,18 +80,18 @@ class TextModule(lightning.LightningModule):
         outputs = self.network.heads_of(pooled)
         smoothing = self._config.label_smoothing
         loss = nn.functional.cross_entropy(
-            outputs[CATEGORY_OUTPUT].float(), self._roots[rows].to(ids.device),
+            outputs[CATEGORY_OUTPUT].float(), self.roots[rows],
             label_smoothing=smoothing,
         )  # fmt: skip
         self._log("train/cross_entropy", loss)
         if self._config.leaf_weight:
             leaf = nn.functional.cross_entropy(
-                self.leaf(pooled).float(), self._leaves[rows].to(ids.device),
+                self.leaf(pooled).float(), self.leaves[rows],
                 label_smoothing=smoothing,
             )  # fmt: skip
             self._log("train/leaf", leaf)
             loss = loss + self._config.leaf_weight * leaf
-        if self._config.photo_weight and len(self._features):
+        if self._config.photo_weight and len(self.features):
             found = self._photo_loss(outputs[FEATURES_OUTPUT].float(), rows)
             self._log("train/photo", found)
             loss = loss + self._config.photo_weight * found
@@ -97,17 +105,17 @@ class TextModule(lightning.LightningModule):
     def _photo_loss(self, words: Tensor, rows: Tensor) -> Tensor:
         """Returns the loss of finding a listing's photos among all of the training split."""
         scale = self.scale.exp().clamp(max=_SHARPEST)
-        share = nn.functional.log_softmax(words @ self._features.to(words.device).T * scale, dim=1)
-        own = rows[:, None] == self._owners[None]
+        share = nn.functional.log_softmax(words @ self.features.T * scale, dim=1)
+        own = rows[:, None] == self.owners[None]
         paired = own.any(dim=1)
-        mine = share.masked_fill(~own.to(share.device), -torch.inf).logsumexp(dim=1)
-        return -mine[paired.to(mine.device)].mean() if paired.any() else words.sum() * 0
+        mine = share.masked_fill(~own, -torch.inf).logsumexp(dim=1)
+        return -mine[paired].mean() if paired.any() else words.sum() * 0
 
     def validation_step(self, batch: Batch) -> None:
         """Logs accuracy."""
         ids, mask, rows = batch
         guessed = self.network(ids, mask)[CATEGORY_OUTPUT].argmax(dim=1)
-        accuracy = (guessed == self._roots[rows].to(ids.device)).float().mean()
+        accuracy = (guessed == self.roots[rows]).float().mean()
         self.log(
             "validation/accuracy", accuracy, prog_bar=True, sync_dist=True, batch_size=len(rows)
         )

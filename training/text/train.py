@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from training.text.data import OfLikeLength, TextDataset, Texts, collate, texts_
 from training.text.encoder import load_encoder, untrained_encoder
 from training.text.objective import TextModule
 from training.train import load_best, save_weights
-from training.trainer import Hardware, checkpoints, make_trainer
+from training.trainer import Hardware, checkpoints, fit, make_trainer
 
 ENCODER = "encoder.json"
 TOKENIZER = "tokenizer.json"
@@ -92,15 +91,8 @@ def train_text(
     )
     checkpoint = checkpoints(out)
     trainer = make_trainer(out, hardware, checkpoint, epochs=config.epochs)
-    last = out / "checkpoints/last.ckpt"
     started = time.monotonic()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")  # hints about worker counts
-        trainer.fit(
-            module, training, validation,
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )  # fmt: skip
+    fit(trainer, module, training, validation, out)
     best_epoch = load_best(network, checkpoint.best_model_path)
     report = {
         "epochs": trainer.current_epoch,
@@ -114,9 +106,7 @@ def train_text(
     return report
 
 
-def load_text_run(
-    out: Path, run: Path, classes: int
-) -> tuple[TextConfig, TextNetwork, TextTokenizer]:
+def load_text_run(out: Path, run: Path, classes: int) -> tuple[TextNetwork, TextTokenizer]:
     """Loads a complete text run.
 
     Args:
@@ -137,7 +127,7 @@ def load_text_run(
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"{out / WEIGHTS}: not the weights of this run: {reason}") from None
-    return config, network.eval(), TextTokenizer(out / TOKENIZER, config.max_tokens)
+    return network.eval(), TextTokenizer(out / TOKENIZER, config.max_tokens)
 
 
 def text_outputs(network: TextNetwork, rows: list[list[int]]) -> dict[str, NDArray[np.float32]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from lookalike.catalogue.images.headers import HeaderError
 
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_HEADER_BYTES = 1000  # of a sequence header; it has some ten
 
 
 class _Bits:
@@ -22,34 +25,48 @@ class _Bits:
         return self._value >> self._left & ((1 << count) - 1)
 
 
-def frames(data: bytes) -> list[int]:
+def frames(data: bytes, count: Callable[[], None] = lambda: None) -> list[int]:
     """Returns the pixels of each frame, also of those that are not shown.
 
     Source: AV1 Bitstream & Decoding Process Specification, sections 5.3 to 5.5.
 
     Args:
         data: Open bitstream units of one picture.
+        count: Called for each unit; raises HeaderError for too many.
 
     Raises:
         HeaderError: A sequence header is damaged.
     """
     found: list[int] = []
-    position = pixels = 0
-    while position < len(data):
-        head = data[position]
-        kind, extended, sized = head >> 3 & 15, head >> 2 & 1, head >> 1 & 1
-        position += 1 + extended
-        size = len(data) - position
-        if sized:
-            size, position = _leb128(data, position)
+    pixels = 0
+    for kind, _, start, end in units(data):
+        count()
         if kind == _SEQUENCE_HEADER:
-            pixels = max(
-                pixels, _largest_frame(data[position : min(position + size, position + 1000)])
-            )
+            pixels = max(pixels, _largest_frame(data[start : min(end, start + _HEADER_BYTES)]))
         elif kind in (_FRAME_HEADER, _FRAME):
             found.append(pixels)
-        position += size
     return found
+
+
+def units(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yields of each unit its type, and where it, its body and what follows begin.
+
+    Args:
+        data: Open bitstream units.
+
+    Raises:
+        HeaderError: The size of one is damaged.
+    """
+    place = 0
+    while place < len(data):
+        head = data[place]
+        kind, extended, sized = head >> 3 & 15, head >> 2 & 1, head >> 1 & 1
+        start = place + 1 + extended
+        size = len(data) - start
+        if sized:
+            size, start = _leb128(data, start)
+        yield kind, place, start, start + size
+        place = start + size
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:

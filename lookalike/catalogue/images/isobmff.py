@@ -45,7 +45,7 @@ class _Items:
     sizes: list[tuple[int, int] | None] = field(default_factory=list)  # by property
     properties: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_of: dict[int, list[int]] = field(default_factory=dict)
-    auxiliary: dict[int, list[int]] = field(default_factory=dict)  # of alpha, what it belongs to
+    auxiliary: dict[int, list[int]] = field(default_factory=dict)  # alpha and the like, of an item
     hidden: list[int] = field(default_factory=list)  # places of the types of items
     av1: set[int] = field(default_factory=set)
     places: dict[int, list[_Piece]] = field(default_factory=dict)  # of an item's bytes
@@ -61,7 +61,7 @@ class _Items:
 
     def drawn(self, item: int) -> list[int]:
         """Returns the item and what belongs to it."""
-        return [item, *(other for other, whose in self.auxiliary.items() if item in whose)]
+        return [item, *self.auxiliary.get(item, ())]
 
     def size(self, item: int) -> tuple[int, int] | None:
         """Returns what boxes tell."""
@@ -98,8 +98,7 @@ def read(data: bytes) -> Header:
             if box.name == b"meta":
                 _meta(data, box, items)
         for item in items.av1:
-            items.frames[item] = av1.frames(_content(data, items, item))
-            items.count(len(items.frames[item]))
+            items.frames[item] = av1.frames(_content(data, items, item), items.count)
     except (struct.error, IndexError):
         raise HeaderError(f"{kind} with damaged boxes") from None
     size = items.size(items.primary)
@@ -244,12 +243,17 @@ def _references(data: bytes, box: _Box, items: _Items) -> None:
         (item,) = struct.unpack_from(code, data, part.start)
         (count,) = struct.unpack_from(">H", data, part.start + step)
         items.count(count)
-        named = {b"dimg": items.made_of, b"auxl": items.auxiliary}.get(part.name)
-        if named is not None:
-            first = part.start + step + 2
-            named[item] = [
-                struct.unpack_from(code, data, first + step * number)[0] for number in range(count)
-            ]
+        if part.name not in (b"dimg", b"auxl"):
+            continue
+        first = part.start + step + 2
+        others = [
+            struct.unpack_from(code, data, first + step * number)[0] for number in range(count)
+        ]
+        if part.name == b"dimg":
+            items.made_of[item] = others
+        else:
+            for other in others:
+                items.auxiliary.setdefault(other, []).append(item)
 
 
 def _properties(data: bytes, box: _Box, items: _Items) -> None:

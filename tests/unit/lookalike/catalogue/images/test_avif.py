@@ -11,6 +11,7 @@ from PIL import Image, features
 
 from benchmarks.outside.photos import with_repeated_frame
 from lookalike.catalogue.images import ImageLimits, av1, decode, survey
+from lookalike.catalogue.images.headers import HeaderError, check_parts
 from lookalike.errors import ImageTooLargeError, InvalidImageError
 from tests.photos import encode, quarters
 
@@ -103,6 +104,19 @@ def test_a_unit_without_a_size_is_the_last() -> None:
 def test_damaged_units_are_refused(data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         av1.frames(data)
+
+
+def test_reading_ends_at_the_first_unit_too_many() -> None:
+    """Of those that hold nothing, 12 MB are six million."""
+    seen = []
+
+    def count() -> None:
+        seen.append(1)
+        check_parts(len(seen), "units")
+
+    with pytest.raises(HeaderError, match="more than 20,000 units"):
+        av1.frames(unit(15, b"") * 40_000, count)
+    assert len(seen) == 20_001
 
 
 def test_pictures_may_not_share_their_bytes() -> None:
