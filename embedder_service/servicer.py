@@ -15,7 +15,7 @@ from embedder_service.hosting import ModelHost, Session
 from embedder_service.scheduling import Priority, SchedulingKey
 from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from lookalike.errors import InvalidArgumentError
+from lookalike.errors import InvalidArgumentError, WordsUnavailableError
 from lookalike.likeness import Likeness
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
@@ -98,6 +98,12 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
             request_iterator, answer, pb.StreamEmbedImagesResponse, limit=limit
         ):
             yield response
+
+    async def EmbedText(
+        self, request: pb.EmbedTextRequest, context: Context
+    ) -> pb.EmbedTextResponse:
+        """Embeds words."""
+        raise WordsUnavailableError("the model has no text tower")
 
 
 class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):

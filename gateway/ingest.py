@@ -239,7 +239,8 @@ async def attempt(work: Awaitable[None], deadline: Deadline, failure: str, **fac
 def _digest(photo: CataloguePhoto, image_digest: bytes) -> str:
     """Returns a digest of an ingest's arguments."""
     arguments = asdict(photo)
-    if not photo.currency:
-        del arguments["currency"]  # as before the field existed: a retry may come after an update
+    for later in ("currency", "description"):
+        if not arguments[later]:
+            del arguments[later]  # as before the field existed: a retry may come after an update
     fields = json.dumps(arguments, sort_keys=True).encode()
     return hashlib.sha256(image_digest + fields).hexdigest()

@@ -15,6 +15,7 @@ from lookalike.catalogue.listings import (
 )
 from lookalike.catalogue.schema import (
     CURRENCY,
+    DESCRIPTION,
     INGEST_REQUEST_ID,
     INGEST_REQUEST_SHA256,
     LOCATION,
@@ -82,6 +83,7 @@ def item(stored: StoredPhoto, features: Sequence[float] = ()) -> index_pb2.Item:
     photo = stored.photo
     texts = {
         TITLE: photo.title,
+        DESCRIPTION: photo.description,
         CURRENCY: photo.currency,
         LOCATION: photo.location,
         THUMBNAIL: "1" if photo.has_thumbnail else "",
@@ -126,6 +128,7 @@ def photo(found: index_pb2.Item) -> CataloguePhoto:
         near_duplicate=_near_duplicate(attributes),
         has_thumbnail=THUMBNAIL in attributes,
         currency=attributes.get(CURRENCY, ""),
+        description=attributes.get(DESCRIPTION, ""),
     )
 
 

@@ -16,6 +16,8 @@ class RankingMethod(StrEnum):
     BLEND = "blend"
     FEATURES = "features"
     CATEGORY = "category"
+    HYBRID = "hybrid"
+    WORDS = "words"
 
 
 EVERY_LISTING = ListingFilter()
@@ -62,7 +64,30 @@ class Photos:
     images: tuple[bytes, ...]
 
 
-PhotoQuery: TypeAlias = "Photos | ItemId | PhotoVector"
+@dataclass(frozen=True)
+class Words:
+    """What a listing says, or what somebody looks for (the title alone)."""
+
+    title: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class MixPart:
+    """A photo, words or a photo of the catalogue, and how much it counts; below 0 it leads away."""
+
+    part: bytes | Words | ItemId
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Several things of which each leads towards it or away from it."""
+
+    parts: tuple[MixPart, ...]
+
+
+Query: TypeAlias = "Photos | ItemId | PhotoVector | Words | Mix"
 """What to look for."""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gateway import validation
 from gateway.listings import (
     ItemId,
-    PhotoQuery,
     Photos,
     PhotoVector,
     ProductId,
+    Query,
     RankingMethod,
     SearchOptions,
     Target,
@@ -25,7 +25,7 @@ METHODS = {
 }
 
 
-def query(request: pb.FindSimilarListingsRequest) -> PhotoQuery:
+def query(request: pb.FindSimilarListingsRequest) -> Query:
     """Returns the query of a search."""
     match request.WhichOneof("query"):
         case "image":
@@ -94,6 +94,7 @@ def photo(sent: pb.CataloguePhoto) -> CataloguePhoto:
         price=sent.price if sent.HasField("price") else None,
         location=sent.location,
         currency=sent.currency,
+        description=sent.description,
     )
 
 

@@ -14,9 +14,9 @@ from gateway.listings import (
     Classification,
     ItemId,
     Neighbors,
-    PhotoQuery,
     Photos,
     PhotoVector,
+    Query,
     RankingMethod,
     SearchOptions,
 )
@@ -32,6 +32,7 @@ from lookalike.errors import (
     LookalikeError,
     RankingUnavailableError,
     UpstreamUnavailableError,
+    WordsUnavailableError,
 )
 
 # Twice as many as are needed, as some of the nearest may be priced in another currency.
@@ -76,7 +77,7 @@ class SimilarListingFinder:
         self._ranker = ranker
 
     async def find(
-        self, query: PhotoQuery, options: SearchOptions, deadline: Deadline
+        self, query: Query, options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
         """Returns listings like photos, like a photo of the catalogue, or near a vector.
 
@@ -98,6 +99,8 @@ class SimilarListingFinder:
                 return await self._search([query], options, deadline, field)
             case Photos(images):
                 return await self._by_photos(images, options, deadline)
+            case _:
+                raise WordsUnavailableError("words cannot be looked for yet", field="text")
 
     async def _by_photos(
         self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline

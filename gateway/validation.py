@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 
-from gateway.listings import ItemId, PhotoQuery, Photos, PhotoVector, SearchOptions, Target
+from gateway.listings import ItemId, Photos, PhotoVector, Query, SearchOptions, Target
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.limits import (
@@ -37,6 +37,7 @@ def photo(sent: CataloguePhoto) -> CataloguePhoto:
     _new_id(sent.product_id, "photo.product_id")
     _text(sent.category, MAX_CATEGORY_LENGTH, "category")
     _text(sent.title, MAX_TEXT_LENGTH, "title")
+    _text(sent.description, MAX_TEXT_LENGTH, "description")
     _text(sent.location, MAX_TEXT_LENGTH, "location")
     if sent.price is not None:
         _price(sent.price, "price", "photo.price")
@@ -49,7 +50,7 @@ def photo(sent: CataloguePhoto) -> CataloguePhoto:
     return replace(sent, near_duplicate=None, has_thumbnail=False)
 
 
-def query(sent: PhotoQuery) -> PhotoQuery:
+def query(sent: Query) -> Query:
     """Validates a query."""
     match sent:
         case ItemId(item_id):

@@ -18,6 +18,7 @@ LookalikeError
 ├── NearDuplicateError                  NEAR_DUPLICATE
 ├── EmbeddingSpaceMismatchError         EMBEDDING_SPACE_MISMATCH
 ├── RankingUnavailableError             RANKING_UNAVAILABLE
+├── WordsUnavailableError               WORDS_UNAVAILABLE
 ├── ModelNotFoundError                  MODEL_NOT_FOUND
 ├── ModelRefusedError                   MODEL_REFUSED
 ├── QueueFullError                      QUEUE_FULL
@@ -185,6 +186,13 @@ class RankingUnavailableError(LookalikeError):
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "RANKING_UNAVAILABLE"
+
+
+class WordsUnavailableError(LookalikeError):
+    """The model reads no words, or the collection finds none."""
+
+    code = StatusCode.FAILED_PRECONDITION
+    reason = "WORDS_UNAVAILABLE"
 
 
 class ModelNotFoundError(LookalikeError):

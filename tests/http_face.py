@@ -24,10 +24,10 @@ from gateway.listings import (
     ItemId,
     Neighbors,
     Page,
-    PhotoQuery,
     Photos,
     PhotoVector,
     ProductId,
+    Query,
     RankingMethod,
     SearchOptions,
     Target,
@@ -65,7 +65,7 @@ class Asked:
     """What the use cases were asked, and what they do; `error` is raised instead."""
 
     photos: list[bytes] = field(default_factory=list)
-    queries: list[tuple[PhotoQuery, SearchOptions]] = field(default_factory=list)
+    queries: list[tuple[Query, SearchOptions]] = field(default_factory=list)
     listings: list[tuple[CataloguePhoto, str]] = field(default_factory=list)
     pages: list[tuple[ListingFilter, int, str]] = field(default_factory=list)
     deleted: list[tuple[Target, str]] = field(default_factory=list)
@@ -129,7 +129,7 @@ class _Finder(SimilarListingFinder):
         self._asked = asked
 
     async def find(
-        self, query: PhotoQuery, options: SearchOptions, deadline: Deadline
+        self, query: Query, options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
         self._asked.queries.append((query, options))
         await self._asked.take(deadline)

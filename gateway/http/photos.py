@@ -9,7 +9,7 @@ from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import ClassifyFields, NoFields, SearchFields
 from gateway.http.models import ClassifyReply, EmbedReply, Timings
 from gateway.http.similar import SimilarReply
-from gateway.listings import ItemId, PhotoQuery, Photos, PhotoVector
+from gateway.listings import ItemId, Photos, PhotoVector, Query
 from gateway.use_cases import UseCases
 from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
@@ -69,9 +69,9 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     return router
 
 
-def query_of(parsed: ParsedRequest, fields: SearchFields) -> PhotoQuery:
+def query_of(parsed: ParsedRequest, fields: SearchFields) -> Query:
     """Returns the query; raises InvalidArgumentError unless exactly one was sent."""
-    queries: list[PhotoQuery] = []
+    queries: list[Query] = []
     if parsed.photos:
         queries.append(Photos(parsed.photos))
     if fields.item_id is not None:

@@ -47,6 +47,7 @@ class CataloguePhoto:
         near_duplicate: Only in answers: the near duplicate found when this photo was ingested.
         has_thumbnail: Only in answers: whether the gateway has a thumbnail of it.
         currency: Currency of the price, three letters of ISO 4217, such as GBP; may be empty.
+        description: The seller's description; may be empty.
     """
 
     item_id: str
@@ -58,6 +59,7 @@ class CataloguePhoto:
     near_duplicate: NearDuplicate | None = None
     has_thumbnail: bool = False
     currency: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)

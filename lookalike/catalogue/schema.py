@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 TITLE = "title"
+DESCRIPTION = "description"
 CURRENCY = "currency"
 LOCATION = "location"
 THUMBNAIL = "thumbnail"
@@ -24,6 +25,9 @@ REINDEXED_FROM = "reindexed_from"
 
 INDEXED_ATTRIBUTES = (LOCATION, NEAR_DUPLICATE)
 """The attributes that the gateway filters by, so every collection of a catalogue indexes them."""
+
+TEXT_ATTRIBUTES = (TITLE, DESCRIPTION)
+"""The attributes whose words are looked for; a title's words count for more."""
 
 _SPACE_CHARACTERS = 12
 

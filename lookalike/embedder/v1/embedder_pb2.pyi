@@ -61,6 +61,7 @@ class Model(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     RANKING_FIELD_NUMBER: _builtins.int
     PRICE_RANGE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the model bundle, for people."""
     version: _builtins.str
@@ -97,6 +98,10 @@ class Model(_message.Message):
     def price_range(self) -> Global___PriceRange:
         """How prices of similar listings become a range; absent if nothing was fitted."""
 
+    @_builtins.property
+    def text(self) -> Global___TextTower:
+        """How words are read; absent if the model has no text tower."""
+
     def __init__(
         self,
         *,
@@ -111,14 +116,59 @@ class Model(_message.Message):
         temperature: _builtins.float = ...,
         ranking: Global___Ranking | None = ...,
         price_range: Global___PriceRange | None = ...,
+        text: Global___TextTower | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price_range", b"price_range", "ranking", b"ranking"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price_range", b"price_range", "ranking", b"ranking", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "price_range", b"price_range", "ranking", b"ranking", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding_space", b"embedding_space", "engine", b"engine", "labels", b"labels", "limits", b"limits", "name", b"name", "outputs", b"outputs", "precision", b"precision", "price_range", b"price_range", "ranking", b"ranking", "temperature", b"temperature", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class TextTower(_message.Message):
+    """The part of a model that reads words. Its outputs are those of photos, in the same space."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENCODER_FIELD_NUMBER: _builtins.int
+    MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    PHOTOS_WEIGHT_FIELD_NUMBER: _builtins.int
+    WORDS_WEIGHT_FIELD_NUMBER: _builtins.int
+    encoder: _builtins.str
+    """The language model that it was made from, for people."""
+    max_tokens: _builtins.int
+    """Tokens of a text that are read; what is beyond them is left out."""
+    precision: _builtins.str
+    """Numeric precision of inference: `fp32`, `bf16` or `int8`."""
+    temperature: _builtins.float
+    """What logits of words are divided by before the softmax."""
+    photos_weight: _builtins.float
+    """The category of photos and words together is that of
+    `photos_weight` x logits of photos + `words_weight` x logits of words.
+    """
+    words_weight: _builtins.float
+    """See above."""
+    def __init__(
+        self,
+        *,
+        encoder: _builtins.str = ...,
+        max_tokens: _builtins.int = ...,
+        precision: _builtins.str = ...,
+        temperature: _builtins.float = ...,
+        photos_weight: _builtins.float = ...,
+        words_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder", b"encoder", "max_tokens", b"max_tokens", "photos_weight", b"photos_weight", "precision", b"precision", "temperature", b"temperature", "words_weight", b"words_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextTower: _TypeAlias = TextTower  # noqa: Y015
 
 @_typing.final
 class Ranking(_message.Message):
@@ -286,6 +336,7 @@ class Limits(_message.Message):
     MAX_STREAM_IN_FLIGHT_FIELD_NUMBER: _builtins.int
     MAX_BATCH_ITEMS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUTS_FIELD_NUMBER: _builtins.int
+    MAX_TEXT_LENGTH_FIELD_NUMBER: _builtins.int
     max_image_bytes: _builtins.int
     """Largest encoded photo, in bytes."""
     max_image_pixels: _builtins.int
@@ -298,6 +349,8 @@ class Limits(_message.Message):
     """Most photos of one `BatchEmbedImages`."""
     max_outputs: _builtins.int
     """Most outputs of one photo."""
+    max_text_length: _builtins.int
+    """Longest title or description of `EmbedText`, in characters; 0 if the model reads no words."""
     def __init__(
         self,
         *,
@@ -307,10 +360,11 @@ class Limits(_message.Message):
         max_stream_in_flight: _builtins.int = ...,
         max_batch_items: _builtins.int = ...,
         max_outputs: _builtins.int = ...,
+        max_text_length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_items", b"max_batch_items", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_message_bytes", b"max_message_bytes", "max_outputs", b"max_outputs", "max_stream_in_flight", b"max_stream_in_flight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_items", b"max_batch_items", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_message_bytes", b"max_message_bytes", "max_outputs", b"max_outputs", "max_stream_in_flight", b"max_stream_in_flight", "max_text_length", b"max_text_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -624,3 +678,79 @@ class StreamEmbedImagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___StreamEmbedImagesResponse: _TypeAlias = StreamEmbedImagesResponse  # noqa: Y015
+
+@_typing.final
+class EmbedTextRequest(_message.Message):
+    """Request for `EmbedText`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    title: _builtins.str
+    """A listing's title, or words to look for; at most `Limits.max_text_length` characters."""
+    description: _builtins.str
+    """A listing's description; likewise. One of both must say something: markup, contacts and what
+    a site adds are not read.
+    """
+    priority: Global___Priority.ValueType
+    """As in `EmbedImageRequest`."""
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in `EmbedImageRequest`."""
+
+    def __init__(
+        self,
+        *,
+        title: _builtins.str = ...,
+        description: _builtins.str = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
+        priority: Global___Priority.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "outputs", b"outputs", "priority", b"priority", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedTextRequest: _TypeAlias = EmbedTextRequest  # noqa: Y015
+
+@_typing.final
+class EmbedTextResponse(_message.Message):
+    """Response for `EmbedText`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    tokens: _builtins.int
+    """How many tokens were read."""
+    truncated: _builtins.bool
+    """Whether there were more, which were left out."""
+    @_builtins.property
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
+        """One for each requested output, in the order of the request."""
+
+    @_builtins.property
+    def timings(self) -> Global___Timings:
+        """Where the time went; `decode_ns` is that of splitting words into tokens."""
+
+    def __init__(
+        self,
+        *,
+        embeddings: _abc.Iterable[Global___Embedding] | None = ...,
+        tokens: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+        timings: Global___Timings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "timings", b"timings", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedTextResponse: _TypeAlias = EmbedTextResponse  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EmbedderServiceStub:
-    """Turns product photos into fixed-length vectors.
+    """Turns product photos, and the words of listings, into fixed-length vectors.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,15 @@ class EmbedderServiceStub:
                 request_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesRequest.SerializeToString,
                 response_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesResponse.FromString,
                 _registered_method=True)
+        self.EmbedText = channel.unary_unary(
+                '/lookalike.embedder.v1.EmbedderService/EmbedText',
+                request_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextRequest.SerializeToString,
+                response_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextResponse.FromString,
+                _registered_method=True)
 
 
 class EmbedderServiceServicer:
-    """Turns product photos into fixed-length vectors.
+    """Turns product photos, and the words of listings, into fixed-length vectors.
     """
 
     def GetModel(self, request, context):
@@ -92,6 +97,14 @@ class EmbedderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EmbedText(self, request, context):
+        """Embeds the words of a listing, or words to look for, into the outputs that photos have.
+        FAILED_PRECONDITION, reason WORDS_UNAVAILABLE, if the model has no text tower.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbedderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +128,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesRequest.FromString,
                     response_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesResponse.SerializeToString,
             ),
+            'EmbedText': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedText,
+                    request_deserializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextRequest.FromString,
+                    response_serializer=lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'lookalike.embedder.v1.EmbedderService', rpc_method_handlers)
@@ -124,7 +142,7 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbedderService:
-    """Turns product photos into fixed-length vectors.
+    """Turns product photos, and the words of listings, into fixed-length vectors.
     """
 
     @staticmethod
@@ -225,6 +243,33 @@ class EmbedderService:
             '/lookalike.embedder.v1.EmbedderService/StreamEmbedImages',
             lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesRequest.SerializeToString,
             lookalike_dot_embedder_dot_v1_dot_embedder__pb2.StreamEmbedImagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.embedder.v1.EmbedderService/EmbedText',
+            lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextRequest.SerializeToString,
+            lookalike_dot_embedder_dot_v1_dot_embedder__pb2.EmbedTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EmbedderServiceStub:
-    """Turns product photos into fixed-length vectors."""
+    """Turns product photos, and the words of listings, into fixed-length vectors."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -46,10 +46,14 @@ class EmbedderServiceStub:
     in-band and the stream goes on. The server stops reading while `Limits.max_stream_in_flight`
     photos of the stream are unanswered.
     """
+    EmbedText: _grpc.UnaryUnaryMultiCallable[_embedder_pb2.EmbedTextRequest, _embedder_pb2.EmbedTextResponse]
+    """Embeds the words of a listing, or words to look for, into the outputs that photos have.
+    FAILED_PRECONDITION, reason WORDS_UNAVAILABLE, if the model has no text tower.
+    """
 
 @_typing.type_check_only
 class EmbedderServiceAsyncStub(EmbedderServiceStub):
-    """Turns product photos into fixed-length vectors."""
+    """Turns product photos, and the words of listings, into fixed-length vectors."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModel: _aio.UnaryUnaryMultiCallable[_embedder_pb2.GetModelRequest, _embedder_pb2.GetModelResponse]  # type: ignore[assignment]
@@ -65,9 +69,13 @@ class EmbedderServiceAsyncStub(EmbedderServiceStub):
     in-band and the stream goes on. The server stops reading while `Limits.max_stream_in_flight`
     photos of the stream are unanswered.
     """
+    EmbedText: _aio.UnaryUnaryMultiCallable[_embedder_pb2.EmbedTextRequest, _embedder_pb2.EmbedTextResponse]  # type: ignore[assignment]
+    """Embeds the words of a listing, or words to look for, into the outputs that photos have.
+    FAILED_PRECONDITION, reason WORDS_UNAVAILABLE, if the model has no text tower.
+    """
 
 class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Turns product photos into fixed-length vectors."""
+    """Turns product photos, and the words of listings, into fixed-length vectors."""
 
     @_abc_1.abstractmethod
     def GetModel(
@@ -104,6 +112,16 @@ class EmbedderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Embeds many photos on one stream. Responses may arrive in any order. A bad photo is answered
         in-band and the stream goes on. The server stops reading while `Limits.max_stream_in_flight`
         photos of the stream are unanswered.
+        """
+
+    @_abc_1.abstractmethod
+    def EmbedText(
+        self,
+        request: _embedder_pb2.EmbedTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_embedder_pb2.EmbedTextResponse, _abc.Awaitable[_embedder_pb2.EmbedTextResponse]]:
+        """Embeds the words of a listing, or words to look for, into the outputs that photos have.
+        FAILED_PRECONDITION, reason WORDS_UNAVAILABLE, if the model has no text tower.
         """
 
 def add_EmbedderServiceServicer_to_server(servicer: EmbedderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

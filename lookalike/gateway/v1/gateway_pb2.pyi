@@ -58,6 +58,12 @@ class _RankingMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ranking
     """By what tells two items apart alone."""
     RANKING_METHOD_CATEGORY: _RankingMethod.ValueType  # 3
     """By the distance of the default output, as earlier systems did."""
+    RANKING_METHOD_HYBRID: _RankingMethod.ValueType  # 4
+    """By what tells two items apart, and by the words of titles and descriptions (BM25), fused by
+    reciprocal rank: the best for words.
+    """
+    RANKING_METHOD_WORDS: _RankingMethod.ValueType  # 5
+    """By the words of titles and descriptions alone."""
 
 class RankingMethod(_RankingMethod, metaclass=_RankingMethodEnumTypeWrapper):
     """By what similar listings are ranked."""
@@ -70,6 +76,12 @@ RANKING_METHOD_FEATURES: RankingMethod.ValueType  # 2
 """By what tells two items apart alone."""
 RANKING_METHOD_CATEGORY: RankingMethod.ValueType  # 3
 """By the distance of the default output, as earlier systems did."""
+RANKING_METHOD_HYBRID: RankingMethod.ValueType  # 4
+"""By what tells two items apart, and by the words of titles and descriptions (BM25), fused by
+reciprocal rank: the best for words.
+"""
+RANKING_METHOD_WORDS: RankingMethod.ValueType  # 5
+"""By the words of titles and descriptions alone."""
 Global___RankingMethod: _TypeAlias = RankingMethod  # noqa: Y015
 
 @_typing.final
@@ -87,6 +99,7 @@ class CataloguePhoto(_message.Message):
     NEAR_DUPLICATE_FIELD_NUMBER: _builtins.int
     HAS_THUMBNAIL_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Unique id of the photo, 1 to 128 characters; not `.` or `..`, which no URL can name."""
     product_id: _builtins.str
@@ -103,6 +116,10 @@ class CataloguePhoto(_message.Message):
     """Output only. Whether the gateway has a thumbnail of it: `/v1/thumbnails/{item_id}`."""
     currency: _builtins.str
     """Currency of the price, three letters as of ISO 4217, such as GBP; may be empty."""
+    description: _builtins.str
+    """The seller's description; may be empty; at most 8192 characters. Read with the title where
+    words are looked for.
+    """
     @_builtins.property
     def near_duplicate(self) -> Global___NearDuplicate:
         """Output only. The photo of another listing that this one was found to look like when it was
@@ -121,10 +138,11 @@ class CataloguePhoto(_message.Message):
         near_duplicate: Global___NearDuplicate | None = ...,
         has_thumbnail: _builtins.bool = ...,
         currency: _builtins.str = ...,
+        description: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "near_duplicate", b"near_duplicate", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "currency", b"currency", "has_thumbnail", b"has_thumbnail", "item_id", b"item_id", "location", b"location", "near_duplicate", b"near_duplicate", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "category", b"category", "currency", b"currency", "description", b"description", "has_thumbnail", b"has_thumbnail", "item_id", b"item_id", "location", b"location", "near_duplicate", b"near_duplicate", "price", b"price", "product_id", b"product_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
@@ -307,7 +325,8 @@ class SimilarListing(_message.Message):
     """
     ranked_by: _builtins.float
     """What it was ranked by: `distance`, or by features a cosine distance, or by both their weighted
-    sum. Smaller is nearer.
+    sum; where words were looked for, 1 - the share that its reciprocal ranks have of the most that
+    they can be. Smaller is nearer.
     """
     @_builtins.property
     def photo(self) -> Global___CataloguePhoto:
@@ -609,31 +628,71 @@ Global___ClassifyImageResponse: _TypeAlias = ClassifyImageResponse  # noqa: Y015
 
 @_typing.final
 class ClassifyListingRequest(_message.Message):
-    """Request for `ClassifyListing`."""
+    """Request for `ClassifyListing`. Photos, words or both are needed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGES_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     allow_partial: _builtins.bool
     """Answer by the other photos where some cannot be used, and name those in `failures`."""
+    title: _builtins.str
+    """Its title; at most 8192 characters."""
+    description: _builtins.str
+    """Its description; at most 8192 characters."""
     @_builtins.property
     def images(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Its encoded photos, 1 to 16."""
+        """Its encoded photos, at most 16."""
 
     def __init__(
         self,
         *,
         images: _abc.Iterable[_builtins.bytes] | None = ...,
         allow_partial: _builtins.bool = ...,
+        title: _builtins.str = ...,
+        description: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "images", b"images"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "description", b"description", "images", b"images", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClassifyListingRequest: _TypeAlias = ClassifyListingRequest  # noqa: Y015
+
+@_typing.final
+class ReadWords(_message.Message):
+    """What the model makes of words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    tokens: _builtins.int
+    """How many tokens were read."""
+    truncated: _builtins.bool
+    """Whether there were more, which were left out."""
+    @_builtins.property
+    def classification(self) -> Global___Classification:
+        """The categories, by the words alone."""
+
+    def __init__(
+        self,
+        *,
+        classification: Global___Classification | None = ...,
+        tokens: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadWords: _TypeAlias = ReadWords  # noqa: Y015
 
 @_typing.final
 class ClassifyListingResponse(_message.Message):
@@ -647,13 +706,16 @@ class ClassifyListingResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
     cached: _builtins.bool
     """Whether the vectors of all photos were known."""
     degraded: _builtins.str
     """What else is less than it should be, in words; empty so far: `failures` names the photos."""
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The categories, by the mean of the photos' logarithms of probabilities."""
+        """The categories, by the mean of the photos' logarithms of probabilities and, where there are
+        words, those of the words, each with the model's weight.
+        """
 
     @_builtins.property
     def photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___Classification]:
@@ -667,6 +729,10 @@ class ClassifyListingResponse(_message.Message):
     def timings(self) -> Global___HopTimings:
         """Time per hop."""
 
+    @_builtins.property
+    def words(self) -> Global___ReadWords:
+        """What the words say by themselves; only if there were some."""
+
     def __init__(
         self,
         *,
@@ -676,14 +742,80 @@ class ClassifyListingResponse(_message.Message):
         timings: Global___HopTimings | None = ...,
         cached: _builtins.bool = ...,
         degraded: _builtins.str = ...,
+        words: Global___ReadWords | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "timings", b"timings", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "classification", b"classification", "degraded", b"degraded", "failures", b"failures", "photos", b"photos", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "classification", b"classification", "degraded", b"degraded", "failures", b"failures", "photos", b"photos", "timings", b"timings", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClassifyListingResponse: _TypeAlias = ClassifyListingResponse  # noqa: Y015
+
+@_typing.final
+class Mix(_message.Message):
+    """Several things of which each leads towards it or away from it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MixPart]:
+        """1 to 16, at least one of them with a weight above 0."""
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___MixPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mix: _TypeAlias = Mix  # noqa: Y015
+
+@_typing.final
+class MixPart(_message.Message):
+    """One part of a mix."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """An encoded photo."""
+    text: _builtins.str
+    """Words; at most 1,024 characters."""
+    item_id: _builtins.str
+    """A photo of the catalogue; its own listing is left out of the answer."""
+    weight: _builtins.float
+    """How much it counts, -10 to 10; below 0 it leads away. 1 if it is not set."""
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        text: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "image", b"image", "item_id", b"item_id", "part", b"part", "text", b"text", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "image", b"image", "item_id", b"item_id", "part", b"part", "text", b"text", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["image", "text", "item_id"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___MixPart: _TypeAlias = MixPart  # noqa: Y015
 
 @_typing.final
 class FindSimilarListingsRequest(_message.Message):
@@ -695,6 +827,8 @@ class FindSimilarListingsRequest(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    MIX_FIELD_NUMBER: _builtins.int
     K_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     EVERY_PHOTO_FIELD_NUMBER: _builtins.int
@@ -709,6 +843,10 @@ class FindSimilarListingsRequest(_message.Message):
     """Listings that look like this encoded photo."""
     item_id: _builtins.str
     """Listings that look like the photo with this id, its own listing left out."""
+    text: _builtins.str
+    """Listings that these words describe, or whose titles or descriptions have them; at most 1,024
+    characters.
+    """
     k: _builtins.int
     """How many listings, 1 to 1,000; 0 means 10."""
     every_photo: _builtins.bool
@@ -743,6 +881,10 @@ class FindSimilarListingsRequest(_message.Message):
         """Listings near this vector."""
 
     @_builtins.property
+    def mix(self) -> Global___Mix:
+        """Listings like some things and unlike others: "like this photo, but blue"."""
+
+    @_builtins.property
     def filter(self) -> Global___ListingFilter:
         """Which listings count."""
 
@@ -753,6 +895,8 @@ class FindSimilarListingsRequest(_message.Message):
         item_id: _builtins.str = ...,
         images: Global___Images | None = ...,
         vector: Global___Vector | None = ...,
+        text: _builtins.str = ...,
+        mix: Global___Mix | None = ...,
         k: _builtins.int = ...,
         filter: Global___ListingFilter | None = ...,
         every_photo: _builtins.bool = ...,
@@ -764,15 +908,15 @@ class FindSimilarListingsRequest(_message.Message):
         min_likeness: _builtins.float | None = ...,
         include_price: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "query", b"query", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "filter", b"filter", "image", b"image", "images", b"images", "item_id", b"item_id", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "mix", b"mix", "query", b"query", "text", b"text", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "allow_partial", b"allow_partial", "every_photo", b"every_photo", "exact", b"exact", "filter", b"filter", "image", b"image", "images", b"images", "include_price", b"include_price", "item_id", b"item_id", "k", b"k", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "min_seq", b"min_seq", "query", b"query", "ranking", b"ranking", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "_min_likeness", b"_min_likeness", "allow_partial", b"allow_partial", "every_photo", b"every_photo", "exact", b"exact", "filter", b"filter", "image", b"image", "images", b"images", "include_price", b"include_price", "item_id", b"item_id", "k", b"k", "max_distance", b"max_distance", "min_likeness", b"min_likeness", "min_seq", b"min_seq", "mix", b"mix", "query", b"query", "ranking", b"ranking", "text", b"text", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
     _WhichOneofReturnType__min_likeness: _TypeAlias = _typing.Literal["min_likeness"]  # noqa: Y015
     _WhichOneofArgType__min_likeness: _TypeAlias = _typing.Literal["_min_likeness", b"_min_likeness"]  # noqa: Y015
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["image", "item_id", "images", "vector"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["image", "item_id", "images", "vector", "text", "mix"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
@@ -824,7 +968,9 @@ class FindSimilarListingsResponse(_message.Message):
 
     @_builtins.property
     def classification(self) -> Global___Classification:
-        """The categories of the queried photos, as of `ClassifyListing`; only if some were sent."""
+        """The categories of the queried photos or words, as of `ClassifyListing`; only if some were sent,
+        and not of a mix.
+        """
 
     @_builtins.property
     def timings(self) -> Global___HopTimings:
@@ -1301,6 +1447,7 @@ class EmbedderStatus(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     DIMENSION_FIELD_NUMBER: _builtins.int
     FEATURES_DIMENSION_FIELD_NUMBER: _builtins.int
+    TEXT_ENCODER_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """Where the gateway calls them."""
     ready: _builtins.bool
@@ -1319,6 +1466,8 @@ class EmbedderStatus(_message.Message):
     """Number of floats of the default output."""
     features_dimension: _builtins.int
     """Number of floats of the output that listings are ranked by too; 0 if the model has none."""
+    text_encoder: _builtins.str
+    """The language model that reads words; empty if the model has no text tower."""
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Category labels, in the model's order."""
@@ -1336,10 +1485,11 @@ class EmbedderStatus(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         dimension: _builtins.int = ...,
         features_dimension: _builtins.int = ...,
+        text_encoder: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "engine", b"engine", "features_dimension", b"features_dimension", "labels", b"labels", "model_name", b"model_name", "model_version", b"model_version", "precision", b"precision", "ready", b"ready", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "engine", b"engine", "features_dimension", b"features_dimension", "labels", b"labels", "model_name", b"model_name", "model_version", b"model_version", "precision", b"precision", "ready", b"ready", "target", b"target", "text_encoder", b"text_encoder"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1362,6 +1512,7 @@ class IndexStatus(_message.Message):
     PHOTOS_FIELD_NUMBER: _builtins.int
     LISTINGS_FIELD_NUMBER: _builtins.int
     PHOTOS_WITH_FEATURES_FIELD_NUMBER: _builtins.int
+    FINDS_WORDS_FIELD_NUMBER: _builtins.int
     target: _builtins.str
     """Where the gateway calls it."""
     ready: _builtins.bool
@@ -1384,6 +1535,8 @@ class IndexStatus(_message.Message):
     """Number of listings."""
     photos_with_features: _builtins.int
     """Number of photos that have features."""
+    finds_words: _builtins.bool
+    """Whether words of titles and descriptions can be looked for."""
     def __init__(
         self,
         *,
@@ -1398,10 +1551,11 @@ class IndexStatus(_message.Message):
         photos: _builtins.int = ...,
         listings: _builtins.int = ...,
         photos_with_features: _builtins.int = ...,
+        finds_words: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collection", b"collection", "embedding_space", b"embedding_space", "listings", b"listings", "photos", b"photos", "photos_with_features", b"photos_with_features", "read_only", b"read_only", "ready", b"ready", "serving_collection", b"serving_collection", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_seq", b"applied_seq", "backend", b"backend", "collection", b"collection", "embedding_space", b"embedding_space", "finds_words", b"finds_words", "listings", b"listings", "photos", b"photos", "photos_with_features", b"photos_with_features", "read_only", b"read_only", "ready", b"ready", "serving_collection", b"serving_collection", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,15 +94,15 @@ class GatewayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClassifyListing(self, request, context):
-        """Tells the category of a listing by all of its photos together.
+        """Tells the category of a listing by all of its photos, its words, or both together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FindSimilarListings(self, request, context):
-        """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
-        lie near a vector.
+        """Finds listings that look like one or several photos or a photo of the catalogue, that words
+        describe, or that lie near a vector.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,10 +36,10 @@ class GatewayServiceStub:
     ClassifyImage: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]
     """Tells the category of a photo."""
     ClassifyListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyListingRequest, _gateway_pb2.ClassifyListingResponse]
-    """Tells the category of a listing by all of its photos together."""
+    """Tells the category of a listing by all of its photos, its words, or both together."""
     FindSimilarListings: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]
-    """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
-    lie near a vector.
+    """Finds listings that look like one or several photos or a photo of the catalogue, that words
+    describe, or that lie near a vector.
     """
     IngestListing: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.IngestListingRequest, _gateway_pb2.IngestListingResponse]
     """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
@@ -71,10 +71,10 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     ClassifyImage: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyImageRequest, _gateway_pb2.ClassifyImageResponse]  # type: ignore[assignment]
     """Tells the category of a photo."""
     ClassifyListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ClassifyListingRequest, _gateway_pb2.ClassifyListingResponse]  # type: ignore[assignment]
-    """Tells the category of a listing by all of its photos together."""
+    """Tells the category of a listing by all of its photos, its words, or both together."""
     FindSimilarListings: _aio.UnaryUnaryMultiCallable[_gateway_pb2.FindSimilarListingsRequest, _gateway_pb2.FindSimilarListingsResponse]  # type: ignore[assignment]
-    """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
-    lie near a vector.
+    """Finds listings that look like one or several photos or a photo of the catalogue, that words
+    describe, or that lie near a vector.
     """
     IngestListing: _aio.UnaryUnaryMultiCallable[_gateway_pb2.IngestListingRequest, _gateway_pb2.IngestListingResponse]  # type: ignore[assignment]
     """Embeds a listing's photo and adds it to the catalogue, replacing one of the same `item_id`.
@@ -115,7 +115,7 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.ClassifyListingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.ClassifyListingResponse, _abc.Awaitable[_gateway_pb2.ClassifyListingResponse]]:
-        """Tells the category of a listing by all of its photos together."""
+        """Tells the category of a listing by all of its photos, its words, or both together."""
 
     @_abc_1.abstractmethod
     def FindSimilarListings(
@@ -123,8 +123,8 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.FindSimilarListingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.FindSimilarListingsResponse, _abc.Awaitable[_gateway_pb2.FindSimilarListingsResponse]]:
-        """Finds listings whose photos look like one or several photos, like a photo of the catalogue, or
-        lie near a vector.
+        """Finds listings that look like one or several photos or a photo of the catalogue, that words
+        describe, or that lie near a vector.
         """
 
     @_abc_1.abstractmethod

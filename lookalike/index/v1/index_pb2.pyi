@@ -119,6 +119,7 @@ class Collection(_message.Message):
     FEATURES_DIMENSION_FIELD_NUMBER: _builtins.int
     EXACT_UP_TO_FIELD_NUMBER: _builtins.int
     TARGET_RECALL_FIELD_NUMBER: _builtins.int
+    TEXT_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: 1 to 64 of `a-z`, `0-9`, `_` and `-`, starting with a letter."""
     embedding_space: _builtins.str
@@ -147,6 +148,12 @@ class Collection(_message.Message):
         bytes of memory an item.
         """
 
+    @_builtins.property
+    def text_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes whose words `Query.words` finds, at most 4 keys, such as `title`. Of an attribute
+        named earlier a word counts for more. Only the native backend has them.
+        """
+
     def __init__(
         self,
         *,
@@ -159,10 +166,11 @@ class Collection(_message.Message):
         features_dimension: _builtins.int = ...,
         exact_up_to: _builtins.int = ...,
         target_recall: _builtins.float = ...,
+        text_attributes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "exact_up_to", b"exact_up_to", "features_dimension", b"features_dimension", "indexed_attributes", b"indexed_attributes", "item_count", b"item_count", "metric", b"metric", "name", b"name", "target_recall", b"target_recall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "embedding_space", b"embedding_space", "exact_up_to", b"exact_up_to", "features_dimension", b"features_dimension", "indexed_attributes", b"indexed_attributes", "item_count", b"item_count", "metric", b"metric", "name", b"name", "target_recall", b"target_recall", "text_attributes", b"text_attributes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,8 +403,14 @@ class Query(_message.Message):
     ITEM_ID_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Nearest to this item's vector. The item itself is left out."""
+    words: _builtins.str
+    """Words to find in `Collection.text_attributes`, at most 1,024 characters: an item with any of
+    them counts, more for rarer words and shorter texts (BM25; Robertson and Zaragoza, 2009). With a
+    target, both orders are fused by reciprocal rank; without one, words alone are looked for.
+    """
     @_builtins.property
     def vector(self) -> Global___Vector:
         """Nearest to this vector."""
@@ -419,10 +433,11 @@ class Query(_message.Message):
         item_id: _builtins.str = ...,
         examples: Global___Examples | None = ...,
         features: _abc.Iterable[_builtins.float] | None = ...,
+        words: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "item_id", b"item_id", "target", b"target", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "features", b"features", "item_id", b"item_id", "target", b"target", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "features", b"features", "item_id", b"item_id", "target", b"target", "vector", b"vector", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["vector", "item_id", "examples"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -540,12 +555,17 @@ class Neighbor(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     DISTANCE_FIELD_NUMBER: _builtins.int
     FIRST_DISTANCE_FIELD_NUMBER: _builtins.int
+    FUSED_SCORE_FIELD_NUMBER: _builtins.int
     distance: _builtins.float
     """Its distance by the collection's metric; where candidates were ranked again, the sum that they
     were ranked by.
     """
     first_distance: _builtins.float
     """Its distance by `vector` where candidates were ranked again."""
+    fused_score: _builtins.float
+    """What it is ranked by where the query has words: the sum of 1 / (60 + place) over the order by
+    distance and that by words, places from 1 (Cormack et al., 2009). Larger is nearer.
+    """
     @_builtins.property
     def item(self) -> Global___Item:
         """The item, without its vector."""
@@ -556,14 +576,20 @@ class Neighbor(_message.Message):
         item: Global___Item | None = ...,
         distance: _builtins.float = ...,
         first_distance: _builtins.float | None = ...,
+        fused_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "first_distance", b"first_distance", "item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "_fused_score", b"_fused_score", "first_distance", b"first_distance", "fused_score", b"fused_score", "item", b"item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "distance", b"distance", "first_distance", b"first_distance", "item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance", "_fused_score", b"_fused_score", "distance", b"distance", "first_distance", b"first_distance", "fused_score", b"fused_score", "item", b"item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first_distance: _TypeAlias = _typing.Literal["first_distance"]  # noqa: Y015
     _WhichOneofArgType__first_distance: _TypeAlias = _typing.Literal["_first_distance", b"_first_distance"]  # noqa: Y015
+    _WhichOneofReturnType__fused_score: _TypeAlias = _typing.Literal["fused_score"]  # noqa: Y015
+    _WhichOneofArgType__fused_score: _TypeAlias = _typing.Literal["_fused_score", b"_fused_score"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__first_distance) -> _WhichOneofReturnType__first_distance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fused_score) -> _WhichOneofReturnType__fused_score | None: ...
 
 Global___Neighbor: _TypeAlias = Neighbor  # noqa: Y015
 
@@ -579,6 +605,7 @@ class QueryResult(_message.Message):
     SHORTFALL_FIELD_NUMBER: _builtins.int
     CANDIDATES_RANKED_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    WORDS_MATCHED_FIELD_NUMBER: _builtins.int
     method: Global___SearchMethod.ValueType
     """How the answer was found."""
     candidates_scanned: _builtins.int
@@ -595,6 +622,8 @@ class QueryResult(_message.Message):
     """Whether nothing nearer can be missing: all that the request lets through was compared by what
     the neighbours are ranked by, or what was not cannot be nearer.
     """
+    words_matched: _builtins.int
+    """How many items that the request lets through have one of the words; 0 without words."""
     @_builtins.property
     def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Neighbor]:
         """Nearest first; items at the same distance in the order of writing, after that by `vector` where
@@ -610,10 +639,11 @@ class QueryResult(_message.Message):
         shortfall: _builtins.str = ...,
         candidates_ranked: _builtins.int = ...,
         complete: _builtins.bool = ...,
+        words_matched: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_ranked", b"candidates_ranked", "candidates_scanned", b"candidates_scanned", "complete", b"complete", "method", b"method", "neighbors", b"neighbors", "shortfall", b"shortfall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_ranked", b"candidates_ranked", "candidates_scanned", b"candidates_scanned", "complete", b"complete", "method", b"method", "neighbors", b"neighbors", "shortfall", b"shortfall", "words_matched", b"words_matched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

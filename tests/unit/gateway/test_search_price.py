@@ -13,9 +13,9 @@ from gateway.listings import (
     Hit,
     ItemId,
     Neighbors,
-    PhotoQuery,
     Photos,
     PhotoVector,
+    Query,
     RankingMethod,
     SearchOptions,
 )
@@ -60,9 +60,7 @@ def finder(
 
 
 @pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])
-async def test_price_comes_with_the_listings(
-    finder: SimilarListingFinder, query: PhotoQuery
-) -> None:
+async def test_price_comes_with_the_listings(finder: SimilarListingFinder, query: Query) -> None:
     found = await finder.find(query, WANTED, Deadline(60))
     assert found.price is not None
     assert (found.price.currency, found.price.listings, found.price.coverage) == ("GBP", 3, 0.8)

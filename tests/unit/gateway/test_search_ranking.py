@@ -13,9 +13,9 @@ from gateway.listings import (
     Hit,
     ItemId,
     Neighbors,
-    PhotoQuery,
     Photos,
     PhotoVector,
+    Query,
     RankingMethod,
     Rerank,
     SearchOptions,
@@ -69,7 +69,7 @@ def by_curve(curve: Likeness | None, found: SimilarListings) -> list[float]:
 
 @pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])
 async def test_listings_are_ranked_by_both_outputs_where_all_have_them(
-    finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
+    finder: SimilarListingFinder, index: FakeIndex, query: Query
 ) -> None:
     found = await finder.find(query, SearchOptions(3, max_distance=9), Deadline(60))
     assert found.ranking is BLEND
@@ -219,7 +219,7 @@ async def test_nothing_is_asked_for_a_search_but_the_search(
 
 @pytest.mark.parametrize("query", [PHOTO, ITEM])
 async def test_index_that_cannot_rank_is_asked_by_category(
-    finder: SimilarListingFinder, index: FakeIndex, query: PhotoQuery
+    finder: SimilarListingFinder, index: FakeIndex, query: Query
 ) -> None:
     index.rank_error = RankingUnavailableError("of an earlier version", field="ranking")
     found = await finder.find(query, SearchOptions(3), Deadline(60))
