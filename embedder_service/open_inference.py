@@ -126,7 +126,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
                         error.field = f"image[{number}]"
                     raise
 
-        with self._host.session() as session, session.embedder.statistics.request() as done:
+        with self._host.session() as session, session.model.photos.statistics.request() as done:
             try:
                 async with asyncio.TaskGroup() as group:  # the first bad photo ends the others
                     tasks = [group.create_task(embed(number)) for number in range(len(images))]
@@ -141,7 +141,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     ) -> pb.ModelStatisticsResponse:
         """Tells what the loaded model did, by this and by our own API."""
         self._check_served(request.name or self._host.manifest.name, request.version)
-        told = _statistics(self._host.embedder.statistics)
+        told = _statistics(self._host.model.photos.statistics)
         told.name, told.version = self._host.manifest.name, self._host.manifest.version
         return pb.ModelStatisticsResponse(model_stats=[told])
 

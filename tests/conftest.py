@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.model import bundle as bundles
-from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing, TextTower
 from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
@@ -97,7 +97,26 @@ def resnet50_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         return _untrained(tmp_path_factory.mktemp("resnet50"))
 
 
-def _untrained(folder: Path) -> Bundle:
+@pytest.fixture(scope="session")
+def reading_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Such a bundle with features, and with a text tower of a few words."""
+    from tests.small_backbone import small_backbones
+    from tests.text_towers import untrained_tower
+
+    folder = tmp_path_factory.mktemp("reading")
+    outputs = (Output("category", len(LABELS), "logits"), Output("features", 4, "embedding"))
+    with small_backbones():
+        return _untrained(folder, outputs, untrained_tower(outputs, folder))
+
+
+def _untrained(
+    folder: Path,
+    outputs: tuple[Output, ...] = (
+        Output("category", len(LABELS), "logits"),
+        Output("style", 4, "embedding"),
+    ),
+    text: tuple[TextTower, dict[str, Path]] | None = None,
+) -> Bundle:
     import openvino
     import torch
     from safetensors.torch import save_file
@@ -106,7 +125,6 @@ def _untrained(folder: Path) -> Bundle:
     from training.features import to_openvino
 
     architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)
-    outputs = (Output("category", len(LABELS), "logits"), Output("style", 4, "embedding"))
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = Network(architecture, preprocessing, outputs)
@@ -129,7 +147,9 @@ def _untrained(folder: Path) -> Bundle:
             bundles.WEIGHTS: folder / "model.safetensors",
             bundles.OPENVINO_MODEL: folder / "model.xml",
             bundles.OPENVINO_WEIGHTS: folder / "model.bin",
+            **(text[1] if text else {}),
         },
+        text=text[0] if text else None,
     )
 
 
