@@ -119,6 +119,10 @@ class Ranker:
         """
         model = self._model(vector)
         method = options.ranking
+        if method in (RankingMethod.HYBRID, RankingMethod.WORDS):
+            raise RankingUnavailableError(
+                f"ranking is '{method.value}', and there are no words to look for", field="ranking"
+            )
         if method is None:
             lacks = self._lack(RankingMethod.BLEND, model, vector)
             method = RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
@@ -127,6 +131,41 @@ class Ranker:
                 f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
             )
         return _plan(method, options, model)
+
+    def plan_words(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
+        """Returns how to rank a search for words.
+
+        Args:
+            options: The caller's.
+            vector: The words' vectors; None if the model reads no words.
+
+        Raises:
+            RankingUnavailableError: The caller's method needs something that is lacking; names it.
+        """
+        method = options.ranking
+        if options.min_likeness is not None:
+            raise RankingUnavailableError(
+                f"min_likeness is {options.min_likeness}, but likeness is of two photos: none is "
+                "known for words",
+                field="min_likeness",
+            )
+        if vector is None:
+            return RankingPlan(RankingMethod.WORDS, options)
+        if method is RankingMethod.WORDS:
+            return RankingPlan(method, options)
+        model = self._model(vector)
+        by_features = method or RankingMethod.FEATURES
+        if by_features is RankingMethod.HYBRID:
+            by_features = RankingMethod.FEATURES
+        if lacks := self._lack(by_features, model, vector):
+            if method in (RankingMethod.BLEND, RankingMethod.FEATURES):
+                raise RankingUnavailableError(
+                    f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
+                )
+            by_features = RankingMethod.CATEGORY
+        plan = _plan(by_features, options, model)
+        rerank = plan.rerank and replace(plan.rerank, candidates=limits.MAX_CANDIDATES)
+        return RankingPlan(method or RankingMethod.HYBRID, options, rerank)
 
     def by_category(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
         """Returns the plan for a search that the index cannot rank otherwise."""

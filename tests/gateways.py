@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from gateway.listings import (
     Rerank,
     SearchOptions,
     Target,
+    Words,
     Written,
 )
 from gateway.models import Model
@@ -71,6 +73,20 @@ class FakeEmbedder(EmbedderUpstream):
         self.bulk: list[bool] = []
         self.cancelled = 0
         self.latencies = {False: LatencyWindow(), True: LatencyWindow()}
+        self.text_latencies = LatencyWindow()
+        self.said: Sequence[float] = (2.0, 0.0, 4.0)  # logits of words
+        self.meant: Sequence[float] = array("f", [0.0, 1.0, 0.0, 0.0])  # their features
+        self.text_error: Exception | None = None
+        self.words: list[Words] = []
+
+    async def read(self, words: Words, timeout_s: float) -> Embedded:
+        self.words.append(words)
+        if error := self.text_error or self.error:
+            raise error
+        self.embedding_space = self.served.embedding_space
+        features = self.meant if self.served.features else ()
+        vector = PhotoVector(self.said, self.served.embedding_space, features)
+        return Embedded(vector, 1, 2, 3, self.complete, tokens=5, truncated=True)
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         self.embedded.append(image)
@@ -128,6 +144,8 @@ class FakeIndex(IndexUpstream):
         self.ranked: Neighbors | None = None
         self.rank_error: LookalikeError | None = None
         self.reranks: list[Rerank | None] = []
+        self.words: list[str] = []
+        self.word_error: LookalikeError | None = None
         self.error: Exception | None = None
         self.write_error: Exception | None = None
         self.searched: list[tuple[ItemId | Sequence[PhotoVector], SearchOptions]] = []
@@ -151,10 +169,14 @@ class FakeIndex(IndexUpstream):
         options: SearchOptions,
         deadline: Deadline,
         rerank: Rerank | None = None,
+        words: str = "",
     ) -> Neighbors:
         self.searched.append((query, options))
         self.reranks.append(rerank)
+        self.words.append(words)
         self._check()
+        if words and self.word_error:
+            raise self.word_error
         if rerank and self.rank_error:
             raise self.rank_error
         return self.ranked if rerank and self.ranked else self.neighbors

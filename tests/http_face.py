@@ -31,10 +31,12 @@ from gateway.listings import (
     RankingMethod,
     SearchOptions,
     Target,
+    Words,
     Written,
 )
 from gateway.photos import EmbeddedPhoto, PhotoFailure
 from gateway.price import PriceEstimate
+from gateway.reading import ReadWords
 from gateway.search import SimilarListingFinder, SimilarListings
 from gateway.status import CacheStatus, EmbedderStatus, IndexStatus, Status, StatusReporter
 from gateway.thumbnails import ThumbnailStore
@@ -79,6 +81,7 @@ class Asked:
     price: PriceEstimate | None = None
     failures: Sequence[PhotoFailure] = ()
     partial: list[bool] = field(default_factory=list)
+    words: list[Words | None] = field(default_factory=list)
     error: Exception | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     wait_for: asyncio.Event | None = None
@@ -113,15 +116,24 @@ class _Classifier(Classifier):
         return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
 
     async def classify_listing(
-        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool = False
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        *,
+        words: Words | None = None,
+        partial: bool = False,
     ) -> ClassifiedListing:
-        validation.images(images, "images")
+        validation.listing(images, words)
         self._asked.photos += images
         self._asked.partial.append(partial)
         await self._asked.take(deadline)
         failed = {failure.photo for failure in self._asked.failures}
         photos = [None if i in failed else CLASSIFICATION for i in range(len(images))]
-        return ClassifiedListing(VECTOR, CLASSIFICATION, photos, self._asked.failures)
+        read = ReadWords(VECTOR, CLASSIFICATION, 5, truncated=False) if words else None
+        self._asked.words.append(words)
+        return ClassifiedListing(
+            CLASSIFICATION, VECTOR if images else None, photos, self._asked.failures, words=read
+        )
 
 
 class _Finder(SimilarListingFinder):
@@ -133,7 +145,7 @@ class _Finder(SimilarListingFinder):
     ) -> SimilarListings:
         self._asked.queries.append((query, options))
         await self._asked.take(deadline)
-        sent = isinstance(query, Photos)
+        sent = isinstance(query, Photos | Words)
         return SimilarListings(
             self._asked.found,
             CLASSIFICATION if sent else None,

@@ -158,7 +158,7 @@ class ClassifyReply(Classification):
         """Converts the answer for several."""
         return cls(
             **Classification.of(listing.classification).model_dump(),
-            vector=list(listing.vector.values) if vector else None,
+            vector=list(listing.vector.values) if vector and listing.vector else None,
             cached=listing.cached,
             photos=[Classification.of(photo) if photo else None for photo in listing.photos],
             failures=PhotoFailure.all_of(listing.failures),

@@ -174,7 +174,7 @@ async def test_paths_of_earlier_systems_keep_the_order_by_vector(
             "without a vector",
         ),
         ("/v1/similar", {"params": {"item_id": "a", "include_price": "?"}}, "include_price", "?"),
-        ("/v1/classify", {"files": TWO[:1] * 17}, "image", "17 entries; it must have 1 to 16"),
+        ("/v1/classify", {"files": TWO[:1] * 17}, "image", "17 entries; it must have 0 to 16"),
         ("/v1/classify", {"files": TWO[:1] * 18}, "", "Too many files"),
         ("/v1/embed", {"files": TWO}, "image", "2 photos were sent; send one"),
     ],
