@@ -7,6 +7,7 @@ the whole validation split.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,12 +129,19 @@ class _AsTuple(nn.Module):
 def to_openvino(network: TextNetwork) -> openvino.Model:
     """Converts a text tower; the number and the length of texts stay open."""
     example = torch.ones(2, 16, dtype=torch.int64)
+    # Some filled up: of a mask of ones alone, tracing would keep nothing.
+    mask = example.tril(14)
     shape = openvino.PartialShape([-1, -1])
-    model = openvino.convert_model(
-        _AsTuple(network.eval()),
-        example_input=(example, example),
-        input=[(shape, openvino.Type.i64), (shape, openvino.Type.i64)],
-    )
+    with warnings.catch_warnings():
+        # The converter looks at every attribute, those that transformers deprecates too; and
+        # transformers asks whether a mask is all ones, which it is not above.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        model = openvino.convert_model(
+            _AsTuple(network.eval()),
+            example_input=(example, mask),
+            input=[(shape, openvino.Type.i64), (shape, openvino.Type.i64)],
+        )
     for output, described in zip(model.outputs, network.outputs, strict=True):
         output.get_tensor().set_names({described.name})
     return model
