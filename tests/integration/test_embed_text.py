@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,20 +24,52 @@ from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import ServiceProcess
 from tests.text_towers import MOST_TOKENS
 
+# In a process of its own: see test_open_inference.py.
+TRITON = """
+import json, sys
+import numpy as np
+import tritonclient.grpc as triton
+
+address, *titles = sys.argv[1:]
+client = triton.InferenceServerClient(address)
+
+def infer(*texts):
+    array = np.array(texts, dtype=np.object_)
+    tensor = triton.InferInput("text", array.shape, "BYTES")
+    tensor.set_data_from_numpy(array)
+    return client.infer("tiny", [tensor], outputs=[triton.InferRequestedOutput("features")])
+
+def refusal(*texts):
+    try:
+        infer(*texts)
+    except triton.InferenceServerException as error:
+        return error.message()
+
+print(json.dumps({
+    "inputs": [each["name"] for each in client.get_model_metadata("tiny", as_json=True)["inputs"]],
+    "features": infer(*titles).as_numpy("features").tolist(),
+    "empty": refusal("oak", ""),
+    "bytes": refusal(bytes([255])),
+}))
+"""
+
 Refusal = Callable[[Callable[[], object]], LookalikeError]
 
 
 @pytest.fixture(scope="module")
-def reader(
+def service(
     reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[EmbedderServiceStub]:
+) -> Iterator[ServiceProcess]:
     settings = {"BUNDLE": reading_bundle.path, "PRECISION": "fp32", "PORT": 0, "ADMIN_PORT": 0}
     environment = {f"LOOKALIKE_EMBEDDER_{name}": str(value) for name, value in settings.items()}
     log: Path = tmp_path_factory.mktemp("reader") / "embedder.log"
-    with (
-        ServiceProcess("embedder_service", environment, log) as service,
-        grpc.insecure_channel(service.address) as channel,
-    ):
+    with ServiceProcess("embedder_service", environment, log) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def reader(service: ServiceProcess) -> Iterator[EmbedderServiceStub]:
+    with grpc.insecure_channel(service.address) as channel:
         yield EmbedderServiceStub(channel)
 
 
@@ -150,3 +185,18 @@ def test_a_model_without_a_text_tower_says_what_it_lacks(
     assert "train-text" in error.message
     assert not model.HasField("text")
     assert model.limits.max_text_length == 0
+
+
+def test_clients_of_triton_send_texts_and_name_the_bad_one(
+    reader: EmbedderServiceStub, service: ServiceProcess
+) -> None:
+    titles = ["Green armchair", "Oak table"]
+    command = [sys.executable, "-c", TRITON, service.address, *titles]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["inputs"] == ["image", "text"]
+    for row, title in zip(answer["features"], titles, strict=True):
+        assert row == pytest.approx(read(reader, title, "features"), abs=1e-5)
+    assert "element 1 of 2: title and description are empty" in answer["empty"]
+    assert "element 0 of 1 is not UTF-8" in answer["bytes"]

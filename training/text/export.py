@@ -136,7 +136,7 @@ def to_openvino(network: TextNetwork) -> openvino.Model:
         # The converter looks at every attribute, those that transformers deprecates too; and
         # transformers asks whether a mask is all ones, which it is not above.
         warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
         model = openvino.convert_model(
             _AsTuple(network.eval()),
             example_input=(example, mask),
