@@ -37,7 +37,7 @@ from training.errors import TrainingError
 from training.parity import parity_of, violations
 from training.prepare import Prepared
 from training.text.config import TextConfig
-from training.text.data import Texts, texts_of
+from training.text.data import texts_of
 from training.text.train import TOKENIZER as RUN_TOKENIZER
 from training.text.train import load_text_run, text_outputs
 
@@ -99,7 +99,8 @@ def export_text(prepared: Prepared, run: Path, text: Path, folder: Path) -> Expo
     openvino.save_model(to_openvino(network), exported, compress_to_fp16=True)
     expected = text_outputs(network, rows[:_PARITY_TEXTS])
     parity = _like_torch(expected, _outputs(exported, "fp32", rows[:_PARITY_TEXTS]), labels)
-    _quantise(exported, texts, quantised)
+    some = np.random.default_rng(7).permutation(texts.rows("train"))[:_CALIBRATION_TEXTS]
+    quantise(exported, [texts.whole[row] for row in some], quantised)
     variants = {
         "fp32": Variant(OPENVINO_TEXT_MODEL, True, parity),
         **_judged(exported, quantised, rows, labels),
@@ -147,11 +148,10 @@ def to_openvino(network: TextNetwork) -> openvino.Model:
     return model
 
 
-def _quantise(exported: Path, texts: Texts, out: Path) -> None:
-    """Writes the int8 variant, calibrated on training listings."""
+def quantise(exported: Path, rows: Rows, out: Path) -> None:
+    """Writes the int8 variant of an exported tower, calibrated on tokens of training listings."""
     nncf.set_log_level(logging.WARNING)
-    some = np.random.default_rng(7).permutation(texts.rows("train"))[:_CALIBRATION_TEXTS]
-    batches = [batch_of([texts.whole[row]]) for row in some]
+    batches = [batch_of([row]) for row in rows]
     quantised = nncf.quantize(
         core().read_model(exported),
         nncf.Dataset([[tokens.ids, tokens.mask] for tokens in batches]),
