@@ -12,12 +12,19 @@ from typing import Any, NamedTuple
 from index_service.native.disk.snapshot import CACHE
 from index_service.native.store import schema
 from index_service.native.store.database import Store
-from index_service.native.store.rows import checksum, item_checksum
+from index_service.native.store.rows import checksum, collection_checksum, item_checksum
 from lookalike.errors import StartupError
 
 # The tables with the key by which they are read, parents first.
 _TABLES = {"collections": "key", "aliases": "rowid", "products": "number", "items": "key"}
-_COLUMNS = {"aliases": "name, collection, checksum"}
+_COLUMNS = {
+    "collections": "key, name, embedding_space, dimension, metric, indexed_attributes,"
+    " features_dimension, exact_up_to, target_recall, text_attributes, checksum",
+    "aliases": "name, collection, checksum",
+    "products": "number, collection, product_id, checksum",
+    "items": "key, collection, id, product, category, price, attributes, vector, features,"
+    " checksum",
+}
 _STEP = 256
 
 
@@ -63,7 +70,7 @@ def salvage(path: Path) -> Salvaged:
                     continue
                 marks = ", ".join("?" * len(good))
                 try:
-                    db.execute(f"INSERT INTO {table} VALUES ({marks})", good)
+                    db.execute(f"INSERT INTO {table} ({_COLUMNS[table]}) VALUES ({marks})", good)
                     kept[table] += 1
                 except sqlite3.IntegrityError:
                     dropped += table == "items"
@@ -80,6 +87,8 @@ def salvage(path: Path) -> Salvaged:
             (seq, next_key),
         )
     db.close()
+    with Store(new):  # which builds the words of the items kept
+        pass
     damaged.close()
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
     for suffix in ("", "-wal", "-shm"):
@@ -97,9 +106,10 @@ def _verified(table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
     *values, expected = row
     if table == "items":
         return row if item_checksum(*values[2:]) == expected else None
+    found = (collection_checksum if table == "collections" else checksum)(*values)
     if expected is None:  # a layout without checksums of these rows
-        return (*values, checksum(*values))
-    return row if checksum(*values) == expected else None
+        return (*values, found)
+    return row if found == expected else None
 
 
 def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Any, ...]]:
