@@ -127,11 +127,19 @@ class Store:
         found: dict[int, Collection] = {}
         with self._reading() as db:
             for expected, *values in db.execute(sql):
-                key, name, space, dimension, metric, attributes, *rest, texts = values
+                key, name, space, dimension, metric, *_ = values
+                indexed, features, exact_up_to, recall, texts = values[5:]
                 rows.verify("collection", name, tuple(values), expected)
-                indexed, text = (tuple(json.loads(names)) for names in (attributes, texts))
                 found[key] = Collection(
-                    name, space, dimension, Metric(metric), indexed, *rest, text_attributes=text
+                    name,
+                    space,
+                    dimension,
+                    Metric(metric),
+                    tuple(json.loads(indexed)),
+                    features,
+                    exact_up_to,
+                    recall,
+                    tuple(json.loads(texts)),
                 )
         return found
 
