@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index_service.native.disk.snapshot import CACHE
-from index_service.native.store import schema
+from index_service.native.store import schema, words
 from index_service.native.store.database import Store
 from index_service.native.store.rows import checksum, collection_checksum, item_checksum
 from lookalike.errors import StartupError
@@ -80,6 +81,10 @@ def salvage(path: Path) -> Salvaged:
         ).rowcount
         db.execute("DELETE FROM aliases WHERE collection NOT IN (SELECT key FROM collections)")
         (kept["items"],) = db.execute("SELECT count(*) FROM items").fetchone()
+        texts = db.execute("SELECT key, text_attributes FROM collections").fetchall()
+        for key, names in texts:
+            if json.loads(names):
+                words.build(db, key, json.loads(names))
         seq, next_key = next(_readable(damaged, "writes", "rowid"), (0, 1))
         db.execute(
             "UPDATE writes SET seq = ?,"
@@ -87,8 +92,6 @@ def salvage(path: Path) -> Salvaged:
             (seq, next_key),
         )
     db.close()
-    with Store(new):  # which builds the words of the items kept
-        pass
     damaged.close()
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
     for suffix in ("", "-wal", "-shm"):

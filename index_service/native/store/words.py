@@ -125,19 +125,38 @@ class WordsOfItems:
 
 
 def rebuild(db: sqlite3.Connection, collection: int, names: Sequence[str], finding: str) -> None:
-    """Builds the index of a collection again from its items, in the caller's transaction.
+    """Builds the index of a collection again in the caller's transaction, and logs it.
 
     Args:
         db: The writer's connection, in a transaction.
         collection: Key of the collection.
         names: Its text attributes.
-        finding: What was wrong with the index, for the log.
+        finding: What was wrong with the index.
 
     Raises:
         DamagedRowError: An item is not as it was written.
     """
-    started, count = time.perf_counter(), 0
+    started = time.perf_counter()
     drop(db, collection)
+    count = build(db, collection, names)
+    logger.warning(
+        "the words of a collection were built again from its items",
+        extra={
+            "collection_key": collection,
+            "finding": finding,
+            "items": count,
+            "duration_ms": round((time.perf_counter() - started) * 1e3, 3),
+        },
+    )
+
+
+def build(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> int:
+    """Builds the index of a collection that has none from its items; returns how many they are.
+
+    Raises:
+        DamagedRowError: An item is not as it was written.
+    """
+    count = 0
     create(db, collection, names)
     words = WordsOfItems(db, collection, names)
     sql = (
@@ -149,15 +168,7 @@ def rebuild(db: sqlite3.Connection, collection: int, names: Sequence[str], findi
         last = block[-1][0]
         words._write("", [_texts(row, names) for row in block])
         count += len(block)
-    logger.warning(
-        "the words of a collection were built again from its items",
-        extra={
-            "collection_key": collection,
-            "finding": finding,
-            "items": count,
-            "duration_ms": round((time.perf_counter() - started) * 1e3, 3),
-        },
-    )
+    return count
 
 
 def finding(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> str:
