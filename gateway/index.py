@@ -22,7 +22,7 @@ from gateway.listings import (
 )
 from gateway.upstreams import Upstream
 from lookalike.catalogue.listings import ListingFilter
-from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
+from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, TEXT_ATTRIBUTES, collection_name
 from lookalike.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -354,6 +354,7 @@ class IndexUpstream(Upstream):
             embedding_space=vector.embedding_space,
             dimension=len(vector.values),
             indexed_attributes=INDEXED_ATTRIBUTES,
+            text_attributes=TEXT_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
         async with self.in_hop("search", LatencyWindow(), deadline) as allowed_s:

@@ -32,8 +32,8 @@ from lookalike.limits import (
     MAX_ID_LENGTH,
     MAX_K,
     MAX_PAGE_SIZE,
-    MAX_QUERY_LENGTH,
     MAX_TEXT_LENGTH,
+    MAX_WORDS_LENGTH,
 )
 
 DEFAULT_K = 10
@@ -101,7 +101,7 @@ def search_words(sent: str, field: str) -> None:
     """Validates words to look for."""
     if not sent.strip():
         raise InvalidArgumentError(f"{field} is empty; say what to look for", field=field)
-    _length(sent, MAX_QUERY_LENGTH, field)
+    _length(sent, MAX_WORDS_LENGTH, field)
 
 
 def mix(parts: Sequence[MixPart]) -> None:

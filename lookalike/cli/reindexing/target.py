@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lookalike.catalogue.schema import collection_name
+from lookalike.catalogue.schema import TEXT_ATTRIBUTES, collection_name
 from lookalike.cli.console import CommandError, say
 from lookalike.cli.reindexing import aliases
 from lookalike.client import IndexClient
@@ -72,6 +72,8 @@ def ensure_new(index: IndexClient, old: Collection, name: str, model: Model) -> 
         embedding_space=model.embedding_space,
         dimension=model.outputs[0].dimension,
         features_dimension=features.dimension if features else 0,
+        # The old one may be from before items were found by their words.
+        text_attributes=old.text_attributes or TEXT_ATTRIBUTES,
     )
     there = index.ensure_collection(wanted)
     for field in ("embedding_space", "dimension", "metric", "features_dimension"):

@@ -138,6 +138,7 @@ async def test_first_write_makes_the_collection_of_its_space_and_the_alias(
         embedding_space=SPACE,
         dimension=2,
         indexed_attributes=["location", "near_duplicate"],
+        text_attributes=["title", "description"],
     )
     assert alias == index_pb2.SetAliasRequest(name="listings", collection="listings-space-1")
     assert first == second
