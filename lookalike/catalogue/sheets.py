@@ -148,7 +148,8 @@ class Sheet:
         box = (x, y, x + side - 1, y + side - 1)
         self._draw.rectangle(box, fill=BLANK, outline=FRAME)
         room = side - 2 * GAP
-        line = one_line(words[:_MOST_IN_TILE])
+        seen = (letter if letter.isprintable() else " " for letter in words[:_MOST_IN_TILE])
+        line = one_line("".join(seen))
         lines: list[str] = []
         size = SMALLEST
         for size in range(_LARGEST, SMALLEST - 1, -2):

@@ -18,7 +18,6 @@ from lookalike.files import FileError
 # As Lucene writes how much a term counts.
 _BOOST = re.compile(r"(?P<what>.*)\^(?P<weight>[^\s^]*)", re.DOTALL)
 _MOST_WEIGHT = 10.0
-_MOST_SHOWN = 200  # characters of what is wrong, in the line that says so
 _QUERY = "a PHOTO, WORDS, --text or --item"
 
 
@@ -66,7 +65,7 @@ class Asked:
     @property
     def about(self) -> str:
         """What is looked for, in one line."""
-        names = [f"photo {each.name}" if each.item_id else each.name for each in self.base]
+        names = [each.name if each.item_id is None else f"photo {each.name}" for each in self.base]
         return ", ".join([*names, *(described(each) for each in self.mixed)])
 
     @property
@@ -130,8 +129,8 @@ def _of_arguments(arguments: Sequence[str]) -> list[Given]:
     words = [each for each in arguments if not is_photo(each)]
     if words and len(words) < len(arguments):
         raise UsageError(
-            f"'{_short(words[0])}' is no file, and others are photos; --more "
-            f"'{_short(words[0])}' mixes words with photos"
+            f"'{short(words[0])}' is no file, and others are photos; --more "
+            f"'{short(words[0])}' mixes words with photos"
         )
     if words:
         return [_words(" ".join(words))]
@@ -140,14 +139,9 @@ def _of_arguments(arguments: Sequence[str]) -> list[Given]:
 
 def _weighted(argument: str, option: str, sign: int) -> Given:
     boost = _BOOST.fullmatch(argument)
-    what, weight = (
-        (boost["what"], _weight(argument, boost["weight"], option))
-        if boost
-        else (
-            argument,
-            1.0,
-        )
-    )
+    what, weight = argument, 1.0
+    if boost:
+        what, weight = boost["what"], _weight(argument, boost["weight"], option)
     if is_photo(what):
         return Given(what, image=_read(what), weight=sign * weight)
     return replace(_words(what), weight=sign * weight)
@@ -165,7 +159,7 @@ def _weight(argument: str, written: str, option: str) -> float:
         weight = 0.0
     if not 0 < weight <= _MOST_WEIGHT:
         raise UsageError(
-            f"{option} is '{_short(argument)}'; its weight, after ^, must be a number above 0 and "
+            f"{option} is '{short(argument)}'; its weight, after ^, must be a number above 0 and "
             f"at most {_MOST_WEIGHT:g}, as in 'blue^0.5'"
         )
     return weight
@@ -180,11 +174,12 @@ def _read(argument: str) -> bytes:
             raise
         # Whoever meant words would not know why a file is looked for.
         reason = str(error).removeprefix(f"{path}: ")
-        raise FileError(f"{_short(argument)}: {reason}; for words, say --text") from None
+        raise FileError(f"{short(argument)}: {reason}; for words, say --text") from None
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+def short(text: str, most: int = 200) -> str:
+    """Returns the beginning of a text, of so many characters, for a line that a person reads."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _is_there(argument: str) -> bool:

@@ -11,7 +11,7 @@ import typer
 
 from lookalike.catalogue.photo_files import PhotoFolder
 from lookalike.cli import findings, options
-from lookalike.cli.asking import Asked, Given, asked, described
+from lookalike.cli.asking import Asked, Given, asked, described, short
 from lookalike.cli.console import (
     CommandError,
     ExitCode,
@@ -22,6 +22,7 @@ from lookalike.cli.console import (
     show_line,
 )
 from lookalike.cli.thumbnails import Thumbnails
+from lookalike.limits import MAX_QUERY_LENGTH
 
 if TYPE_CHECKING:
     from lookalike.client import CategoryScore, SearchResult
@@ -154,6 +155,7 @@ def command(
     if sheet and sheet.suffix.lower() not in _FORMATS:
         raise UsageError(f"{sheet}: the sheet's name must end in one of {' '.join(_FORMATS)}")
     query = asked(photos or (), text=text, item_id=item, more=more or (), less=less or ())
+    partial = len(query.photos) > 1 and not query.mixed
     where = ListingFilter(categories=category or (), min_price=min_price, max_price=max_price)
     with options.open_client(
         gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token
@@ -166,9 +168,9 @@ def command(
             ranking=ranking,
             min_likeness=least,
             include_price=fair_price,
-            allow_partial=len(query.photos) > 1 and not query.mixed,
+            allow_partial=partial,
         )
-    if answer.degraded and not answer.hits:
+    if partial and answer.degraded and not answer.hits:
         raise CommandError(answer.degraded)  # the index is away
     for failure in answer.failures:
         name = query.base[failure.photo].name
@@ -187,7 +189,7 @@ def command(
         emit({"query": query.about, "parts": parts, **findings.as_json(answer), **extra})
         return code
     if query.words or query.mixed:
-        show_line(f"looked for {query.about}")
+        show_line(f"looked for {short(query.about, MAX_QUERY_LENGTH)}")
     findings.show(answer, priced=fair_price)
     if sheet:
         say(f"contact sheet: {sheet}")

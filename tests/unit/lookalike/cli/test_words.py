@@ -69,6 +69,20 @@ def test_words_are_looked_for_and_what_ranked_is_shown(
     assert (first[4:], second[4:]) == (["0.000", "0.000", "photo-0"], ["0.143", "0.333", "photo-1"])
 
 
+def test_words_that_nothing_has_are_an_answer_and_no_failure(run: Run, gateway: Gateway) -> None:
+    gateway.answers["FindSimilarListings"] = pb.FindSimilarListingsResponse(
+        ranking=pb.RANKING_METHOD_WORDS,
+        shortfall="no item has these words",
+        degraded="by the words of titles and descriptions alone: no embedder",
+    )
+    ended = run("similar", "armchair")
+    assert (ended.code, ended.out) == (0, "looked for armchair\n")
+    assert ended.err.splitlines() == [
+        "no item has these words",
+        "by the words of titles and descriptions alone: no embedder",
+    ]
+
+
 def test_where_words_alone_rank_there_is_no_distance(run: Run, gateway: Gateway) -> None:
     ended = run("similar", "armchair", "-k", "2", "--ranking", "words")
     assert sent(gateway).ranking == pb.RANKING_METHOD_WORDS
@@ -150,6 +164,7 @@ def test_strange_words_arrive_as_they_are_and_harm_no_terminal(
     assert ended.code == 0
     assert sent(gateway).text == words
     assert not {"\x1b", "\x07", "\u202e"} & set(ended.out)
+    assert len(ended.out) < 5000
 
 
 def test_what_the_gateway_says_of_words_is_one_line(run: Run, gateway: Gateway) -> None:
