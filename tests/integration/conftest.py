@@ -10,7 +10,7 @@ import pytest
 
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
-from lookalike.serving.local_stack import ServiceProcess
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from tests.running_gateway import Services, Start
 
 
@@ -24,6 +24,18 @@ def embedder(
     log = tmp_path_factory.mktemp("embedder") / "embedder_service.log"
     with ServiceProcess("embedder_service", environment, log) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def reading_stack(
+    reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalStack]:
+    """The three services on a bundle that reads words; tests keep to ids of their own."""
+    folder = tmp_path_factory.mktemp("reading-stack")
+    with LocalStack(
+        bundle=reading_bundle.path, index_dir=folder / "index", log_dir=folder / "logs"
+    ) as stack:
+        yield stack
 
 
 @pytest.fixture
