@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from gateway.http.bodies import RequestReader
+from gateway.http.bodies import MAX_PHOTOS, RequestReader
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import ClassifyFields, NoFields, SearchFields
 from gateway.http.models import ClassifyReply, EmbedReply, Timings
@@ -13,6 +13,7 @@ from gateway.http.query import MIX_SCHEMA, wanted
 from gateway.http.similar import SimilarReply
 from gateway.listings import Words
 from gateway.use_cases import UseCases
+from lookalike.errors import InvalidArgumentError
 
 
 def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
@@ -37,6 +38,12 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
                     parsed.photos, deadline, words=words, partial=fields.allow_partial
                 )
             return ClassifyReply.of_listing(listing, vector=vector, deadline=deadline)
+        if not parsed.photos:
+            raise InvalidArgumentError(
+                f"0 photos were sent; send one to {MAX_PHOTOS} (curl: -F image=@photo.jpg; in JSON "
+                "base64), or title or description, or both",
+                field="image",
+            )
         photo = await classifier.classify(parsed.photo, deadline)
         return ClassifyReply.reply(photo, vector=vector, deadline=deadline)
 

@@ -51,7 +51,10 @@ export function showPhotos({ photos }) {
 }
 
 // Marks photos that were of no use, and returns a sentence for each.
-export function markFailures({ photos }, failures) {
+export function markFailures(group, failures) {
+  const { photos } = group;
+  group.failed ??= new Set();
+  for (const { photo } of failures) group.failed.add(photo);
   const pictures = [...$("#shown").querySelectorAll(".picture")];
   return failures.map(({ photo, detail }) => {
     const picture = pictures[photo];

@@ -71,10 +71,12 @@ async function search({ group, item, text }, subject, fresh) {
   $("#summary").textContent = "Looking…";
   if (fresh) { $("#query-title").focus({ preventScroll: true }); scrollTo({ top: 0 }); }
   try {
-    const query = group ? { photos: await sendable(group) } : { item, text };
-    mine.signal.throwIfAborted();
     const beside = refine.chosen();
     const mixed = Object.keys(beside).length > 0;
+    const query = group ? { photos: await sendable(group) } : { item, text };
+    // A mix needs all of its photos: those that were of no use before are left out.
+    if (group && mixed) query.photos = query.photos.filter((_, place) => !group.failed?.has(place));
+    mine.signal.throwIfAborted();
     // A mix has no category of its own: that of the photos and of the words that they should have.
     const [answer, classified] = await Promise.all([
       findSimilar({ ...query, ...beside }, filters.chosen(), mine.signal),
