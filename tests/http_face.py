@@ -56,8 +56,19 @@ CLASSIFICATION = Classification(
 LAMP = CataloguePhoto("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
 STATUS = Status(
     "0.1.0",
-    EmbedderStatus("embedder:1", True, "model", "7", "space", "openvino", "fp32", ("books",), 13),
-    IndexStatus("index:1", "listings", True, "native", photos=3, listings=2),
+    EmbedderStatus(
+        "embedder:1",
+        True,
+        "model",
+        "7",
+        "space",
+        "openvino",
+        "fp32",
+        ("books",),
+        13,
+        text_encoder="a language model",
+    ),
+    IndexStatus("index:1", "listings", True, "native", photos=3, listings=2, finds_words=True),
     CacheStatus(1, 52, 1000, 2, 3, 4),
 )
 

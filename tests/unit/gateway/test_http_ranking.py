@@ -217,9 +217,9 @@ async def test_description_is_true_of_photos_and_stands_by_itself(
         for path, body in bodies.items()
     }
     assert [image[path].get("maxItems") for path in image] == [16, 16, None]
-    assert [body["required"] for body in bodies.values()] == [True, False, True]
+    assert [body["required"] for body in bodies.values()] == [False, False, True]
     similar = bodies["/v1/similar"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert similar["ranking"]["anyOf"][0]["enum"] == ["blend", "features", "category"]
+    assert similar["ranking"]["anyOf"][0]["enum"] == list(RankingMethod)
     schemas = described["components"]["schemas"]
     missing = {
         ref
