@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index_service.native.memory.segments import Segments
+from index_service.native.memory.segments import Bits, Segments
 from index_service.native.search.candidates import Row
 from index_service.native.search.filters import Condition
 from index_service.native.search.first_stage import NumberedQueries, excluded_rows
@@ -26,8 +26,10 @@ from index_service.ranking.queries import ResolvedQueries
 from index_service.records import Search
 from index_service.workers import stop_if_caller_left
 
-# Items scored for one query: some 80 ms.
-_MOST_SCORED = 50_000
+# Items scored for one query: some 20 ms.
+_MOST_SCORED = 20_000
+# Words by which many items are scored, the rarest: a whole description takes a second otherwise.
+_MOST_WORDS = 32
 # Rows of an order that are looked at together until there are enough.
 _ROWS = 1024
 _NO_TARGET: NumberedQueries = ResolvedQueries(np.empty((1, 0), np.float32))
@@ -86,8 +88,8 @@ class WordStage:
             return OrderByWords([], np.empty(0, np.int64), is_empty=True)
         having = self.segments.rows_of(self.reader.having(terms))
         matching = self._allowed(having, target)
-        scored = self._scored(terms, matching, len(having))
-        rest = np.setdiff1d(matching, scored.rows, assume_unique=True)
+        scored = self._scored(terms, matching, having)
+        rest = matching[~_among(matching, np.sort(scored.rows))]
         rows, last = self._first(np.concatenate([scored.rows, rest]), target)
         complete = last is None or not len(rest)
         if not complete and last is not None and last < len(scored.rows):
@@ -102,24 +104,29 @@ class WordStage:
         limit = self.search.max_distance
         return rows[target.by_vector(rows) <= limit] if target and limit is not None else rows
 
-    def _scored(self, terms: Sequence[str], matching: Row, having: int) -> _Scored:
+    def _scored(self, terms: Sequence[str], matching: Row, having: Row) -> _Scored:
         """Scores the matching rows, or those of them that have the rarest words."""
         among, others = matching, 0.0
         if len(matching) > _MOST_SCORED:
-            rare, common = _rarest(self.reader.known(terms))
-            rows = self.segments.rows_of(self.reader.having([word.text for word in rare]))
-            among = np.intersect1d(rows, matching, assume_unique=True)
-            others = sum(word.most for word in common)
+            known = self.reader.known(terms)
+            terms = [word.text for word in known[:_MOST_WORDS]]
+            rare, common = _rarest(known[:_MOST_WORDS])
+            if len(rare) < len(known):
+                rows = self.segments.rows_of(self.reader.having([word.text for word in rare]))
+                among = rows[_among(rows, matching)]
+            others = sum(word.most for word in common) if len(terms) == len(known) else math.inf
             if len(among) > _MOST_SCORED:
                 among, others = among[:_MOST_SCORED], math.inf
         if not len(among):
             return _Scored(among, np.empty(0), others)
-        # To name an item takes as long as to score one more.
-        few = 2 * len(among) < having
-        named = self.segments.take("keys", among).astype(np.int64) if few else None
-        keys, scores = self.reader.scores(terms, named)
+        named = self.segments.take("keys", among).astype(np.int64)
+        first, last = int(named[0]), int(named[-1])
+        start, end = np.searchsorted(having, [among[0], among[-1] + 1])
+        # To name an item takes as long as to score two more.
+        few = 3 * len(among) < end - start
+        keys, scores = self.reader.scores(terms, first, last, named if few else None)
         rows = self.segments.rows_of(keys)
-        allowed = np.isin(rows, among, assume_unique=True)
+        allowed = _among(rows, among)
         rows, scores = rows[allowed], scores[allowed]
         best = np.lexsort((rows, -scores))
         return _Scored(rows[best], scores[best], others)
@@ -153,3 +160,12 @@ def _rarest(words: Sequence[Word]) -> tuple[Sequence[Word], Sequence[Word]]:
     total = np.cumsum([word.items for word in words])
     count = max(1, int(np.searchsorted(total, _MOST_SCORED, side="right")))
     return words[:count], words[count:]
+
+
+def _among(rows: Row, others: Row) -> Bits:
+    """Returns which rows are among the others, which must ascend."""
+    if not len(others):
+        return np.zeros(len(rows), bool)
+    at = np.minimum(np.searchsorted(others, rows), len(others) - 1)
+    found: Bits = others[at] == rows
+    return found

@@ -107,17 +107,21 @@ class WordReader:
         counts = [(number_of, term) for term in terms if (number_of := self._count(sql, term))]
         return [Word(term, count, _most(count, total)) for count, term in sorted(counts)]
 
-    def scores(self, terms: Sequence[str], among: Keys | None = None) -> tuple[Keys, Scores]:
+    def scores(
+        self, terms: Sequence[str], first: int, last: int, among: Keys | None = None
+    ) -> tuple[Keys, Scores]:
         """Returns the items that have one of the words, by key, and how well each fits them.
 
         By BM25 (Robertson and Zaragoza, 2009) with FTS5's k1 = 1.2 and b = 0.75.
 
         Args:
             terms: The words.
+            first: Least key of an item.
+            last: Greatest key of an item.
             among: Only these items; None for all.
         """
         table, limit = self._table, ""
-        parameters = [_any_of(terms)]
+        parameters: list[str | int] = [_any_of(terms), first, last]
         if among is not None:
             # With `+`, as FTS5 would otherwise search once for each key.
             limit = "AND +rowid IN (SELECT value FROM json_each(?))"
@@ -127,7 +131,7 @@ class WordReader:
         sql = (
             f"SELECT group_concat(key), group_concat(score) FROM (SELECT rowid AS key,"
             f" CAST({self._bm25} * -{_UNITS:.0f} AS INTEGER) AS score FROM {table}"
-            f" WHERE {table} MATCH ? {limit} LIMIT -1)"
+            f" WHERE {table} MATCH ? AND rowid BETWEEN ? AND ? {limit} LIMIT -1)"
         )
         ((keys, scores),) = self._read(sql, *parameters)
         return _numbers(keys), _numbers(scores) / _UNITS
@@ -136,7 +140,7 @@ class WordReader:
         ((count,),) = self._read(sql, _any_of([term]))
         return int(count)
 
-    def _read(self, sql: str, *parameters: str) -> list[Any]:
+    def _read(self, sql: str, *parameters: str | int) -> list[Any]:
         with self._reading() as db:
             try:
                 return db.execute(sql, parameters).fetchall()
