@@ -22,7 +22,7 @@ from lookalike.cli.console import (
     show_line,
 )
 from lookalike.cli.thumbnails import Thumbnails
-from lookalike.limits import MAX_QUERY_LENGTH
+from lookalike.limits import MAX_WORDS_LENGTH
 
 if TYPE_CHECKING:
     from lookalike.client import CategoryScore, SearchResult
@@ -189,7 +189,7 @@ def command(
         emit({"query": query.about, "parts": parts, **findings.as_json(answer), **extra})
         return code
     if query.words or query.mixed:
-        show_line(f"looked for {short(query.about, MAX_QUERY_LENGTH)}")
+        show_line(f"looked for {short(query.about, MAX_WORDS_LENGTH)}")
     findings.show(answer, priced=fair_price)
     if sheet:
         say(f"contact sheet: {sheet}")
