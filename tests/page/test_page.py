@@ -9,17 +9,13 @@ import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from lookalike.gateway.v1 import gateway_pb2 as pb
-from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import LocalStack
 from tests.conftest import LABELS
-
-LISTINGS = 30
+from tests.page.services import filled_services
 
 DrawPhoto = Callable[..., bytes]
 
@@ -28,28 +24,8 @@ DrawPhoto = Callable[..., bytes]
 def services(
     reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, draw_photo: DrawPhoto
 ) -> Iterator[LocalStack]:
-    """Services with thumbnails and a small catalogue; each third listing has two photos."""
-    folder = tmp_path_factory.mktemp("page")
-    with LocalStack(
-        bundle=reading_bundle.path,
-        index_dir=folder / "index",
-        log_dir=folder / "logs",
-        thumbnails=folder / "thumbnails",
-    ) as stack:
-        with grpc.insecure_channel(stack.address("gateway")) as channel:
-            stub = GatewayServiceStub(channel)
-            for number in range(LISTINGS):
-                for photo in range(2 if number % 3 == 0 else 1):
-                    listing = pb.CataloguePhoto(
-                        item_id=f"photo/{number}-{photo}",
-                        product_id=f"listing {number}",
-                        title=f"Thing {number}",
-                        category=LABELS[number % 3],
-                        price=number,
-                        location="Leeds",
-                    )
-                    image = draw_photo(100 * number + photo)
-                    stub.IngestListing(pb.IngestListingRequest(photo=listing, image=image))
+    """Services with thumbnails and a small catalogue."""
+    with filled_services(reading_bundle, tmp_path_factory.mktemp("page"), draw_photo) as stack:
         yield stack
 
 
