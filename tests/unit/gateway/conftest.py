@@ -17,15 +17,8 @@ from gateway.search import SimilarListingFinder
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.serving.health import HealthServicer
-from tests.gateways import (
-    EMBEDDER,
-    INDEX,
-    FakeEmbedder,
-    FakeIndex,
-    FakeServices,
-    fake_services,
-    serving,
-)
+from tests.gateways import EMBEDDER, INDEX, FakeEmbedder, FakeIndex
+from tests.upstream_services import FakeServices, fake_services, serving
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from lookalike.errors import (
     QueueFullError,
 )
 from lookalike.index.v1 import index_pb2
-from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
+from tests.gateways import LISTING, SPACE, VECTOR
+from tests.upstream_services import FakeServices
 
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 TAKEN = CollectionExistsError("there is one", resource=("collection", "listings"))
