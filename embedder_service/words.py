@@ -125,9 +125,11 @@ class WordsEmbedder:
     def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:
         words = cleaned(title, description)
         if not words:
-            said = "are empty" if not (title or description) else "say nothing that can be read"
             raise InvalidArgumentError(
-                f"title and description {said}: markup, links and telephone numbers are left out",
+                "the words say nothing that can be read: markup, links and telephone numbers are "
+                "left out"
+                if title or description
+                else "title and description are empty",
                 field="title",
             )
         return self._tokenizer.row(words)

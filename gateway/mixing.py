@@ -11,21 +11,20 @@ from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.listings import ItemId, Mix, MixPart, PhotoVector, SearchOptions, Words
 from gateway.reading import Reader
-from gateway.vectors import mixed
 from lookalike.errors import InvalidArgumentError, ItemNotFoundError, LookalikeError
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mix as one vector.
+    """The parts of a mix.
 
     Attributes:
-        vector: What to look near.
+        parts: Their vectors and weights.
         product_ids: Listings of its photos of the catalogue, which the answer leaves out.
         cached: Whether the vectors of all photos that were sent were known.
     """
 
-    vector: PhotoVector
+    parts: Sequence[tuple[PhotoVector, float]]
     product_ids: Sequence[str]
     cached: bool
 
@@ -52,7 +51,7 @@ class Mixer:
         self._index = index
 
     async def mix(self, query: Mix, deadline: Deadline) -> Mixed:
-        """Returns a mix as one vector.
+        """Returns the vectors of a mix.
 
         Raises:
             InvalidArgumentError: A part cannot be used; names it.
@@ -63,7 +62,7 @@ class Mixer:
         weights = [part.weight for part in query.parts]
         vectors = [part.vector for part in parts]
         return Mixed(
-            mixed(list(zip(vectors, weights, strict=True))),
+            list(zip(vectors, weights, strict=True)),
             [part.product_id for part in parts if part.product_id],
             all(part.cached for part in parts),
         )

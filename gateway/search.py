@@ -30,7 +30,7 @@ from gateway.ranking import Ranker, RankingPlan
 from gateway.reading import Reader
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
-from gateway.vectors import mean
+from gateway.vectors import mean, mixed
 from gateway.word_search import WordFinder
 from lookalike import limits, pricing
 from lookalike.errors import (
@@ -140,8 +140,15 @@ class SimilarListingFinder:
     ) -> SimilarListings:
         self._space_guard.check(field="mix")
         mix = await self._mixer.mix(query, deadline)
-        found = await self._search([mix.vector], mix.narrowed(options), deadline, "mix")
-        return replace(found, cached=mix.cached)
+        await self._ranker.learn(deadline)
+        options = self._ranker.for_mix(
+            mix.narrowed(options), _least([part for part, _ in mix.parts])
+        )
+        by_features = options.ranking is not RankingMethod.CATEGORY
+        vector = mixed(mix.parts, by_features=by_features)
+        found = await self._search([vector], options, deadline, "mix")
+        hits = [hit._replace(likeness=None) for hit in found.neighbors.hits]
+        return replace(found, neighbors=replace(found.neighbors, hits=hits), cached=mix.cached)
 
     async def _by_photos(
         self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline

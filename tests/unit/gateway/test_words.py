@@ -228,6 +228,24 @@ async def test_a_mix_leads_towards_some_things_and_away_from_others(
     assert index.words == [""]
     assert found.ranking is BLEND
     assert found.classification is None
+    assert found.neighbors.hits[0].likeness is None, "it is of two photos"
+    with pytest.raises(RankingUnavailableError, match="none is known for a mix"):
+        await finder.find(Mix(parts), SearchOptions(min_likeness=0.5), Deadline(60))
+
+
+async def test_a_mix_is_ranked_by_features_that_were_not_fitted_to_rank_by(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = model_that_reads(ranking=None)
+    parts = (MixPart(b"photo", 1.0), MixPart(Words("blue"), -1.0))
+    assert (await finder.find(Mix(parts), SearchOptions(), Deadline(60))).ranking is FEATURES_ALONE
+    by_category = SearchOptions(ranking=CATEGORY)
+    await finder.find(Mix(parts), by_category, Deadline(60))
+    ((first, _), (second, _)) = index.searched
+    assert isinstance(first, list)
+    assert isinstance(second, list)
+    assert list(first[0].values) == [1.0, 3.0, 2.0]
+    assert list(second[0].values) == [0.0, 6.0, 0.0], "led away by what ranks"
 
 
 async def test_without_features_the_values_lead_away_too(
