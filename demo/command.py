@@ -13,7 +13,7 @@ from demo.catalogue import fill, is_filled, mark_filled
 from demo.files import DemoFiles
 from demo.pipeline import EPOCHS, LISTINGS, make_bundle
 from demo.quality import known_photos, measure
-from demo.query import ask, draw, show
+from demo.query import ask, ask_words, draw, show
 from demo.timing import Stopwatch
 from lookalike import Client
 from lookalike.errors import LookalikeError, StartupError
@@ -24,6 +24,7 @@ from training.prepare import load_prepared
 
 # Queries to evaluate: a few seconds' worth.
 MOST_ASKED = 60
+WORDS = "a comfy green armchair"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,6 +142,10 @@ def _ask(gateway: str, files: DemoFiles) -> None:
     show(answer, photo)
     draw(answer, photo, files.marketplace / "images", files.result)
     print(f"contact sheet: {files.result}")
+    answer = ask_words(gateway, WORDS)
+    show(answer, WORDS)
+    draw(answer, WORDS, files.marketplace / "images", files.words_result)
+    print(f"contact sheet: {files.words_result}")
 
 
 def _judge(gateway: str, files: DemoFiles) -> None:
