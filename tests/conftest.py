@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -22,6 +23,9 @@ from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing, 
 from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
+# Collecting imports torch and the like, whose objects stay: looking through them for garbage, again
+# and again, takes a fifth of the time. `pytest_collection_finish` turns it on.
+gc.disable()
 # A shell starts what runs in the background with this signal ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,6 +45,35 @@ PREFIXES = {
     "index_service": "LOOKALIKE_INDEX_",
     "gateway": "LOOKALIKE_GATEWAY_",
 }
+
+# Each group shares what takes seconds to make: a trained run and its bundle; services and theirs.
+TOGETHER = {
+    "tests/unit/training/": "network",
+    "tests/integration/": "services",
+    "tests/e2e/": "services",
+    "tests/page/": "services",
+    "tests/test_contract.py": "services",
+    "tests/unit/embedder_service/": "services",
+}
+
+
+def pytest_collection_finish() -> None:
+    """Looks for garbage from now on, but not among what collecting has left."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each process of pytest-xdist whole files, and the groups above as a whole."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((name for path, name in TOGETHER.items() if file.startswith(path)), file)
+
+    return Scheduling(config, log)
 
 
 class DrawPhoto(Protocol):

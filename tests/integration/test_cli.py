@@ -252,10 +252,10 @@ def test_serve_of_a_taken_port_is_one_line(tiny_bundle: Bundle, tmp_path: Path) 
 def test_embed_interrupted_in_the_middle_goes_on(
     embedder: ServiceProcess, tmp_path: Path, draw_photo: DrawPhoto
 ) -> None:
-    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 900
+    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 500
     photos.mkdir()
     for number in range(50):
-        (photos / f"{number}.jpg").write_bytes(draw_photo(number, size=(400, 300)))
+        (photos / f"{number}.jpg").write_bytes(draw_photo(number, size=(300, 200)))
     for number in range(50, total):
         os.link(photos / f"{number % 50}.jpg", photos / f"{number}.jpg")
     command = ["embed", str(photos), "-o", str(out), "--embedder", embedder.address]
@@ -384,6 +384,7 @@ def test_a_new_model_is_taken_up_and_given_back_while_the_gateway_serves(
     assert set(somebody.outcomes) <= {"found", "EMBEDDING_SPACE_MISMATCH"}
 
 
+@pytest.mark.long
 def test_a_reload_that_serves_another_model_is_told(
     workplace: Workplace, start_service: StartService
 ) -> None:
