@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training", "embedder", "index", "gateway", "quality", "outside")
+NAMES = ("slice", "training", "embedder", "index", "gateway", "quality", "outside", "multimodal")
 
 
 def main() -> int:

@@ -12,18 +12,17 @@ from demo import running
 from demo.catalogue import fill, is_filled, mark_filled
 from demo.files import DemoFiles
 from demo.pipeline import EPOCHS, LISTINGS, make_bundle
-from demo.quality import known_photos, measure
-from demo.query import ask, draw, show
+from demo.query import ask, ask_words, draw, show
 from demo.timing import Stopwatch
 from lookalike import Client
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.files import FileError
 from lookalike.serving.local_stack import LocalStack
 from training.errors import TrainingError
-from training.prepare import load_prepared
 
 # Queries to evaluate: a few seconds' worth.
 MOST_ASKED = 60
+WORDS = "a comfy green armchair"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,10 +140,18 @@ def _ask(gateway: str, files: DemoFiles) -> None:
     show(answer, photo)
     draw(answer, photo, files.marketplace / "images", files.result)
     print(f"contact sheet: {files.result}")
+    answer = ask_words(gateway, WORDS)
+    show(answer, WORDS)
+    draw(answer, WORDS, files.marketplace / "images", files.words_result)
+    print(f"contact sheet: {files.words_result}")
 
 
 def _judge(gateway: str, files: DemoFiles) -> None:
     """Prints the quality of answers to photos that training has not seen."""
+    # pandas and scipy, which the other verbs do without
+    from demo.quality import known_photos, measure
+    from training.prepare import load_prepared
+
     everything = known_photos(load_prepared(files.prepared), files.marketplace)
     asked = [photo for photo in everything if photo.split == "test"][:MOST_ASKED]
     # Each photo is out of the catalogue for a while: who is stopped meanwhile fills it again.

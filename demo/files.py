@@ -28,6 +28,11 @@ class DemoFiles:
         return self.root / "run"
 
     @property
+    def text_run(self) -> Path:
+        """The training run of the text tower."""
+        return self.root / "text"
+
+    @property
     def bundle(self) -> Path:
         """The model bundle."""
         return self.root / "bundle"
@@ -64,5 +69,10 @@ class DemoFiles:
 
     @property
     def result(self) -> Path:
-        """The contact sheet."""
+        """The contact sheet of a photo."""
         return self.root / "result.png"
+
+    @property
+    def words_result(self) -> Path:
+        """The contact sheet of words."""
+        return self.root / "words.png"

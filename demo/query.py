@@ -21,20 +21,30 @@ def ask(gateway: str, photo: Path, k: int = 5) -> SearchResult:
             raise StartupError(f"the gateway: {error.message}") from None
 
 
-def show(answer: SearchResult, photo: Path) -> None:
+def ask_words(gateway: str, words: str, k: int = 5) -> SearchResult:
+    """Returns the category of words, and the `k` listings that they describe best."""
+    with Client(gateway) as client:
+        try:
+            return client.similar(text=words, k=k)
+        except LookalikeError as error:
+            raise StartupError(f"the gateway: {error.message}") from None
+
+
+def show(answer: SearchResult, asked: Path | str) -> None:
     """Prints the answer as `lookalike similar` does."""
-    print(f"\n{photo}", flush=True)
-    findings.show(answer, priced=True)
+    print(f"\n{asked}" if isinstance(asked, Path) else f"\n\"{asked}\"", flush=True)
+    findings.show(answer, priced=isinstance(asked, Path))
 
 
-def draw(answer: SearchResult, photo: Path, images: Path, out: Path) -> None:
+def draw(answer: SearchResult, asked: Path | str, images: Path, out: Path) -> None:
     """Writes the answer as a contact sheet; photos of the catalogue are in `images`."""
-    assert answer.classification is not None  # the query is a photo
+    assert answer.classification is not None  # photos and words have one
     best = answer.classification.scores[0]
+    photos, words = ([asked], "") if isinstance(asked, Path) else ([], asked)
     draw_contact_sheet(
-        Card([photo], best.category, [f"{per_cent(best.probability)} confidence"]),
+        Card(photos, best.category, [f"{per_cent(best.probability)} confidence"], words=words),
         [
-            findings.card(hit, images / f"{hit.photo.item_id}.jpg", best.category)
+            findings.card(hit, images / f"{hit.photo.item_id}.jpg", best.category, answer.ranking)
             for hit in answer.hits
         ],
         out,

@@ -12,6 +12,7 @@ from embedder_service.config import PREFIX, EmbedderSettings
 from embedder_service.decoding import PhotoDecoder
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.hosting import ModelHost
+from embedder_service.model import Model
 from embedder_service.open_inference import SERVICE_NAME as OPEN_INFERENCE
 from embedder_service.open_inference import OpenInferenceServicer
 from embedder_service.servicer import (
@@ -21,6 +22,7 @@ from embedder_service.servicer import (
     EmbedderServicer,
 )
 from embedder_service.watchdog import STUCK_DECODER_S, watch
+from embedder_service.words import WordsEmbedder
 from lookalike.catalogue.images import ImageLimits
 from lookalike.cpu import available_cores
 from lookalike.embedder.v1.admin_pb2_grpc import add_EmbedderAdminServiceServicer_to_server
@@ -29,6 +31,9 @@ from lookalike.errors import StartupError
 from lookalike.inference.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from lookalike.model.bundle import Bundle, BundleError
 from lookalike.model.engines import PrecisionError, load_engine
+from lookalike.model.engines.openvino_engine import load_text_engine
+from lookalike.model.text import TextTokenizer
+from lookalike.model.text_tower import TOKENIZER
 from lookalike.serving.server import GrpcServer, run
 
 logger = logging.getLogger(__name__)
@@ -47,25 +52,39 @@ async def serve(settings: EmbedderSettings) -> None:
     )
     decoder = PhotoDecoder(settings.decode_threads or cores, limits)
 
-    def build(bundle: Bundle) -> PhotoEmbedder:
-        engine = load_engine(
-            bundle,
-            name=settings.engine,
-            precision=settings.precision,
-            threads=settings.inference_threads or cores,
-            cache=settings.compile_cache,
-        )
-        return PhotoEmbedder(
+    threads, cache = settings.inference_threads or cores, settings.compile_cache
+
+    def build(bundle: Bundle) -> Model:
+        photos = PhotoEmbedder(
             bundle.manifest,
-            engine,
+            load_engine(
+                bundle,
+                name=settings.engine,
+                precision=settings.precision,
+                threads=threads,
+                cache=cache,
+            ),
             decoder=decoder,
             decode_ahead=(settings.decode_threads or cores) + 2 * settings.max_batch,
             batch_sizes=sizes_up_to(settings.max_batch),
             max_delay_s=settings.max_batch_delay_ms / 1e3,
         )
+        if bundle.manifest.text is None:
+            return Model(photos)
+        # Whatever runs photos: OpenVINO is a dependency anyway, and words are quick on a CPU.
+        words = WordsEmbedder(
+            bundle.manifest,
+            load_text_engine(bundle, precision=settings.precision, threads=threads, cache=cache),
+            TextTokenizer(bundle.file(TOKENIZER), bundle.manifest.text.max_tokens),
+            batch_sizes=sizes_up_to(settings.max_batch),
+        )
+        return Model(photos, words)
 
-    admission = Admission(max_photos=settings.max_queue, max_bytes=settings.max_queue_bytes)
-    host = ModelHost(settings.bundle, build, admission)
+    photos, texts = (
+        Admission(max_photos=settings.max_queue, max_bytes=settings.max_queue_bytes, kind=kind)
+        for kind in ("photos", "texts")
+    )
+    host = ModelHost(settings.bundle, build, photos, texts)
     try:
         await host.__aenter__()
     except BundleError as error:
@@ -82,8 +101,9 @@ async def serve(settings: EmbedderSettings) -> None:
             "model": host.manifest.name,
             "version": host.manifest.version,
             "embedding_space": host.manifest.embedding_space,
-            "engine": host.embedder.engine.name,
-            "precision": host.embedder.engine.precision,
+            "engine": host.model.photos.engine.name,
+            "precision": host.model.photos.engine.precision,
+            "reads_words": host.model.words is not None,
         },
     )
     server.add(
@@ -102,7 +122,7 @@ async def serve(settings: EmbedderSettings) -> None:
     await admin.start(until_signal=False)
     await server.start()
     running = {
-        "engine": (lambda: host.embedder.running_s, settings.stuck_after_s),
+        "engine": (lambda: host.model.running_s, settings.stuck_after_s),
         "decoder": (lambda: decoder.running_s, STUCK_DECODER_S),
     }
     background = [asyncio.create_task(watch(running, server))]

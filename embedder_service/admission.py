@@ -1,4 +1,4 @@
-"""Admission control: bounds the photos in the service and their bytes, and refuses late ones."""
+"""Admission control: bounds what is in the service and its bytes, and refuses what is late."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_RETRY_MS = 50
 
 
 class Admission:
-    """Bounds the photos in the service.
+    """Bounds the photos, or the texts, in the service.
 
     An interactive photo that finds no room is refused at once. A bulk photo waits for one of half
     as many places, which leaves some for interactive ones: its bytes are in memory anyway, and its
@@ -29,9 +29,11 @@ class Admission:
     Args:
         max_photos: Photos in the service at which interactive ones are refused.
         max_bytes: Bytes of these photos at which interactive ones are refused.
+        kind: What they are, for messages: `photos` or `texts`.
     """
 
-    def __init__(self, *, max_photos: int, max_bytes: int) -> None:
+    def __init__(self, *, max_photos: int, max_bytes: int, kind: str = "photos") -> None:
+        self._kind = kind
         self._max_photos = max_photos
         self._max_bytes = max_bytes
         self._bulk = FairSlots(max(1, max_photos // 2))
@@ -94,19 +96,19 @@ class Admission:
         interactive = key.priority is Priority.INTERACTIVE
         if interactive and self.photos >= self._max_photos:
             raise QueueFullError(
-                f"{self.photos} photos are in the service; the limit is {self._max_photos} "
+                f"{self.photos} {self._kind} are in the service; the limit is {self._max_photos} "
                 "(LOOKALIKE_EMBEDDER_MAX_QUEUE)",
                 retry_after_ms=retry_after_ms,
             )
         if interactive and self.photos and self._bytes + size > self._max_bytes:
             raise QueueFullError(
-                f"photos of {self._bytes:,} bytes are in the service, and this one has {size:,}; "
-                f"the limit is {self._max_bytes:,} (LOOKALIKE_EMBEDDER_MAX_QUEUE_BYTES)",
+                f"{self._kind} of {self._bytes:,} bytes are in the service, and this one has "
+                f"{size:,}; the limit is {self._max_bytes:,} (LOOKALIKE_EMBEDDER_MAX_QUEUE_BYTES)",
                 retry_after_ms=retry_after_ms,
             )
         if remaining_s is not None and _MARGIN * wait_s > remaining_s:
             raise DeadlineUnreachableError(
-                f"{self.photos} photos are in the service and will take about "
+                f"{self.photos} {self._kind} are in the service and will take about "
                 f"{wait_s * 1e3:.0f} ms; the deadline is in {remaining_s * 1e3:.0f} ms",
                 retry_after_ms=retry_after_ms,
             )

@@ -85,21 +85,6 @@ class PhotoEmbedder:
     async def __aexit__(self, *exception: object) -> None:
         await self._batcher.close()
 
-    def known(self, outputs: Sequence[str]) -> Sequence[str]:
-        """Returns the outputs asked for, or the default one.
-
-        Raises:
-            UnknownOutputError: The model has no such output.
-        """
-        names = [output.name for output in self.manifest.outputs]
-        for number, name in enumerate(outputs):
-            if name not in names:
-                raise UnknownOutputError(
-                    f"model {self.manifest.name} has no output '{name}'; it has {', '.join(names)}",
-                    field=f"outputs[{number}]",
-                )
-        return outputs or names[:1]
-
     async def embed(
         self,
         image: bytes,
@@ -121,7 +106,7 @@ class PhotoEmbedder:
             InvalidImageError: The photo cannot be decoded.
             ImageTooLargeError: The photo exceeds a limit.
         """
-        names = self.known(outputs)
+        names = known_outputs(self.manifest, outputs)
         size = self.manifest.preprocessing.size
         photo = await self._decoder.survey(image)
         costly = self._decoder.is_costly(photo)
@@ -142,19 +127,7 @@ class PhotoEmbedder:
         started = time.perf_counter_ns()
         outputs = self.engine.infer(pixels)
         self.statistics.batches[len(batch)].add(time.perf_counter_ns() - started)
-        for output in self.manifest.outputs:
-            if output.name not in outputs:
-                raise RuntimeError(f"the engine has no output '{output.name}'")
-            values, expected = outputs[output.name], (len(batch), output.dimension)
-            if values.shape != expected:
-                raise RuntimeError(
-                    f"output '{output.name}' is of shape {values.shape} instead of {expected}"
-                )
-            if not np.isfinite(values).all():
-                raise FloatingPointError(f"output '{output.name}' holds NaN or infinity")
-        return [
-            {name: values[row] for name, values in outputs.items()} for row in range(len(batch))
-        ]
+        return checked(self.manifest, outputs, len(batch))
 
     async def _warm_up(self) -> None:
         # Engines compile or tune for each batch size at its first use.
@@ -163,3 +136,34 @@ class PhotoEmbedder:
         for count in self._batch_sizes:
             await self._batcher.submit_together([black] * count)
         self.statistics = ModelStatistics()
+
+
+def known_outputs(manifest: Manifest, outputs: Sequence[str]) -> Sequence[str]:
+    """Returns the outputs asked for, or the default one.
+
+    Raises:
+        UnknownOutputError: The model has no such output.
+    """
+    names = [output.name for output in manifest.outputs]
+    for number, name in enumerate(outputs):
+        if name not in names:
+            raise UnknownOutputError(
+                f"model {manifest.name} has no output '{name}'; it has {', '.join(names)}",
+                field=f"outputs[{number}]",
+            )
+    return outputs or names[:1]
+
+
+def checked(manifest: Manifest, outputs: Vectors, count: int) -> list[Vectors]:
+    """Returns an engine's outputs for each of a batch, once they are what the manifest says."""
+    for output in manifest.outputs:
+        if output.name not in outputs:
+            raise RuntimeError(f"the engine has no output '{output.name}'")
+        values, expected = outputs[output.name], (count, output.dimension)
+        if values.shape != expected:
+            raise RuntimeError(
+                f"output '{output.name}' is of shape {values.shape} instead of {expected}"
+            )
+        if not np.isfinite(values).all():
+            raise FloatingPointError(f"output '{output.name}' holds NaN or infinity")
+    return [{name: values[row] for name, values in outputs.items()} for row in range(count)]

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedder_service.admission import Admission
-from embedder_service.embedding import EmbeddedPhoto, PhotoEmbedder
+from embedder_service.embedding import EmbeddedPhoto
+from embedder_service.model import Model
 from embedder_service.scheduling import SchedulingKey
+from embedder_service.words import EmbeddedWords
 from lookalike.errors import ModelRefusedError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
@@ -22,16 +24,16 @@ logger = logging.getLogger(__name__)
 class _Hosted:
     """A model with a count of its users; closed once it is replaced and the last one is done."""
 
-    def __init__(self, embedder: PhotoEmbedder) -> None:
-        self.embedder = embedder
+    def __init__(self, model: Model) -> None:
+        self.model = model
         self._users = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def __enter__(self) -> PhotoEmbedder:
+    def __enter__(self) -> Model:
         self._users += 1
         self._idle.clear()
-        return self.embedder
+        return self.model
 
     def __exit__(self, *exception: object) -> None:
         self._users -= 1
@@ -40,22 +42,37 @@ class _Hosted:
 
     async def close_when_idle(self) -> None:
         await self._idle.wait()
-        await self.embedder.__aexit__()
+        await self.model.__aexit__()
 
 
 @dataclass(frozen=True)
 class Session:
     """A request's hold on one model."""
 
-    embedder: PhotoEmbedder
+    model: Model
     admission: Admission
+    text_admission: Admission
 
     async def embed(
         self, image: bytes, outputs: Sequence[str], key: SchedulingKey, remaining_s: float | None
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
         admitted = self.admission.admitted(len(image), key, remaining_s)
-        return await self.embedder.embed(image, outputs, key, admitted)
+        return await self.model.photos.embed(image, outputs, key, admitted)
+
+    async def embed_words(
+        self,
+        title: str,
+        description: str,
+        outputs: Sequence[str],
+        key: SchedulingKey,
+        remaining_s: float | None,
+    ) -> EmbeddedWords:
+        """Returns the vectors of words; see `WordsEmbedder.embed` and `Admission.admitted`."""
+        words = self.model.reader()
+        size = len(title) + len(description)
+        async with self.text_admission.admitted(size, key, remaining_s):
+            return await words.embed(title, description, outputs, key)
 
 
 class ModelHost:
@@ -65,16 +82,22 @@ class ModelHost:
 
     Args:
         directory: The bundle's directory; another bundle may be moved to its place.
-        build: Builds the embedder of a bundle; blocking.
+        build: Builds the model of a bundle; blocking.
         admission: Bounds the photos in the service.
+        text_admission: Bounds the texts in it.
     """
 
     def __init__(
-        self, directory: Path, build: Callable[[Bundle], PhotoEmbedder], admission: Admission
+        self,
+        directory: Path,
+        build: Callable[[Bundle], Model],
+        admission: Admission,
+        text_admission: Admission,
     ) -> None:
         self._directory = directory
         self._build = build
         self._admission = admission
+        self._text_admission = text_admission
         self._hosted: _Hosted | None = None
         self._seen: tuple[int, ...] = ()
         self._loading = asyncio.Lock()
@@ -87,25 +110,25 @@ class ModelHost:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await asyncio.gather(*self._closing, self.embedder.__aexit__())
+        await asyncio.gather(*self._closing, self.model.__aexit__())
 
     @property
-    def embedder(self) -> PhotoEmbedder:
-        """The embedder of new photos."""
+    def model(self) -> Model:
+        """The model of new requests."""
         assert self._hosted is not None, "use as an async context manager"
-        return self._hosted.embedder
+        return self._hosted.model
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of the model that embeds new photos."""
-        return self.embedder.manifest
+        """The manifest of the model of new requests."""
+        return self.model.manifest
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Holds the current model, so that all photos of a request are embedded by the same one."""
         assert self._hosted is not None, "use as an async context manager"
-        with self._hosted as embedder:
-            yield Session(embedder, self._admission)
+        with self._hosted as model:
+            yield Session(model, self._admission, self._text_admission)
 
     async def reload(self) -> Manifest:
         """Replaces the model by the bundle in the directory; returns the new manifest.
@@ -117,7 +140,7 @@ class ModelHost:
             self._seen = self._signature()
             old = self.manifest
             try:
-                embedder = await self._load()
+                model = await self._load()
             except Exception as error:
                 logger.exception("model refused", extra={"bundle": str(self._directory)})
                 reason = error if isinstance(error, BundleError) else f"it does not run: {error}"
@@ -125,7 +148,7 @@ class ModelHost:
                     f"{self._directory}: {reason}; {old.name} {old.version} is still served",
                     metadata={"embedding_space": old.embedding_space},
                 ) from error
-            replaced, self._hosted = self._hosted, _Hosted(embedder)
+            replaced, self._hosted = self._hosted, _Hosted(model)
             assert replaced is not None
             task = asyncio.create_task(replaced.close_when_idle())
             self._closing.add(task)
@@ -147,10 +170,10 @@ class ModelHost:
                 except ModelRefusedError:
                     continue  # already logged
 
-    async def _load(self) -> PhotoEmbedder:
+    async def _load(self) -> Model:
         bundle = await asyncio.to_thread(bundles.load, self._directory)
-        embedder = await asyncio.to_thread(self._build, bundle)
-        return await embedder.__aenter__()
+        model = await asyncio.to_thread(self._build, bundle)
+        return await model.__aenter__()
 
     def _signature(self) -> tuple[int, ...]:
         """Returns file facts that change when a bundle is moved into place; () without a bundle."""

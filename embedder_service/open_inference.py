@@ -6,17 +6,21 @@ Specification: https://github.com/kserve/open-inference-protocol
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from grpc import aio
 
 from embedder_service import tensors
 from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
-from embedder_service.hosting import ModelHost
+from embedder_service.hosting import ModelHost, Session
+from embedder_service.model import Model
 from embedder_service.scheduling import Priority, SchedulingKey
 from embedder_service.statistics import ModelStatistics, Total
+from embedder_service.words import EmbeddedWords, check_lengths
 from lookalike.errors import InvalidArgumentError, ModelNotFoundError, NotSupportedError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
@@ -27,6 +31,8 @@ EXTENSIONS = (tensors.CLASSIFICATION, "model_configuration", "statistics")
 _PLATFORM = "lookalike"
 
 Context = aio.ServicerContext[Any, Any]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -72,7 +78,10 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             name=manifest.name,
             versions=[manifest.version],
             platform=_PLATFORM,
-            inputs=[tensor(name=tensors.INPUT, datatype="BYTES", shape=[-1, 1])],
+            inputs=[
+                tensor(name=name, datatype="BYTES", shape=[-1, 1])
+                for name in _inputs(self._host.model)
+            ],
             outputs=[
                 tensor(name=output.name, datatype="FP32", shape=[-1, output.dimension])
                 for output in manifest.outputs
@@ -94,7 +103,10 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
             platform=_PLATFORM,
             backend=_PLATFORM,
             max_batch_size=settings.max_batch_items,
-            input=[pb.ModelInput(name=tensors.INPUT, data_type=pb.TYPE_STRING, dims=[1])],
+            input=[
+                pb.ModelInput(name=name, data_type=pb.TYPE_STRING, dims=[1])
+                for name in _inputs(self._host.model)
+            ],
             output=[
                 pb.ModelOutput(name=output.name, data_type=pb.TYPE_FP32, dims=[output.dimension])
                 for output in manifest.outputs
@@ -106,42 +118,34 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     async def ModelInfer(
         self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
-        """Embeds the photos; a bad one fails the whole request, as the protocol requires."""
+        """Embeds photos or texts; a bad one fails the whole request, as the protocol requires."""
         self._check_served(request.model_name, request.model_version)
-        images = tensors.images(request, self._settings.max_batch_items)
-        wanted = tensors.wanted_outputs(request)
-        outputs = [output.name for output in wanted]
-        # A single photo counts as interactive, several as bulk.
-        key = SchedulingKey() if len(images) == 1 else SchedulingKey(Priority.BULK, object())
-        remaining_s = context.time_remaining()
-        free = asyncio.Semaphore(self._settings.max_stream_in_flight)
-
-        async def embed(number: int) -> EmbeddedPhoto:
-            async with free:
-                try:
-                    return await session.embed(images[number], outputs, key, remaining_s)
-                except InvalidArgumentError as error:
-                    if error.field == "image" and len(images) > 1:
-                        error.message = f"element {number} of {len(images)}: {error.message}"
-                        error.field = f"image[{number}]"
-                    raise
-
-        with self._host.session() as session, session.embedder.statistics.request() as done:
-            try:
-                async with asyncio.TaskGroup() as group:  # the first bad photo ends the others
-                    tasks = [group.create_task(embed(number)) for number in range(len(images))]
-            except BaseExceptionGroup as errors:
-                raise errors.exceptions[0] from None
-            photos = [task.result() for task in tasks]
-            done.extend(photos)
-        return tensors.response(request, wanted, photos)
+        with self._host.session() as session:
+            inputs = _inputs(session.model)
+            sent = tensors.elements(request, inputs, self._settings.max_batch_items)
+            wanted = tensors.wanted_outputs(request)
+            # A single one counts as interactive, several as bulk.
+            key = SchedulingKey() if len(sent) == 1 else SchedulingKey(Priority.BULK, object())
+            many = _Many(
+                session,
+                [output.name for output in wanted],
+                key,
+                context.time_remaining(),
+                self._settings.max_stream_in_flight,
+            )
+            if request.inputs[0].name == tensors.TEXT_INPUT:
+                return tensors.response(request, wanted, await many.texts(tensors.texts(sent)))
+            with session.model.photos.statistics.request() as done:
+                photos = await many.photos(sent)
+                done.extend(photos)
+            return tensors.response(request, wanted, photos)
 
     async def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, context: Context
     ) -> pb.ModelStatisticsResponse:
         """Tells what the loaded model did, by this and by our own API."""
         self._check_served(request.name or self._host.manifest.name, request.version)
-        told = _statistics(self._host.embedder.statistics)
+        told = _statistics(self._host.model.photos.statistics)
         told.name, told.version = self._host.manifest.name, self._host.manifest.version
         return pb.ModelStatisticsResponse(model_stats=[told])
 
@@ -173,6 +177,72 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
                 f"model {asked} is not served; '{manifest.name}' version '{manifest.version}' is",
                 resource=("model", name),
             )
+
+
+@dataclass(frozen=True)
+class _Many:
+    """Embeds the elements of a request side by side; the first bad one ends the others.
+
+    Attributes:
+        session: The request's hold on the model.
+        outputs: Names of those that are wanted.
+        key: Priority and source of each.
+        remaining_s: Until the deadline; None if there is none.
+        at_a_time: Most elements in the service.
+    """
+
+    session: Session
+    outputs: Sequence[str]
+    key: SchedulingKey
+    remaining_s: float | None
+    at_a_time: int
+
+    async def photos(self, images: Sequence[bytes]) -> list[EmbeddedPhoto]:
+        """Embeds encoded photos."""
+
+        async def embed(image: bytes) -> EmbeddedPhoto:
+            return await self.session.embed(image, self.outputs, self.key, self.remaining_s)
+
+        return await self._all(embed, images, "image", tensors.INPUT)
+
+    async def texts(self, texts: Sequence[str]) -> list[EmbeddedWords]:
+        """Embeds texts."""
+
+        async def embed(text: str) -> EmbeddedWords:
+            check_lengths(text, "")
+            return await self.session.embed_words(
+                text, "", self.outputs, self.key, self.remaining_s
+            )
+
+        return await self._all(embed, texts, "title", tensors.TEXT_INPUT)
+
+    async def _all(
+        self, embed: Callable[[T], Awaitable[R]], sent: Sequence[T], field: str, name: str
+    ) -> list[R]:
+        free = asyncio.Semaphore(self.at_a_time)
+
+        async def one(number: int) -> R:
+            async with free:
+                try:
+                    return await embed(sent[number])
+                except InvalidArgumentError as error:
+                    if error.field == field:
+                        error.field = name
+                        if len(sent) > 1:
+                            error.message = f"element {number} of {len(sent)}: {error.message}"
+                            error.field = f"{name}[{number}]"
+                    raise
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(number)) for number in range(len(sent))]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+
+def _inputs(model: Model) -> list[str]:
+    return [tensors.INPUT, tensors.TEXT_INPUT] if model.words else [tensors.INPUT]
 
 
 def _statistics(known: ModelStatistics) -> pb.ModelStatistics:

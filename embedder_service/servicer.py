@@ -13,10 +13,12 @@ from embedder_service.config import EmbedderSettings
 from embedder_service.embedding import EmbeddedPhoto
 from embedder_service.hosting import ModelHost, Session
 from embedder_service.scheduling import Priority, SchedulingKey
+from embedder_service.words import EmbeddedWords, WordsEmbedder, check_lengths
 from lookalike.embedder.v1 import admin_pb2, admin_pb2_grpc, embedder_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from lookalike.errors import InvalidArgumentError, WordsUnavailableError
+from lookalike.errors import InvalidArgumentError
 from lookalike.likeness import Likeness
+from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
 from lookalike.serving.interceptors import in_band_status
@@ -102,8 +104,24 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
     async def EmbedText(
         self, request: pb.EmbedTextRequest, context: Context
     ) -> pb.EmbedTextResponse:
-        """Embeds words."""
-        raise WordsUnavailableError("the model has no text tower")
+        """Embeds a listing's words, or words to look for."""
+        _check_outputs(request.outputs)
+        check_lengths(request.title, request.description)
+        key = SchedulingKey(_PRIORITIES.get(request.priority, Priority.INTERACTIVE), context.peer())
+        with self._host.session() as session:
+            words = await session.embed_words(
+                request.title, request.description, request.outputs, key, context.time_remaining()
+            )
+        return pb.EmbedTextResponse(
+            embeddings=_embeddings(words, request.outputs),
+            tokens=words.tokens,
+            truncated=words.truncated,
+            timings=pb.Timings(
+                decode_ns=words.tokenise_ns,
+                queue_ns=words.queue_ns,
+                inference_ns=words.inference_ns,
+            ),
+        )
 
 
 class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
@@ -123,7 +141,7 @@ class EmbedderAdminServicer(admin_pb2_grpc.EmbedderAdminServiceServicer):
 
 def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
     """Returns the API's description of the served model."""
-    manifest, engine = host.manifest, host.embedder.engine
+    manifest, engine, words = host.manifest, host.model.photos.engine, host.model.words
     return pb.Model(
         name=manifest.name,
         version=manifest.version,
@@ -140,6 +158,7 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
             max_stream_in_flight=settings.max_stream_in_flight,
             max_batch_items=settings.max_batch_items,
             max_outputs=MAX_OUTPUTS,
+            max_text_length=MAX_TEXT_LENGTH if words else 0,
         ),
         engine=engine.name,
         precision=engine.precision,
@@ -147,6 +166,7 @@ def describe(host: ModelHost, settings: EmbedderSettings) -> pb.Model:
         temperature=manifest.metrics.get("temperature", 0.0),
         ranking=_ranking(manifest.ranking),
         price_range=_price_range(manifest.price_range),
+        text=_text_tower(words) if words else None,
     )
 
 
@@ -169,31 +189,49 @@ def _price_range(price_range: PriceRange | None) -> pb.PriceRange | None:
     return pb.PriceRange(**dataclasses.asdict(price_range)) if price_range else None
 
 
+def _text_tower(words: WordsEmbedder) -> pb.TextTower:
+    tower = words.tower
+    return pb.TextTower(
+        encoder=tower.encoder,
+        max_tokens=tower.max_tokens,
+        precision=words.engine.precision,
+        temperature=tower.temperature,
+        photos_weight=tower.photos_weight,
+        words_weight=tower.words_weight,
+    )
+
+
 async def _embed(
     session: Session, request: pb.EmbedImageRequest, key: SchedulingKey, context: Context
 ) -> pb.EmbedImageResponse:
     outputs = request.outputs
-    if len(outputs) > MAX_OUTPUTS:
-        raise InvalidArgumentError(
-            f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
-        )
-    with session.embedder.statistics.request() as done:
+    _check_outputs(outputs)
+    with session.model.photos.statistics.request() as done:
         photo = await session.embed(request.image, outputs, key, context.time_remaining())
         done.append(photo)
-    return _response(photo, outputs or list(photo.vectors))
-
-
-def _response(photo: EmbeddedPhoto, outputs: Sequence[str]) -> pb.EmbedImageResponse:
-    space = photo.manifest.embedding_space
     return pb.EmbedImageResponse(
-        embeddings=[
-            pb.Embedding(output=name, values=photo.vectors[name].tolist(), embedding_space=space)
-            for name in outputs
-        ],
+        embeddings=_embeddings(photo, outputs),
         timings=pb.Timings(
             decode_ns=photo.decode_ns, queue_ns=photo.queue_ns, inference_ns=photo.inference_ns
         ),
     )
+
+
+def _check_outputs(outputs: Sequence[str]) -> None:
+    if len(outputs) > MAX_OUTPUTS:
+        raise InvalidArgumentError(
+            f"{len(outputs)} outputs; the limit is {MAX_OUTPUTS}", field="outputs"
+        )
+
+
+def _embeddings(
+    embedded: EmbeddedPhoto | EmbeddedWords, outputs: Sequence[str]
+) -> list[pb.Embedding]:
+    space, vectors = embedded.manifest.embedding_space, embedded.vectors
+    return [
+        pb.Embedding(output=name, values=vectors[name].tolist(), embedding_space=space)
+        for name in outputs or vectors
+    ]
 
 
 def _bulk_key(request: pb.EmbedImageRequest, caller: object) -> SchedulingKey:

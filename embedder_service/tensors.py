@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder_service.embedding import EmbeddedPhoto
+from embedder_service.words import EmbeddedWords
 from lookalike.errors import InvalidArgumentError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.model.bundle import Manifest
 
 INPUT = "image"
+TEXT_INPUT = "text"
 CLASSIFICATION = "classification"
 _LENGTH = struct.Struct("<I")
 
@@ -27,17 +29,28 @@ class WantedOutput:
     classes: int = 0
 
 
-def images(request: pb.ModelInferRequest, most: int) -> Sequence[bytes]:
-    """Returns the encoded photos; raises InvalidArgumentError for a request that is malformed."""
+def elements(request: pb.ModelInferRequest, inputs: Sequence[str], most: int) -> Sequence[bytes]:
+    """Returns the encoded photos or texts of a request.
+
+    Args:
+        request: One input, named as one of `inputs`.
+        inputs: What the model takes.
+        most: Most elements.
+
+    Raises:
+        InvalidArgumentError: The request is malformed.
+    """
     names = [tensor.name for tensor in request.inputs]
-    if names != [INPUT]:
+    if names not in [[name] for name in inputs]:
+        known = " or ".join(f"'{name}'" for name in inputs)
         raise InvalidArgumentError(
-            f"inputs are {names or 'none'}; there must be one, named '{INPUT}'", field="inputs"
+            f"inputs are {names or 'none'}; there must be one, named {known}", field="inputs"
         )
     (tensor,) = request.inputs
     if tensor.datatype != "BYTES":
         raise InvalidArgumentError(
-            f"datatype is '{tensor.datatype}'; it must be BYTES, an encoded photo an element",
+            f"datatype is '{tensor.datatype}'; it must be BYTES, an encoded photo or a text an "
+            "element",
             field="inputs[0].datatype",
         )
     shape = list(tensor.shape)
@@ -78,6 +91,19 @@ def _elements(raw: bytes) -> Iterator[bytes]:
         start = body + length
 
 
+def texts(sent: Sequence[bytes]) -> list[str]:
+    """Returns texts; raises InvalidArgumentError naming the first that is not UTF-8."""
+    found = []
+    for number, element in enumerate(sent):
+        try:
+            found.append(element.decode())
+        except UnicodeDecodeError:
+            raise InvalidArgumentError(
+                f"element {number} of {len(sent)} is not UTF-8", field=f"{TEXT_INPUT}[{number}]"
+            ) from None
+    return found
+
+
 def wanted_outputs(request: pb.ModelInferRequest) -> list[WantedOutput]:
     """Returns the outputs asked for; InvalidArgumentError for a bad `classification`."""
     wanted = []
@@ -99,7 +125,7 @@ def wanted_outputs(request: pb.ModelInferRequest) -> list[WantedOutput]:
 def response(
     request: pb.ModelInferRequest,
     wanted: Sequence[WantedOutput],
-    photos: Sequence[EmbeddedPhoto],
+    photos: Sequence[EmbeddedPhoto | EmbeddedWords],
 ) -> pb.ModelInferResponse:
     """Returns the answer, its tensors raw if those of the request were."""
     manifest = photos[0].manifest

@@ -17,6 +17,7 @@ from gateway.http.serving import HttpServer
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
 from gateway.ranking import Ranker
+from gateway.reading import Reader
 from gateway.search import SimilarListingFinder
 from gateway.servicer import SERVICE_NAME, GatewayServicer
 from gateway.space_guard import EmbeddingSpaceGuard
@@ -80,7 +81,8 @@ def compose(
 ) -> UseCases:
     """Builds the use cases on top of the upstreams."""
     vectors = VectorCache(settings.cache_bytes)
-    classifier = Classifier(embedder, vectors)
+    reader = Reader(embedder)
+    classifier = Classifier(embedder, vectors, reader)
     ranker = Ranker(embedder, index)
     duplicates = DuplicateFinder(
         index,
@@ -91,7 +93,7 @@ def compose(
     )
     return UseCases(
         classifier=classifier,
-        finder=SimilarListingFinder(classifier, index, space_guard, ranker),
+        finder=SimilarListingFinder(classifier, index, space_guard, ranker, reader),
         ingester=Ingester(classifier, index, space_guard, duplicates, thumbnails),
         catalogue=Catalogue(index, thumbnails),
         status=StatusReporter(embedder, index, space_guard, vectors, ranker),

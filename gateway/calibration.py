@@ -32,10 +32,10 @@ class Ranking:
     category: Likeness | None = None
 
     def curve(self, method: RankingMethod) -> Likeness | None:
-        """Returns the likeness curve for a ranking method."""
+        """Returns the likeness curve for a ranking method; None for one by words."""
         curves = {
             RankingMethod.BLEND: self.blend,
             RankingMethod.FEATURES: self.features,
             RankingMethod.CATEGORY: self.category,
         }
-        return curves[method]
+        return curves.get(method)

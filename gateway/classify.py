@@ -1,19 +1,21 @@
-"""Classifies a photo, or a listing by its photos."""
+"""Classifies a photo, or a listing by its photos, its words or both."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import cache, validation
 from gateway.cache import VectorCache
 from gateway.coalescing import Coalescer
+from gateway.concurrent import together
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.embedder import Embedded, EmbedderUpstream
-from gateway.listings import CategoryScore, Classification, PhotoVector
+from gateway.listings import Classification, PhotoVector, Words
 from gateway.photos import EmbeddedPhoto, EmbeddedPhotos, PhotoFailure, embed_all
+from gateway.reading import Reader, ReadWords
+from gateway.scores import scored
 from gateway.upstreams import is_out_of_time
 from gateway.vectors import mean
 from lookalike.errors import LookalikeError
@@ -30,30 +32,33 @@ class ClassifiedPhoto:
 
 @dataclass(frozen=True)
 class ClassifiedListing:
-    """A listing's categories, by all of its photos.
+    """A listing's categories, by its photos, its words or both.
 
     Attributes:
-        vector: The mean of the photos' vectors.
-        classification: The categories by that mean.
+        classification: The categories by all of them together.
+        vector: The mean of the photos' vectors; None without photos.
         photos: The categories by each photo alone, in the order of the request; None for one that
             failed.
         failures: Photos that could not be used.
         cached: Whether the cache had the vectors of all others.
+        words: What the words say by themselves; None without words.
     """
 
-    vector: PhotoVector
     classification: Classification
-    photos: Sequence[Classification | None]
+    vector: PhotoVector | None = None
+    photos: Sequence[Classification | None] = ()
     failures: Sequence[PhotoFailure] = ()
     cached: bool = False
+    words: ReadWords | None = None
 
 
 class Classifier:
-    """Embeds photos, through the cache, and classifies them by the model's logits."""
+    """Embeds photos, through the cache, and classifies them and words by the model's logits."""
 
-    def __init__(self, embedder: EmbedderUpstream, vectors: VectorCache) -> None:
+    def __init__(self, embedder: EmbedderUpstream, vectors: VectorCache, reader: Reader) -> None:
         self._embedder = embedder
         self._vectors = vectors
+        self._reader = reader
         self._under_way: Coalescer[Embedded] = Coalescer()
 
     async def embed(
@@ -139,23 +144,46 @@ class Classifier:
         return await embed_all(embed, images, partial=partial, field=field)
 
     async def classify_listing(
-        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool = False
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        *,
+        words: Words | None = None,
+        partial: bool = False,
     ) -> ClassifiedListing:
-        """Classifies a listing by all of its photos.
+        """Classifies a listing by all of its photos, its words, or both.
 
-        The category is that of their mean vector. Since logits are log-probabilities up to a term
-        that is the same for all categories, the result is the normalised geometric mean of the
-        photos' probabilities.
+        Of photos alone the category is that of their mean vector. Since logits are
+        log-probabilities up to a term that is the same for all categories, the result is the
+        normalised geometric mean of the photos' probabilities. Words join it with the model's
+        weights.
 
         Args:
-            images: Encoded photos, 1 to 16.
+            images: Encoded photos, at most 16.
             deadline: The request's time.
+            words: Title and description, if any; photos or words are needed.
             partial: Whether to leave out photos that cannot be used.
 
         Raises:
-            InvalidArgumentError: There are too many photos, or one cannot be used.
+            InvalidArgumentError: There are neither, or too many photos, or one cannot be used.
+            WordsUnavailableError: There are words, and the model reads none.
         """
-        validation.images(images, "images")
+        validation.listing(images, words)
+        if not words:
+            return await self._by_photos(images, deadline, partial=partial)
+        if not images:
+            read = await self._reader.read(words, deadline)
+            return ClassifiedListing(read.classification, words=read)
+        by_photos, read = await together(
+            self._by_photos(images, deadline, partial=partial), self._reader.read(words, deadline)
+        )
+        assert by_photos.vector is not None
+        both = await self._reader.fused(by_photos.vector, read.vector, deadline)
+        return replace(by_photos, classification=both, words=read)
+
+    async def _by_photos(
+        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool
+    ) -> ClassifiedListing:
         sent = await self.embed_all(images, deadline, partial=partial, field="images")
         vector = mean(sent.vectors)
         by_all = await self.classification(vector, deadline)
@@ -163,31 +191,15 @@ class Classifier:
             await self.classification(photo.vector, deadline) if photo else None
             for photo in sent.photos
         ]
-        return ClassifiedListing(vector, by_all, photos, sent.failures, sent.cached)
+        return ClassifiedListing(by_all, vector, photos, sent.failures, sent.cached)
 
     async def classification(self, vector: PhotoVector, deadline: Deadline) -> Classification:
         """Returns the calibrated softmax over a photo's logits."""
         model = await self._embedder.model_of(vector.embedding_space, deadline)
-        probabilities = softmax([logit / model.temperature for logit in vector.values])
-        scores = [
-            CategoryScore(label, index, probability)
-            for index, (label, probability) in enumerate(
-                zip(model.labels, probabilities, strict=True)
-            )
-        ]
-        scores.sort(key=lambda score: -score.probability)
-        return Classification(scores, vector.embedding_space)
+        return scored(model, [logit / model.temperature for logit in vector.values])
 
     async def _embed(self, image: bytes, photo: bytes, timeout_s: float, bulk: bool) -> Embedded:
         embedded = await self._embedder.embed(image, timeout_s, bulk=bulk)
         if embedded.complete:
             self._vectors.keep(photo, embedded.vector)
         return embedded
-
-
-def softmax(logits: Sequence[float]) -> list[float]:
-    """Returns probabilities that add up to 1."""
-    top = max(logits)  # prevents overflow
-    weights = [math.exp(logit - top) for logit in logits]
-    total = math.fsum(weights)
-    return [weight / total for weight in weights]

@@ -1,16 +1,18 @@
-"""Calls the embedders: photos to vectors."""
+"""Calls the embedders: photos and words to vectors."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from gateway.coalescing import Coalescer
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.hedging import Hedger
-from gateway.listings import PhotoVector
+from gateway.listings import PhotoVector, Words
 from gateway.models import Model, model_of
 from gateway.upstreams import Upstream
 from gateway.vectors import compact
@@ -29,13 +31,18 @@ _RETRY_PAUSES_S = (0.0, 0.05)
 # Longest wait of a photo for the model's outputs to become known.
 _MODEL_TIMEOUT_S = 2.0
 
+_Response: TypeAlias = embedder_pb2.EmbedImageResponse | embedder_pb2.EmbedTextResponse
+_Outputs = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class Embedded:
-    """A photo's vectors, and the embedder's timings.
+    """Vectors of a photo or of words, and the embedder's timings.
 
     Attributes:
         complete: Whether all outputs that searches use are there.
+        tokens: Of words, how many were read.
+        truncated: Of words, whether there were more.
     """
 
     vector: PhotoVector
@@ -43,6 +50,8 @@ class Embedded:
     queue_ns: int = 0
     inference_ns: int = 0
     complete: bool = True
+    tokens: int = 0
+    truncated: bool = False
 
 
 class EmbedderUpstream(Upstream):
@@ -64,26 +73,66 @@ class EmbedderUpstream(Upstream):
         self.space_changed: Callable[[], None] = lambda: None
         # Keyed by `bulk`: bulk latencies do not predict interactive ones.
         self.latencies = {False: LatencyWindow(), True: LatencyWindow()}
+        self.text_latencies = LatencyWindow()
 
     async def embed(self, image: bytes, timeout_s: float, *, bulk: bool = False) -> Embedded:
         """Returns a photo's default embedding, and its features if the model has some.
-
-        The outputs to request are those of the model seen last. A pod with another model may lack
-        some of them, or have more: then its model is fetched, and the photo sent once more.
 
         Args:
             image: Encoded photo.
             timeout_s: Time for the call, with all its retries.
             bulk: Whether interactive photos go first.
         """
-        until = time.monotonic() + timeout_s
+        priority = embedder_pb2.PRIORITY_BULK if bulk else embedder_pb2.PRIORITY_INTERACTIVE
+
+        async def call(outputs: _Outputs, until: float) -> _Response:
+            request = embedder_pb2.EmbedImageRequest(
+                image=image, outputs=outputs, priority=priority
+            )
+            return await self._stub.EmbedImage(request, timeout=until - time.monotonic())
+
+        started = time.monotonic()
+        embedded = await self._embed(call, started + timeout_s)
+        self.latencies[bulk].add(time.monotonic() - started)
+        return embedded
+
+    async def read(self, words: Words, timeout_s: float) -> Embedded:
+        """Returns the embedding of words, and their features if the model has some.
+
+        Args:
+            words: What to read.
+            timeout_s: Time for the call, with all its retries.
+
+        Raises:
+            WordsUnavailableError: The model has no text tower.
+        """
+
+        async def call(outputs: _Outputs, until: float) -> _Response:
+            request = embedder_pb2.EmbedTextRequest(
+                title=words.title, description=words.description, outputs=outputs
+            )
+            return await self._stub.EmbedText(request, timeout=until - time.monotonic())
+
+        started = time.monotonic()
+        embedded = await self._embed(call, started + timeout_s)
+        self.text_latencies.add(time.monotonic() - started)
+        return embedded
+
+    async def _embed(
+        self, call: Callable[[_Outputs, float], Awaitable[_Response]], until: float
+    ) -> Embedded:
+        """Makes a call for the outputs of the model seen last.
+
+        A pod with another model may lack some of them, or have more: then its model is fetched, and
+        the call made once more.
+        """
         model = self.known_model(self.embedding_space) or await self._refresh_model(until)
         embedded: Embedded | None = None
         for attempt in range(_TRIES):
             # The last attempt requests the default output, which every model has.
             outputs = model.search_outputs if model and attempt < _TRIES - 1 else ()
             try:
-                response = await self._embed(image, outputs, until, bulk)
+                response = await self._called(functools.partial(call, outputs, until), until)
             except LookalikeError as error:
                 if isinstance(error, UnknownOutputError) and outputs:
                     model = await self._refresh_model(until)
@@ -102,18 +151,12 @@ class EmbedderUpstream(Upstream):
             if embedded.complete or made_by is None:
                 break
         assert embedded is not None  # the last attempt raises or returns
-        self.latencies[bulk].add(timeout_s - (until - time.monotonic()))
         return embedded
 
-    async def _embed(
-        self, image: bytes, outputs: tuple[str, ...], until: float, bulk: bool
-    ) -> embedder_pb2.EmbedImageResponse:
-        priority = embedder_pb2.PRIORITY_BULK if bulk else embedder_pb2.PRIORITY_INTERACTIVE
-        request = embedder_pb2.EmbedImageRequest(image=image, outputs=outputs, priority=priority)
-
-        async def attempt() -> embedder_pb2.EmbedImageResponse:
+    async def _called(self, call: Callable[[], Awaitable[_Response]], until: float) -> _Response:
+        async def attempt() -> _Response:
             async with self.calling():
-                return await self._stub.EmbedImage(request, timeout=until - time.monotonic())
+                return await call()
 
         try:
             return await self._hedger.call(attempt)
@@ -178,13 +221,16 @@ class EmbedderUpstream(Upstream):
             self.space_changed()
 
 
-def _embedded(response: embedder_pb2.EmbedImageResponse, *, complete: bool) -> Embedded:
+def _embedded(response: _Response, *, complete: bool) -> Embedded:
     first, timings = response.embeddings[0], response.timings
     features = response.embeddings[1].values if len(response.embeddings) > 1 else ()
-    return Embedded(
+    embedded = Embedded(
         PhotoVector(tuple(first.values), first.embedding_space, compact(features)),
         timings.decode_ns,
         timings.queue_ns,
         timings.inference_ns,
         complete,
     )
+    if isinstance(response, embedder_pb2.EmbedTextResponse):
+        return replace(embedded, tokens=response.tokens, truncated=response.truncated)
+    return embedded

@@ -22,12 +22,13 @@ from gateway.listings import (
 )
 from gateway.upstreams import Upstream
 from lookalike.catalogue.listings import ListingFilter
-from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
+from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, TEXT_ATTRIBUTES, collection_name
 from lookalike.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
     InvalidArgumentError,
     RankingUnavailableError,
+    WordsUnavailableError,
 )
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 
@@ -42,6 +43,7 @@ _FIELDS = {
     "queries[0].vector.embedding_space": "image",
     "queries[0].vector.values": "vector.values",
     "queries[0].features": "vector.features",
+    "queries[0].words": "text",
     "queries[0].examples.positives[0].vector.embedding_space": "image",
     "items[0].vector.embedding_space": "image",
     "items[0].vector.values": "image",
@@ -52,11 +54,19 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class ServingCollection:
-    """The collection that answers, its embedding space and features' dimension, 0 without any."""
+    """The collection that answers.
+
+    Attributes:
+        collection: Its name.
+        embedding_space: That of its vectors.
+        features_dimension: Of its features; 0 without any.
+        finds_words: Whether words of titles and descriptions can be looked for.
+    """
 
     collection: str
     embedding_space: str
     features_dimension: int = 0
+    finds_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,24 +121,30 @@ class IndexUpstream(Upstream):
         options: SearchOptions,
         deadline: Deadline,
         rerank: Rerank | None = None,
+        words: str = "",
     ) -> Neighbors:
-        """Returns the nearest neighbours of an item or of the mean of vectors.
+        """Returns the nearest neighbours of an item or of the mean of vectors, or what has words.
 
         Args:
-            query: The item, or the vectors.
+            query: The item, or the vectors; no vectors look for words alone.
             options: Filters, limits and how many.
             deadline: The request's time.
             rerank: How to rank by features; None ranks by vector.
+            words: Words to look for too; empty for none.
 
         Raises:
             RankingUnavailableError: The collection, the item or the index itself lacks what
                 `rerank` needs.
+            WordsUnavailableError: The collection or the index finds no words.
         """
-        request = queries.find(self.collection, query, options, rerank)
+        request = queries.find(self.collection, query, options, rerank, words)
         # Leave time to answer without listings, should the index not answer.
         kept_s = _KEPT_SHARE * deadline.remaining_s if options.allow_partial else 0.0
         response = await self._find(request, deadline, kept_s)
-        return queries.found(response)
+        if not words:
+            return queries.found(response)
+        self._note_words(response)
+        return queries.found(response, orders=2 if query else 1)
 
     async def near(
         self,
@@ -231,7 +247,12 @@ class IndexUpstream(Upstream):
         if not found.features_dimension:
             self.can_rank = True  # nothing shows that it cannot
         self._note_serving(
-            ServingCollection(found.name, found.embedding_space, found.features_dimension)
+            ServingCollection(
+                found.name,
+                found.embedding_space,
+                found.features_dimension,
+                finds_words=bool(found.text_attributes),
+            )
         )
         return self.serving
 
@@ -277,6 +298,14 @@ class IndexUpstream(Upstream):
             raise RankingUnavailableError(queries.INDEX_TOO_OLD, field="ranking")
         return response
 
+    def _note_words(self, response: index_pb2.FindNeighborsResponse) -> None:
+        """Raises WordsUnavailableError if an index of an earlier version ignored the words."""
+        neighbors = response.results[0].neighbors
+        if neighbors and not neighbors[0].HasField("fused_score"):
+            raise WordsUnavailableError(
+                "the index is of an earlier version, which finds no words: update it", field="text"
+            )
+
     def _learn(self, response: index_pb2.FindNeighborsResponse) -> None:
         dimension, known = response.features_dimension, self.serving
         if dimension:
@@ -285,8 +314,9 @@ class IndexUpstream(Upstream):
             # An index that can rank reports the dimension; assume this one cannot, until `refresh`.
             self.can_rank = False
             dimension = known.features_dimension
+        words = bool(known and known.collection == response.collection and known.finds_words)
         self._note_serving(
-            ServingCollection(response.collection, response.embedding_space, dimension)
+            ServingCollection(response.collection, response.embedding_space, dimension, words)
         )
 
     async def _upsert(
@@ -324,6 +354,7 @@ class IndexUpstream(Upstream):
             embedding_space=vector.embedding_space,
             dimension=len(vector.values),
             indexed_attributes=INDEXED_ATTRIBUTES,
+            text_attributes=TEXT_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
         async with self.in_hop("search", LatencyWindow(), deadline) as allowed_s:

@@ -32,6 +32,26 @@ def ranking_of_model(model: Model) -> str:
     )
 
 
+def words_of_model(model: Model) -> str:
+    """Reports a model that reads no words."""
+    if model.text:
+        return ""
+    return (
+        f"the model '{model.name}' reads no words: train a text tower (python -m training "
+        "train-text) and export it with the model (python -m training export --text RUN)"
+    )
+
+
+def words_of_collection(serving: ServingCollection) -> str:
+    """Reports a collection in which words of titles and descriptions cannot be looked for."""
+    if serving.finds_words:
+        return ""
+    return (
+        f"collection '{serving.collection}' finds no words of titles and descriptions: make one "
+        f"that does ({_REINDEX}); only the native index has them"
+    )
+
+
 def features_of_collection(serving: ServingCollection, dimension: int) -> str:
     """Reports a collection that does not keep a model's features.
 

@@ -66,10 +66,13 @@ class Photos:
 
 @dataclass(frozen=True)
 class Words:
-    """What a listing says, or what somebody looks for (the title alone)."""
+    """What a listing says, or what somebody looks for (the title alone); false if it is nothing."""
 
     title: str = ""
     description: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.title or self.description)
 
 
 @dataclass(frozen=True)

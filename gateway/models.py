@@ -25,6 +25,16 @@ class Output:
 
 
 @dataclass(frozen=True)
+class TextTower:
+    """How a model reads words; see `TextTower` of the embedder's proto."""
+
+    encoder: str
+    temperature: float = 1.0
+    photos_weight: float = 1.0
+    words_weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Model:
     """A model that is or was served.
 
@@ -35,6 +45,7 @@ class Model:
         price_range: How to make a range of prices; None if that was not fitted.
         features: The second output to rank listings by; None if it has none.
         search_outputs: Names of the outputs to request for a search; empty for the default alone.
+        text: How it reads words; None if it does not.
     """
 
     name: str
@@ -49,6 +60,7 @@ class Model:
     price_range: PriceRange | None = None
     features: Output | None = None
     search_outputs: tuple[str, ...] = ()
+    text: TextTower | None = None
 
     @property
     def dimension(self) -> int:
@@ -76,7 +88,12 @@ def model_of(sent: pb.Model) -> Model:
         price_range=_price_range(sent.price_range) if sent.HasField("price_range") else None,
         features=features,
         search_outputs=(outputs[0].name, features.name) if features else (),
+        text=_text_tower(sent.text) if sent.HasField("text") else None,
     )
+
+
+def _text_tower(sent: pb.TextTower) -> TextTower:
+    return TextTower(sent.encoder, sent.temperature or 1.0, sent.photos_weight, sent.words_weight)
 
 
 def _features(outputs: Sequence[Output], ranking: Ranking | None) -> Output | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.concurrent import all_of
 from gateway.listings import PhotoVector
-from lookalike.errors import InvalidArgumentError, LookalikeError
+from lookalike.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,7 @@ async def embed_all(
                 raise placed(number, error) from None
             return PhotoFailure(number, error)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(i, image)) for i, image in enumerate(images)]
-    except* LookalikeError as errors:
-        first = errors.exceptions[0]
-        assert isinstance(first, LookalikeError)
-        raise first from None
-    outcomes = [task.result() for task in tasks]
+    outcomes = await all_of([one(i, image) for i, image in enumerate(images)])
     failures = [outcome for outcome in outcomes if isinstance(outcome, PhotoFailure)]
     if len(failures) == len(outcomes):
         raise placed(0, failures[0].error)

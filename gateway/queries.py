@@ -13,16 +13,29 @@ from lookalike.index.v1 import index_pb2 as pb
 INDEX_TOO_OLD = "the index is of an earlier version, which cannot rank by two vectors: update it"
 
 
+# What is first in an order has the reciprocal of this there; see `Neighbor.fused_score`.
+_FIRST_PLACE = 61
+
+
 def find(
     collection: str,
     query: ItemId | Sequence[PhotoVector],
     options: SearchOptions,
     rerank: Rerank | None,
+    words: str = "",
 ) -> pb.FindNeighborsRequest:
-    """Returns the request for the neighbours of an item or of the mean of vectors."""
+    """Returns the request for the neighbours of an item or of the mean of vectors, and for words.
+
+    Args:
+        collection: Where to look.
+        query: The item, or the vectors; no vectors look for words alone.
+        options: Filters, limits and how many.
+        rerank: How to rank by features; None ranks by vector.
+        words: Words to look for too; empty for none.
+    """
     return pb.FindNeighborsRequest(
         collection=collection,
-        queries=[_query(query, with_features=rerank is not None)],
+        queries=[_query(query, words, with_features=rerank is not None)],
         k=options.k,
         distinct_products=not options.every_photo,
         exclude_same_product=True,
@@ -34,14 +47,21 @@ def find(
     )
 
 
-def found(response: pb.FindNeighborsResponse) -> Neighbors:
-    """Returns the hits of an answer."""
+def found(response: pb.FindNeighborsResponse, orders: int = 0) -> Neighbors:
+    """Returns the hits of an answer.
+
+    Args:
+        response: The answer.
+        orders: How many orders were fused, if words were looked for.
+    """
     result = response.results[0]
     ranked, photo = result.candidates_ranked, items.photo
     hits = []
     for near in result.neighbors:
         distance = near.distance
         first = near.first_distance if ranked else distance
+        if orders:
+            distance = 1 - near.fused_score * _FIRST_PLACE / orders
         hits.append(Hit(photo(near.item), first, distance))
     return Neighbors(
         hits=hits,
@@ -79,13 +99,15 @@ def without_features(item_id: str) -> str:
     return f"photo '{item_id}' has no features to rank by: embed it anew (lookalike reindex)"
 
 
-def _query(query: ItemId | Sequence[PhotoVector], *, with_features: bool) -> pb.Query:
+def _query(query: ItemId | Sequence[PhotoVector], words: str, *, with_features: bool) -> pb.Query:
     if isinstance(query, ItemId):
         return pb.Query(item_id=query.item_id)
+    if not query:
+        return pb.Query(words=words)
     features = vectors.mean_features(query) if with_features else ()
     sent = [items.vector(each) for each in query]
     if len(sent) == 1:
-        return pb.Query(vector=sent[0], features=features)
+        return pb.Query(vector=sent[0], features=features, words=words)
     positives = pb.Examples(positives=[pb.Example(vector=each) for each in sent])
     return pb.Query(examples=positives, features=features)
 

@@ -119,6 +119,10 @@ class Ranker:
         """
         model = self._model(vector)
         method = options.ranking
+        if method in (RankingMethod.HYBRID, RankingMethod.WORDS):
+            raise RankingUnavailableError(
+                f"ranking is '{method.value}', and there are no words to look for", field="ranking"
+            )
         if method is None:
             lacks = self._lack(RankingMethod.BLEND, model, vector)
             method = RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
@@ -127,6 +131,57 @@ class Ranker:
                 f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
             )
         return _plan(method, options, model)
+
+    def plan_words(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
+        """Returns how to rank a search for words.
+
+        Args:
+            options: The caller's.
+            vector: The words' vectors; None if the model reads no words.
+
+        Raises:
+            RankingUnavailableError: The caller's method needs something that is lacking; names it.
+        """
+        _check_no_likeness(options, "words")
+        method = options.ranking
+        if vector is None:
+            return RankingPlan(RankingMethod.WORDS, options)
+        if method is RankingMethod.WORDS:
+            return RankingPlan(method, options)
+        model = self._model(vector)
+        by_features = method or RankingMethod.FEATURES
+        if by_features is RankingMethod.HYBRID:
+            by_features = RankingMethod.FEATURES
+        if lacks := self._lack(by_features, model, vector):
+            if method in (RankingMethod.BLEND, RankingMethod.FEATURES):
+                raise RankingUnavailableError(
+                    f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
+                )
+            by_features = RankingMethod.CATEGORY
+        plan = _plan(by_features, options, model)
+        rerank = plan.rerank and replace(plan.rerank, candidates=limits.MAX_CANDIDATES)
+        return RankingPlan(method or RankingMethod.HYBRID, options, rerank)
+
+    def for_mix(self, options: SearchOptions, vector: PhotoVector) -> SearchOptions:
+        """Returns the options of a search for a mix, with its ranking.
+
+        By features where there are any, fitted to be ranked by or not: in them things lead towards
+        what is looked for and away from it.
+
+        Args:
+            options: The caller's.
+            vector: One of the mix; without features if any of it has none.
+
+        Raises:
+            RankingUnavailableError: The caller asks for a likeness.
+        """
+        _check_no_likeness(options, "a mix")
+        if options.ranking is not None:
+            return options
+        methods = (RankingMethod.BLEND, RankingMethod.FEATURES)
+        model = self._model(vector)
+        best = (method for method in methods if not self._lack(method, model, vector))
+        return replace(options, ranking=next(best, RankingMethod.CATEGORY))
 
     def by_category(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
         """Returns the plan for a search that the index cannot rank otherwise."""
@@ -179,6 +234,15 @@ class Ranker:
             yield INDEX_TOO_OLD
         if vector is not None and not vector.features:
             yield "vector.features is empty: send the features of the same photo"
+
+
+def _check_no_likeness(options: SearchOptions, what: str) -> None:
+    if options.min_likeness is not None:
+        raise RankingUnavailableError(
+            f"min_likeness is {options.min_likeness}, but likeness is of two photos: none is known "
+            f"for {what}",
+            field="min_likeness",
+        )
 
 
 def _plan(method: RankingMethod, options: SearchOptions, model: Model | None) -> RankingPlan:

@@ -14,6 +14,7 @@ from gateway.ingest import IngestedListing
 from gateway.listings import Classification, Hit, Page
 from gateway.photos import PhotoFailure
 from gateway.price import PriceEstimate
+from gateway.reading import ReadWords
 from gateway.requests import METHODS
 from gateway.search import SimilarListings
 from gateway.status import Status
@@ -52,6 +53,7 @@ def classified_listing(
         failures=_failures(listing.failures),
         timings=_timings(deadline),
         cached=listing.cached,
+        words=_words(listing.words) if listing.words else None,
     )
 
 
@@ -122,6 +124,14 @@ def status(known: Status, deadline: Deadline) -> pb.GetStatusResponse:
         timings=_timings(deadline),
         ranking=_METHODS[known.ranking],
         lacking=known.lacking,
+    )
+
+
+def _words(read: ReadWords) -> pb.ReadWords:
+    return pb.ReadWords(
+        classification=_classification(read.classification),
+        tokens=read.tokens,
+        truncated=read.truncated,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from gateway import validation
 from gateway.listings import (
     ItemId,
+    Mix,
+    MixPart,
     Photos,
     PhotoVector,
     ProductId,
@@ -12,6 +14,7 @@ from gateway.listings import (
     RankingMethod,
     SearchOptions,
     Target,
+    Words,
 )
 from gateway.vectors import compact
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
@@ -22,6 +25,8 @@ METHODS = {
     pb.RANKING_METHOD_BLEND: RankingMethod.BLEND,
     pb.RANKING_METHOD_FEATURES: RankingMethod.FEATURES,
     pb.RANKING_METHOD_CATEGORY: RankingMethod.CATEGORY,
+    pb.RANKING_METHOD_HYBRID: RankingMethod.HYBRID,
+    pb.RANKING_METHOD_WORDS: RankingMethod.WORDS,
 }
 
 
@@ -40,8 +45,28 @@ def query(request: pb.FindSimilarListingsRequest) -> Query:
             features = validation.vector_features(request.vector.features)
             space = request.vector.embedding_space
             return PhotoVector(tuple(values), space, compact(features))
+        case "text":
+            return Words(request.text)
+        case "mix":
+            return Mix(tuple(_mix_part(i, part) for i, part in enumerate(request.mix.parts)))
         case _:
-            raise InvalidArgumentError("set image, images, item_id or vector", field="query")
+            raise InvalidArgumentError(
+                "set image, images, item_id, vector, text or mix", field="query"
+            )
+
+
+def _mix_part(number: int, sent: pb.MixPart) -> MixPart:
+    weight = sent.weight if sent.HasField("weight") else 1.0
+    match sent.WhichOneof("part"):
+        case "image":
+            return MixPart(sent.image, weight)
+        case "text":
+            return MixPart(Words(sent.text), weight)
+        case "item_id":
+            return MixPart(ItemId(sent.item_id), weight)
+        case _:
+            field = f"mix.parts[{number}]"
+            raise InvalidArgumentError(f"{field}: set image, text or item_id", field=field)
 
 
 def search_options(request: pb.FindSimilarListingsRequest) -> SearchOptions:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from gateway import price, queries, validation
 from gateway.classify import Classifier
@@ -13,31 +14,37 @@ from gateway.index import IndexUpstream, ServingCollection
 from gateway.listings import (
     Classification,
     ItemId,
+    Mix,
     Neighbors,
     Photos,
     PhotoVector,
     Query,
     RankingMethod,
     SearchOptions,
+    Words,
 )
+from gateway.mixing import Mixer
 from gateway.photos import EmbeddedPhotos, PhotoFailure
 from gateway.price import PricedListing, PriceEstimate
 from gateway.ranking import Ranker, RankingPlan
+from gateway.reading import Reader
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
-from gateway.vectors import mean
+from gateway.vectors import mean, mixed
+from gateway.word_search import WordFinder
 from lookalike import limits, pricing
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     LookalikeError,
     RankingUnavailableError,
     UpstreamUnavailableError,
-    WordsUnavailableError,
 )
 
 # Twice as many as are needed, as some of the nearest may be priced in another currency.
 _LOOKED_AT_FOR_PRICE = 2
 _LEAST_PRICE = 1e-9
+
+_Find: TypeAlias = "Callable[[SearchOptions], Awaitable[SimilarListings]]"
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class SimilarListings:
 
 
 class SimilarListingFinder:
-    """Finds listings by photos, by a photo of the catalogue, or by a vector."""
+    """Finds listings by photos, by a photo of the catalogue, by words, by a vector, or by a mix."""
 
     def __init__(
         self,
@@ -70,16 +77,19 @@ class SimilarListingFinder:
         index: IndexUpstream,
         space_guard: EmbeddingSpaceGuard,
         ranker: Ranker,
+        reader: Reader,
     ) -> None:
         self._classifier = classifier
         self._index = index
         self._space_guard = space_guard
         self._ranker = ranker
+        self._words = WordFinder(reader, index, space_guard, ranker)
+        self._mixer = Mixer(classifier, reader, index)
 
     async def find(
         self, query: Query, options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
-        """Returns listings like photos, like a photo of the catalogue, or near a vector.
+        """Returns listings like photos or a photo of the catalogue, or near words or a vector.
 
         Raises:
             EmbeddingSpaceMismatchError: The photos' or vector's space is not the collection's.
@@ -99,8 +109,46 @@ class SimilarListingFinder:
                 return await self._search([query], options, deadline, field)
             case Photos(images):
                 return await self._by_photos(images, options, deadline)
-            case _:
-                raise WordsUnavailableError("words cannot be looked for yet", field="text")
+            case Words():
+                return await self._by_words(query, options, deadline)
+            case Mix():
+                return await self._by_mix(query, options, deadline)
+
+    async def _by_words(
+        self, words: Words, options: SearchOptions, deadline: Deadline
+    ) -> SimilarListings:
+        await self._ranker.learn(deadline)
+
+        async def find(asked: SearchOptions) -> SimilarListings:
+            found = await self._words.find(words, asked, deadline)
+            return SimilarListings(
+                found.neighbors,
+                found.classification,
+                degraded=found.degraded,
+                ranking=found.ranking,
+            )
+
+        try:
+            return await self._with_price(find, options, None)
+        except EmbeddingSpaceMismatchError as error:
+            self._space_guard.check_soon()
+            error.field = "text"
+            raise
+
+    async def _by_mix(
+        self, query: Mix, options: SearchOptions, deadline: Deadline
+    ) -> SimilarListings:
+        self._space_guard.check(field="mix")
+        mix = await self._mixer.mix(query, deadline)
+        await self._ranker.learn(deadline)
+        options = self._ranker.for_mix(
+            mix.narrowed(options), _least([part for part, _ in mix.parts])
+        )
+        by_features = options.ranking is not RankingMethod.CATEGORY
+        vector = mixed(mix.parts, by_features=by_features)
+        found = await self._search([vector], options, deadline, "mix")
+        hits = [hit._replace(likeness=None) for hit in found.neighbors.hits]
+        return replace(found, neighbors=replace(found.neighbors, hits=hits), cached=mix.cached)
 
     async def _by_photos(
         self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline
@@ -143,11 +191,15 @@ class SimilarListingFinder:
         field: str,
     ) -> SimilarListings:
         await self._ranker.learn(deadline)
+
+        async def find(asked: SearchOptions) -> SimilarListings:
+            neighbors, plan = await self._find(query, asked, deadline)
+            return SimilarListings(neighbors, None, ranking=plan.method)
+
         try:
-            if not options.include_price:
-                neighbors, plan = await self._find(query, options, deadline)
-                return SimilarListings(neighbors, None, ranking=plan.method)
-            return await self._with_price(query, options, deadline)
+            return await self._with_price(
+                find, options, None if isinstance(query, ItemId) else query[0]
+            )
         except EmbeddingSpaceMismatchError as error:
             self._space_guard.check_soon()
             error.field = field
@@ -194,28 +246,30 @@ class SimilarListingFinder:
         raise RankingUnavailableError(queries.without_features(query.item_id), field="ranking")
 
     async def _with_price(
-        self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
+        self, find: _Find, options: SearchOptions, vector: PhotoVector | None
     ) -> SimilarListings:
-        """Runs a second search beside it: prices come from more listings, unfiltered by price."""
+        """Searches, and once more beside it if a price is wanted.
+
+        Prices come from more listings, unfiltered by price.
+        """
+        if not options.include_price:
+            return await find(options)
         found, cost = await asyncio.gather(
-            self._find(query, options, deadline),
-            self._price(query, options, deadline),
-            return_exceptions=True,
+            find(options), self._price(find, options, vector), return_exceptions=True
         )
         if isinstance(found, BaseException):
             raise found
-        neighbors, plan = found
         if isinstance(cost, LookalikeError):
-            degraded = f"no price: {cost.message}"
-            return SimilarListings(neighbors, None, degraded=degraded, ranking=plan.method)
+            degraded = "; ".join(filter(None, (found.degraded, f"no price: {cost.message}")))
+            return replace(found, degraded=degraded)
         if isinstance(cost, BaseException):
             raise cost
-        return SimilarListings(neighbors, None, ranking=plan.method, price=cost)
+        return replace(found, price=cost)
 
     async def _price(
-        self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
+        self, find: _Find, options: SearchOptions, vector: PhotoVector | None
     ) -> PriceEstimate | None:
-        fitted = self._ranker.price_range(None if isinstance(query, ItemId) else query[0])
+        fitted = self._ranker.price_range(vector)
         listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
         priced = SearchOptions(
             k=min(_LOOKED_AT_FOR_PRICE * listings, limits.MAX_K),
@@ -225,7 +279,7 @@ class SimilarListingFinder:
             allow_partial=options.allow_partial,
             ranking=options.ranking,
         )
-        found, _ = await self._find(query, priced, deadline)
+        found = await find(priced)
         return price.estimate(
             [
                 PricedListing(
@@ -235,7 +289,7 @@ class SimilarListingFinder:
                     hit.photo.currency,
                     hit.likeness,
                 )
-                for hit in found.hits
+                for hit in found.neighbors.hits
                 if hit.photo.price is not None
             ],
             fitted,

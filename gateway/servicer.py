@@ -9,6 +9,7 @@ from grpc import aio
 
 from gateway import replies, requests
 from gateway.deadline import Deadline
+from gateway.listings import Words
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
@@ -46,17 +47,20 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def ClassifyListing(
         self, request: pb.ClassifyListingRequest, context: Context
     ) -> pb.ClassifyListingResponse:
-        """Classifies a listing by all of its photos."""
+        """Classifies a listing by all of its photos, its words or both."""
         deadline = self._deadline(context)
         listing = await self._use_cases.classifier.classify_listing(
-            request.images, deadline, partial=request.allow_partial
+            request.images,
+            deadline,
+            words=Words(request.title, request.description),
+            partial=request.allow_partial,
         )
         return replies.classified_listing(listing, deadline)
 
     async def FindSimilarListings(
         self, request: pb.FindSimilarListingsRequest, context: Context
     ) -> pb.FindSimilarListingsResponse:
-        """Finds listings that look like photos, like a photo of the catalogue, or near a vector."""
+        """Finds listings by photos, by a photo of the catalogue, by words, a vector or a mix."""
         deadline = self._deadline(context)
         query, options = requests.query(request), requests.search_options(request)
         found = await self._use_cases.finder.find(query, options, deadline)

@@ -38,6 +38,7 @@ class EmbedderStatus:
     labels: Sequence[str] = ()
     dimension: int = 0
     features_dimension: int = 0
+    text_encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class IndexStatus:
     photos: int = 0
     listings: int = 0
     photos_with_features: int = 0
+    finds_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class StatusReporter:
         if model:
             yield lacking.features_of_model(model)
             yield lacking.ranking_of_model(model)
+            yield lacking.words_of_model(model)
         serving = self._index.serving
         if held is None or serving is None:
             return
@@ -136,6 +139,7 @@ class StatusReporter:
         # Missing features matter only if the model gives some.
         if model and model.features:
             yield lacking.features_of_collection(serving, model.features.dimension)
+        yield lacking.words_of_collection(serving)
         if not self._index.can_rank:
             yield INDEX_TOO_OLD
         else:
@@ -163,6 +167,7 @@ class StatusReporter:
             photos=photos,
             listings=listings,
             photos_with_features=held.photos_with_features if held else 0,
+            finds_words=serving.finds_words if serving else False,
         ), held or CollectionStats()
 
     async def _count(self, timeout_s: float) -> tuple[int, int]:
@@ -186,4 +191,5 @@ def _embedder_status(target: str, model: Model | None) -> EmbedderStatus:
         labels=model.labels,
         dimension=model.dimension,
         features_dimension=model.features.dimension if model.features else 0,
+        text_encoder=model.text.encoder if model.text else "",
     )

@@ -10,7 +10,17 @@ import re
 from collections.abc import Sequence, Sized
 from dataclasses import replace
 
-from gateway.listings import ItemId, Photos, PhotoVector, Query, SearchOptions, Target
+from gateway.listings import (
+    ItemId,
+    Mix,
+    MixPart,
+    Photos,
+    PhotoVector,
+    Query,
+    SearchOptions,
+    Target,
+    Words,
+)
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import InvalidArgumentError, NonFiniteVectorError
 from lookalike.limits import (
@@ -23,10 +33,12 @@ from lookalike.limits import (
     MAX_K,
     MAX_PAGE_SIZE,
     MAX_TEXT_LENGTH,
+    MAX_WORDS_LENGTH,
 )
 
 DEFAULT_K = 10
 MAX_IMAGES = 16
+MAX_WEIGHT = 10.0
 MAX_SEQ = (1 << 63) - 1
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -57,6 +69,10 @@ def query(sent: Query) -> Query:
             _id(item_id, "item_id")
         case Photos(sent_images):
             images(sent_images, "images.images")
+        case Words(title):
+            search_words(title, "text")
+        case Mix(parts):
+            mix(parts)
         case PhotoVector(values, embedding_space, features):
             _finite(vector_values(values), "vector.values")
             _finite(vector_features(features), "vector.features")
@@ -64,9 +80,50 @@ def query(sent: Query) -> Query:
     return sent
 
 
+def listing(sent: Sequence[bytes], words: Words | None) -> None:
+    """Validates what a listing is classified by."""
+    if not sent and not words:
+        raise InvalidArgumentError(
+            "there are neither images nor title nor description; one is needed", field="images"
+        )
+    _count(sent, 0, MAX_IMAGES, "images")
+    if words:
+        _length(words.title, MAX_TEXT_LENGTH, "title")
+        _length(words.description, MAX_TEXT_LENGTH, "description")
+
+
 def images(sent: Sequence[bytes], field: str) -> None:
     """Validates the number of photos of one thing."""
     _count(sent, 1, MAX_IMAGES, field)
+
+
+def search_words(sent: str, field: str) -> None:
+    """Validates words to look for."""
+    if not sent.strip():
+        raise InvalidArgumentError(f"{field} is empty; say what to look for", field=field)
+    _length(sent, MAX_WORDS_LENGTH, field)
+
+
+def mix(parts: Sequence[MixPart]) -> None:
+    """Validates the parts of a mix."""
+    _count(parts, 1, MAX_IMAGES, "mix.parts")
+    for number, part in enumerate(parts):
+        field = f"mix.parts[{number}]"
+        if not -MAX_WEIGHT <= part.weight <= MAX_WEIGHT or not part.weight:
+            raise InvalidArgumentError(
+                f"{field}.weight is {part.weight}; it must be -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, "
+                "and not 0",
+                field=f"{field}.weight",
+            )
+        match part.part:
+            case ItemId(item_id):
+                _id(item_id, f"{field}.item_id")
+            case Words(title):
+                search_words(title, f"{field}.text")
+    if not any(part.weight > 0 for part in parts):
+        raise InvalidArgumentError(
+            "no part of the mix has a weight above 0; say what to look for", field="mix.parts"
+        )
 
 
 def vector_values(sent: Sequence[float]) -> Sequence[float]:
@@ -172,9 +229,13 @@ def _new_id(value: str, field: str) -> None:
 
 
 def _text(value: str, limit: int, name: str) -> None:
+    _length(value, limit, name, f"photo.{name}")
+
+
+def _length(value: str, limit: int, name: str, field: str = "") -> None:
     if len(value) > limit:
         raise InvalidArgumentError(
-            f"{name} has {len(value)} characters; the limit is {limit}", field=f"photo.{name}"
+            f"{name} has {len(value)} characters; the limit is {limit}", field=field or name
         )
 
 

@@ -1,4 +1,4 @@
-"""Compacts vectors, and computes the means of several photos' vectors."""
+"""Compacts vectors, and computes means and mixes of several."""
 
 from __future__ import annotations
 
@@ -48,3 +48,32 @@ def mean_features(vectors: Sequence[PhotoVector]) -> Sequence[float]:
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     directions = matrix / np.where(lengths > 0, lengths, 1)
     return array("f", directions.mean(axis=0).astype(np.float32).tobytes())
+
+
+def mixed(parts: Sequence[tuple[PhotoVector, float]], *, by_features: bool) -> PhotoVector:
+    """Returns one vector for things of which each leads towards it or away from it.
+
+    Features are the weighted sum of directions, as in Marqo's weighted queries. The values are the
+    weighted mean of what leads towards it, as they only choose candidates; where listings are
+    ranked by them, that mean is moved away from what leads away (after Rocchio, 1971).
+
+    Args:
+        parts: Vectors with their weights, at least one of which is above 0.
+        by_features: Whether listings are ranked by features, which all vectors must have then.
+
+    Raises:
+        UpstreamUnavailableError: The vectors come from several models.
+    """
+    mean([vector for vector, _ in parts])  # raises if models differ
+    rows = np.array([vector.values for vector, _ in parts], np.float64)
+    weights = np.array([weight for _, weight in parts], np.float64)
+    towards = np.clip(weights, 0, None)
+    values = towards @ rows / towards.sum()
+    space = parts[0][0].embedding_space
+    if not by_features:
+        away = np.clip(-weights, 0, None)
+        return PhotoVector((values + away @ (values - rows) / towards.sum()).tolist(), space)
+    matrix = np.array([vector.features for vector, _ in parts], np.float64)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    direction = weights @ (matrix / np.where(lengths > 0, lengths, 1))
+    return PhotoVector(values.tolist(), space, compact(direction.astype(np.float32).tolist()))

@@ -37,8 +37,12 @@ class Backend(Protocol):
     the collection.
     """
 
-    async def create_collection(self, collection: Collection) -> None:
-        """Creates a collection; raises CollectionExistsError if it or an alias has the name."""
+    async def create_collection(self, collection: Collection) -> Collection:
+        """Creates a collection and returns it as it is kept.
+
+        A backend that finds no words keeps no `text_attributes`, so that its collections say so.
+        Raises CollectionExistsError if a collection or an alias has the name.
+        """
         ...
 
     async def collection(self, name: str) -> tuple[Collection, int]:
@@ -107,7 +111,11 @@ class Backend(Protocol):
     async def find_neighbors(
         self, name: str, queries: Queries, search: Search, min_seq: int = 0
     ) -> Answer:
-        """Finds the neighbours of each query; raises ItemNotFoundError for an unknown item id."""
+        """Finds the neighbours of each query.
+
+        Raises ItemNotFoundError for an unknown item id, and WordsUnavailableError for words that
+        the collection or the backend does not find.
+        """
         ...
 
     async def search_range(

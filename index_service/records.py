@@ -55,6 +55,7 @@ class Collection:
     features_dimension: int = 0
     full_scan_threshold: int = DEFAULT_FULL_SCAN_THRESHOLD
     target_recall: float = DEFAULT_TARGET_RECALL
+    text_attributes: tuple[str, ...] = ()
 
 
 class Item(NamedTuple):
@@ -108,10 +109,14 @@ class Examples(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What to look for, and features to rank by; empty features stand for those of the item."""
+    """What to look for, and features to rank by; empty features stand for those of the item.
 
-    target: Vector | str | Examples
+    There is a target, or there are words, or both.
+    """
+
+    target: Vector | str | Examples | None
     features: Sequence[float] = ()
+    words: str = ""
 
 
 class PackedVectors(NamedTuple):
@@ -180,6 +185,8 @@ class QueryAnswer(NamedTuple):
     Attributes:
         ranked: How many candidates were ranked again; 0 if they are ranked by vector.
         complete: Whether nothing nearer can be missing.
+        words_matched: How many items that may be found have one of the words.
+        fused_scores: What neighbours are ranked by if the query has words, greatest first.
     """
 
     neighbors: Neighbors
@@ -188,6 +195,8 @@ class QueryAnswer(NamedTuple):
     method: Method = Method.EXACT
     ranked: int = 0
     complete: bool = True
+    words_matched: int = 0
+    fused_scores: Sequence[float] | None = None
 
 
 class Answer(NamedTuple):

@@ -8,8 +8,10 @@ from lookalike.errors import (
     CollectionExistsError,
     CollectionInUseError,
     CollectionNotFoundError,
+    InvalidArgumentError,
     ItemNotFoundError,
     UnknownFilterFieldError,
+    WordsUnavailableError,
 )
 
 
@@ -65,4 +67,23 @@ def attribute_not_indexed(number: int, key: str, collection: Collection) -> Unkn
         f"filter.attributes[{number}].key is '{key}', which collection '{collection.name}' does "
         f"not index; it indexes {known} (Collection.indexed_attributes)",
         field=f"filter.attributes[{number}].key",
+    )
+
+
+def no_words(number: int, collection: Collection) -> WordsUnavailableError:
+    """Returns the error for the n-th query, whose words no attribute is searched for."""
+    return WordsUnavailableError(
+        f"queries[{number}].words are set, and collection '{collection.name}' finds no words: it "
+        "was made without text_attributes (Collection.text_attributes); make one that has some, "
+        "as `lookalike reindex` does, or leave words out",
+        field=f"queries[{number}].words",
+    )
+
+
+def words_without_distance(number: int, field: str) -> InvalidArgumentError:
+    """Returns the error for an option that needs a target, which the n-th query lacks."""
+    return InvalidArgumentError(
+        f"{field} is set, and queries[{number}] has words alone, which have no distance: send a "
+        f"vector, an item_id or examples with them, or leave {field} out",
+        field=field,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from index_service.records import (
     Answer,
     Collection,
@@ -36,6 +38,7 @@ def collection(described: Collection, item_count: int) -> pb.Collection:
         features_dimension=described.features_dimension,
         exact_up_to=described.full_scan_threshold,
         target_recall=described.target_recall,
+        text_attributes=described.text_attributes,
     )
 
 
@@ -89,9 +92,18 @@ class _Messages:
 _messages = _Messages(20_000)
 
 
-def neighbors(near: Neighbors, view: View) -> list[pb.Neighbor]:
+def neighbors(
+    near: Neighbors, view: View, fused_scores: Sequence[float] | None = None
+) -> list[pb.Neighbor]:
     """Converts neighbours, with their items."""
     items = [item(each, view) if view is View.IDS else _messages.of(each) for each in near.items]
+    if fused_scores is not None:
+        first: Sequence[float | None] = near.first_distances or [None] * len(items)
+        columns = zip(items, near.distances, first, fused_scores, strict=True)
+        return [
+            pb.Neighbor(item=each, distance=distance, first_distance=by_vector, fused_score=score)
+            for each, distance, by_vector, score in columns
+        ]
     if near.first_distances is None:
         return [
             pb.Neighbor(item=each, distance=distance)
@@ -144,12 +156,13 @@ def state(described: CollectionState) -> pb.CollectionState:
 
 def _result(answer: QueryAnswer, view: View) -> pb.QueryResult:
     return pb.QueryResult(
-        neighbors=neighbors(answer.neighbors, view),
+        neighbors=neighbors(answer.neighbors, view, answer.fused_scores),
         method=_METHODS[answer.method],
         candidates_scanned=answer.candidates_scanned,
         shortfall=answer.shortfall,
         candidates_ranked=answer.ranked,
         complete=answer.complete,
+        words_matched=answer.words_matched,
     )
 
 

@@ -47,7 +47,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: pb.CreateCollectionRequest, context: Context
     ) -> pb.CreateCollectionResponse:
         collection = validation.collection(request)
-        await self._backend.create_collection(collection)
+        collection = await self._backend.create_collection(collection)
         return pb.CreateCollectionResponse(collection=replies.collection(collection, 0))
 
     async def GetCollection(

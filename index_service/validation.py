@@ -42,6 +42,7 @@ from lookalike.limits import (
     MAX_K,
     MAX_PAGE_SIZE,
     MAX_TEXT_LENGTH,
+    MAX_WORDS_LENGTH,
 )
 
 _MAX_BATCH = 10_000
@@ -50,6 +51,7 @@ _MAX_EXAMPLES = 100
 _DEFAULT_MAX_CANDIDATES = 1_000
 _MAX_ATTRIBUTES = 64
 _MAX_INDEXED = 16
+_MAX_TEXTS = 4
 _MAX_KEY = 128
 _MAX_RANGE = 10_000
 _DEFAULT_RANGE = 1_000
@@ -81,11 +83,8 @@ def collection(request: pb.CreateCollectionRequest) -> Collection:
             f"collection.metric is {sent.metric}, which is no known metric",
             field="collection.metric",
         )
-    indexed, path = list(sent.indexed_attributes), "collection.indexed_attributes"
-    checks.count(indexed, 0, _MAX_INDEXED, path)
-    for i, key in enumerate(indexed):
-        checks.length(key, _MAX_KEY, path, f"[{i}]")
-    checks.unique(indexed, path)
+    indexed = _keys(sent.indexed_attributes, _MAX_INDEXED, "collection.indexed_attributes")
+    texts = _keys(sent.text_attributes, _MAX_TEXTS, "collection.text_attributes")
     checks.in_range(sent.features_dimension, 0, MAX_DIMENSION, "collection.features_dimension")
     checks.in_range(sent.exact_up_to, 0, 1 << 62, "collection.exact_up_to")
     recall = sent.target_recall or DEFAULT_TARGET_RECALL
@@ -95,11 +94,20 @@ def collection(request: pb.CreateCollectionRequest) -> Collection:
         sent.embedding_space,
         sent.dimension,
         metric,
-        tuple(indexed),
+        indexed,
         sent.features_dimension,
         sent.exact_up_to or DEFAULT_FULL_SCAN_THRESHOLD,
         recall,
+        texts,
     )
+
+
+def _keys(keys: Sequence[str], most: int, path: str) -> tuple[str, ...]:
+    checks.count(keys, 0, most, path)
+    for i, key in enumerate(keys):
+        checks.length(key, _MAX_KEY, path, f"[{i}]")
+    checks.unique(keys, path)
+    return tuple(keys)
 
 
 def alias(request: pb.SetAliasRequest) -> tuple[str, str]:
@@ -204,6 +212,10 @@ def search_range(request: pb.SearchRangeRequest) -> tuple[Query, Search]:
         raise InvalidArgumentError(
             "query.features are set; a range is one of distances by vector", field="query.features"
         )
+    if request.query.words:
+        raise InvalidArgumentError(
+            "query.words are set; a range is one of distances by vector", field="query.words"
+        )
     return _query(request.query, "query"), Search(
         k=request.limit or _DEFAULT_RANGE,
         distinct_products=request.distinct_products,
@@ -254,15 +266,20 @@ def _queries(request: pb.FindNeighborsRequest) -> Queries:
 
 
 def _query(query: pb.Query, path: str) -> Query:
+    words = query.words
+    if len(words) > MAX_WORDS_LENGTH:
+        checks.length(words, MAX_WORDS_LENGTH, path, ".words", minimum=0)
     target = query.WhichOneof("target")
     if target == "vector":
-        return Query(_vector(query.vector), query.features)
+        return Query(_vector(query.vector), query.features, words)
     if target == "item_id":
         checks.length(query.item_id, MAX_ID, path, ".item_id")
-        return Query(query.item_id, query.features)
+        return Query(query.item_id, query.features, words)
+    if target is None and words:
+        return Query(None, query.features, words)
     if target is None:
         raise InvalidArgumentError(
-            f"{path} has neither a vector nor an item_id nor examples", field=path
+            f"{path} has neither a vector nor an item_id nor examples nor words", field=path
         )
     positives, negatives = query.examples.positives, query.examples.negatives
     checks.count(positives, 1, _MAX_EXAMPLES, path, ".examples.positives")
@@ -271,7 +288,7 @@ def _query(query: pb.Query, path: str) -> Query:
         tuple(_example(e, f"{path}.examples.positives[{i}]") for i, e in enumerate(positives)),
         tuple(_example(e, f"{path}.examples.negatives[{i}]") for i, e in enumerate(negatives)),
     )
-    return Query(examples, query.features)
+    return Query(examples, query.features, words)
 
 
 def _example(example: pb.Example, path: str) -> Vector | str:

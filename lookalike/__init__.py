@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         IndexClient,
         ListingFilter,
         LookalikeError,
+        Part,
         Photo,
         Ranking,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "IndexClient",
     "ListingFilter",
     "LookalikeError",
+    "Part",
     "Photo",
     "Ranking",
     "__version__",

@@ -22,6 +22,8 @@ DEFAULT_PAGE_SIZE = 100
 MAX_ID_LENGTH = 128
 MAX_CATEGORY_LENGTH = 256
 MAX_TEXT_LENGTH = 8192
+# Of words that are looked for.
+MAX_WORDS_LENGTH = 1024
 
 # Calls at a time on one connection, which clients keep to. gRPC counts a call until the server has
 # let go of it and refuses those above: who sends as many as it may meets some UNAVAILABLE.

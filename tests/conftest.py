@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import random
@@ -18,10 +19,13 @@ from PIL import Image, ImageDraw
 
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.model import bundle as bundles
-from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
+from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing, TextTower
 from lookalike.serving.local_stack import LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
+# Collecting imports torch and the like, whose objects stay: looking through them for garbage, again
+# and again, takes a fifth of the time. `pytest_collection_finish` turns it on.
+gc.disable()
 # A shell starts what runs in the background with this signal ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,6 +45,35 @@ PREFIXES = {
     "index_service": "LOOKALIKE_INDEX_",
     "gateway": "LOOKALIKE_GATEWAY_",
 }
+
+# Each group shares what takes seconds to make: a trained run and its bundle; services and theirs.
+TOGETHER = {
+    "tests/unit/training/": "network",
+    "tests/integration/": "services",
+    "tests/e2e/": "services",
+    "tests/page/": "services",
+    "tests/test_contract.py": "services",
+    "tests/unit/embedder_service/": "services",
+}
+
+
+def pytest_collection_finish() -> None:
+    """Looks for garbage from now on, but not among what collecting has left."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each process of pytest-xdist whole files, and the groups above as a whole."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((name for path, name in TOGETHER.items() if file.startswith(path)), file)
+
+    return Scheduling(config, log)
 
 
 class DrawPhoto(Protocol):
@@ -97,7 +130,26 @@ def resnet50_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         return _untrained(tmp_path_factory.mktemp("resnet50"))
 
 
-def _untrained(folder: Path) -> Bundle:
+@pytest.fixture(scope="session")
+def reading_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Such a bundle with features, and with a text tower of a few words."""
+    from tests.small_backbone import small_backbones
+    from tests.text_towers import untrained_tower
+
+    folder = tmp_path_factory.mktemp("reading")
+    outputs = (Output("category", len(LABELS), "logits"), Output("features", 4, "embedding"))
+    with small_backbones():
+        return _untrained(folder, outputs, untrained_tower(outputs, folder))
+
+
+def _untrained(
+    folder: Path,
+    outputs: tuple[Output, ...] = (
+        Output("category", len(LABELS), "logits"),
+        Output("style", 4, "embedding"),
+    ),
+    text: tuple[TextTower, dict[str, Path]] | None = None,
+) -> Bundle:
     import openvino
     import torch
     from safetensors.torch import save_file
@@ -106,7 +158,6 @@ def _untrained(folder: Path) -> Bundle:
     from training.features import to_openvino
 
     architecture, preprocessing = Architecture(), Preprocessing(IMAGE_SIZE)
-    outputs = (Output("category", len(LABELS), "logits"), Output("style", 4, "embedding"))
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = Network(architecture, preprocessing, outputs)
@@ -129,7 +180,9 @@ def _untrained(folder: Path) -> Bundle:
             bundles.WEIGHTS: folder / "model.safetensors",
             bundles.OPENVINO_MODEL: folder / "model.xml",
             bundles.OPENVINO_WEIGHTS: folder / "model.bin",
+            **(text[1] if text else {}),
         },
+        text=text[0] if text else None,
     )
 
 

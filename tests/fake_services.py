@@ -31,10 +31,12 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
     """Answers at once, unless told otherwise.
 
     Attributes:
-        refuse: The error of each photo that has one.
+        refuse: The error of each photo or title that has one.
         gate: Streams answer nothing while it is not set.
         crash_after: How many photos a stream answers before its server is gone.
         crash: What makes the server be gone.
+        text: What the model says of the words that it reads; None if it reads none.
+        words: Requests for words that arrived, in their order.
         received: Photos that arrived on streams, in their order.
         streams: How many streams there were.
         metadata: Of each call but EmbedImage, in their order.
@@ -52,6 +54,8 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
         self.gate.set()
         self.crash_after: int | None = None
         self.crash: Callable[[], None] = lambda: None
+        self.text: embedder_pb2.TextTower | None = None
+        self.words: list[Any] = []
         self.received: list[bytes] = []
         self.streams = 0
         self.metadata: list[dict[str, Any]] = []
@@ -70,6 +74,7 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
                 engine="torch",
                 precision="fp32",
                 temperature=1.5,
+                text=self.text,
             )
         )
 
@@ -77,6 +82,16 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
         if error := self.refuse.get(request.image):
             context.abort_with_status(rpc_status.to_status(to_status(error)))
         return self._response(request)
+
+    def EmbedText(self, request: Any, context: Any) -> embedder_pb2.EmbedTextResponse:
+        self.words.append(request)
+        if error := self.refuse.get(request.title.encode()):
+            context.abort_with_status(rpc_status.to_status(to_status(error)))
+        read = self._embeddings(request, f"{request.title} {request.description}".encode())
+        timings = embedder_pb2.Timings(decode_ns=1, queue_ns=2, inference_ns=3)
+        return embedder_pb2.EmbedTextResponse(
+            embeddings=read, tokens=4, truncated=True, timings=timings
+        )
 
     def StreamEmbedImages(self, requests: Any, context: Any) -> Iterator[Any]:
         self.streams += 1
@@ -98,14 +113,17 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
 
     def _response(self, request: Any) -> embedder_pb2.EmbedImageResponse:
         return embedder_pb2.EmbedImageResponse(
-            embeddings=[
-                embedder_pb2.Embedding(
-                    output=name, values=vector_of(request.image), embedding_space=self.space
-                )
-                for name in request.outputs or ["category"]
-            ],
+            embeddings=self._embeddings(request, request.image),
             timings=embedder_pb2.Timings(decode_ns=1, queue_ns=2, inference_ns=3),
         )
+
+    def _embeddings(self, request: Any, content: bytes) -> list[embedder_pb2.Embedding]:
+        return [
+            embedder_pb2.Embedding(
+                output=name, values=vector_of(content), embedding_space=self.space
+            )
+            for name in request.outputs or ["category"]
+        ]
 
 
 class FakeGateway(gateway_pb2_grpc.GatewayServiceServicer):

@@ -6,7 +6,7 @@ from array import array
 from typing import Any
 
 from gateway.calibration import Ranking
-from gateway.models import Model, Output
+from gateway.models import Model, Output, TextTower
 from lookalike.likeness import Likeness
 from lookalike.pricing import PriceRange
 
@@ -17,6 +17,7 @@ BLEND, BY_FEATURES, BY_CATEGORY = (
     Likeness(0.0, 6.0, 3.0, 8.0),
 )
 RANKING = Ranking("features", 0.25, 200, BLEND, BY_FEATURES, BY_CATEGORY)
+READS = TextTower("minilm", temperature=2.0, photos_weight=0.5, words_weight=1.0)
 PRICE_RANGE = PriceRange(listings=20, coverage=0.8, width=1.5, least_spread=0.2)
 
 
@@ -46,3 +47,8 @@ def model_with_features(embedding_space: str = "space", **more: Any) -> Model:
         "price_range": PRICE_RANGE,
     }
     return model(embedding_space, **fields | more)
+
+
+def model_that_reads(embedding_space: str = "space", **more: Any) -> Model:
+    """The same with a text tower."""
+    return model_with_features(embedding_space, **{"text": READS} | more)

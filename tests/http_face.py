@@ -31,10 +31,12 @@ from gateway.listings import (
     RankingMethod,
     SearchOptions,
     Target,
+    Words,
     Written,
 )
 from gateway.photos import EmbeddedPhoto, PhotoFailure
 from gateway.price import PriceEstimate
+from gateway.reading import ReadWords
 from gateway.search import SimilarListingFinder, SimilarListings
 from gateway.status import CacheStatus, EmbedderStatus, IndexStatus, Status, StatusReporter
 from gateway.thumbnails import ThumbnailStore
@@ -54,8 +56,19 @@ CLASSIFICATION = Classification(
 LAMP = CataloguePhoto("lamp-1", "lamp", "tools", "Brass lamp", 12.5, "Leeds", has_thumbnail=True)
 STATUS = Status(
     "0.1.0",
-    EmbedderStatus("embedder:1", True, "model", "7", "space", "openvino", "fp32", ("books",), 13),
-    IndexStatus("index:1", "listings", True, "native", photos=3, listings=2),
+    EmbedderStatus(
+        "embedder:1",
+        True,
+        "model",
+        "7",
+        "space",
+        "openvino",
+        "fp32",
+        ("books",),
+        13,
+        text_encoder="a language model",
+    ),
+    IndexStatus("index:1", "listings", True, "native", photos=3, listings=2, finds_words=True),
     CacheStatus(1, 52, 1000, 2, 3, 4),
 )
 
@@ -79,6 +92,7 @@ class Asked:
     price: PriceEstimate | None = None
     failures: Sequence[PhotoFailure] = ()
     partial: list[bool] = field(default_factory=list)
+    words: list[Words | None] = field(default_factory=list)
     error: Exception | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
     wait_for: asyncio.Event | None = None
@@ -113,15 +127,24 @@ class _Classifier(Classifier):
         return ClassifiedPhoto(VECTOR, CLASSIFICATION, cached=True)
 
     async def classify_listing(
-        self, images: Sequence[bytes], deadline: Deadline, *, partial: bool = False
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        *,
+        words: Words | None = None,
+        partial: bool = False,
     ) -> ClassifiedListing:
-        validation.images(images, "images")
+        validation.listing(images, words)
         self._asked.photos += images
         self._asked.partial.append(partial)
         await self._asked.take(deadline)
         failed = {failure.photo for failure in self._asked.failures}
         photos = [None if i in failed else CLASSIFICATION for i in range(len(images))]
-        return ClassifiedListing(VECTOR, CLASSIFICATION, photos, self._asked.failures)
+        read = ReadWords(VECTOR, CLASSIFICATION, 5, truncated=False) if words else None
+        self._asked.words.append(words)
+        return ClassifiedListing(
+            CLASSIFICATION, VECTOR if images else None, photos, self._asked.failures, words=read
+        )
 
 
 class _Finder(SimilarListingFinder):
@@ -133,7 +156,7 @@ class _Finder(SimilarListingFinder):
     ) -> SimilarListings:
         self._asked.queries.append((query, options))
         await self._asked.take(deadline)
-        sent = isinstance(query, Photos)
+        sent = isinstance(query, Photos | Words)
         return SimilarListings(
             self._asked.found,
             CLASSIFICATION if sent else None,

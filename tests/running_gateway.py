@@ -26,11 +26,12 @@ Start = Callable[..., ServiceProcess]
 
 @dataclass
 class Services:
-    """The three, each on a port that it can be started on again."""
+    """The three, each on a port that it can be started on again, and a catalogue of its own."""
 
     start_service: Start
     bundle: Path
     index_dir: Path
+    collection: str
     channel: grpc.Channel
     embedder: ServiceProcess
     index: ServiceProcess

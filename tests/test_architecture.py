@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -102,12 +103,17 @@ def imports(file: Path, source: str) -> Iterator[str]:
                 yield name
 
 
+@cache
+def imports_of(file: Path) -> list[str]:
+    """What a file of the repository imports; nearly every rule asks."""
+    return list(imports(file, (ROOT / file).read_text(encoding="utf-8")))
+
+
 def imported_by(*packages: str) -> Iterator[tuple[Path, str]]:
     """Each file of the packages with each name that it imports."""
     for file in python_files():
         if file.parts[0] in packages:
-            source = (ROOT / file).read_text(encoding="utf-8")
-            yield from ((file, name) for name in imports(file, source))
+            yield from ((file, name) for name in imports_of(file))
 
 
 def root_of(name: str) -> str:

@@ -176,10 +176,16 @@ def _export(options: argparse.Namespace) -> None:
     from training.export import export
     from training.parity import verdicts
 
-    manifest = export(options.data, options.run, options.out, version=options.version).manifest
-    table, missed = verdicts(manifest.variants)
-    Console().print(table)
-    print(*missed, sep="\n", end="\n" if missed else "")
+    manifest = export(
+        options.data, options.run, options.out, version=options.version, text=options.text
+    ).manifest
+    judged = {"photos": manifest.variants}
+    if manifest.text:
+        judged["words"] = manifest.text.variants
+    for what, variants in judged.items():
+        table, missed = verdicts(variants, what)
+        Console().print(table)
+        print(*missed, sep="\n", end="\n" if missed else "")
     print(
         f"{options.out}: {manifest.name} {manifest.version}, "
         f"embedding space {manifest.embedding_space}"

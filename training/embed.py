@@ -1,8 +1,9 @@
 """Embeds a catalogue's photos into a Parquet file, with the preprocessing and engine of serving.
 
-One row per photo: image_id, product_id, category, title, price, location, currency, sha256 (of the
-photo's file), and `vector:NAME`, a column of float32 lists, for each output NAME. The file's
-metadata names the embedding space. As JSON, one output's vectors by image id are written beside it.
+One row per photo: image_id, product_id, category, title, description, price, location, currency,
+sha256 (of the photo's file), and `vector:NAME`, a column of float32 lists, for each output NAME.
+The file's metadata names the embedding space. As JSON, one output's vectors by image id are written
+beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from lookalike.cpu import available_cores
 from lookalike.errors import LookalikeError
 from lookalike.files import read_json, replacing, write_json
 from lookalike.journal import Journal
+from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
 from lookalike.model.engines import Engine, PrecisionError, load_engine
@@ -45,7 +47,7 @@ EMBEDDING_SPACE = b"embedding_space"
 RANKED_BY = b"ranked_by"  # the output that listings are ranked by too
 _KEY = b"made_from"
 _WORK = "training embed"
-_LAYOUT = 5  # raise it when the columns change, so that no file of the old layout is taken up
+_LAYOUT = 6  # raise it when the columns change, so that no file of the old layout is taken up
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,9 @@ def embed(
 def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
     """Returns one row per photo of complete listings, with the fields that a hit shows."""
     listings = read_listings(data / "Products.csv", categories).table
-    columns = ["product_id", "root", "title", "price", "location", "currency"]
+    columns = ["product_id", "root", "title", "description", "price", "location", "currency"]
+    # The index refuses longer ones, and models read no more than their beginning.
+    listings["description"] = listings["description"].str.slice(stop=MAX_TEXT_LENGTH)
     photos = read_images(data / "Images.csv").merge(listings[columns])
     return photos.rename(columns={"root": "category"})
 

@@ -11,6 +11,7 @@ The ranking is fitted on torch's outputs for all photos, whose features are alre
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,14 @@ from torch import nn
 from lookalike.cpu import available_cores
 from lookalike.files import read_json
 from lookalike.model import bundle as bundles
-from lookalike.model.bundle import Bundle, Parity, Preprocessing, Variant
+from lookalike.model.bundle import (
+    Bundle,
+    Manifest,
+    Parity,
+    Preprocessing,
+    TextTower,
+    Variant,
+)
 from lookalike.model.engines.openvino_engine import OpenVINOEngine
 from lookalike.model.engines.torch_engine import TorchEngine
 from training.config import TrainConfig
@@ -36,6 +44,7 @@ from training.model import architecture_of, outputs_of
 from training.parity import MAX_PHOTOS, measure, parity_of, violations
 from training.prepare import Prepared, load_prepared, sample_photos
 from training.quantise import quantise
+from training.text.export import export_text, tower_of
 
 MODEL_NAME = "lookalike-resnet50"
 PARITY_PHOTOS = 32
@@ -46,7 +55,9 @@ PARITY = "export_max_difference"
 NOT_FITTED = "export_not_fitted"
 
 
-def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
+def export(
+    data: Path, run: Path, out: Path, *, version: str = "", text: Path | None = None
+) -> Bundle:
     """Writes the bundle of a complete and evaluated run; keeps an identical one.
 
     Args:
@@ -54,6 +65,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
         run: The run.
         out: The bundle's directory.
         version: Display version; empty for one derived from the embedding space.
+        text: The evaluated text run whose tower comes with it; None for none.
 
     Raises:
         TrainingError: fp32 disagrees with torch, or a file is missing. Another variant that
@@ -67,7 +79,8 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
     splits = prepared.photos["split"].to_numpy().astype(np.str_)
     listings = prepared.photos["product_id"].to_numpy().astype(np.str_)
     ranks = not cannot_fit(len(config.embeddings), listings, splits)
-    kept = _kept(out, weights, config, metrics, version, ranks=ranks)
+    tower = tower_of(text) if text else None
+    kept = _kept(out, weights, config, metrics, version=version, tower=tower, ranks=ranks)
     if kept is not None:
         return kept
     _check_replaceable(out)
@@ -105,6 +118,11 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
         if variants["int8"].passed:
             files[bundles.OPENVINO_INT8_MODEL] = quantised
             files[bundles.OPENVINO_INT8_WEIGHTS] = quantised.with_suffix(".bin")
+        words = None
+        if text:
+            print("converting and quantising the text tower …", flush=True)
+            words = export_text(prepared, run, text, Path(folder))
+            files |= words.files
         return bundles.write(
             out,
             name=MODEL_NAME,
@@ -118,6 +136,7 @@ def export(data: Path, run: Path, out: Path, *, version: str = "") -> Bundle:
             variants=variants,
             ranking=fitted.ranking,
             price_range=fitted.price_range,
+            text=words.tower if words else None,
         )
 
 
@@ -126,8 +145,9 @@ def _kept(
     weights: Path,
     config: TrainConfig,
     metrics: dict[str, Any],
-    version: str,
     *,
+    version: str,
+    tower: TextTower | None,
     ranks: bool,
 ) -> Bundle | None:
     try:
@@ -145,10 +165,18 @@ def _kept(
         and version in {"", manifest.version}
         and "int8" in manifest.variants
         and (manifest.ranking is not None or NOT_FITTED in manifest.metrics) == ranks
+        and tower == (replace(manifest.text, variants={}) if manifest.text else None)
         # measured with today's limits
-        and all(v.passed is not bool(violations(v.parity)) for v in manifest.variants.values())
+        and all(v.passed is not bool(violations(v.parity)) for v in _variants(manifest))
     )
     return bundle if same else None
+
+
+def _variants(manifest: Manifest) -> list[Variant]:
+    return [
+        *manifest.variants.values(),
+        *(manifest.text.variants if manifest.text else {}).values(),
+    ]
 
 
 def _check_replaceable(out: Path) -> None:

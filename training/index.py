@@ -13,9 +13,11 @@ from rich.progress import track
 
 from lookalike.catalogue.schema import (
     CURRENCY,
+    DESCRIPTION,
     INDEXED_ATTRIBUTES,
     LOCATION,
     PHOTO_SHA256,
+    TEXT_ATTRIBUTES,
     TITLE,
     collection_name,
 )
@@ -31,6 +33,7 @@ VECTOR = vector_column(CATEGORY_OUTPUT)
 # The columns that become attributes of an item, where a file has them.
 ATTRIBUTES = {
     TITLE: "title",
+    DESCRIPTION: "description",
     LOCATION: "location",
     CURRENCY: "currency",
     PHOTO_SHA256: "sha256",
@@ -84,6 +87,7 @@ def index(vectors: Path, target: str, collection: str) -> IndexedCatalogue:
                 dimension=dimension,
                 features_dimension=features_dimension,
                 indexed_attributes=INDEXED_ATTRIBUTES,
+                text_attributes=TEXT_ATTRIBUTES,
             )
             # One that was there before may keep no features; its vectors are worth having alone.
             there = _ensure_collection(client, wanted, collection)

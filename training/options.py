@@ -74,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("--data", type=Path, required=True, help="prepared data set")
     export.add_argument("--run", type=Path, required=True, help="evaluated run")
     export.add_argument("--out", type=Path, required=True, help="bundle to write")
+    export.add_argument("--text", type=Path, help="evaluated text run, whose tower reads words")
     export.add_argument("--version", default="", help="for people; empty for one from the content")
 
     embed = step("embed", "Embeds every photo of a raw catalogue.")

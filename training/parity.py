@@ -113,9 +113,14 @@ def violations(parity: Parity) -> list[str]:
     return wrong
 
 
-def verdicts(variants: Mapping[str, Variant]) -> tuple[Table, list[str]]:
-    """Returns a table of the variants, and a line for each that missed a limit or is not known."""
-    table = Table("variant", "photos", "agreement", "cosine", "worst", "accuracy", "verdict")
+def verdicts(variants: Mapping[str, Variant], what: str) -> tuple[Table, list[str]]:
+    """Returns a table of the variants, and a line for each that missed a limit or is not known.
+
+    Args:
+        variants: By precision.
+        what: What they were compared on: `photos` or `words`.
+    """
+    table = Table("variant", what, "agreement", "cosine", "worst", "accuracy", "verdict")
     for column in table.columns[1:-1]:
         column.justify = "right"
     lines = []

@@ -43,10 +43,14 @@ class Services:
         }
         return self._start("embedder_service", "EMBEDDER", settings, name)
 
+    def empty_index(self) -> str:
+        """Starts an index; returns its address."""
+        settings = {"DATA_DIR": self._folder / "index"}
+        return self._start("index_service", "INDEX", settings, "index").address
+
     def index(self, embedding_space: str, listings: int) -> str:
         """Starts an index with so many listings of random vectors; returns its address."""
-        settings = {"DATA_DIR": self._folder / "index"}
-        address = self._start("index_service", "INDEX", settings, "index").address
+        address = self.empty_index()
         collection = index.Collection(
             name=COLLECTION, embedding_space=embedding_space, dimension=_DIMENSION
         )

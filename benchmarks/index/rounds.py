@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.index import large, ranking, sizes, small, writes
+from benchmarks.index import large, ranking, sizes, small, words, writes
 from benchmarks.index.effort import FULL, QUICK, Effort
 from benchmarks.index.photos import Photos, base_vectors
 from benchmarks.report import Figure
@@ -32,7 +32,7 @@ def measure(*, quick: bool) -> list[Figure]:
     print(f"{what}, and others like them", file=sys.stderr)
     FOLDER.mkdir(parents=True, exist_ok=True)
     figures = []
-    for part in (small.measure, writes.measure, ranking.measure, large.measure):
+    for part in (small.measure, writes.measure, ranking.measure, words.measure, large.measure):
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
             figures += _timed(part, effort, photos, Path(folder))
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:

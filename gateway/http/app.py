@@ -27,7 +27,8 @@ from gateway.use_cases import UseCases
 from lookalike.errors import LookalikeError
 
 _DESCRIPTION = (
-    "Which category is this photo, and which listings look like it? The same answers as over gRPC. "
+    "Which category is this photo, or what these words describe, and which listings are like it? "
+    "The same answers as over gRPC. "
     "Errors are problem details (RFC 9457) with `reason`, `field` and `metadata`."
 )
 

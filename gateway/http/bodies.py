@@ -27,6 +27,8 @@ MAX_ENTRIES = 4096  # of one field; pydantic builds an error for each bad one
 
 _ACCEPTED = "multipart/form-data, image/*, application/json"
 
+_NO_LIMIT = 1 << 62
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -117,9 +119,8 @@ class RequestReader:
             photos = encoded.taken_photos(sent)
             fields |= sent
         elif kind == "application/x-www-form-urlencoded":
-            form = await _parsed(
-                FormParser(request.headers, request.stream(), max_fields=MAX_FIELDS)
-            )
+            fields_parser = FormParser(request.headers, request.stream(), max_fields=MAX_FIELDS)
+            form = await _parsed(fields_parser)
             fields |= _grouped((name, str(value)) for name, value in form.multi_items())
         elif await request.body():
             raise HttpProblemError(
@@ -130,7 +131,7 @@ class RequestReader:
                 headers={"Accept": _ACCEPTED},
             )
         for photo in photos:
-            self._check_size(photo)
+            self.check_size(photo)
         return ParsedRequest(tuple(photos), fields)
 
     async def _read_form(self, request: Request) -> tuple[dict[str, Any], list[bytes]]:
@@ -139,7 +140,7 @@ class RequestReader:
             request.headers, request.stream(), max_files=MAX_PHOTOS + 1, max_fields=MAX_FIELDS
         )
         # Never spool to disk: the body is in memory already, and photos of homes are private.
-        parser.spool_max_size = 1 << 62
+        parser.spool_max_size = _NO_LIMIT
         form = await _parsed(parser)
         fields: list[tuple[str, str]] = []
         photos = []
@@ -153,7 +154,8 @@ class RequestReader:
             await form.close()
         return _grouped(fields), photos
 
-    def _check_size(self, photo: bytes) -> None:
+    def check_size(self, photo: bytes) -> None:
+        """Raises ImageTooLargeError if a photo is larger than the limit."""
         if len(photo) > self.max_image_bytes:
             raise ImageTooLargeError(
                 f"image has {len(photo):,} bytes; the limit is {self.max_image_bytes:,} "
@@ -192,6 +194,8 @@ def _text(name: str, value: str) -> str:
 
 
 async def _parsed(parser: MultiPartParser | FormParser) -> FormData:
+    # The middleware has limited the whole body, and a field's own limit is named with the field.
+    parser.max_part_size = _NO_LIMIT
     try:
         return await parser.parse()
     except MultiPartException as error:
@@ -240,18 +244,18 @@ def _one_or_many(name: str, given: Any, model: type[BaseModel]) -> Any:
             raise InvalidArgumentError(
                 f"{name} has {len(many):,} entries; the limit is {MAX_ENTRIES:,}", field=name
             )
-        return [_encodable(name, each) for each in many]
+        return [encodable(name, each) for each in many]
     if isinstance(given, list):
         if len(given) != 1:
             raise InvalidArgumentError(
                 f"{name} is given {len(given)} times; give it once", field=name
             )
-        return _encodable(name, given[0])
-    return _encodable(name, given)
+        return encodable(name, given[0])
+    return encodable(name, given)
 
 
-def _encodable(name: str, given: Any) -> Any:
-    """Refuses lone surrogates, which JSON can express and UTF-8 cannot."""
+def encodable(name: str, given: Any) -> Any:
+    """Returns a value; refuses lone surrogates, which JSON can express and UTF-8 cannot."""
     if isinstance(given, str):
         try:
             given.encode()

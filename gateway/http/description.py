@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,7 +22,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {"4XX": _PROBLEM, "5XX": _PROBLEM}
 
 
 def takes_photo(
-    fields: type[BaseModel], *, several: bool = False, required: bool = True
+    fields: type[BaseModel],
+    *,
+    several: bool = False,
+    required: bool = True,
+    in_json: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describes an operation that takes photos and fields.
 
@@ -29,8 +34,10 @@ def takes_photo(
         fields: Fields beside the photo, in the query or in the form.
         several: Whether several photos of one thing are accepted.
         required: Whether a photo is required.
+        in_json: Schemas of fields that only JSON can have.
     """
-    properties = _properties(fields)
+    only = in_json or {}
+    properties = {n: schema for n, schema in _properties(fields).items() if n not in only}
     photo: dict[str, Any] = {**_PHOTO, "description": "The photo; `file` is the same."}
     if several:
         photo = {
@@ -50,12 +57,29 @@ def takes_photo(
         },
         "image/*": {"schema": _PHOTO},
         "application/json": {
-            "schema": {"type": "object", "properties": {**_in_json(several), **properties}}
+            "schema": {
+                "type": "object",
+                "properties": {**_in_json(several), **properties, **only},
+            }
         },
     }
     return {
         "parameters": [*_parameters(properties, " In the query or in the body."), _TIMEOUT],
         "requestBody": {"required": required, "content": content},
+    }
+
+
+def takes_words(fields: type[BaseModel]) -> dict[str, Any]:
+    """Describes an operation that takes fields in the query, in a form or in JSON."""
+    schema = fields.model_json_schema()
+    body = {"type": "object", "properties": _properties(fields), "required": schema["required"]}
+    kinds = ("multipart/form-data", "application/x-www-form-urlencoded", "application/json")
+    return {
+        "parameters": [
+            *_parameters(_properties(fields), " In the query or in the body."),
+            _TIMEOUT,
+        ],
+        "requestBody": {"required": False, "content": {kind: {"schema": body} for kind in kinds}},
     }
 
 

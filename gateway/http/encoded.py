@@ -29,11 +29,12 @@ def taken_photos(fields: dict[str, Any]) -> list[bytes]:
                 f"{name} has {len(several)} entries; it must have 1 to {MAX_IMAGES}", field=name
             )
         for number, photo in enumerate(several):
-            photos.append(_decoded(photo, f"{name}[{number}]" if several is given else name))
+            photos.append(decoded(photo, f"{name}[{number}]" if several is given else name))
     return photos
 
 
-def _decoded(text: Any, field: str) -> bytes:
+def decoded(text: Any, field: str) -> bytes:
+    """Returns the photo of a text; raises InvalidArgumentError naming the field."""
     if not isinstance(text, str):
         raise _refused(f"{field} is of type {type(text).__name__}", field)
     encoded = text.lstrip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,11 +56,12 @@ class SearchFields(FilterFields):
         "photos cannot be used, answer by the others and name those in `failures`.",
     )
     # A Literal rather than the enum, whose description /openapi.json would put elsewhere.
-    ranking: Literal["blend", "features", "category"] | None = Field(
+    ranking: Literal["blend", "features", "category", "hybrid", "words"] | None = Field(
         None,
         description="By what listings are ranked: `blend` by both outputs of the model, "
-        "`features` by what tells two items apart alone, `category` by distance; the best that "
-        "model and catalogue allow if it is not given.",
+        "`features` by what tells two items apart alone, `category` by distance; for `text` also "
+        "`hybrid` by what the words mean and what titles and descriptions say, `words` by the "
+        "latter alone; the best that model and catalogue allow if it is not given.",
     )
     min_likeness: float | None = Field(
         None, description="Nothing less likely the same item than this, 0 to 1."
@@ -69,6 +70,33 @@ class SearchFields(FilterFields):
     item_id: str | None = Field(
         None, description="Look for listings like this photo of the catalogue, instead of a photo."
     )
+    text: str | None = Field(
+        None,
+        description="Look for listings that these words describe, or whose titles or descriptions "
+        "have them, instead of a photo; at most 1,024 characters.",
+    )
+    like: tuple[str, ...] = Field(
+        (),
+        description="Words that lead towards it, beside photos, `item_id` or `text`, or alone: "
+        "`blue`, or with a weight above 0, at most 10, `blue^0.5`; may be repeated.",
+    )
+    unlike: tuple[str, ...] = Field(
+        (), description="Words that lead away from it, written likewise; may be repeated."
+    )
+    like_item: tuple[str, ...] = Field(
+        (),
+        description="Photos of the catalogue that lead towards it, by their ids, written likewise; "
+        "their own listings are left out; may be repeated.",
+    )
+    unlike_item: tuple[str, ...] = Field(
+        (), description="Photos of the catalogue that lead away from it; may be repeated."
+    )
+    image_weight: tuple[float, ...] = Field(
+        (),
+        description="How much the photos count beside these, -10 to 10, below 0 away from them: "
+        "once for all together (1 if it is not given), or once for each photo.",
+    )
+    mix: tuple[Any, ...] | None = Field(None, description="The same in JSON; see `query`.")
     vector: tuple[float, ...] | None = Field(
         None, description="Look near this vector, instead of a photo; with `embedding_space`."
     )
@@ -105,8 +133,15 @@ class ClassifyFields(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    title: str = Field(
+        "", description="The listing's title, beside photos or alone; at most 8,192 characters."
+    )
+    description: str = Field(
+        "",
+        description="The listing's description, beside photos or alone; at most 8,192 characters.",
+    )
     include_vector: bool = Field(
-        False, description="Also return the raw vector; of several photos, their mean."
+        False, description="Also return the photo's raw vector; of several photos, their mean."
     )
     allow_partial: bool = Field(
         False,
@@ -132,7 +167,8 @@ class PhotoFields(BaseModel):
     )
     product_id: str = Field(description="Id of its listing; of the same characters.")
     category: str = Field("", description="The seller's category.")
-    title: str = Field("", description="The seller's title.")
+    title: str = Field("", description="The seller's title; at most 8,192 characters.")
+    description: str = Field("", description="The seller's description; at most 8,192 characters.")
     price: float | None = Field(None, description="Price, 0 or more.")
     currency: str = Field(
         "", description="Currency of the price, three letters as of ISO 4217, such as GBP."
@@ -152,4 +188,5 @@ class PhotoFields(BaseModel):
             price=self.price,
             location=self.location,
             currency=self.currency,
+            description=self.description,
         )

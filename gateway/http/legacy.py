@@ -1,6 +1,6 @@
 """Routes of earlier systems, with their JSON, so that their callers only change the address.
 
-Photos come as the part `image` or `file`; other fields, such as `text`, are ignored, as before.
+Photos come as the part `image` or `file`; fields that a route does not know are ignored, as before.
 Earlier systems answered with row numbers of their search index. Ours has none: `similar_index`
 counts the answers from 0, and `image_labels` holds the photos' ids in that order.
 """
@@ -14,17 +14,30 @@ from pydantic import BaseModel, Field
 
 from gateway.deadline import Deadline
 from gateway.http.bodies import RequestReader
-from gateway.http.description import ERRORS, takes_photo
+from gateway.http.description import ERRORS, takes_photo, takes_words
 from gateway.http.fields import NoFields
-from gateway.listings import Hit, Photos, RankingMethod, SearchOptions
+from gateway.http.problems import naming_words
+from gateway.listings import Classification, Hit, Photos, RankingMethod, SearchOptions, Words
 from gateway.search import SimilarListings
 from gateway.use_cases import UseCases
+from lookalike.errors import InvalidArgumentError
+from lookalike.limits import MAX_TEXT_LENGTH
 
 
 class LegacyMessage(BaseModel):
     """Answer of `/healthcheck`."""
 
     message: str
+
+
+class LegacyProbabilities(BaseModel):
+    """Answer of `/predict/text` and `/predict/combined`."""
+
+    # Their names in JSON, where other fields of these routes are in lower case.
+    Category: str = Field(description="The most likely category.")
+    Probabilities: dict[str, float] = Field(
+        description="How likely each category is, 0 to 1, most likely first."
+    )
 
 
 class LegacyFeatures(BaseModel):
@@ -54,6 +67,10 @@ class LegacyImage(BaseModel):
     category: str
     image_ids: list[str] = Field(description="Ids of the photos, nearest first.")
     product_ids: list[str] = Field(description="Ids of their listings.")
+    Category: str = Field(description="The category again.")
+    Probabilities: dict[str, float] = Field(
+        description="How likely each category is, 0 to 1, most likely first."
+    )
 
 
 class LegacyIds(BaseModel):
@@ -74,6 +91,23 @@ class ImageFields(BaseModel):
     num_results: int = Field(5, description="How many neighbours, 1 to 1,000; 0 means 10.")
 
 
+class TextFields(BaseModel):
+    """Fields of `/predict/text` and `/predict/combined`."""
+
+    text: str = Field(description="The listing's description, 1 to 8,192 characters.")
+
+    def words(self) -> Words:
+        """Returns the text as a description; raises InvalidArgumentError if it has no length."""
+        if not self.text.strip():
+            raise InvalidArgumentError("text is empty; send a description", field="text")
+        if len(self.text) > MAX_TEXT_LENGTH:
+            raise InvalidArgumentError(
+                f"text has {len(self.text)} characters; the limit is {MAX_TEXT_LENGTH}",
+                field="text",
+            )
+        return Words(description=self.text)
+
+
 def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     """Returns the routes."""
     router = APIRouter(tags=["Earlier systems"], responses=ERRORS)
@@ -82,6 +116,16 @@ def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         # Earlier systems returned photos, not listings, and ranked by one vector.
         options = SearchOptions(k, every_photo=True, ranking=RankingMethod.CATEGORY)
         return await use_cases.finder.find(Photos((photo,)), options, deadline)
+
+    async def classify(
+        photos: Sequence[bytes], words: Words, deadline: Deadline
+    ) -> LegacyProbabilities:
+        with naming_words("text"):
+            listing = await use_cases.classifier.classify_listing(photos, deadline, words=words)
+        return LegacyProbabilities(
+            Category=listing.classification.scores[0].category,
+            Probabilities=_probabilities(listing.classification),
+        )
 
     @router.get("/healthcheck", summary="Is it up?")
     async def healthcheck() -> LegacyMessage:
@@ -136,7 +180,30 @@ def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
             category=best.category,
             image_ids=_item_ids(hits),
             product_ids=[hit.photo.product_id for hit in hits],
+            Category=best.category,
+            Probabilities=_probabilities(found.classification),
         )
+
+    @router.post(
+        "/predict/text", summary="Category of words", openapi_extra=takes_words(TextFields)
+    )
+    async def text(request: Request) -> LegacyProbabilities:
+        """Returns the most likely category of a description, and how likely each is."""
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        return await classify((), parsed.parse(TextFields).words(), deadline)
+
+    @router.post(
+        "/predict/combined",
+        summary="Category of photo and words",
+        openapi_extra=takes_photo(TextFields),
+    )
+    async def combined(request: Request) -> LegacyProbabilities:
+        """Returns the most likely category by photo and description, and how likely each is."""
+        deadline = reader.deadline(request)
+        parsed = await reader.read(request)
+        photo, words = parsed.photo, parsed.parse(TextFields).words()
+        return await classify((photo,), words, deadline)
 
     @router.post("/predict/embedding", summary="5 neighbours", openapi_extra=takes_photo(NoFields))
     async def embedding(request: Request) -> LegacyIds:
@@ -147,6 +214,10 @@ def legacy_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
         return LegacyIds(image_ids=_item_ids(found.neighbors.hits))
 
     return router
+
+
+def _probabilities(classification: Classification) -> dict[str, float]:
+    return {score.category: score.probability for score in classification.scores}
 
 
 def _item_ids(hits: Sequence[Hit]) -> list[str]:

@@ -14,14 +14,12 @@ from gateway.http.fields import PageFields, PhotoFields
 from gateway.http.models import (
     DeleteReply,
     IngestReply,
-    Limits,
     ListingReply,
-    MapReply,
     PageReply,
-    StatusReply,
     Timings,
     photos_of,
 )
+from gateway.http.overviews import Limits, MapReply, StatusReply
 from gateway.http.problems import HttpProblemError
 from gateway.listings import ProductId
 from gateway.map import MapBuilder

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway import listings as domain
-from gateway.cache import CacheStatus
 from gateway.classify import ClassifiedListing, ClassifiedPhoto
 from gateway.deadline import Deadline
 from gateway.ingest import IngestedListing
-from gateway.map import CatalogueMap
 from gateway.photos import PhotoFailure as FailedPhoto
-from gateway.status import EmbedderStatus, IndexStatus
+from gateway.reading import ReadWords as WordsThatWereRead
 from lookalike.catalogue import listings as catalogue
 
 
@@ -57,7 +55,7 @@ class CategoryScore(BaseModel):
 
 
 class Classification(BaseModel):
-    """What the model makes of a photo."""
+    """What the model makes of photos, of words, or of both."""
 
     category: str = Field(description="The most likely category.")
     probability: float = Field(description="How likely it is, 0 to 1.")
@@ -76,6 +74,22 @@ class Classification(BaseModel):
             probability=scores[0].probability,
             scores=scores,
             embedding_space=classification.embedding_space,
+        )
+
+
+class ReadWords(Classification):
+    """What the model makes of words alone."""
+
+    tokens: int = Field(description="How many tokens were read.")
+    truncated: bool = Field(description="Whether there were more, which were left out.")
+
+    @classmethod
+    def read(cls, words: WordsThatWereRead) -> ReadWords:
+        """Converts what was read."""
+        return cls(
+            **Classification.of(words.classification).model_dump(),
+            tokens=words.tokens,
+            truncated=words.truncated,
         )
 
 
@@ -104,8 +118,8 @@ class NearDuplicate(BaseModel):
     linked: bool
 
 
-class CataloguePhoto(BaseModel):
-    """One photo of a listing."""
+class PhotoFacts(BaseModel):
+    """One photo of a listing, with what is said of it in short."""
 
     item_id: str = Field(description="Id of the photo.")
     product_id: str = Field(description="Id of the listing.")
@@ -117,6 +131,12 @@ class CataloguePhoto(BaseModel):
     thumbnail: str | None = Field(description="Path of its thumbnail on this server, if any.")
     near_duplicate: NearDuplicate | None
 
+
+class CataloguePhoto(PhotoFacts):
+    """One photo of a listing."""
+
+    description: str
+
     @classmethod
     def of(cls, photo: catalogue.CataloguePhoto) -> CataloguePhoto:
         """Converts a photo."""
@@ -127,13 +147,17 @@ class ClassifyReply(Classification):
     """Answer of `/v1/classify`."""
 
     vector: list[float] | None = Field(
-        description="The 13 logits, of several photos their mean; only with `include_vector`."
+        description="The 13 logits, of several photos their mean; only with `include_vector`, and "
+        "null without photos."
     )
     cached: bool = Field(description="Whether the same bytes were known.")
     photos: list[Classification | None] | None = Field(
         None,
-        description="What each of several photos says by itself, in the order of the request; "
-        "null for one that could not be used, and where one was sent.",
+        description="What each of several photos says by itself, or one beside words, in the order "
+        "of the request; null for one that could not be used, and where nothing but one was sent.",
+    )
+    words: ReadWords | None = Field(
+        None, description="What title and description say by themselves; null without them."
     )
     failures: list[PhotoFailure] = Field(
         [], description="Photos that could not be used; only with `allow_partial`."
@@ -155,12 +179,14 @@ class ClassifyReply(Classification):
     def of_listing(
         cls, listing: ClassifiedListing, *, vector: bool, deadline: Deadline
     ) -> ClassifyReply:
-        """Converts the answer for several."""
+        """Converts the answer for several photos, or for words."""
         return cls(
             **Classification.of(listing.classification).model_dump(),
-            vector=list(listing.vector.values) if vector else None,
+            vector=list(listing.vector.values) if vector and listing.vector else None,
             cached=listing.cached,
-            photos=[Classification.of(photo) if photo else None for photo in listing.photos],
+            photos=[Classification.of(photo) if photo else None for photo in listing.photos]
+            or None,
+            words=ReadWords.read(listing.words) if listing.words else None,
             failures=PhotoFailure.all_of(listing.failures),
             timings_ms=Timings.of(deadline),
         )
@@ -227,67 +253,6 @@ class DeleteReply(BaseModel):
     timings_ms: Timings
 
 
-class Limits(BaseModel):
-    """Limits that a page should know before it sends anything."""
-
-    max_image_bytes: int
-    max_request_bytes: int
-
-
-class StatusReply(BaseModel):
-    """The gateway, its upstreams, and whether model and catalogue match."""
-
-    version: str
-    embedder: EmbedderStatus
-    index: IndexStatus
-    cache: CacheStatus
-    mismatch: str = Field(description="Why model and catalogue do not belong together, if so.")
-    ranking: domain.RankingMethod = Field(
-        description="By what listings are ranked where a search does not say."
-    )
-    lacking: list[str] = Field(
-        description="What model or catalogue lack for the best answers, and what adds it."
-    )
-    thumbnails: bool = Field(description="Whether thumbnails are kept.")
-    limits: Limits
-    timings_ms: Timings
-
-
-class MapPoint(CataloguePhoto):
-    """A photo and its place on the map."""
-
-    x: Annotated[float, Field(description="0 to 1.")]
-    y: Annotated[float, Field(description="0 to 1.")]
-
-
-class MapReply(BaseModel):
-    """A sample of the catalogue on a plane, photos that look alike beside each other."""
-
-    points: list[MapPoint]
-    explained: float | None = Field(
-        description="Share of the vectors' variance that the plane shows, if it is laid out by "
-        "their principal components: the catalogue has no features."
-    )
-    neighbors_kept: float | None = Field(
-        description="Of each photo's 10 nearest, the share that is among its 10 nearest on the "
-        "plane, if it is laid out by features."
-    )
-    left_out: int = Field(description="Photos of the sample that have no features.")
-
-    @classmethod
-    def of(cls, drawn: CatalogueMap) -> MapReply:
-        """Converts a map; coordinates have four digits, a tenth of a pixel in a thousand."""
-        return cls(
-            points=[
-                MapPoint(**photo_fields(p.photo), x=round(p.x, 4), y=round(p.y, 4))
-                for p in drawn.points
-            ],
-            explained=drawn.explained,
-            neighbors_kept=drawn.neighbors_kept,
-            left_out=drawn.left_out,
-        )
-
-
 def photos_of(photos: Sequence[catalogue.CataloguePhoto]) -> list[CataloguePhoto]:
     """Converts photos."""
     return [CataloguePhoto.of(photo) for photo in photos]
@@ -301,6 +266,7 @@ def photo_fields(photo: catalogue.CataloguePhoto) -> dict[str, Any]:
         "product_id": photo.product_id,
         "category": photo.category,
         "title": photo.title,
+        "description": photo.description,
         "price": photo.price,
         "currency": photo.currency,
         "location": photo.location,

@@ -1,17 +1,18 @@
-"""Routes of photos: /v1/classify, /v1/embed, /v1/similar."""
+"""Routes of photos and words: /v1/classify, /v1/embed, /v1/similar."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from gateway.http.bodies import MAX_PHOTOS, ParsedRequest, RequestReader
+from gateway.http.bodies import MAX_PHOTOS, RequestReader
 from gateway.http.description import ERRORS, takes_photo
 from gateway.http.fields import ClassifyFields, NoFields, SearchFields
 from gateway.http.models import ClassifyReply, EmbedReply, Timings
+from gateway.http.problems import naming_words
+from gateway.http.query import MIX_SCHEMA, wanted
 from gateway.http.similar import SimilarReply
-from gateway.listings import ItemId, Photos, PhotoVector, Query
+from gateway.listings import Words
 from gateway.use_cases import UseCases
-from gateway.vectors import compact
 from lookalike.errors import InvalidArgumentError
 
 
@@ -22,19 +23,27 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     @router.post(
         "/classify",
         summary="Which category?",
-        openapi_extra=takes_photo(ClassifyFields, several=True),
+        openapi_extra=takes_photo(ClassifyFields, several=True, required=False),
     )
     async def classify(request: Request) -> ClassifyReply:
-        """Classifies a photo, or several photos of one thing."""
+        """Classifies a photo, several photos of one thing, its title and description, or both."""
         deadline = reader.deadline(request)
         parsed = await reader.read(request)
         fields = parsed.parse(ClassifyFields)
         vector, classifier = fields.include_vector, use_cases.classifier
-        if len(parsed.photos) > 1:
-            listing = await classifier.classify_listing(
-                parsed.photos, deadline, partial=fields.allow_partial
-            )
+        words = Words(fields.title, fields.description)
+        if words or len(parsed.photos) > 1:
+            with naming_words(*(name for name, said in vars(words).items() if said)):
+                listing = await classifier.classify_listing(
+                    parsed.photos, deadline, words=words, partial=fields.allow_partial
+                )
             return ClassifyReply.of_listing(listing, vector=vector, deadline=deadline)
+        if not parsed.photos:
+            raise InvalidArgumentError(
+                f"0 photos were sent; send one to {MAX_PHOTOS} (curl: -F image=@photo.jpg; in JSON "
+                "base64), or title or description, or both",
+                field="image",
+            )
         photo = await classifier.classify(parsed.photo, deadline)
         return ClassifyReply.reply(photo, vector=vector, deadline=deadline)
 
@@ -56,38 +65,22 @@ def photo_routes(use_cases: UseCases, reader: RequestReader) -> APIRouter:
     @router.post(
         "/similar",
         summary="Which listings look like it?",
-        openapi_extra=takes_photo(SearchFields, several=True, required=False),
+        openapi_extra=takes_photo(
+            SearchFields, several=True, required=False, in_json={"mix": MIX_SCHEMA}
+        ),
     )
     async def similar(request: Request) -> SimilarReply:
-        """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`."""
+        """Finds listings like photos, like one of the catalogue (`item_id`), or near a `vector`.
+
+        Or those that words describe (`text`); or a mix of these: "like this photo, but blue, less
+        damaged" is `image`, `like` and `unlike`, or in JSON `mix`.
+        """
         deadline = reader.deadline(request)
         parsed = await reader.read(request)
         fields = parsed.parse(SearchFields)
-        found = await use_cases.finder.find(query_of(parsed, fields), fields.options(), deadline)
+        sought = wanted(parsed, fields, reader.check_size)
+        with sought.naming():
+            found = await use_cases.finder.find(sought.query, fields.options(), deadline)
         return SimilarReply.reply(found, deadline)
 
     return router
-
-
-def query_of(parsed: ParsedRequest, fields: SearchFields) -> Query:
-    """Returns the query; raises InvalidArgumentError unless exactly one was sent."""
-    queries: list[Query] = []
-    if parsed.photos:
-        queries.append(Photos(parsed.photos))
-    if fields.item_id is not None:
-        queries.append(ItemId(fields.item_id))
-    if fields.vector is not None:
-        features = compact(fields.features or ())
-        queries.append(PhotoVector(fields.vector, fields.embedding_space, features))
-    elif fields.features is not None:
-        raise InvalidArgumentError(
-            "features were sent without a vector; send the vector of the same photo, too",
-            field="features",
-        )
-    if len(queries) != 1:
-        raise InvalidArgumentError(
-            f"{len(queries)} things to look for were sent; send photos (1 to {MAX_PHOTOS} parts "
-            "`image` of a form, or `images` of JSON), or item_id, or vector with embedding_space",
-            field="image",
-        )
-    return queries[0]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from lookalike.errors import InternalError, LookalikeError
+from lookalike.errors import InternalError, LookalikeError, WordsUnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +43,7 @@ _STATUS_OF_REASON = {"IMAGE_TOO_LARGE": 413, "STORAGE_FULL": 507}
 _FIELDS = {
     "images.images": "image",
     "images": "image",
+    "mix.parts": "mix",
     "vector.values": "vector",
     "vector.features": "features",
     "vector.embedding_space": "embedding_space",
@@ -80,6 +82,23 @@ class HttpProblemError(Exception):
         self.detail = detail
         self.field = field
         self.headers = dict(headers or {})
+
+
+@contextmanager
+def naming_words(*sent: str) -> Iterator[None]:
+    """Makes errors about a listing's words name a field that was sent.
+
+    The embedder names the title where nothing can be read, also where only a description was sent,
+    and no field where it reads no words at all.
+    """
+    try:
+        yield
+    except LookalikeError as error:
+        about_words = error.field in {"title", "description"}
+        lacking = isinstance(error, WordsUnavailableError) and not error.field
+        if (about_words and len(sent) == 1) or (lacking and sent):
+            error.field = sent[0]
+        raise
 
 
 def status_of(error: LookalikeError) -> int:

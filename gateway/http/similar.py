@@ -22,7 +22,8 @@ class SimilarListing(CataloguePhoto):
     distance: float = Field(description="Of the vectors, squared L2 by default; smaller is nearer.")
     ranked_by: float = Field(
         description="What it was ranked by: `distance`, or by features a cosine distance, or by "
-        "both their weighted sum."
+        "both their weighted sum; where words were looked for, 1 - the share that its reciprocal "
+        "ranks have of the most that they can be."
     )
 
     @classmethod
@@ -72,7 +73,8 @@ class SimilarReply(BaseModel):
     listings: list[SimilarListing] = Field(description="Nearest first, by `ranked_by`.")
     ranking: domain.RankingMethod = Field(description="By what they are ranked.")
     classification: Classification | None = Field(
-        description="By all photos together; only if photos were sent."
+        description="By all photos together, or by the words; only if some were sent, and not of "
+        "a mix."
     )
     price: PriceEstimate | None = Field(
         description="Only with `include_price`; null if no similar listing has a price."

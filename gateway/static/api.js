@@ -35,13 +35,26 @@ export const getMap = (signal) => call("/v1/map", { signal });
 export const getListing = (id, signal) => call(`/v1/listings/${encodeURIComponent(id)}`, { signal });
 export const getItem = (id, signal) => call(`/v1/items/${encodeURIComponent(id)}`, { signal });
 
-// `query` is {photos: [File]}, all of one thing, or {item: id}; `filters` are fields of the form.
-export function findSimilar(query, filters, signal) {
+function formOf(photos = []) {
   const form = new FormData();
-  for (const photo of query.photos ?? []) form.append("image", photo, photo.name || "photo");
-  if (query.item) form.append("item_id", query.item);
-  for (const [name, value] of Object.entries(filters)) if (value) form.append(name, value);
+  for (const photo of photos) form.append("image", photo, photo.name || "photo");
   form.append("allow_partial", "true");
+  return form;
+}
+
+// `query` is {photos: [File]}, all of one thing, {item: id} or {text: words}, and {like, unlike} beside the
+// first two; `filters` are fields of the form.
+export function findSimilar(query, filters, signal) {
+  const form = formOf(query.photos);
+  const named = { item_id: query.item, text: query.text, like: query.like, unlike: query.unlike };
+  for (const [name, value] of Object.entries(named)) if (value) form.append(name, value);
+  for (const [name, value] of Object.entries(filters)) if (value) form.append(name, value);
   form.append("include_price", "true");
   return call("/v1/similar", { method: "POST", body: form, signal });
+}
+
+export function classify(photos, words, signal) {
+  const form = formOf(photos);
+  if (words) form.append("title", words);
+  return call("/v1/classify", { method: "POST", body: form, signal });
 }

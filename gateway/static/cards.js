@@ -1,6 +1,6 @@
-// What a listing and a classification look like.
+// What a listing looks like.
 
-import { el, number, percent } from "./dom.js";
+import { el, number } from "./dom.js";
 import { money } from "./money.js";
 
 export function href(listing, keep = {}) {
@@ -23,6 +23,9 @@ export const title = (listing) => listing.title || listing.item_id;
 
 export const price = (listing) => (listing.price === null ? "no price" : money(listing.price, listing.currency));
 
+// As the seller wrote it, in whichever script: a line break is a space.
+export const description = (listing, kind) => el(kind, { dir: "auto" }, listing.description.replace(/\s+/gu, " "));
+
 // How likely a listing is the same item; never 0 or 100, since nobody knows that from photos.
 // The thresholds are the command line's.
 function chance(likeness) {
@@ -40,7 +43,8 @@ export function card(listing, keep) {
     el("span.picture", {}, thumbnail(listing),
       calibrated ? el(`span.chance${strong}`, {}, chance(listing.likeness)) : null),
     calibrated && listing.likeness_words ? el(`span.words${strong}`, {}, listing.likeness_words) : null,
-    el("span.name", {}, title(listing)),
+    el("span.name", { dir: "auto" }, title(listing)),
+    listing.description ? description(listing, "span.about") : null,
     el("b", {}, price(listing)),
     el("span.faint", {}, listing.category || "no category"),
     el("span.faint", {}, listing.location || "\u00a0"),
@@ -51,23 +55,3 @@ export function card(listing, keep) {
 
 export const skeleton = () =>
   el("li", { "aria-hidden": "true" }, el("div.card.ghost", {}, el("span.picture"), el("span.name"), el("span.faint")));
-
-export function bars(classification) {
-  const rows = classification.scores.map((score, place) => {
-    const fill = el("span.fill");
-    fill.style.inlineSize = `${100 * score.probability}%`;
-    const row = el(
-      "li",
-      {},
-      el("span.label", {}, score.category),
-      el("span.value", {}, percent(score.probability)),
-      el("span.bar", { "aria-hidden": "true" }, fill),
-    );
-    if (place === 0) row.className = "best";
-    return row;
-  });
-  const list = el("ol.bars", {}, ...rows);
-  const all = el("button.button.plain.more", { type: "button" }, `All ${rows.length} categories`);
-  all.addEventListener("click", () => { list.classList.add("all"); all.remove(); });
-  return [el("h2", {}, "Category"), list, all];
-}

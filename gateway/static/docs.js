@@ -38,7 +38,8 @@ function curl(path, method, operation) {
   const form = operation.requestBody?.content["multipart/form-data"];
   if (!form) return start;
   const fields = (form.schema.required ?? []).filter((name) => name !== "image").map((name) => ` -F ${name}=…`);
-  return `curl -s ${location.origin}${path} -F image=@photo.jpg${fields.join("")}`;
+  const photo = form.schema.properties.image ? " -F image=@photo.jpg" : "";
+  return `curl -s ${location.origin}${path}${photo}${fields.join("")}`;
 }
 
 function section(path, method, operation, all) {
@@ -48,6 +49,9 @@ function section(path, method, operation, all) {
     ? properties(form.schema, all)
     : (operation.parameters ?? []).map((one) => [one.name, typeOf(one.schema, all), one.description ?? ""]);
   if (takes.length) inside.append(el("h3", {}, form ? `Takes ${Object.keys(operation.requestBody.content).join(", ")}` : "Takes"), table(takes));
+  const inJson = form ? Object.entries(operation.requestBody.content["application/json"].schema.properties) : [];
+  const only = inJson.filter(([name]) => !(name in form.schema.properties) && name !== "images");
+  if (only.length) inside.append(el("h3", {}, "In JSON also"), table(properties({ properties: Object.fromEntries(only) }, all)));
   const answer = operation.responses["200"]?.content?.["application/json"]?.schema;
   if (answer) inside.append(el("h3", {}, "Answers"), table(properties(answer, all)));
   return el("details", {},

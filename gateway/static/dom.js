@@ -50,6 +50,7 @@ const TITLES = {
   COLLECTION_NOT_FOUND: "The catalogue is empty",
   EMBEDDING_SPACE_MISMATCH: "Model and catalogue do not belong together",
   RANKING_UNAVAILABLE: "Listings cannot be ranked that way here",
+  WORDS_UNAVAILABLE: "Words are not read here",
   UPSTREAM_UNAVAILABLE: "A service is away",
   QUEUE_FULL: "Too much is going on",
   INVALID_ARGUMENT: "That cannot be searched for",

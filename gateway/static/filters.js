@@ -4,6 +4,7 @@ import { $, el } from "./dom.js";
 
 const DEFAULTS = { category: "", min_price: "", max_price: "", k: "12", ranking: "" };
 const NAMES = Object.keys(DEFAULTS);
+const RANKED_BY_WORDS = ["hybrid", "words"];
 const NARROWING = ["category", "min_price", "max_price"];
 
 const form = $("#filters");
@@ -33,15 +34,20 @@ export function chosen() {
     .filter(([, value]) => value));
 }
 
-export function set(params) {
+// `ofWords`: whether words are looked for, which alone can be ranked by words.
+export function set(params, ofWords) {
+  for (const value of RANKED_BY_WORDS) {
+    const option = [...form.elements.ranking.options].find((one) => one.value === value);
+    option.hidden = option.disabled = !ofWords;
+  }
   const category = params.get("category") ?? "";
   const select = form.elements.category;
   if (category && !has(select, category)) select.append(el("option", {}, category));
   for (const name of NAMES) {
     const field = form.elements[name];
-    field.value = params.get(name) ?? DEFAULTS[name];
-    // Of an address that was written by hand.
-    if (field.options && !has(field, field.value)) field.value = DEFAULTS[name];
+    const wanted = params.get(name) ?? DEFAULTS[name];
+    // An address that was written by hand may have others, and one of words rankings that photos lack.
+    field.value = field.options && !has(field, wanted) ? DEFAULTS[name] : wanted;
   }
   $("button[type=reset]", form).hidden = !NARROWING.some((name) => params.get(name));
 }
@@ -52,4 +58,4 @@ export function putInto(params) {
   for (const [name, value] of Object.entries(chosen())) params.set(name, value);
 }
 
-const has = (select, value) => [...select.options].some((option) => option.value === value);
+const has = (select, value) => [...select.options].some((option) => option.value === value && !option.disabled);

@@ -1,7 +1,8 @@
-// Which view is shown: by the address after #. Photos may be dropped, pasted and chosen anywhere.
+// Which view is shown: by the address after #. Photos may be dropped, pasted and chosen anywhere;
+// words are typed above.
 
 import { getStatus } from "./api.js";
-import { $, notice, sheet, showNotices, showProblem } from "./dom.js";
+import { $, el, notice, sheet, showNotices, showProblem } from "./dom.js";
 import { learnLimits, photosOf, take } from "./photos.js";
 
 const VIEWS = ["search", "map", "status"];
@@ -26,7 +27,8 @@ function route() {
   }
   document.title = view === "search" ? "Lookalike" : `${view[0].toUpperCase()}${view.slice(1)} · Lookalike`;
   showNotices();
-  if (view === "search" && !photosOf(params.get("photo")) && !params.get("item")) {
+  $("#text").value = params.get("text") ?? "";
+  if (view === "search" && !photosOf(params.get("photo")) && !params.get("item") && !params.get("text")) {
     showStart(params.has("photo"));
     return;
   }
@@ -41,9 +43,9 @@ function showStart(lostPhoto) {
   if (lostPhoto) {
     showNotices(notice("info", "That photo is gone.", "Photos are kept only while the page is open; show it again."));
   }
-  $("#query-title").textContent = "Search by a photo";
+  $("#query-title").textContent = "Search by photos or words";
   $("#query-title").className = "sr";
-  for (const id of ["#shown", "#bars", "#price", "#filters"]) $(id).hidden = true;
+  for (const id of ["#shown", "#bars", "#price", "#filters", "#refine"]) $(id).hidden = true;
   $("#intro").hidden = false;
   $(".split").classList.add("start");
   $("#drop").classList.remove("small");
@@ -53,11 +55,39 @@ function showStart(lostPhoto) {
 
 function searchBy(files) {
   const id = take([...files]);
-  if (!id) return;
-  // What was narrowed down to stays, as when a result is followed; `listing` is of older links.
+  if (id) lookFor("photo", id);
+}
+
+// What was narrowed down to stays, as when a result is followed; `listing` is of older links.
+function lookFor(name, value) {
   const [, params] = address();
-  for (const name of ["photo", "item", "listing"]) params.delete(name);
-  location.hash = `#/similar?${new URLSearchParams([["photo", id], ...params])}`;
+  for (const old of ["photo", "item", "text", "like", "unlike", "listing"]) params.delete(old);
+  location.hash = `#/similar?${new URLSearchParams([[name, value], ...params])}`;
+}
+
+function takeWords() {
+  $("#words").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = $("#text").value.trim();
+    if (text) lookFor("text", text);
+    else $("#text").focus();
+  });
+}
+
+// Says what words cannot do here, where somebody would type them.
+function tellOfWords({ embedder, index }) {
+  if (!embedder.ready || !index.ready) return; // nothing is known of one that is away
+  const reads = Boolean(embedder.text_encoder);
+  const note = $("#text-note");
+  note.hidden = reads && index.finds_words;
+  if (note.hidden) return;
+  let said = "Found by what your words mean; this catalogue does not look them up in titles and descriptions. ";
+  if (!reads) said = "Found where titles and descriptions have your words; the model here does not read what they mean. ";
+  if (!reads && !index.finds_words) {
+    said = "Words cannot be searched here: the model does not read them, and the catalogue does not look them up. ";
+    for (const field of $("#words").elements) field.disabled = true;
+  }
+  note.replaceChildren(said, el("a", { href: "#/status" }, "What is lacking?"));
 }
 
 async function learnStatus() {
@@ -65,6 +95,7 @@ async function learnStatus() {
   try {
     const known = await getStatus();
     learnLimits(known.limits);
+    tellOfWords(known);
     const good = known.embedder.ready && known.index.ready && !known.mismatch;
     dot.className = `dot ${good ? "good" : "warn"}`;
     dot.setAttribute("aria-label", good ? "all is well" : "something is wrong");
@@ -108,5 +139,6 @@ for (const input of [$("#pick"), $("#camera")]) {
 $(".skip").addEventListener("click", (event) => { event.preventDefault(); $("#main").focus(); });
 addEventListener("hashchange", route);
 takeDroppedAndPasted();
+takeWords();
 const status = learnStatus();
 route();

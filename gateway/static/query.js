@@ -1,10 +1,12 @@
-// What is looked for: one's own photos, or a photo of the catalogue with its listing.
+// What is looked for: one's own photos, words, or a photo of the catalogue with its listing.
 
 import { getItem, getListing } from "./api.js";
-import { href, noPicture, price, thumbnail, title } from "./cards.js";
+import { description, href, noPicture, price, thumbnail, title } from "./cards.js";
 import { $, el, plural, size } from "./dom.js";
 import { chosen } from "./filters.js";
 import { total } from "./photos.js";
+
+const SHORT = 200; // characters
 
 export const known = new Map(); // photo's id → listing, as seen in answers
 
@@ -22,6 +24,12 @@ function begin(heading) {
   $("#query-title").className = "";
   $("#query-title").textContent = heading;
   $("#shown").hidden = false;
+}
+
+export function showText(text) {
+  begin(`“${text}”`);
+  $("#shown").replaceChildren();
+  $("#shown").hidden = true;
 }
 
 export function showPhotos({ photos }) {
@@ -43,7 +51,10 @@ export function showPhotos({ photos }) {
 }
 
 // Marks photos that were of no use, and returns a sentence for each.
-export function markFailures({ photos }, failures) {
+export function markFailures(group, failures) {
+  const { photos } = group;
+  group.failed ??= new Set();
+  for (const { photo } of failures) group.failed.add(photo);
   const pictures = [...$("#shown").querySelectorAll(".picture")];
   return failures.map(({ photo, detail }) => {
     const picture = pictures[photo];
@@ -59,7 +70,7 @@ export function markFailures({ photos }, failures) {
 export async function showItem(item, isWanted) {
   begin("Listings like this one");
   const shown = $("#shown");
-  const draw = (...parts) => { if (isWanted()) shown.replaceChildren(...parts); };
+  const draw = (...parts) => { if (isWanted()) shown.replaceChildren(...parts.filter(Boolean)); };
   if (!known.has(item)) {
     draw(el("div.picture.ghost", { role: "img", "aria-label": "loading" }));
     try {
@@ -87,10 +98,18 @@ function facts(listing) {
   if (picture.tagName === "IMG") picture.alt = title(listing);
   return [
     el("div.picture", {}, picture),
-    el("p.name", {}, title(listing)),
+    el("p.name", { dir: "auto" }, title(listing)),
     el("p", {}, el("b", {}, price(listing)), listing.location ? `, ${listing.location}` : ""),
     el("p.faint", {}, listing.category || "no category"),
+    said(listing),
   ];
+}
+
+// The seller's words, of which some are pages long.
+function said(listing) {
+  if (!listing.description) return null;
+  if (listing.description.length <= SHORT) return description(listing, "p.said");
+  return el("details.said", {}, el("summary", {}, "Description"), description(listing, "p"));
 }
 
 function strip(others) {

@@ -4,7 +4,7 @@ import { getStatus } from "./api.js";
 import { el, notice, number, percent, problem, size } from "./dom.js";
 
 const EVERY_MS = 5000;
-const RANKINGS = { blend: "item and category", features: "item", category: "category" };
+const RANKINGS = { blend: "item and category", features: "item", category: "category", hybrid: "words and meaning", words: "words" };
 
 export function show(section) {
   if (!section.firstChild) {
@@ -37,6 +37,7 @@ function described(status) {
       Engine: [embedder.engine, embedder.precision].filter(Boolean).join(", "),
       Categories: embedder.labels.length || "",
       Features: embedder.features_dimension || "",
+      "Reads words": embedder.ready ? embedder.text_encoder || "no" : "",
       "Embedding space": code(embedder.embedding_space),
     }),
     panel("Index", state(index.ready, index.read_only ? "ready, read-only" : "ready", "not reachable"), {
@@ -44,6 +45,7 @@ function described(status) {
       Photos: number(index.photos),
       Listings: number(index.listings),
       "Photos with features": index.photos_with_features === undefined ? "" : number(index.photos_with_features),
+      "Finds words": index.ready ? (index.finds_words ? "in titles and descriptions" : "no") : "",
       Collection: collection(index),
       Backend: index.backend,
       "Newest write": number(index.applied_seq),

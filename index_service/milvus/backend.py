@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ from index_service.records import (
     Filter,
     FullItem,
     IndexState,
+    PackedVectors,
     Page,
     Queries,
     Query,
@@ -48,7 +50,7 @@ from index_service.records import (
 from index_service.refusals import item_not_found
 from index_service.vectors import features_matrix, matrix
 from index_service.workers import Workers
-from lookalike.errors import NotSupportedError
+from lookalike.errors import NotSupportedError, WordsUnavailableError
 
 __all__ = ["MilvusBackend", "MilvusSettings"]
 
@@ -109,9 +111,11 @@ class MilvusBackend:
     ) -> None:
         self.close()
 
-    async def create_collection(self, collection: Collection) -> None:
-        """See `Backend`."""
-        await self._writes.run(self._names.create, collection)
+    async def create_collection(self, collection: Collection) -> Collection:
+        """See `Backend`; keeps no `text_attributes`, since Milvus finds no words."""
+        kept = replace(collection, text_attributes=())
+        await self._writes.run(self._names.create, kept)
+        return kept
 
     async def collection(self, name: str) -> tuple[Collection, int]:
         """See `Backend`."""
@@ -267,6 +271,7 @@ class MilvusBackend:
         return await self._reads.run(self._find_neighbors, name, queries, search, min_seq)
 
     def _find_neighbors(self, name: str, queries: Queries, search: Search, min_seq: int) -> Answer:
+        _refuse_words(queries)
         stored = self._milvus.collection(name)
         if search.exact and not stored.exact:
             raise NotSupportedError(
@@ -328,3 +333,16 @@ def _refuse_request_id(request_id: str) -> None:
             "again leaves the same items",
             field="request_id",
         )
+
+
+def _refuse_words(queries: Queries) -> None:
+    if isinstance(queries, PackedVectors):
+        return
+    for number, query in enumerate(queries):
+        if query.words:
+            field = f"queries[{number}].words"
+            raise WordsUnavailableError(
+                f"{field} are set, and the milvus backend finds no words; the native one does "
+                "(LOOKALIKE_INDEX_BACKEND=native): leave words out, or search there",
+                field=field,
+            )

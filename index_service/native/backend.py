@@ -23,6 +23,7 @@ from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.reads import Reads
 from index_service.native.search.second_stage import most_candidates
 from index_service.native.store.database import Store
+from index_service.native.store.word_reader import DamagedWordsError
 from index_service.native.writer import R, Writer
 from index_service.records import (
     Answer,
@@ -150,8 +151,9 @@ class NativeBackend:
         self._writer = writer
         self._maintenance = maintenance
 
-    async def create_collection(self, collection: Collection) -> None:
+    async def create_collection(self, collection: Collection) -> Collection:
         await self._write(changes.create_collection(collection))
+        return collection
 
     async def collection(self, name: str) -> tuple[Collection, int]:
         snapshot = self._reads.state().find(name)
@@ -222,7 +224,14 @@ class NativeBackend:
         if not isinstance(queries, PackedVectors) and self._finder.is_quick(name, queries, search):
             answer = await self._batcher.find(name, queries, search, min_seq)
         if answer is None:
-            answer = await self._pool.run(self._finder.find, name, queries, search, min_seq)
+            find = self._finder.find
+            try:
+                answer = await self._pool.run(find, name, queries, search, min_seq)
+            except DamagedWordsError as error:
+                if self._writer is None:
+                    raise
+                await self._write(changes.rebuild_words(name, error.message))
+                answer = await self._pool.run(find, name, queries, search, min_seq)
         if self._maintenance and answer.results[0].method is Method.APPROXIMATE:
             self._observe(self._maintenance, answer, queries, search)
         return answer

@@ -158,7 +158,8 @@ def upsert_together(
     first_seq = write.seq
     # Replaced items are deleted with the last number: no reader sees a state in between.
     write.further_writes(len(upserts) - 1)
-    written = write.upsert(snapshot.key, items, vectors, blobs)
+    names = snapshot.collection.text_attributes
+    written = write.upsert(snapshot.key, items, vectors, blobs, names)
     dead = np.array(sorted(written.dead.values()), np.int64)
     rows = rows_of(snapshot, written.first_key, items, written.products, vectors, features)
     segments = snapshot.segments.without(dead) if len(dead) else snapshot.segments
@@ -176,9 +177,22 @@ def delete_items(
 
     def run(write: Transaction, state: State) -> tuple[State, Deleted]:
         snapshot = state.find(name)
-        dead = np.array(write.delete(snapshot.key, item_ids, product_ids), np.int64)
+        names = snapshot.collection.text_attributes
+        dead = np.array(write.delete(snapshot.key, item_ids, product_ids, names), np.int64)
         after = replace(snapshot, segments=snapshot.segments.without(dead))
         return state.with_collection(after), Deleted(write.seq, len(dead))
+
+    return run
+
+
+def rebuild_words(name: str, finding: str) -> Operation[None]:
+    """Builds the index of a collection's words again; `finding` says what is wrong with it."""
+
+    def run(write: Transaction, state: State) -> tuple[State, None]:
+        snapshot = state.find(name)
+        write.rebuild_words(snapshot.key, snapshot.collection.text_attributes, finding)
+        write.nothing_written()
+        return state, None
 
     return run
 

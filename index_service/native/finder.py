@@ -1,4 +1,4 @@
-"""Finds neighbours: resolves queries, plans, searches, ranks again, and reads the items found."""
+"""Finds neighbours: resolves queries, searches, ranks again, fuses, and reads the items found."""
 
 from __future__ import annotations
 
@@ -6,34 +6,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 
-from index_service import checks
-from index_service.native.memory.features import query_of, restored
+from index_service import refusals
+from index_service.native.memory.features import restored
 from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.reads import Reads, StaleStateError
-from index_service.native.search.filters import Condition
-from index_service.native.search.first_stage import (
-    Hits,
-    NumberedQueries,
-    RankingParams,
-    first_width,
-    hits_within,
-    nearest_hits,
-)
-from index_service.native.search.planner import Plan, plan
-from index_service.native.search.second_stage import Ranked, SecondStage, features_at
+from index_service.native.search.by_words import WordStage
+from index_service.native.search.first_stage import NumberedQueries, RankingParams, hits_within
+from index_service.native.search.fused import by_words_alone, fuse
+from index_service.native.search.second_stage import features_at
+from index_service.native.search.targets import Target
+from index_service.native.search.vector_stage import VectorHits, VectorStage
+from index_service.ranking import fusion
 from index_service.ranking.queries import NamedItem, resolve
-from index_service.ranking.rerank import Reranker
-from index_service.ranking.shortfall import shortfall
+from index_service.ranking.shortfall import shortfall, words_shortfall
 from index_service.records import (
     NO_FILTER,
     Answer,
+    Collection,
     Matrix,
-    Method,
     Neighbors,
+    PackedVectors,
     Queries,
     Query,
     QueryAnswer,
@@ -41,19 +37,19 @@ from index_service.records import (
     Search,
     Vector,
 )
-from index_service.workers import stop_if_caller_left
 
 # Rows to compare up to which a search is so quick that a change of threads would cost more.
 _QUICK_ROWS = 50_000
-# By how much a graph search is widened if it gave too little; after that, all rows are compared.
-_GROWTH = 10
 
 
-class _How(NamedTuple):
-    """How a query was answered, and how many rows were compared with it by vector."""
+class _Hits(Protocol):
+    """Rows found for one query, and their distances."""
 
-    method: Method
-    scanned: int
+    @property
+    def rows(self) -> list[int]: ...
+
+    @property
+    def distances(self) -> list[float]: ...
 
 
 class Finder:
@@ -66,18 +62,21 @@ class Finder:
         self, name: str, queries: Queries, search: Search, min_seq: int = 0, ef_search: int = 0
     ) -> Answer:
         """Finds the neighbours of each query; `ef_search` overrides the collection's own."""
-
-        def read(state: State) -> Answer:
-            return self._find(state, state.find(name), queries, search, ef_search)
-
-        return self._reads.read(read, min_seq)
+        if isinstance(queries, PackedVectors) or not any(query.words for query in queries):
+            return self._reads.read(
+                lambda state: self._find(state, state.find(name), queries, search, ef_search),
+                min_seq,
+            )
+        return self._reads.read_at_one_write(
+            lambda state: self._find_with_words(state, name, queries, search, ef_search), min_seq
+        )
 
     def is_quick(self, name: str, queries: Sequence[Query], search: Search) -> bool:
         """Returns whether memory probably has the answer within well under a millisecond."""
         if search.rerank or search.filter != NO_FILTER:
             return False
         rows = self._reads.state().find(name).segments.row_count
-        plain = all(isinstance(query.target, Vector) for query in queries)
+        plain = all(isinstance(query.target, Vector) and not query.words for query in queries)
         return plain and len(queries) * max(1000, rows) <= _QUICK_ROWS
 
     def find_in_memory(
@@ -96,7 +95,9 @@ class Finder:
         def read(state: State) -> RangeAnswer:
             snapshot = state.find(name)
             resolved = self._resolve(snapshot, [query], search)
-            params = _params(search, self._reads.condition(snapshot, search.filter))
+            limit = math.inf if search.max_distance is None else search.max_distance
+            condition = self._reads.condition(snapshot, search.filter)
+            params = RankingParams(search.k, condition, search.distinct_products, limit)
             hits, total = hits_within(snapshot.segments, resolved, params)
             (found,) = self._with_items(snapshot, [hits])
             return RangeAnswer(found, total, state.seq, snapshot.collection)
@@ -114,34 +115,106 @@ class Finder:
         from_memory: bool = False,
     ) -> Answer:
         resolved = self._resolve(snapshot, queries, search)
-        params = _params(search, self._reads.condition(snapshot, search.filter))
-        ef_search = ef_search or snapshot.ef_search
-        if search.rerank:
-            hits, ranked, how = self._reranked(snapshot, resolved, params, search, ef_search)
-        else:
-            chosen, hits = _by_vector(snapshot, resolved, params, search.exact, ef_search)
-            ranked, how = [None] * len(hits), [_how(chosen, params)] * len(hits)
+        hits = self._vector_stage(snapshot, search, ef_search).hits(resolved)
         found = self._with_items(snapshot, hits, from_memory=from_memory)
-        results: list[QueryAnswer] = []
-        for i, (near, again, (method, scanned)) in enumerate(zip(found, ranked, how, strict=True)):
-            complete = again.complete if again else method is Method.EXACT
-            count = again.ranked if again else 0
-            by_items = i in resolved.own_items
-            why = shortfall(
-                len(near.items), search, by_items=by_items, ranked=count, complete=complete
-            )
-            if again:
-                near = Neighbors(near.items, again.ranked_by, again.by_vector)  # noqa: PLW2901
-            results.append(QueryAnswer(near, scanned, why, method, count, complete))
+        results = [
+            _by_vector(near, own, search, by_items=i in resolved.own_items)
+            for i, (near, own) in enumerate(zip(found, hits, strict=True))
+        ]
         return Answer(results, state.seq, snapshot.collection)
 
+    def _find_with_words(
+        self, state: State, name: str, queries: Sequence[Query], search: Search, ef_search: int
+    ) -> Answer:
+        """Finds neighbours where some of the queries have words; the store is of the same write."""
+        snapshot = state.find(name)
+        collection = snapshot.collection
+        _check_words(queries, search, collection)
+        results: dict[int, QueryAnswer] = {}
+        if plain := [i for i, query in enumerate(queries) if not query.words]:
+            alone = [queries[i] for i in plain]
+            resolved = self._resolve(snapshot, alone, search, plain)
+            hits = self._vector_stage(snapshot, search, ef_search).hits(resolved)
+            found = self._with_items(snapshot, hits)
+            for n, (i, near, own) in enumerate(zip(plain, found, hits, strict=True)):
+                results[i] = _by_vector(near, own, search, by_items=n in resolved.own_items)
+        condition = self._reads.condition(snapshot, search.filter)
+        reader = self._reads.store.words(snapshot.key, len(collection.text_attributes))
+        words = WordStage(snapshot.segments, condition, search, reader)
+        for i, query in enumerate(queries):
+            if query.words and query.target is None:
+                order = words.order(query.words)
+                best = by_words_alone(order, search.k)
+                (near,) = self._with_items(snapshot, [best])
+                why = words_shortfall(len(best.rows), search, is_empty=order.is_empty)
+                results[i] = QueryAnswer(
+                    near,
+                    0,
+                    why,
+                    complete=order.complete,
+                    words_matched=len(order.matching),
+                    fused_scores=best.scores,
+                )
+        if both := [i for i, query in enumerate(queries) if query.words and query.target]:
+            results |= self._fused(snapshot, queries, both, words, ef_search)
+        return Answer([results[i] for i in range(len(queries))], state.seq, collection)
+
+    def _fused(
+        self,
+        snapshot: CollectionSnapshot,
+        queries: Sequence[Query],
+        numbers: Sequence[int],
+        words: WordStage,
+        ef_search: int,
+    ) -> dict[int, QueryAnswer]:
+        """Answers those of the queries that have words and a target, by their numbers."""
+        search, read = words.search, self._reads.store.features
+        resolved = self._resolve(snapshot, [queries[i] for i in numbers], search, numbers)
+        more = replace(search, k=fusion.places(search.k))
+        hits = self._vector_stage(snapshot, more, ef_search).hits(resolved)
+        results: dict[int, QueryAnswer] = {}
+        for n, (i, near) in enumerate(zip(numbers, hits, strict=True)):
+            target = Target.of(snapshot.segments, resolved.part([n]), search, read)
+            order = words.order(queries[i].words, target)
+            best = fuse(near, order, target, search)
+            (found,) = self._with_items(snapshot, [best])
+            complete = near.complete and order.complete
+            results[i] = QueryAnswer(
+                found._replace(first_distances=best.first_distances),
+                near.scanned,
+                shortfall(
+                    len(best.rows),
+                    search,
+                    by_items=n in resolved.own_items,
+                    ranked=near.ranked,
+                    complete=near.complete,
+                ),
+                near.method,
+                near.ranked,
+                complete,
+                len(order.matching),
+                best.scores,
+            )
+        return results
+
+    def _vector_stage(
+        self, snapshot: CollectionSnapshot, search: Search, ef_search: int
+    ) -> VectorStage:
+        condition = self._reads.condition(snapshot, search.filter)
+        effort = ef_search or snapshot.ef_search
+        return VectorStage(snapshot, condition, search, effort, self._reads.store.features)
+
     def _resolve(
-        self, snapshot: CollectionSnapshot, queries: Queries, search: Search
+        self,
+        snapshot: CollectionSnapshot,
+        queries: Queries,
+        search: Search,
+        numbers: Sequence[int] | None = None,
     ) -> NumberedQueries:
         def read(ids: Sequence[str], with_features: bool) -> dict[str, NamedItem[int]]:
             return self._named_items(snapshot, ids, with_features=with_features)
 
-        return resolve(queries, snapshot.collection, search, read)
+        return resolve(queries, snapshot.collection, search, read, numbers)
 
     def _named_items(
         self, snapshot: CollectionSnapshot, ids: Sequence[str], *, with_features: bool
@@ -162,49 +235,8 @@ class Finder:
             item_id: NamedItem(*values) for item_id, values in zip(numbers, columns, strict=True)
         }
 
-    def _reranked(
-        self,
-        snapshot: CollectionSnapshot,
-        resolved: NumberedQueries,
-        params: RankingParams,
-        search: Search,
-        ef_search: int,
-    ) -> tuple[list[Hits], list[Ranked | None], list[_How]]:
-        """Ranks the candidates of each query again; a query without features stays as it is."""
-        segments = snapshot.segments
-        reranker = Reranker.of(search, snapshot.collection.metric)
-        read = self._reads.store.features
-        chosen = plan(segments, params.condition, exact=search.exact, ef_search=ef_search)
-        if search.exact:
-            matching = round(chosen.source.size * chosen.share)
-            checks.ranked(len(resolved), matching, "exact")
-        hits: list[Hits] = []
-        ranked: list[Ranked | None] = []
-        how: list[_How] = []
-        for number, features in enumerate(resolved.features):
-            stop_if_caller_left()
-            query = resolved.part([number])
-            if features is None:
-                answering, own = _by_vector(snapshot, query, params, search.exact, ef_search)
-                hits += own
-                ranked.append(None)
-                how.append(_how(answering, params))
-                continue
-            answering = chosen
-            numbers = query_of(features)
-            stage = SecondStage(segments, chosen, params, reranker, search.exact, read)
-            found = stage.rank(query, numbers)
-            if found.short:
-                # A graph may miss rows that the filter lets through: compare all of them.
-                answering = plan(segments, params.condition, exact=True, ef_search=ef_search)
-                found = replace(stage, plan=answering).rank(query, numbers)
-            ranked.append(found)
-            how.append(_How(_method(answering), found.scanned))
-            hits.append(Hits(found.rows, found.by_vector))
-        return hits, ranked, how
-
     def _with_items(
-        self, snapshot: CollectionSnapshot, hits: Sequence[Hits], *, from_memory: bool = False
+        self, snapshot: CollectionSnapshot, hits: Sequence[_Hits], *, from_memory: bool = False
     ) -> list[Neighbors]:
         keys = _keys(snapshot, hits)
         known = self._reads.cache.known(keys)
@@ -223,7 +255,7 @@ class Finder:
         return found
 
 
-def _keys(snapshot: CollectionSnapshot, hits: Sequence[Hits]) -> list[int]:
+def _keys(snapshot: CollectionSnapshot, hits: Sequence[_Hits]) -> list[int]:
     rows = list(chain.from_iterable(own.rows for own in hits))
     if not rows:
         return []
@@ -231,38 +263,20 @@ def _keys(snapshot: CollectionSnapshot, hits: Sequence[Hits]) -> list[int]:
     return keys
 
 
-def _by_vector(
-    snapshot: CollectionSnapshot,
-    queries: NumberedQueries,
-    params: RankingParams,
-    exact: bool,
-    ef_search: int,
-) -> tuple[Plan, list[Hits]]:
-    segments, condition = snapshot.segments, params.condition
-    chosen = plan(segments, condition, exact=exact, ef_search=ef_search)
-    if not chosen.source.approximate:
-        return chosen, nearest_hits(segments, chosen, queries, params)
-    # A graph cannot stop at a distance: what is too far is cut off afterwards.
-    unlimited = replace(params, max_distance=math.inf)
-    for share in (chosen.share, chosen.share / _GROWTH):
-        hits = nearest_hits(segments, chosen._replace(share=share), queries, unlimited)
-        if all(len(own.rows) == params.k for own in hits):
-            return chosen, [own.within(params.max_distance) for own in hits]
-    # A graph may miss rows that the filter lets through: compare all of them.
-    chosen = plan(segments, condition, exact=True, ef_search=ef_search)
-    return chosen, nearest_hits(segments, chosen, queries, params)
+def _by_vector(near: Neighbors, hits: VectorHits, search: Search, *, by_items: bool) -> QueryAnswer:
+    why = shortfall(
+        len(hits.rows), search, by_items=by_items, ranked=hits.ranked, complete=hits.complete
+    )
+    near = near._replace(first_distances=hits.first_distances)
+    return QueryAnswer(near, hits.scanned, why, hits.method, hits.ranked, hits.complete)
 
 
-def _method(chosen: Plan) -> Method:
-    return Method.APPROXIMATE if chosen.source.approximate else Method.EXACT
-
-
-def _how(chosen: Plan, params: RankingParams) -> _How:
-    approximate = chosen.source.approximate
-    scanned = first_width(chosen, params) if approximate else chosen.source.size
-    return _How(_method(chosen), scanned)
-
-
-def _params(search: Search, condition: Condition) -> RankingParams:
-    limit = math.inf if search.max_distance is None else search.max_distance
-    return RankingParams(search.k, condition, search.distinct_products, limit)
+def _check_words(queries: Sequence[Query], search: Search, collection: Collection) -> None:
+    """Refuses words that the collection does not find, and what words alone cannot answer."""
+    for number, query in enumerate(queries):
+        if query.words and not collection.text_attributes:
+            raise refusals.no_words(number, collection)
+        if query.target is None:
+            for field in ("rerank", "max_distance"):
+                if getattr(search, field) is not None:
+                    raise refusals.words_without_distance(number, field)

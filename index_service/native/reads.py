@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from index_service.native.item_cache import ItemCache
@@ -18,7 +18,7 @@ from index_service.native.memory.state import CollectionSnapshot, State
 from index_service.native.search.filters import EVERY_ROW, Condition, condition
 from index_service.native.store.database import Store
 from index_service.records import NO_FILTER, Filter, Item
-from lookalike.errors import IndexRecoveringError
+from lookalike.errors import IndexRecoveringError, StoreCorruptedError
 
 R = TypeVar("R")
 
@@ -75,16 +75,48 @@ class Reads:
             state = self.state(min_seq)
             with suppress(StaleStateError):
                 return function(state)
-            # A committed state is published at once. Waiting for the lock instead would take
-            # seconds beside a busy writer, who takes it again before other threads wake up.
-            deadline = time.monotonic() + _PUBLISHED_WITHIN_S
-            while self._current() is state and time.monotonic() < deadline:
-                time.sleep(_POLL_INTERVAL_S)
+            self._await_other(state)
         with self._writing:  # nothing changes now
             try:
                 return function(self.state(min_seq))
             except StaleStateError:
-                raise self.store.corrupted("it lacks items that were in it at start") from None
+                raise self._lacking() from None
+
+    def _lacking(self) -> StoreCorruptedError:
+        return self.store.corrupted("it lacks items that were in it at start")
+
+    def read_at_one_write(self, function: Callable[[State], R], min_seq: int = 0) -> R:
+        """Returns the function's result for a state and the store as they were after one write.
+
+        All that the function reads from the store is of that write. It takes no lock while it runs.
+
+        Raises:
+            StoreCorruptedError: The store lacks an item that memory has.
+        """
+        try:
+            return self._read_at_one_write(function, min_seq)
+        except StaleStateError:
+            raise self._lacking() from None
+
+    def _read_at_one_write(self, function: Callable[[State], R], min_seq: int) -> R:
+        for _ in range(ATTEMPTS):
+            state = self.state(min_seq)
+            with self.store.at_one_write() as seq:
+                if seq == state.seq:
+                    return function(state)
+            self._await_other(state)
+        with ExitStack() as stack:
+            with self._writing:  # nothing changes now
+                state = self.state(min_seq)
+                stack.enter_context(self.store.at_one_write())
+            return function(state)
+
+    def _await_other(self, state: State) -> None:
+        # A committed state is published at once. Waiting for the lock instead would take seconds
+        # beside a busy writer, who takes it again before other threads wake up.
+        deadline = time.monotonic() + _PUBLISHED_WITHIN_S
+        while self._current() is state and time.monotonic() < deadline:
+            time.sleep(_POLL_INTERVAL_S)
 
     def items(self, keys: Sequence[int]) -> dict[int, Item]:
         """Returns items by key; raises StaleStateError if one of them is gone."""

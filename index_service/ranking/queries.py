@@ -104,7 +104,11 @@ class ResolvedQueries(Generic[K]):
 
 
 def resolve(
-    queries: Queries, collection: Collection, search: Search, read: ReadItems[K]
+    queries: Queries,
+    collection: Collection,
+    search: Search,
+    read: ReadItems[K],
+    numbers: Sequence[int] | None = None,
 ) -> ResolvedQueries[K]:
     """Resolves the queries of one call.
 
@@ -113,6 +117,7 @@ def resolve(
         collection: What their vectors must fit.
         search: What the queries have in common.
         read: Reads the items that they name.
+        numbers: Their numbers in the call, for error messages; None if they are all of it.
 
     Raises:
         ItemNotFoundError: A query names an item that does not exist.
@@ -134,17 +139,23 @@ def resolve(
             "(Collection.features_dimension)",
             field="rerank",
         )
+    if numbers is None:
+        numbers = range(len(queries))
     plain = [query.target for query in queries if isinstance(query.target, Vector)]
     if len(plain) == len(queries) and not search.rerank:
-        fields = [f"queries[{i}].vector" for i in range(len(plain))]
+        fields = [f"queries[{number}].vector" for number in numbers]
         return ResolvedQueries(matrix(plain, collection, fields))
-    return _resolved_one_by_one(queries, collection, search, read)
+    return _resolved_one_by_one(queries, collection, search, read, numbers)
 
 
 def _resolved_one_by_one(
-    queries: Sequence[Query], collection: Collection, search: Search, read: ReadItems[K]
+    queries: Sequence[Query],
+    collection: Collection,
+    search: Search,
+    read: ReadItems[K],
+    numbers: Sequence[int],
 ) -> ResolvedQueries[K]:
-    named = dict(_named(queries))
+    named = dict(_named(queries, numbers))
     with_features = search.rerank is not None and not all(len(q.features) for q in queries)
     items: Mapping[str, NamedItem[K]] = read(list(named), with_features) if named else {}
     resolver = _Resolver(collection, items)
@@ -155,10 +166,11 @@ def _resolved_one_by_one(
     features: list[Matrix | None] = []
     own_items: dict[int, list[K]] = {}
     own_products: dict[int, list[K]] = {}
-    for i, query in enumerate(queries):
-        path = f"queries[{i}]"
+    for i, (query, number) in enumerate(zip(queries, numbers, strict=True)):
+        path = f"queries[{number}]"
+        assert query.target is not None  # a query by words alone is not resolved
         vectors.append(resolver.vector(query.target, path))
-        if own := [items[item_id] for item_id, _ in _named([query])]:
+        if own := [items[item_id] for item_id, _ in _named([query], [number])]:
             own_items[i] = [item.key for item in own]
             if search.exclude_same_product:
                 own_products[i] = [item.product for item in own]
@@ -173,9 +185,9 @@ def _resolved_one_by_one(
     return ResolvedQueries(np.stack(vectors), features, own_items, own_products)
 
 
-def _named(queries: Sequence[Query]) -> Iterator[tuple[str, str]]:
+def _named(queries: Sequence[Query], numbers: Sequence[int]) -> Iterator[tuple[str, str]]:
     """Yields the id of each item that the queries name, with its path in the request."""
-    for i, (target, _) in enumerate(queries):
+    for i, (target, *_) in zip(numbers, queries, strict=True):
         if isinstance(target, str):
             yield target, f"queries[{i}].item_id"
         elif isinstance(target, Examples):
@@ -211,6 +223,7 @@ class _Resolver(Generic[K]):
         if len(query.features):
             sent: Matrix = features_matrix([query.features], self._collection, [path])[0]
             return sent
+        assert query.target is not None
         if not isinstance(query.target, Examples):
             return self._features_of(query.target)
         known = [[self._features_of(example) for example in examples] for examples in query.target]

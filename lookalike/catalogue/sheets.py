@@ -26,6 +26,9 @@ CARD_CAPTION = 146
 COLUMNS = 5
 TITLE = 36
 SMALLEST = 12  # of letters; a line that is still too long is cut
+_LARGEST = 40  # of words in a tile
+_LEADING = 1.3  # from line to line, in sizes of letters
+_MOST_IN_TILE = 1024  # characters; more are never legible there
 INK, FADED, PAPER, FRAME, BLANK = "#1c1e21", "#6a6f76", "#ffffff", "#d9dce1", "#f4f5f7"
 GOOD = "#177a3c"
 
@@ -56,12 +59,14 @@ class Card:
         heading: The first line of the caption.
         lines: The others.
         agrees: The heading is green.
+        words: Stand in the tile where there are no photos.
     """
 
     photos: Sequence[Photo]
     heading: str
     lines: Sequence[str]
     agrees: bool = False
+    words: str = ""
 
 
 class Sheet:
@@ -137,6 +142,29 @@ class Sheet:
                 self._draw.text(middle, "no photo here", FADED, letters(15), anchor="mm")
         self._draw.rectangle(box, outline=frame, width=max(1, border - 2))
 
+    def put_words(self, words: str, corner: tuple[int, int], side: int) -> None:
+        """Puts words into a square, in the largest letters with which they fit; cut if none do."""
+        x, y = corner
+        box = (x, y, x + side - 1, y + side - 1)
+        self._draw.rectangle(box, fill=BLANK, outline=FRAME)
+        room = side - 2 * GAP
+        seen = (letter if letter.isprintable() else " " for letter in words[:_MOST_IN_TILE])
+        line = one_line("".join(seen))
+        lines: list[str] = []
+        size = SMALLEST
+        for size in range(_LARGEST, SMALLEST - 1, -2):
+            lines = _wrapped(line, letters(size), room)
+            if len(lines) * _LEADING * size <= room and " ".join(lines) == line:
+                break
+        most = int(room / (_LEADING * size))
+        if len(lines) > most:
+            lines = [*lines[: most - 1], lines[most - 1] + "…"]
+        top = y + side / 2 - (len(lines) - 1) / 2 * _LEADING * size
+        for number, each in enumerate(lines):
+            at = (x + side / 2, top + number * _LEADING * size)
+            font = letters(size)
+            self._draw.text(at, fitted(each, font, room), INK, font, anchor="mm")
+
     def save(self, out: Path) -> None:
         """Writes the picture; the suffix says the format."""
         with replacing(out) as aside:
@@ -175,7 +203,10 @@ def draw_contact_sheet(query: Card, hits: Sequence[Card], out: Path, *, note: st
 
 
 def _draw_card(sheet: Sheet, card: Card, corner: tuple[int, int], side: int, size: int) -> None:
-    sheet.put(card.photos, corner, side)
+    if card.words and not card.photos:
+        sheet.put_words(card.words, corner, side)
+    else:
+        sheet.put(card.photos, corner, side)
     x, y = corner
     y += side + 10
     sheet.write((x, y), card.heading, size, GOOD if card.agrees else INK, width=side)
@@ -232,6 +263,21 @@ def fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width:
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def _wrapped(
+    line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
+) -> list[str]:
+    """Returns a line broken between words; a word that is wider than that has a line of its own."""
+    lines: list[str] = []
+    for word in line.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    # Of a word that is too wide, only what fits: the next smaller letters may have room for it.
+    return [fitted(each, font, width) for each in lines]
 
 
 def one_line(text: str) -> str:

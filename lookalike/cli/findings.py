@@ -27,6 +27,8 @@ RANKED_BY = {
     "blend": "what tells items apart and what tells categories apart",
     "features": "what tells items apart",
     "category": "what tells categories apart",
+    "hybrid": "what tells items apart, and the words of titles and descriptions",
+    "words": "the words of titles and descriptions",
 }
 
 
@@ -45,7 +47,7 @@ def show(answer: SearchResult, *, priced: bool) -> None:
     for line in _price_lines(answer.price) if priced else ():
         show_line(line)
     if answer.hits:
-        _show_hits(answer.hits)
+        _show_hits(answer.hits, answer.ranking)
     for word in (answer.shortfall, answer.degraded):
         if word:
             say(word)
@@ -78,19 +80,22 @@ def as_json(answer: SearchResult) -> dict[str, Any]:
     }
 
 
-def likeness_lines(hit: SimilarListing) -> list[str]:
-    """Returns how alike a listing is, in short lines: per cent and words, or the distance."""
+def likeness_lines(hit: SimilarListing, ranking: str | None) -> list[str]:
+    """Returns how near a listing is, in short lines: per cent and words, or what ranked it."""
     if hit.likeness is None:
-        return [f"distance {hit.distance:.3f}"]
+        name, value = _measure(hit, ranking)
+        return [f"{name} {value:.3f}"]
     return [per_cent(hit.likeness), hit.likeness_words]
 
 
-def card(hit: SimilarListing, picture: Path | bytes | None, category: str) -> Card:
+def card(
+    hit: SimilarListing, picture: Path | bytes | None, category: str, ranking: str | None = None
+) -> Card:
     """Returns a listing's tile on a contact sheet; green where it has the category."""
     from lookalike.catalogue.sheets import Card
 
     photo = hit.photo
-    lines = [photo.category, price(photo.price, photo.currency), *likeness_lines(hit)]
+    lines = [photo.category, price(photo.price, photo.currency), *likeness_lines(hit, ranking)]
     return Card(
         [picture],
         photo.title or photo.product_id,
@@ -99,7 +104,14 @@ def card(hit: SimilarListing, picture: Path | bytes | None, category: str) -> Ca
     )
 
 
-def _show_hits(hits: Sequence[SimilarListing]) -> None:
+def _measure(hit: SimilarListing, ranking: str | None) -> tuple[str, float]:
+    """Returns the name and the value of what ranked a listing; smaller is nearer."""
+    if ranking in (None, "category"):
+        return "distance", hit.distance
+    return str(ranking), hit.ranked_by
+
+
+def _show_hits(hits: Sequence[SimilarListing], ranking: str | None) -> None:
     calibrated = any(hit.likeness is not None for hit in hits)
     roomy = has_room(120)  # on a narrow terminal words and an id would crowd out the title
     columns = {
@@ -110,12 +122,17 @@ def _show_hits(hits: Sequence[SimilarListing]) -> None:
     }
     if calibrated:
         columns["same item"] = [_same_item(hit, words=roomy) for hit in hits]
-    if not calibrated or has_room(140):
+    else:
+        measured = [_measure(hit, ranking) for hit in hits]
+        columns[measured[0][0]] = [f"{value:.3f}" for _, value in measured]
+    # Where words alone rank, no vectors were compared.
+    if has_room(140) and ranking != "words":
         columns["distance"] = [f"{hit.distance:.3f}" for hit in hits]
     if roomy:
         columns["photo id"] = [hit.photo.item_id for hit in hits]
     names = list(columns)
-    right = [names.index(name) for name in ("", "price", "distance") if name in columns]
+    numbers = ("", "price", "distance", *RANKED_BY)
+    right = [names.index(name) for name in numbers if name in columns]
     show_table(names, list(zip(*columns.values(), strict=True)), right=right)
 
 

@@ -26,6 +26,7 @@ from lookalike.cli.console import (
 )
 from lookalike.cli.failing import Failure, Failures, by_reason, write_failures
 from lookalike.journal import Journal
+from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.prices import Price, parse_price
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def command(
         ),
     ] = None,
     title: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
+    description: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     category: Annotated[str, typer.Option(rich_help_panel=_ONE)] = "",
     price: Annotated[
         str | None,
@@ -132,6 +134,7 @@ def command(
             price=amount,
             location=location,
             currency=currency,
+            description=description,
         )
         with client:
             return _ingest_one(client, about, photo, json=json)
@@ -322,10 +325,16 @@ def _check(status: Status) -> None:
 
 
 def _tell(catalogue: Catalogue, products: Path, table: Path | None) -> None:
+    rows = catalogue.products.rows
     if dropped := catalogue.products.dropped:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items())
         number = counted(sum(dropped.values()), "listing")
         say(f"{number} of {products} dropped: {reasons}")
+    if long := sum(len(row.description) > MAX_TEXT_LENGTH for row in rows.values()):
+        say(
+            f"{counted(long, 'description')} of {products} cut at {MAX_TEXT_LENGTH:,} characters, "
+            "the most that the catalogue keeps"
+        )
     if catalogue.orphans:
         say(f"{counted(catalogue.orphans, 'photo')} of {table} left out: the listing is not there")
     if table is None:
@@ -346,6 +355,7 @@ def photo_of(item_id: str, row: ProductRow) -> CataloguePhoto:
         price=row.price,
         location=row.location,
         currency=row.currency,
+        description=row.description[:MAX_TEXT_LENGTH],
     )
 
 

@@ -9,7 +9,7 @@ from lookalike.cli import options
 from lookalike.cli.console import ExitCode, emit, say, show_table
 
 if TYPE_CHECKING:
-    from lookalike.client import Status
+    from lookalike.client import EmbedderStatus, Status
 
 
 def command(
@@ -52,12 +52,14 @@ def _rows(gateway: str, status: Status) -> list[tuple[str, str, str, str]]:
         f"{embedder.engine} {embedder.precision}".strip(),
         f"space {embedder.embedding_space}" if embedder.embedding_space else "",
         f"features of {embedder.features_dimension} floats" if embedder.features_dimension else "",
+        _reads(embedder) if embedder.embedding_space else "",
     ]
     catalogue = [
         index.collection + (_arrow(index.serving_collection, index.collection)),
         f"{index.photos:,} photos of {index.listings:,} listings",
         f"{index.photos_with_features:,} photos with features" if features else "",
         f"space {index.embedding_space}" if index.embedding_space else "no catalogue yet",
+        f"finds {'' if index.finds_words else 'no '}words" if index.serving_collection else "",
         f"{index.backend}{', read only' if index.read_only else ''}",
     ]
     kept = [
@@ -71,6 +73,10 @@ def _rows(gateway: str, status: Status) -> list[tuple[str, str, str, str]]:
         ("embedder", embedder.target, _state(embedder.ready), _lines(model)),
         ("index", index.target, _state(index.ready), _lines(catalogue if index.ready else [])),
     ]
+
+
+def _reads(embedder: EmbedderStatus) -> str:
+    return f"reads words: {embedder.text_encoder}" if embedder.text_encoder else "reads no words"
 
 
 def _arrow(serving: str, collection: str) -> str:

@@ -21,8 +21,10 @@ from lookalike.client.descriptions import (
     Model,
     ModelOutput,
     Status,
+    TextTower,
 )
 from lookalike.client.index import AsyncIndexClient, IndexClient
+from lookalike.client.mixing import Part
 from lookalike.client.photos import Photo
 from lookalike.client.results import (
     CategoryScore,
@@ -36,8 +38,10 @@ from lookalike.client.results import (
     PriceEstimate,
     PriceOutlier,
     Ranking,
+    ReadWords,
     SearchResult,
     SimilarListing,
+    TextEmbedding,
     Timings,
 )
 from lookalike.client.synchronous import Client
@@ -71,14 +75,18 @@ __all__ = [
     "NearDuplicate",
     "NearDuplicateKind",
     "Page",
+    "Part",
     "Photo",
     "PhotoFailure",
     "PriceEstimate",
     "PriceOutlier",
     "PriceRange",
     "Ranking",
+    "ReadWords",
     "SearchResult",
     "SimilarListing",
     "Status",
+    "TextEmbedding",
+    "TextTower",
     "Timings",
 ]

@@ -23,6 +23,7 @@ from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
 from lookalike.client.calling import Caller
 from lookalike.client.descriptions import Model, Status
+from lookalike.client.mixing import Part, are_in_memory, read_parts
 from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
 from lookalike.client.photos import (
     Photo,
@@ -40,6 +41,7 @@ from lookalike.client.results import (
     Page,
     Ranking,
     SearchResult,
+    TextEmbedding,
 )
 from lookalike.errors import LookalikeError
 
@@ -84,16 +86,20 @@ class AsyncClient(Caller):
 
     async def classify(
         self,
-        photo: PhotoOrPhotos,
+        photo: PhotoOrPhotos | None = None,
         *,
+        title: str = "",
+        description: str = "",
         include_vector: bool = False,
         allow_partial: bool = False,
         timeout: float | None = None,
     ) -> Classified:
         """See `Client.classify`."""
         call = calls.classify(
-            await _read_all(photo),
+            await _read_all(photo) if photo is not None else (),
             several=is_several(photo),
+            title=title,
+            description=description,
             include_vector=include_vector,
             allow_partial=allow_partial,
         )
@@ -103,7 +109,9 @@ class AsyncClient(Caller):
         self,
         photo: PhotoOrPhotos | None = None,
         *,
+        text: str | None = None,
         item_id: str | None = None,
+        mix: Sequence[Part] | None = None,
         vector: Embedding | ArrayLike | None = None,
         embedding_space: str = "",
         k: int = 10,
@@ -125,6 +133,8 @@ class AsyncClient(Caller):
             item_id,
             vector,
             embedding_space,
+            text=text,
+            mix=await _read_parts(mix) if mix is not None else None,
             k=k,
             where=where,
             every_photo=every_photo,
@@ -214,6 +224,17 @@ class AsyncClient(Caller):
         """See `Client.embed`."""
         return await self._call(calls.embed(await _read(photo), outputs), timeout)
 
+    async def embed_text(
+        self,
+        title: str,
+        description: str = "",
+        *,
+        outputs: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> TextEmbedding:
+        """See `Client.embed_text`."""
+        return await self._call(calls.embed_text(title, description, outputs), timeout)
+
     def embed_many(
         self,
         photos: Pairs[Id],
@@ -277,6 +298,10 @@ async def _read_all(photo: PhotoOrPhotos) -> list[bytes]:
     if is_several(photo):
         return await asyncio.to_thread(read_photos, photo)
     return [await _read(cast("Photo", photo))]
+
+
+async def _read_parts(mix: Sequence[Part]) -> list[Part]:
+    return read_parts(mix) if are_in_memory(mix) else await asyncio.to_thread(read_parts, mix)
 
 
 async def _requests(

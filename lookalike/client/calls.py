@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.client import description_messages, messages
 from lookalike.client.descriptions import Model, Status
+from lookalike.client.mixing import Part, mix_parts
 from lookalike.client.options import EMBEDDER, GATEWAY, INDEX
 from lookalike.client.results import (
     Classified,
@@ -25,7 +26,9 @@ from lookalike.client.results import (
     Page,
     Ranking,
     SearchResult,
+    TextEmbedding,
 )
+from lookalike.client.text import sendable
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -98,21 +101,36 @@ FEATURES = "features"
 
 
 def classify(
-    images: Sequence[bytes], *, several: bool, include_vector: bool, allow_partial: bool
+    images: Sequence[bytes],
+    *,
+    several: bool,
+    title: str,
+    description: str,
+    include_vector: bool,
+    allow_partial: bool,
 ) -> Call[Classified]:
-    """Classifies a photo, or a listing by several photos."""
-    if not several:
+    """Classifies a photo, or a listing by several photos, by words or by both."""
+    words = bool(title or description)
+    if not (images or words):
+        raise InvalidArgumentError(
+            "there are neither photos nor words; give a photo, up to 16 of one listing, title= or "
+            "description="
+        )
+    if not (several or words):
         one = pb.ClassifyImageRequest(image=images[0], include_vector=include_vector)
         return Call(GATEWAY, "ClassifyImage", one, messages.classified)
-    if not images:
-        raise InvalidArgumentError("the list has no photo; give 1 to 16 of one listing")
     if include_vector:
         raise InvalidArgumentError(
-            "include_vector is for one photo, not for a list: each photo of a listing has a vector "
-            "of its own, which embed_many returns",
+            "include_vector is for one photo alone: each photo of a listing has a vector of its "
+            "own, which embed_many returns, and words have one, which embed_text returns",
             field="include_vector",
         )
-    request = pb.ClassifyListingRequest(images=images, allow_partial=allow_partial)
+    request = pb.ClassifyListingRequest(
+        images=images,
+        allow_partial=allow_partial,
+        title=sendable(title, "title"),
+        description=sendable(description, "description"),
+    )
     return Call(GATEWAY, "ClassifyListing", request, messages.listing_classified)
 
 
@@ -122,6 +140,8 @@ def similar(
     vector: Embedding | ArrayLike | None,
     embedding_space: str,
     *,
+    text: str | None,
+    mix: Sequence[Part] | None,
     k: int,
     where: ListingFilter | None,
     every_photo: bool,
@@ -146,14 +166,20 @@ def similar(
         min_likeness=min_likeness,
         include_price=include_price,
     )
-    if (len(images) > 0) + (item_id is not None) + (vector is not None) != 1:
-        raise InvalidArgumentError("give a photo, item_id= or vector=, and one alone")
+    queries = (images or None, item_id, vector, text, mix)
+    if sum(query is not None for query in queries) != 1:
+        raise InvalidArgumentError("give a photo, text=, item_id=, vector= or mix=, and one alone")
     if len(images) == 1:
         request.image = images[0]
     elif images:
         request.images.images.extend(images)
     elif item_id is not None:
         request.item_id = item_id
+    elif text is not None:
+        request.text = sendable(text, "text")
+    elif mix is not None:
+        request.mix.SetInParent()  # where there is no part, the gateway says so
+        request.mix.parts.extend(mix_parts(mix))
     elif isinstance(vector, Embedding):
         request.vector.values.extend(vector.vector.tolist())
         request.vector.embedding_space = vector.embedding_space
@@ -229,6 +255,16 @@ def model() -> Call[Model]:
 def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:
     """Gets a photo's vectors."""
     return Call(EMBEDDER, "EmbedImage", embed_request(image, outputs), messages.embedding)
+
+
+def embed_text(title: str, description: str, outputs: Sequence[str]) -> Call[TextEmbedding]:
+    """Gets the vectors of words."""
+    request = embedder_pb2.EmbedTextRequest(
+        title=sendable(title, "title"),
+        description=sendable(description, "description"),
+        outputs=outputs,
+    )
+    return Call(EMBEDDER, "EmbedText", request, messages.text_embedding)
 
 
 def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedImageRequest:

@@ -16,6 +16,7 @@ from lookalike.client.descriptions import (
     Model,
     ModelOutput,
     Status,
+    TextTower,
 )
 from lookalike.client.messages import ranking, timings
 from lookalike.embedder.v1 import embedder_pb2
@@ -56,6 +57,7 @@ def model(message: embedder_pb2.GetModelResponse) -> Model:
         price_range=_copied(PriceRange, found.price_range)
         if found.HasField("price_range")
         else None,
+        text=_copied(TextTower, found.text) if found.HasField("text") else None,
     )
 
 

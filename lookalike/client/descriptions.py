@@ -24,6 +24,7 @@ class EmbedderStatus:
         labels: Category labels, in the model's order.
         dimension: Number of floats of the default output.
         features_dimension: Number of floats of the output to rank by; 0 if there is none.
+        text_encoder: The language model that reads words; empty if the model reads none.
     """
 
     target: str
@@ -36,6 +37,7 @@ class EmbedderStatus:
     labels: tuple[str, ...] = ()
     dimension: int = 0
     features_dimension: int = 0
+    text_encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class IndexStatus:
         photos: Number of its photos.
         listings: Number of its listings.
         photos_with_features: Number of its photos with features to rank by.
+        finds_words: Whether words of titles and descriptions can be looked for.
     """
 
     target: str
@@ -67,6 +70,7 @@ class IndexStatus:
     photos: int = 0
     listings: int = 0
     photos_with_features: int = 0
+    finds_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Limits:
         max_stream_in_flight: Most unanswered photos of one stream.
         max_batch_items: Most photos of one batch request.
         max_outputs: Most outputs of one photo.
+        max_text_length: Longest title or description, in characters; 0 if the model reads no words.
     """
 
     max_image_bytes: int = 0
@@ -141,6 +146,31 @@ class Limits:
     max_stream_in_flight: int = 0
     max_batch_items: int = 0
     max_outputs: int = 0
+    max_text_length: int = 0
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """The part of a model that reads words, into the outputs that photos have.
+
+    The category of photos and words together is that of `photos_weight` x logits of photos +
+    `words_weight` x logits of words.
+
+    Attributes:
+        encoder: The language model that it was made from.
+        max_tokens: Tokens of a text that are read; what is beyond them is left out.
+        precision: `fp32`, `bf16` or `int8`.
+        temperature: Divides the logits of words before the softmax.
+        photos_weight: Weight of the photos' logits.
+        words_weight: Weight of the words' logits.
+    """
+
+    encoder: str
+    max_tokens: int
+    precision: str = ""
+    temperature: float = 0.0
+    photos_weight: float = 0.0
+    words_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -180,6 +210,7 @@ class Model:
         temperature: Divides the logits before the softmax; 0 if it was not fitted.
         ranking: How to rank listings by its outputs; None if that was not fitted.
         price_range: How to make a range of prices; None if that was not fitted.
+        text: How words are read; None if the model reads none.
     """
 
     name: str
@@ -193,3 +224,4 @@ class Model:
     temperature: float = 0.0
     ranking: FittedRanking | None = None
     price_range: PriceRange | None = None
+    text: TextTower | None = None

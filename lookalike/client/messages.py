@@ -6,6 +6,7 @@ Only this module and `description_messages.py` read fields of messages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,10 @@ from lookalike.client.results import (
     PriceEstimate,
     PriceOutlier,
     Ranking,
+    ReadWords,
     SearchResult,
     SimilarListing,
+    TextEmbedding,
     Timings,
 )
 from lookalike.embedder.v1 import embedder_pb2
@@ -45,6 +48,8 @@ _METHODS = {
     Ranking.BLEND: pb.RANKING_METHOD_BLEND,
     Ranking.FEATURES: pb.RANKING_METHOD_FEATURES,
     Ranking.CATEGORY: pb.RANKING_METHOD_CATEGORY,
+    Ranking.HYBRID: pb.RANKING_METHOD_HYBRID,
+    Ranking.WORDS: pb.RANKING_METHOD_WORDS,
 }
 _RANKINGS = {method: ranking for ranking, method in _METHODS.items()}
 
@@ -59,6 +64,7 @@ def photo_message(photo: CataloguePhoto) -> pb.CataloguePhoto:
         price=photo.price,
         location=photo.location,
         currency=photo.currency,
+        description=photo.description,
     )
 
 
@@ -66,7 +72,7 @@ def ranking_method(wanted: Ranking | str | None) -> pb.RankingMethod.ValueType:
     """Returns the value of the enum; None leaves it to the gateway.
 
     Raises:
-        InvalidArgumentError: It is none of the three words.
+        InvalidArgumentError: It is none of the words of `Ranking`.
     """
     if wanted is None:
         return pb.RANKING_METHOD_UNSPECIFIED
@@ -124,6 +130,7 @@ def listing_classified(message: pb.ClassifyListingResponse) -> Classified:
         timings=timings(message.timings),
         photos=tuple(_classification(one) if one.scores else None for one in message.photos),
         failures=_failures(message.failures),
+        words=_read_words(message.words) if message.HasField("words") else None,
     )
 
 
@@ -182,21 +189,32 @@ def page(message: pb.ListListingsResponse) -> Page:
 
 def embedding(message: embedder_pb2.EmbedImageResponse) -> Embedding:
     """Reads the answer of EmbedImage."""
+    return Embedding(**_embedded(message))
+
+
+def text_embedding(message: embedder_pb2.EmbedTextResponse) -> TextEmbedding:
+    """Reads the answer of EmbedText."""
+    return TextEmbedding(**_embedded(message), tokens=message.tokens, truncated=message.truncated)
+
+
+def _embedded(
+    message: embedder_pb2.EmbedImageResponse | embedder_pb2.EmbedTextResponse,
+) -> dict[str, Any]:
     if not message.embeddings:
         raise InternalError("the embedder's answer has no vector")
     outputs = {e.output: read_only_vector(e.values) for e in message.embeddings}
     first, timings = message.embeddings[0], message.timings
-    return Embedding(
-        vector=outputs[first.output],
-        embedding_space=first.embedding_space,
-        output=first.output,
-        outputs=outputs,
-        timings=Timings(
+    return {
+        "vector": outputs[first.output],
+        "embedding_space": first.embedding_space,
+        "output": first.output,
+        "outputs": outputs,
+        "timings": Timings(
             decode_ns=timings.decode_ns,
             queue_ns=timings.queue_ns,
             inference_ns=timings.inference_ns,
         ),
-    )
+    }
 
 
 def _photo(message: pb.CataloguePhoto) -> CataloguePhoto:
@@ -212,6 +230,7 @@ def _photo(message: pb.CataloguePhoto) -> CataloguePhoto:
         else None,
         has_thumbnail=message.has_thumbnail,
         currency=message.currency,
+        description=message.description,
     )
 
 
@@ -254,6 +273,11 @@ def _near_duplicate(message: pb.NearDuplicate) -> NearDuplicate:
 def _classification(message: pb.Classification) -> Classification:
     scores = tuple(CategoryScore(s.category, s.index, s.probability) for s in message.scores)
     return Classification(scores, message.embedding_space)
+
+
+def _read_words(message: pb.ReadWords) -> ReadWords:
+    found = _classification(message.classification)
+    return ReadWords(found.scores, found.embedding_space, message.tokens, message.truncated)
 
 
 def read_only_vector(values: Sequence[float]) -> FloatVector:

@@ -71,7 +71,7 @@ def read_photo(photo: Photo) -> bytes:
     )
 
 
-def is_several(photo: PhotoOrPhotos) -> TypeGuard[Sequence[Photo]]:
+def is_several(photo: PhotoOrPhotos | None) -> TypeGuard[Sequence[Photo]]:
     """Whether it is a list or tuple of photos, of any length, rather than one photo."""
     return isinstance(photo, list | tuple)
 

@@ -21,7 +21,7 @@ FloatVector: TypeAlias = NDArray[np.float32]
 
 
 class Ranking(StrEnum):
-    """Which outputs of the model rank similar listings."""
+    """What similar listings are ranked by."""
 
     BLEND = "blend"
     """By both outputs of the model: what tells two items apart, and what tells categories apart."""
@@ -29,6 +29,10 @@ class Ranking(StrEnum):
     """By what tells two items apart alone."""
     CATEGORY = "category"
     """By the distance of the default output alone, as earlier systems did."""
+    HYBRID = "hybrid"
+    """By what tells two items apart and by the words of titles and descriptions, fused."""
+    WORDS = "words"
+    """By the words of titles and descriptions alone."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,19 @@ class Embedding:
         return len(self.vector)
 
 
+@dataclass(frozen=True, eq=False)
+class TextEmbedding(Embedding):
+    """The vector of words; `similar(vector=…)` and `IndexClient` take it like a photo's.
+
+    Attributes:
+        tokens: Number of tokens read.
+        truncated: Whether there were more, which the model left out.
+    """
+
+    tokens: int = 0
+    truncated: bool = False
+
+
 @dataclass(frozen=True)
 class CategoryScore:
     """A label, its index among the model's labels, and its probability."""
@@ -93,7 +110,7 @@ class CategoryScore:
 
 @dataclass(frozen=True)
 class Classification:
-    """What the model makes of a photo.
+    """What the model makes of a photo, or of words.
 
     Attributes:
         scores: All categories, most likely first.
@@ -112,6 +129,19 @@ class Classification:
     def probability(self) -> float:
         """The probability of the most likely category, 0 to 1."""
         return self.scores[0].probability
+
+
+@dataclass(frozen=True)
+class ReadWords(Classification):
+    """What the model makes of a title and description without the photos.
+
+    Attributes:
+        tokens: Number of tokens read.
+        truncated: Whether there were more, which the model left out.
+    """
+
+    tokens: int = 0
+    truncated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +167,10 @@ class Classified(Classification):
         degraded: What is less than it should be, in words; empty if nothing is.
         timings: Where the time went.
         photos: The categories by each of several photos alone, in the order sent; None for one that
-            failed. None instead of the tuple if a single photo was sent, not a sequence.
+            failed. None instead of the tuple if a single photo was sent, neither a sequence nor
+            with words.
         failures: Photos that could not be used; only with `allow_partial`.
+        words: The categories by title and description alone; None if there were none.
     """
 
     embedding: Embedding | None = None
@@ -147,6 +179,7 @@ class Classified(Classification):
     timings: Timings = NO_TIMINGS
     photos: tuple[Classification | None, ...] | None = None
     failures: tuple[PhotoFailure, ...] = ()
+    words: ReadWords | None = None
 
 
 @dataclass(frozen=True)
@@ -155,10 +188,13 @@ class SimilarListing:
 
     Attributes:
         photo: Its photo that is nearest.
-        distance: Distance by the default output and the collection's metric; smaller is nearer.
+        distance: Distance by the default output and the collection's metric; smaller is nearer. It
+            says nothing where words alone ranked.
         likeness: Probability that both photos show the same item; None if the model was exported
-            without this calibration.
-        ranked_by: The distance that ranked it, see `SearchResult.ranking`; smaller is nearer.
+            without this calibration, and for words, which show no item.
+        ranked_by: What ranked it, see `SearchResult.ranking`; smaller is nearer. A distance; with
+            words of titles and descriptions (`hybrid`, `words`) 0 for what is first in every
+            order, towards 1 for what is far down.
     """
 
     photo: CataloguePhoto
@@ -210,7 +246,8 @@ class SearchResult:
 
     Attributes:
         hits: Nearest first.
-        classification: Categories of the queried photos; None if none were sent.
+        classification: Categories of the queried photos or words; None if none were sent, and for
+            a mix.
         shortfall: Why there are fewer than `k` hits; empty if there are `k`.
         exact: Whether nothing nearer can be missing: every candidate was compared by the ranking
             distance.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 from numpy.typing import ArrayLike
 
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS
 from lookalike.client import calls, runs
-from lookalike.client.calling import BlockingCaller
-from lookalike.client.descriptions import Model, Status
-from lookalike.client.options import DEFAULT_GATEWAY, EMBEDDER, ClientOptions, Token
+from lookalike.client.descriptions import Status
+from lookalike.client.embedding import BlockingEmbedding
+from lookalike.client.mixing import Part, read_parts
+from lookalike.client.options import DEFAULT_GATEWAY, ClientOptions, Token
 from lookalike.client.photos import Photo, PhotoOrPhotos, is_several, read_photo, read_photos
 from lookalike.client.results import (
     Classified,
@@ -26,11 +26,8 @@ from lookalike.client.results import (
 )
 from lookalike.errors import LookalikeError
 
-T = TypeVar("T")
-Id = TypeVar("Id", bound=Hashable)
 
-
-class Client(BlockingCaller):
+class Client(BlockingEmbedding):
     """A client of the gateway, and of embedders; may be shared by threads.
 
     It connects at the first call. Use it as a context manager, or `close` it. A pickled client
@@ -42,7 +39,7 @@ class Client(BlockingCaller):
     Args:
         gateway: `host:port`, or `dns:///name:port` to spread calls over its addresses.
         embedder: The same for embedders, or several `host:port` with commas between; `embed`,
-            `embed_many` and `model` need it.
+            `embed_text`, `embed_many` and `model` need it.
         timeout: Default seconds for a call with all its retries.
         photo_timeout: Seconds that all streams of `embed_many` or `ingest_many` may be silent while
             photos are unanswered. A single stream is given up after half of that.
@@ -88,24 +85,34 @@ class Client(BlockingCaller):
 
     def classify(
         self,
-        photo: PhotoOrPhotos,
+        photo: PhotoOrPhotos | None = None,
         *,
+        title: str = "",
+        description: str = "",
         include_vector: bool = False,
         allow_partial: bool = False,
         timeout: float | None = None,
     ) -> Classified:
-        """Classifies a photo, or a listing by all of its photos together.
+        """Classifies a photo, or a listing by all of its photos, its words, or both.
 
         Args:
             photo: The photo, in any form that `Photo` lists; or a list of up to 16 of one listing.
-            include_vector: Return the vector too, as `Classified.embedding`; not for a list.
+                None for words alone.
+            title: The listing's title, at most 8,192 characters.
+            description: The listing's description; likewise.
+            include_vector: Return the vector too, as `Classified.embedding`; for one photo alone.
             allow_partial: If some photos of a list cannot be used, answer by the others and name
                 those in `Classified.failures`.
             timeout: Seconds for this call; None for the client's.
+
+        Raises:
+            WordsUnavailableError: There are words, and the model reads none.
         """
         call = calls.classify(
-            read_photos(photo),
+            read_photos(photo) if photo is not None else (),
             several=is_several(photo),
+            title=title,
+            description=description,
             include_vector=include_vector,
             allow_partial=allow_partial,
         )
@@ -115,7 +122,9 @@ class Client(BlockingCaller):
         self,
         photo: PhotoOrPhotos | None = None,
         *,
+        text: str | None = None,
         item_id: str | None = None,
+        mix: Sequence[Part] | None = None,
         vector: Embedding | ArrayLike | None = None,
         embedding_space: str = "",
         k: int = 10,
@@ -130,11 +139,14 @@ class Client(BlockingCaller):
         include_price: bool = False,
         timeout: float | None = None,
     ) -> SearchResult:
-        """Finds listings that look like a photo, a photo of the catalogue, or a vector.
+        """Finds listings by a photo, words, a photo of the catalogue, a mix of those, or a vector.
 
         Args:
             photo: A photo, or up to 16 of one thing, whose mean is the query.
+            text: Words that describe what to look for, at most 1,024 characters. They are looked
+                for in titles and descriptions too, if the catalogue finds words.
             item_id: Id of a photo of the catalogue; its own listing is left out.
+            mix: Up to 16 of `Part`, each of which leads towards it or away from it.
             vector: An `Embedding`, with its `features` if it has such an output; or numbers, with
                 `embedding_space`.
             embedding_space: Embedding space of the numbers.
@@ -151,6 +163,12 @@ class Client(BlockingCaller):
             min_likeness: Least likeness, 0 to 1.
             include_price: Return a fair price too, as `SearchResult.price`.
             timeout: Seconds for this call; None for the client's.
+
+        Raises:
+            WordsUnavailableError: There are words, and the model reads none; of `text`, if the
+                catalogue finds none either.
+            RankingUnavailableError: Model, catalogue or query lack what `ranking` or
+                `min_likeness` needs.
         """
         images = read_photos(photo) if photo is not None else ()
         call = calls.similar(
@@ -158,6 +176,8 @@ class Client(BlockingCaller):
             item_id,
             vector,
             embedding_space,
+            text=text,
+            mix=read_parts(mix) if mix is not None else None,
             k=k,
             where=where,
             every_photo=every_photo,
@@ -285,58 +305,6 @@ class Client(BlockingCaller):
         """Returns the status of the gateway and its upstreams, even if no upstream answers."""
         return self._call(calls.status(), timeout)
 
-    def model(self, *, timeout: float | None = None) -> Model:
-        """Describes the embedder's model and its limits; needs `embedder`."""
-        return self._call(calls.model(), timeout)
-
-    def embed(
-        self, photo: Photo, *, outputs: Sequence[str] = (), timeout: float | None = None
-    ) -> Embedding:
-        """Returns a photo's vectors, straight from an embedder; needs `embedder`.
-
-        Args:
-            photo: The photo.
-            outputs: Names of the model's outputs; none for its default one.
-            timeout: Seconds for this call; None for the client's.
-        """
-        return self._call(calls.embed(read_photo(photo), outputs), timeout)
-
-    def embed_many(
-        self,
-        photos: Iterable[tuple[Id, Photo]],
-        *,
-        outputs: Sequence[str] = (),
-        ordered: bool = False,
-        streams: int | None = None,
-        in_flight: int | None = None,
-    ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
-        """Embeds many photos on all embedders; yields each one's id with its outcome.
-
-        The iterable is read as fast as photos are answered and their outcomes taken, and files are
-        read only then, so any number of photos takes the memory of `streams` × `in_flight`. Every
-        photo has one outcome, a vector or an error, and a failure does not end the run. Photos of a
-        lost connection are sent to another embedder, up to the client's `retries`. Leaving the loop
-        early ends the streams.
-
-        While embedders are updated to another model, vectors come from two embedding spaces: see
-        `Embedding.embedding_space`.
-
-        Args:
-            photos: Pairs of an id, which may be any hashable, and a photo; read in this thread.
-            outputs: Names of the model's outputs; none for its default one.
-            ordered: Yield in the order of the iterable rather than as outcomes come.
-            streams: Number of streams, spread over the embedders; None for one more than there are
-                addresses, and at least 4.
-            in_flight: Most unanswered photos of one stream; None for the embedder's limit, which
-                also caps it.
-
-        Raises:
-            LookalikeError: No embedder can be reached at the start, or none was given.
-        """
-        runs.check_counts(in_flight=in_flight, streams=streams)
-        self._options.target(EMBEDDER)  # raises now rather than at the first outcome
-        return self._embed_many(photos, outputs, ordered, streams, in_flight)
-
     def _ingest_many(
         self, photos: Iterable[tuple[CataloguePhoto, Photo]], in_flight: int
     ) -> Iterator[tuple[str, Ingested | LookalikeError | OSError]]:
@@ -345,22 +313,3 @@ class Client(BlockingCaller):
         requests = runs.requests(photos, calls.ingest_request, self._options.max_message_bytes)
         for photo, outcome in self._stream(requests, scheduler, calls.INGEST_STREAM):
             yield photo.item_id, outcome
-
-    def _embed_many(
-        self,
-        photos: Iterable[tuple[Id, Photo]],
-        outputs: Sequence[str],
-        ordered: bool,
-        streams: int | None,
-        in_flight: int | None,
-    ) -> Iterator[tuple[Id, Embedding | LookalikeError | OSError]]:
-        limits = self.model().limits
-        scheduler = runs.embed_scheduler(
-            self._options, limits, streams=streams, in_flight=in_flight, ordered=ordered
-        )
-        requests = runs.requests(
-            photos,
-            lambda _, image: calls.embed_request(image, outputs),
-            runs.largest_message(self._options, limits),
-        )
-        yield from self._stream(requests, scheduler, calls.EMBED_STREAM)

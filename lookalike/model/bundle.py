@@ -8,6 +8,8 @@ A bundle is a directory:
     openvino/model.bin       in, named outputs
     openvino/model-int8.xml  the network quantised; only if that keeps the model's answers
     openvino/model-int8.bin
+    text/                    the same of words, if there is a text tower: tokenizer.json, model.xml,
+                             model.bin, and model-int8.xml, model-int8.bin
 
 The `embedding_space` is a SHA-256 over the weights, the architecture, the preprocessing, the
 outputs and how they rank listings: two bundles share it exactly if their vectors can be compared.
@@ -36,11 +38,11 @@ from lookalike.model.manifest import (
     FileEntry,
     Manifest,
     Output,
-    Parity,
     Preprocessing,
-    Variant,
     fingerprint,
 )
+from lookalike.model.text_tower import TextTower
+from lookalike.model.variants import Parity, Variant
 from lookalike.pricing import PriceRange
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "Parity",
     "Preprocessing",
     "Ranking",
+    "TextTower",
     "Variant",
     "fingerprint",
     "load",
@@ -87,11 +90,6 @@ class Bundle:
             raise BundleError(f"{self.path}: the bundle has no {name}")
         return self.path / name
 
-    def passed(self, precision: str) -> bool:
-        """Returns whether `export` measured this precision and found it within the limits."""
-        variant = self.manifest.variants.get(precision)
-        return variant is not None and variant.passed
-
 
 def write(
     path: Path,
@@ -107,6 +105,7 @@ def write(
     variants: Mapping[str, Variant] | None = None,
     ranking: Ranking | None = None,
     price_range: PriceRange | None = None,
+    text: TextTower | None = None,
 ) -> Bundle:
     """Writes a bundle aside and moves it to `path` in one step, replacing a bundle there.
 
@@ -123,6 +122,7 @@ def write(
         variants: Measurements of each precision; without them `auto` means fp32 on OpenVINO.
         ranking: How the outputs rank listings, if fitted.
         price_range: How prices become a range, if fitted.
+        text: How words are read, if they are; its files are among `files`.
     """
     with whole_directory(path, replace=True) as aside:
         entries = {}
@@ -146,6 +146,7 @@ def write(
             files=entries,
             ranking=ranking,
             price_range=price_range,
+            text=text,
         )
         manifests.check(path / MANIFEST, manifest)
         (aside / MANIFEST).write_text(manifests.to_json(manifest), encoding="utf-8")

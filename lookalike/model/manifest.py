@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.model.fitted import Ranking, check_fitted, read_price_range, read_ranking
+from lookalike.model.text_tower import TextTower, check_text_tower, read_text_tower
+from lookalike.model.variants import Variant, check_variants, read_variant
 from lookalike.pricing import PriceRange
 
 # 2: `variants`, without which a bundle does not say what bf16 does to its vectors. 3: heads read
@@ -73,42 +75,6 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Parity:
-    """How close a variant's outputs are to the reference's, on photos of the validation split.
-
-    Attributes:
-        photos: Number of photos compared.
-        top1_agreement: Share of them with the same first category.
-        accuracy: The variant's, on these photos.
-        accuracy_difference: The variant's accuracy minus the reference's; negative for a loss.
-        cosine_mean: Mean cosine between the two vectors of a photo, by output.
-        cosine_worst: Smallest such cosine, by output.
-    """
-
-    photos: int
-    top1_agreement: float
-    accuracy: float
-    accuracy_difference: float
-    cosine_mean: dict[str, float]
-    cosine_worst: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The network in one precision on OpenVINO, as `export` measured it.
-
-    Attributes:
-        file: Its graph in the bundle, with weights beside it; empty if it is not shipped.
-        passed: Whether its figures are within the limits; only then may `auto` choose it.
-        parity: The figures.
-    """
-
-    file: str
-    passed: bool
-    parity: Parity
-
-
-@dataclass(frozen=True)
 class FileEntry:
     """Expected size and hash of a file of the bundle."""
 
@@ -121,7 +87,8 @@ class Manifest:
     """A bundle's description; the first output is the default.
 
     `variants` are keyed by precision: `fp32`, `bf16`, `int8`; a missing one was not measured.
-    `ranking` and `price_range` are None if nothing was fitted, as in older bundles.
+    `ranking` and `price_range` are None if nothing was fitted, as in older bundles; `text` is None
+    if the model reads no words.
     """
 
     name: str
@@ -136,6 +103,7 @@ class Manifest:
     files: dict[str, FileEntry] = field(default_factory=dict)
     ranking: Ranking | None = None
     price_range: PriceRange | None = None
+    text: TextTower | None = None
     format_version: int = FORMAT_VERSION
 
 
@@ -200,12 +168,13 @@ def read(file: Path) -> Manifest:
             outputs=tuple(Output(**output) for output in raw["outputs"]),
             embedding_space=str(raw["embedding_space"]),
             metrics=dict(raw["metrics"]),
-            variants={name: _variant(entry) for name, entry in raw["variants"].items()},
+            variants={name: read_variant(entry) for name, entry in raw["variants"].items()},
             files={name: FileEntry(**entry) for name, entry in raw["files"].items()},
             ranking=None if raw.get("ranking") is None else read_ranking(raw["ranking"]),
             price_range=(
                 None if raw.get("price_range") is None else read_price_range(raw["price_range"])
             ),
+            text=None if raw.get("text") is None else read_text_tower(raw["text"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BundleError(f"{file}: not a manifest: {type(error).__name__}: {error}") from None
@@ -222,20 +191,11 @@ def check(file: Path, manifest: Manifest) -> None:
             f"{file}: {len(manifest.labels)} labels, but output '{default.name}' has "
             f"{default.dimension} values"
         )
-    for name, variant in manifest.variants.items():
-        if variant.file and variant.file not in manifest.files:
-            raise BundleError(
-                f"{file}: variant {name} is in {variant.file}, which `files` does not list"
-            )
-        if variant.passed and not variant.file:
-            raise BundleError(f"{file}: variant {name} passed, but has no file")
     try:
         kinds = {output.name: output.kind for output in manifest.outputs}
         check_fitted(manifest.ranking, manifest.price_range, kinds)
+        check_variants(manifest.variants, manifest.files)
+        if manifest.text is not None:
+            check_text_tower(manifest.text, manifest.files)
     except ValueError as error:
         raise BundleError(f"{file}: {error}") from None
-
-
-def _variant(raw: dict[str, Any]) -> Variant:
-    # `is True`: a verdict of another type must not count as a pass.
-    return Variant(str(raw["file"]), raw["passed"] is True, Parity(**raw["parity"]))

@@ -45,6 +45,11 @@ class TextTokenizer:
         found = self._tokenizer.encode_batch_fast(list(texts))
         return [encoding.ids for encoding in found]
 
+    def row(self, text: str) -> tuple[list[int], bool]:
+        """Returns the ids of a text, and whether there were more."""
+        encoding = self._tokenizer.encode(text)
+        return encoding.ids, bool(encoding.overflowing)
+
 
 def batch_of(rows: Sequence[Sequence[int]]) -> Tokens:
     """Returns texts of several lengths as a batch; there must be at least one."""

@@ -10,7 +10,8 @@ import pytest
 
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
-from lookalike.serving.local_stack import ServiceProcess
+from lookalike.serving.local_stack import LocalStack, ServiceProcess
+from tests.conftest import PREFIXES
 from tests.running_gateway import Services, Start
 
 
@@ -26,19 +27,81 @@ def embedder(
         yield service
 
 
+@pytest.fixture(scope="session")
+def reading_stack(
+    reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalStack]:
+    """The three services on a bundle that reads words; tests keep to ids of their own."""
+    folder = tmp_path_factory.mktemp("reading-stack")
+    with LocalStack(
+        bundle=reading_bundle.path, index_dir=folder / "index", log_dir=folder / "logs"
+    ) as stack:
+        yield stack
+
+
+class Behind:
+    """The embedder and the index behind one gateway after the other, started again when stopped."""
+
+    def __init__(self, bundle: Path, folder: Path) -> None:
+        self.index_dir = folder / "index"
+        settings = {
+            "embedder_service": {"BUNDLE": bundle, "PORT": 0, "ADMIN_PORT": 0},
+            "index_service": {"DATA_DIR": self.index_dir, "PORT": 0},
+        }
+        self._processes = {
+            name: ServiceProcess(
+                name,
+                {PREFIXES[name] + key: str(value) for key, value in of_one.items()},
+                folder / f"{name}.log",
+            )
+            for name, of_one in settings.items()
+        }
+        self._collections = 0
+
+    def running(self, name: str) -> ServiceProcess:
+        process = self._processes[name]
+        if not process.running:
+            process.start()
+        return process
+
+    def new_collection(self) -> str:
+        self._collections += 1
+        return f"catalogue-{self._collections}"
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.stop()
+
+
+@pytest.fixture(scope="session")
+def behind(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    behind = Behind(tiny_bundle.path, tmp_path_factory.mktemp("behind"))
+    yield behind
+    behind.stop()
+
+
 @pytest.fixture
 def services(
+    behind: Behind,
     start_service: Start,
     open_channel: Callable[[str], grpc.Channel],
     tiny_bundle: Bundle,
-    tmp_path: Path,
 ) -> Services:
-    index_dir = tmp_path / "index"
-    embedder = start_service("embedder_service", bundle=tiny_bundle.path)
-    index = start_service("index_service", data_dir=index_dir)
-    gateway = start_service("gateway", embedder=embedder.address, index=index.address)
-    channel = open_channel(gateway.address)
-    return Services(start_service, tiny_bundle.path, index_dir, channel, embedder, index, gateway)
+    embedder, index = (behind.running(name) for name in ("embedder_service", "index_service"))
+    collection = behind.new_collection()
+    gateway = start_service(
+        "gateway", embedder=embedder.address, index=index.address, collection=collection
+    )
+    return Services(
+        start_service,
+        tiny_bundle.path,
+        behind.index_dir,
+        collection,
+        open_channel(gateway.address),
+        embedder,
+        index,
+        gateway,
+    )
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ def write_marketplace(folder: Path, draw_photo: DrawPhoto) -> None:
     (folder / "queries" / "one.jpg").write_bytes(draw_photo(1))
     products, images = [",id,product_name,category,product_description,price,location"], []
     for number in range(LISTINGS):
-        row = f'{number},l{number},Lamp {number},Home & Garden / Lamps,"text",£{number + 5},Leeds'
+        about = f"l{number},Lamp {number},Home & Garden / Lamps,For an oak table."
+        row = f"{number},{about},£{number + 5},Leeds"
         products.append(row)
         for side in range(2):
             photo = f"p{number}-{side}"
@@ -118,9 +119,9 @@ def write_marketplace(folder: Path, draw_photo: DrawPhoto) -> None:
 
 
 @pytest.fixture
-def new_bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
+def new_bundle(reading_bundle: Bundle, tmp_path: Path) -> Bundle:
     """The same model with other weights: another embedding space."""
-    old = tiny_bundle.manifest
+    old = reading_bundle.manifest
     return bundles.write(
         tmp_path / "new-bundle",
         name="tiny",
@@ -130,8 +131,9 @@ def new_bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
         preprocessing=old.preprocessing,
         outputs=old.outputs,
         metrics={},
-        files={name: tiny_bundle.path / name for name in old.files}
-        | {bundles.WEIGHTS: _other_weights(tiny_bundle, tmp_path)},
+        files={name: reading_bundle.path / name for name in old.files}
+        | {bundles.WEIGHTS: _other_weights(reading_bundle, tmp_path)},
+        text=old.text,
     )
 
 
@@ -145,14 +147,14 @@ def _other_weights(bundle: Bundle, folder: Path) -> Path:
 
 @pytest.fixture
 def workplace(
-    tiny_bundle: Bundle,
+    reading_bundle: Bundle,
     new_bundle: Bundle,
     tmp_path: Path,
     draw_photo: DrawPhoto,
 ) -> Iterator[Workplace]:
     folder = tmp_path / "workplace"
     write_marketplace(folder / "var/demo/marketplace", draw_photo)
-    shutil.copytree(tiny_bundle.path, folder / "var/demo/bundle")
+    shutil.copytree(reading_bundle.path, folder / "var/demo/bundle")
     for photo in (folder / "photo.jpg", folder / "var/demo/marketplace/images/photo.jpg"):
         photo.write_bytes(draw_photo(1))
     (folder / "another.jpg").write_bytes(draw_photo(2))
@@ -194,7 +196,7 @@ def test_every_command_of_the_document_does_what_it_says(
             assert done.stderr.startswith("lookalike: README.md: image is not one of JPEG")
             assert done.stderr.endswith("(INVALID_IMAGE)\n")
     assert len(ran) >= 19
-    for made in ("sheet.png", "vectors.parquet", "two.parquet"):
+    for made in ("sheet.png", "words.png", "vectors.parquet", "two.parquet"):
         assert (workplace.folder / "var" / made).stat().st_size > 1000
     assert len(pq.read_table(workplace.folder / "var/vectors.parquet")) == 2 * LISTINGS + 1
 
@@ -250,10 +252,10 @@ def test_serve_of_a_taken_port_is_one_line(tiny_bundle: Bundle, tmp_path: Path) 
 def test_embed_interrupted_in_the_middle_goes_on(
     embedder: ServiceProcess, tmp_path: Path, draw_photo: DrawPhoto
 ) -> None:
-    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 900
+    photos, out, total = tmp_path / "photos", tmp_path / "vectors.parquet", 500
     photos.mkdir()
     for number in range(50):
-        (photos / f"{number}.jpg").write_bytes(draw_photo(number, size=(400, 300)))
+        (photos / f"{number}.jpg").write_bytes(draw_photo(number, size=(300, 200)))
     for number in range(50, total):
         os.link(photos / f"{number % 50}.jpg", photos / f"{number}.jpg")
     command = ["embed", str(photos), "-o", str(out), "--embedder", embedder.address]
@@ -382,6 +384,7 @@ def test_a_new_model_is_taken_up_and_given_back_while_the_gateway_serves(
     assert set(somebody.outcomes) <= {"found", "EMBEDDING_SPACE_MISMATCH"}
 
 
+@pytest.mark.long
 def test_a_reload_that_serves_another_model_is_told(
     workplace: Workplace, start_service: StartService
 ) -> None:

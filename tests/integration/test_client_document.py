@@ -18,8 +18,12 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "client.md"
 
 
 def test_blocks_of_the_document_run(
-    stack: LocalStack, draw_photo: DrawPhoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading_stack: LocalStack,
+    draw_photo: DrawPhoto,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    stack = reading_stack
     (tmp_path / "photos").mkdir()
     for number in range(3):
         (tmp_path / "photos" / f"{number}.jpg").write_bytes(draw_photo(7000 + number))

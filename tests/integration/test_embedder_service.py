@@ -83,6 +83,7 @@ def test_outputs_are_returned_as_asked_for(
     assert [len(e.values) for e in response.embeddings] == [4, 13, 4]
 
 
+@pytest.mark.long  # the engines themselves have tests that start no process
 def test_torch_and_openvino_compute_the_same(
     start: Start,
     open_channel: Callable[[str], grpc.Channel],

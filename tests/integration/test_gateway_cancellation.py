@@ -10,8 +10,9 @@ from grpc import aio
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.serving.health import HealthServicer
-from tests.gateways import EMBEDDER, INDEX, fake_services, serving
+from tests.gateways import EMBEDDER, INDEX
 from tests.running_gateway import TIMEOUT_S, Start
+from tests.upstream_services import fake_services, serving
 
 
 async def test_caller_who_leaves_ends_the_embedders_work_unless_another_waits(

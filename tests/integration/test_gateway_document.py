@@ -8,13 +8,21 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from google.protobuf import json_format
 
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from lookalike.model.bundle import Bundle
 from tests.running_gateway import TIMEOUT_S, Services
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "gateway.md"
 CALL = r"^call (\w+) <<(?:JSON\n(.*?)\nJSON|< '([^']*)')$"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(reading_bundle: Bundle) -> Bundle:
+    """The services' bundle: here one that reads words, as the document's does."""
+    return reading_bundle
 
 
 def test_calls_of_the_document_are_answered(

@@ -34,7 +34,10 @@ def test_vectors_of_another_model_are_refused_naming_both_embedding_spaces(
     assert ours != theirs
     embedder = services.start_service("embedder_service", bundle=other_bundle.path)
     gateway = services.start_service(
-        "gateway", embedder=embedder.address, index=services.index.address
+        "gateway",
+        embedder=embedder.address,
+        index=services.index.address,
+        collection=services.collection,
     )
     stub = GatewayServiceStub(open_channel(gateway.address))
     listing = pb.CataloguePhoto(item_id="c", product_id="c")
@@ -50,7 +53,8 @@ def test_vectors_of_another_model_are_refused_naming_both_embedding_spaces(
             "collection_embedding_space": ours,
             "vector_embedding_space": theirs,
         }
-        assert f"'{theirs}', but collection 'listings-{ours[:12]}' holds '{ours}'" in error.message
+        collection = f"{services.collection}-{ours[:12]}"
+        assert f"'{theirs}', but collection '{collection}' holds '{ours}'" in error.message
     found = stub.FindSimilarListings(pb.FindSimilarListingsRequest(item_id="a"))
     assert [similar.photo.item_id for similar in found.listings] == ["b"], "no vector was sent"
     response = stub.ClassifyImage(pb.ClassifyImageRequest(image=photo))
@@ -92,11 +96,12 @@ def test_mismatch_ends_when_the_alias_leads_to_a_catalogue_of_the_model(
     services.wait(lambda status: bool(status.mismatch))
     space = other_bundle.manifest.embedding_space
     index = IndexServiceStub(open_channel(services.index.address))
-    collection = index_pb2.Collection(name="listings-new", embedding_space=space, dimension=13)
+    new = f"{services.collection}-new"
+    collection = index_pb2.Collection(name=new, embedding_space=space, dimension=13)
     index.CreateCollection(index_pb2.CreateCollectionRequest(collection=collection))
-    index.SetAlias(index_pb2.SetAliasRequest(name="listings", collection="listings-new"))
+    index.SetAlias(index_pb2.SetAliasRequest(name=services.collection, collection=new))
     services.wait(lambda status: not status.mismatch)
-    assert services.status().index.serving_collection == "listings-new"
+    assert services.status().index.serving_collection == new
     assert services.ingest("b", photo).classification.embedding_space == space
 
 
@@ -109,8 +114,8 @@ def test_status_is_told_while_neither_upstream_is_there(
     space = tiny_bundle.manifest.embedding_space
     assert (told.embedder.model_name, told.embedder.embedding_space) == ("tiny", space)
     assert (told.embedder.dimension, len(told.embedder.labels)) == (13, 13)
-    assert (told.index.collection, told.index.backend) == ("listings", "native")
-    assert told.index.serving_collection == f"listings-{space[:12]}"
+    assert (told.index.collection, told.index.backend) == (services.collection, "native")
+    assert told.index.serving_collection == f"{services.collection}-{space[:12]}"
     assert (told.index.embedding_space, told.mismatch) == (space, "")
     assert (told.index.photos, told.index.listings, told.cache.misses) == (1, 1, 1)
     assert told.timings.total_ns > 0

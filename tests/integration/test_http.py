@@ -75,12 +75,12 @@ def call(
 
 @pytest.fixture(scope="module")
 def services(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, draw_photo: DrawPhoto
+    reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, draw_photo: DrawPhoto
 ) -> Iterator[LocalStack]:
     """Services of which the gateway keeps thumbnails, with six listings ingested over HTTP."""
     folder = tmp_path_factory.mktemp("http")
     with LocalStack(
-        bundle=tiny_bundle.path,
+        bundle=reading_bundle.path,
         index_dir=folder / "index",
         log_dir=folder / "logs",
         thumbnails=folder / "thumbnails",
@@ -204,6 +204,7 @@ def test_map_and_status(http: str) -> None:
     _, _, status = call(http, "/v1/status")
     assert (status["embedder"]["ready"], status["index"]["ready"]) == (True, True)
     assert (status["embedder"]["labels"], status["thumbnails"]) == (list(LABELS), True)
+    assert status["embedder"]["text_encoder"] == "words"
 
 
 def test_earlier_callers_are_answered(http: str, draw_photo: DrawPhoto) -> None:
@@ -219,6 +220,30 @@ def test_earlier_callers_are_answered(http: str, draw_photo: DrawPhoto) -> None:
     assert image["image_ids"] == found["image_labels"][:3]
     assert image["product_ids"][0] == "listing-0"
     assert len(call(http, "/predict/embedding", photo=photo)[2]["image_ids"]) == 5
+    words = call(http, "/predict/text", text="green velvet armchair")[2]
+    both = call(http, "/predict/combined", photo=photo, text="green velvet armchair")[2]
+    for answer in (image, words, both):
+        assert answer["Probabilities"].keys() == set(LABELS)
+        assert sum(answer["Probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        best = max(answer["Probabilities"].values())
+        assert answer["Probabilities"][answer["Category"]] == best
+    assert image["Probabilities"] != both["Probabilities"] != words["Probabilities"]
+
+
+def test_words_and_a_photo_lead_to_listings(http: str, draw_photo: DrawPhoto) -> None:
+    photo, green = draw_photo(0), "green velvet armchair"
+    alone = call(http, "/v1/similar", photo=photo, k=6)[2]["listings"]
+    mixed = call(http, "/v1/similar", photo=photo, k=6, like=f"{green}^9", unlike="oak^9")[2]
+    by_words = call(http, "/v1/similar", text=green, k=6)[2]
+    assert (mixed["classification"], by_words["classification"] is None) == (None, False)
+    orders = [[each["item_id"] for each in found] for found in (alone, mixed["listings"])]
+    assert sorted(orders[0]) == sorted(orders[1])
+    distances = [[each["ranked_by"] for each in found] for found in (alone, mixed["listings"])]
+    assert distances[0] != distances[1]
+    assert len(by_words["listings"]) == 6
+    status, _, body = call(http, "/v1/similar", photo=b"dear sir", like=green)
+    assert (status, body["reason"], body["field"]) == (400, "INVALID_IMAGE", "image")
+    assert "part 1 of the mix" in body["detail"]
 
 
 @pytest.mark.parametrize(

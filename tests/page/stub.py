@@ -33,6 +33,7 @@ def listing(number: int, **changes: Any) -> Json:
         "product_id": f"listing {number}",
         "category": LABELS[number % 3],
         "title": f"Thing {number}",
+        "description": "",
         "price": 10.0 * number,
         "currency": "GBP",
         "location": "Leeds",
@@ -48,16 +49,21 @@ def similar(number: int, likeness: float | None, words: str, **changes: Any) -> 
     return {**listing(number), **near, **changes}
 
 
-def answer(listings: Sequence[Json] = (), **changes: Any) -> Json:
-    """An answer of /v1/similar."""
-    shares = (0.9, 0.0996, 0.0004)
+def classification(*shares: float) -> Json:
+    """What the model makes of something, by the shares of the labels."""
     scores = [
         {"category": label, "index": place, "probability": share}
         for place, (label, share) in enumerate(zip(LABELS, shares, strict=True))
     ]
+    scores.sort(key=lambda score: -score["probability"])
+    return {**scores[0], "scores": scores, "embedding_space": "space"}
+
+
+def answer(listings: Sequence[Json] = (), **changes: Any) -> Json:
+    """An answer of /v1/similar."""
     return {
         "listings": list(listings),
-        "classification": {**scores[0], "scores": scores, "embedding_space": "space"},
+        "classification": classification(0.9, 0.0996, 0.0004),
         "shortfall": "",
         "exact": True,
         "cached": False,
@@ -99,6 +105,7 @@ def status(**changes: Any) -> Json:
         "precision": "int8",
         "labels": LABELS,
         "features_dimension": 128,
+        "text_encoder": "a language model",
     }
     index = {
         "target": "index:50052",
@@ -112,6 +119,7 @@ def status(**changes: Any) -> Json:
         "backend": "native",
         "applied_seq": 40,
         "embedding_space": "space",
+        "finds_words": True,
     }
     cache = {"entries": 3, "bytes": 300, "max_bytes": 1 << 20, "hits": 3, "misses": 1}
     return {
@@ -143,6 +151,7 @@ class Stub:
 
     Attributes:
         answer: Of /v1/similar; a problem if it has `reason`.
+        classified: Of /v1/classify; likewise.
         listings: The catalogue, by the id of the photo; only these are found.
         points: Of the map.
         thumbnails: By the id of the photo; `thumbnail` is the others'.
@@ -151,11 +160,13 @@ class Stub:
     thumbnail: bytes
     origin: str = ""
     answer: Json = field(default_factory=answer)
+    classified: Json = field(default_factory=lambda: problem(409, "WORDS_UNAVAILABLE", "none"))
     status: Json = field(default_factory=status)
     listings: dict[str, Json] = field(default_factory=dict)
     map: Json = field(default_factory=dict)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    asked_to_classify: list[Asked] = field(default_factory=list)
 
     def keep(self, *listings: Json) -> None:
         """Adds listings to the catalogue."""
@@ -177,8 +188,8 @@ class Stub:
             return problem(404, "ITEM_NOT_FOUND", f"collection 'listings' has no item '{name}'")
         return {"photos": found, "timings_ms": {"embed": 0, "search": 1, "total": 1}}
 
-    def ask(self, content_type: str, body: bytes) -> Json:
-        """Answers a search."""
+    def ask(self, path: str, content_type: str, body: bytes) -> Json:
+        """Answers a search, or a question for a category."""
         head = f"Content-Type: {content_type}\r\n\r\n".encode()
         asked = Asked([], [], {})
         for part in BytesParser().parsebytes(head + body).get_payload():
@@ -191,6 +202,10 @@ class Stub:
             else:
                 assert name not in asked.fields
                 asked.fields[name] = content.decode()
+        if path == "/v1/classify":
+            self.asked_to_classify.append(asked)
+            return self.classified
+        assert path == "/v1/similar"
         self.asked.append(asked)
         return self.answer
 
@@ -219,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self._send_json(self.stub.ask(self.headers["Content-Type"], body))
+        self._send_json(self.stub.ask(self.path, self.headers["Content-Type"], body))
 
     def log_message(self, *_: Any) -> None:
         pass

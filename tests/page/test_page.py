@@ -9,47 +9,23 @@ import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from lookalike.gateway.v1 import gateway_pb2 as pb
-from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import LocalStack
 from tests.conftest import LABELS
-
-LISTINGS = 30
+from tests.page.services import filled_services
 
 DrawPhoto = Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
 def services(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, draw_photo: DrawPhoto
+    reading_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, draw_photo: DrawPhoto
 ) -> Iterator[LocalStack]:
-    """Services with thumbnails and a small catalogue; each third listing has two photos."""
-    folder = tmp_path_factory.mktemp("page")
-    with LocalStack(
-        bundle=tiny_bundle.path,
-        index_dir=folder / "index",
-        log_dir=folder / "logs",
-        thumbnails=folder / "thumbnails",
-    ) as stack:
-        with grpc.insecure_channel(stack.address("gateway")) as channel:
-            stub = GatewayServiceStub(channel)
-            for number in range(LISTINGS):
-                for photo in range(2 if number % 3 == 0 else 1):
-                    listing = pb.CataloguePhoto(
-                        item_id=f"photo/{number}-{photo}",
-                        product_id=f"listing {number}",
-                        title=f"Thing {number}",
-                        category=LABELS[number % 3],
-                        price=number,
-                        location="Leeds",
-                    )
-                    image = draw_photo(100 * number + photo)
-                    stub.IngestListing(pb.IngestListingRequest(photo=listing, image=image))
+    """Services with thumbnails and a small catalogue."""
+    with filled_services(reading_bundle, tmp_path_factory.mktemp("page"), draw_photo) as stack:
         yield stack
 
 
@@ -292,6 +268,24 @@ def test_several_photos_are_answered_together(
     expect(page.locator(".bars li")).to_have_count(13)
 
 
+def test_words_find_listings_and_change_what_a_photo_finds(page: Page, photo: Path) -> None:
+    page.fill("#text", "green velvet armchair")
+    page.press("#text", "Enter")
+    expect(page.locator("#results a.card")).to_have_count(12)
+    expect(page.locator(".bars li")).to_have_count(13)
+    expect(page.locator("#query-title")).to_have_text("“green velvet armchair”")
+    pick(page, photo)
+    expect(page.locator("#results a.card").first).to_contain_text("Thing 5")
+    page.get_by_label("Like this, but", exact=True).fill("green")
+    page.get_by_label("and less", exact=True).fill("oak")
+    page.keyboard.press("Enter")
+    expect(page.locator("#summary")).to_contain_text("with your words")
+    expect(page.locator(".way")).to_have_count(3)
+    page.fill("#text", "of no known word")  # of which the model knows no more than that
+    page.press("#text", "Enter")
+    expect(page.locator("#query-title")).to_have_text("“of no known word”")
+
+
 def test_view_that_was_left_while_it_loaded_does_not_begin(page: Page) -> None:
     expect(page.locator("#health")).to_have_attribute("aria-label", "all is well")
     held: list[Route] = []
@@ -316,11 +310,15 @@ def test_keyboard_alone_is_enough(page: Page, photo: Path) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.locator("#pick")).to_be_focused()
+    expect(page.locator("#text")).to_be_focused()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id === 'pick'"):
+            break
     page.keyboard.press("Enter")
     expect(page.locator("#results a.card").first).to_be_visible()
     expect(page.locator("#query-title")).to_be_focused()
-    for _ in range(20):
+    for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('#results a.card')"):
             break
@@ -379,10 +377,15 @@ def test_phone_shows_results_and_offers_the_camera(
     expect(page.locator(".bars li:visible")).to_have_count(13)
 
 
-def test_description_of_the_api_is_read_by_people(open_page: Callable[..., Page]) -> None:
+def test_description_of_the_api_is_read_by_people(
+    open_page: Callable[..., Page], origin: str
+) -> None:
     page = open_page("/docs")
     operation = page.locator("details", has_text="/v1/similar")
     operation.locator("summary").click()
     expect(operation).to_contain_text("max_distance")
     expect(operation).to_contain_text("curl -s")
-    assert page.locator("details").count() == 17
+    assert page.locator("details").count() == 19
+    expect(operation).to_contain_text("In JSON also")
+    text = page.locator("details", has_text="/predict/text")
+    assert text.locator("pre").text_content() == f"curl -s {origin}/predict/text -F text=…"

@@ -84,6 +84,11 @@ def test_photo_that_cannot_be_read_is_named_and_the_others_answer(
     expect(page).to_have_url(re.compile("k=24"))
     expect(page.locator("#results a.card")).to_have_count(1)
     expect(page.get_by_text("not used")).to_have_count(1)
+    stub.answer = answer([similar(2, 0.7, LIKELY)], classification=None)
+    page.get_by_label("Like this, but", exact=True).fill("blue")
+    page.keyboard.press("Enter")  # words beside photos need all of these: the letter is left out
+    expect(page.locator("#results a.card")).to_contain_text("Thing 2")
+    assert stub.asked[-1].files == ["side 0.jpg", "side 1.jpg"]
 
 
 def test_more_photos_than_a_search_takes_are_refused_in_words(

@@ -153,6 +153,25 @@ def check_ranked_again(kept: Kept, query: Query, wanted: Search, answer: QueryAn
     _check_items(kept, answer.neighbors, wanted)
 
 
+def check_words(kept: Kept, words: str, wanted: Search, answer: QueryAnswer) -> None:
+    """Holds an answer by words alone to the items that have one; not their order."""
+    sought_for = {word.strip(",!?").lower() for word in words.split()}
+    having = {
+        id_: entry.item.product_id
+        for id_, entry in kept.matching(wanted.filter).items()
+        if sought_for & {entry.item.attributes.get(k) for k in kept.collection.text_attributes}
+    }
+    found = [item.id for item in answer.neighbors.items]
+    assert answer.words_matched == len(having), (words, answer)
+    assert set(found) <= having.keys()
+    number = len(set(having.values())) if wanted.distinct_products else len(having)
+    assert len(set(found)) == len(found) == min(wanted.k, number), (words, answer)
+    assert (answer.method, answer.complete) == (Method.EXACT, True)
+    assert bool(answer.shortfall) == (len(found) < wanted.k)
+    assert answer.fused_scores == [1 / (60 + place) for place in range(1, len(found) + 1)]
+    _check_items(kept, answer.neighbors, wanted)
+
+
 def in_bytes(features: Matrix) -> Matrix:
     """Returns features as the index holds them in memory: each a whole number, 127 the greatest."""
     return np.rint(features / np.abs(features).max() * 127)

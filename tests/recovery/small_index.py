@@ -57,7 +57,15 @@ def write(data_dir: Path) -> None:
 async def _fill(backend: Backend) -> None:
     for name, limit in (("exact", 1000), ("graph", 10)):
         await backend.create_collection(
-            Collection(name, SPACE, 4, Metric.SQUARED_L2, ("colour",), full_scan_threshold=limit)
+            Collection(
+                name,
+                SPACE,
+                4,
+                Metric.SQUARED_L2,
+                ("colour",),
+                full_scan_threshold=limit,
+                text_attributes=("title",),
+            )
         )
         await upsert(backend, name, range(60))
         await backend.delete_items(name, [], [f"{name}-product-3"])
@@ -104,6 +112,8 @@ async def _read(backend: Backend) -> Content:
         found = {item.id for item in answer.results[0].neighbors.items}
         assert len(listed) == size == count.items
         assert found == {item.id for item, _ in listed}
+        answer = await backend.find_neighbors(name, [Query(None, (), "titles")], Search(1000))
+        assert {item.id for item in answer.results[0].neighbors.items} == found
         content.items[name] = listed
         content.counts[name] = (count.items, count.products)
         content.found[name] = found

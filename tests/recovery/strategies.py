@@ -36,6 +36,7 @@ PRODUCTS = st.sampled_from([f"product-{i}" for i in range(6)])
 CATEGORIES = st.sampled_from(["", "chairs", "lamps"])
 PRICES = st.one_of(st.none(), st.sampled_from([-0.0, 0.0, 0.1, 9.99, 10.0, 1e9]))
 COLOURS = st.sampled_from(["", "blue", "red"])
+WORDS = st.sampled_from(["blue", "RED", "red, blue!", "green", "?"])
 KEYS = ("colour", "size")
 ANY_COLLECTION = Collection("any", SPACE, 2, Metric.SQUARED_L2)
 HALVES = st.integers(-8, 8).map(lambda n: n / 2)
@@ -52,6 +53,7 @@ def collections(draw: st.DrawFn) -> Collection:
         indexed_attributes=draw(st.sampled_from([(), KEYS[:1], KEYS])),
         features_dimension=draw(st.sampled_from([0, 2])),
         full_scan_threshold=draw(st.sampled_from([1, 8, 200_000])),
+        text_attributes=draw(st.sampled_from([(), ("title",), ("title", "colour")])),
     )
 
 

@@ -150,10 +150,11 @@ def test_overwritten_pages_are_found(copy: Copy, data_dir: Path) -> None:
                 small_index.read(path.parent)
 
 
+@pytest.mark.parametrize("pages", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_salvage_keeps_what_can_be_read_and_says_how_much(
-    copy: Copy, data_dir: Path, expected: Content, fast_path: Path
+    pages: int, copy: Copy, data_dir: Path, expected: Content, fast_path: Path
 ) -> None:
-    for offset in pages_of(data_dir / DATABASE, "items")[1:4]:
+    for offset in pages_of(data_dir / DATABASE, "items")[1 : 1 + pages]:
         path = copy() / DATABASE
         overwrite(path, offset, b"\xff" * PAGE)
         log = fast_path / "index_service.log"

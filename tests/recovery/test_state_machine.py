@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,12 @@ from index_service.records import (
     Vector,
     View,
 )
-from lookalike.errors import CollectionNotFoundError, ItemNotFoundError, ReadOnlyError
+from lookalike.errors import (
+    CollectionNotFoundError,
+    ItemNotFoundError,
+    ReadOnlyError,
+    WordsUnavailableError,
+)
 from tests.examples import examples
 from tests.recovery import native
 from tests.recovery import strategies as draws
@@ -32,6 +38,7 @@ from tests.recovery.comparing import (
     check_answer,
     check_range,
     check_ranked_again,
+    check_words,
     is_borderline,
     sought,
 )
@@ -85,6 +92,19 @@ class IndexMachine(WritingMachine):
             return
         (result,) = self.run(self.backend.find_neighbors(name, [query], wanted)).results
         check_ranked_again(kept, query, wanted, result)
+
+    @rule(data=st.data(), words=draws.WORDS)
+    def find_by_words(self, data: st.DataObject, words: str) -> None:
+        name = self.any_name(data)
+        if (kept := self._known(name)) is None:
+            return
+        wanted = replace(data.draw(draws.searches(kept)), max_distance=None)
+        work = self.backend.find_neighbors(name, [Query(None, (), words)], wanted, self.seq)
+        if not kept.collection.text_attributes:
+            self.refuses(WordsUnavailableError, work)
+            return
+        (result,) = self.run(work).results
+        check_words(kept, words, wanted, result)
 
     @rule(data=st.data())
     def search_range(self, data: st.DataObject) -> None:
@@ -171,6 +191,10 @@ class IndexMachine(WritingMachine):
             assert [c.name for c, _ in await backend.collections()] == sorted(self.kept)
             for name, kept in self.kept.items():
                 self._check_list(kept, NO_FILTER, await self._list(backend, name, NO_FILTER, 1000))
+                if kept.collection.text_attributes:
+                    query, wanted = Query(None, (), "red"), Search(30)
+                    answer = await backend.find_neighbors(name, [query], wanted)
+                    check_words(kept, "red", wanted, answer.results[0])
             if read_only:
                 with pytest.raises(ReadOnlyError):
                     await backend.delete_alias("a")

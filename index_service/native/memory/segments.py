@@ -168,6 +168,13 @@ class Segments:
                 return None if part.dead[row] else start + int(row)
         return None
 
+    def rows_of(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Returns the row numbers of the keys that it contains, dead or not; `keys` must ascend."""
+        rows = [
+            part.find(keys) + start for part, start in zip(self.parts, self.starts, strict=False)
+        ]
+        return np.concatenate(rows) if rows else np.empty(0, np.int64)
+
     def vectors(self, rows: npt.NDArray[np.int64]) -> Matrix:
         """Returns comparable vectors, shape (..., dimension) for rows of any shape."""
         return self.take("vectors", rows).astype(np.float32, copy=False)

@@ -6,6 +6,7 @@ One SQLite database with one writer, which `transaction.py` implements.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from index_service.native.store import rows, schema
+from index_service.native.store import rows, schema, words
 from index_service.native.store.rows import FLOAT
 from index_service.native.store.transaction import Transaction, chunks, number
+from index_service.native.store.word_reader import WordReader
 from index_service.records import Collection, FullItem, Item, Matrix, Metric
 from lookalike.errors import StartupError, StorageFullError, StoreCorruptedError
+
+logger = logging.getLogger(__name__)
 
 # Rows read at a time if all are read.
 _ROWS = 10_000
@@ -72,11 +76,32 @@ class Store:
             except sqlite3.OperationalError as error:  # no such file, read-only, no space
                 verb = "read" if self._read_only else "write to"
                 raise StartupError(f"cannot {verb} the store {self._path}: {error}") from None
-            # On its own connection: the pages that it reads would stay in the writer's cache.
-            with closing(self._connect()) as checker:
+            if (verdict := self._verdict()) != "ok":
+                if self._read_only or not words.cut_out(self._writer):
+                    raise self.corrupted(verdict)
+                logger.warning("damaged words were taken out", extra={"finding": verdict})
+                if (verdict := self._verdict()) != "ok":
+                    raise self.corrupted(verdict)
+            if not self._read_only:
+                self._mend_words()
+
+    def _verdict(self) -> str:
+        # On its own connection: the pages that it reads would stay in the writer's cache.
+        with closing(self._connect()) as checker:
+            try:
                 (verdict,) = checker.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise self.corrupted(" ".join(verdict.split()))
+            except sqlite3.DatabaseError as error:
+                if not words.is_damage(error):
+                    raise
+                verdict = str(error)
+        return " ".join(verdict.split())
+
+    def _mend_words(self) -> None:
+        for key, collection in self.collections().items():
+            names = collection.text_attributes
+            if names and (finding := words.finding(self._writer, key, names)):
+                with self.transaction() as write:
+                    write.rebuild_words(key, names, finding)
 
     def close(self) -> None:
         """Closes all connections; the last one writes the log into the database file."""
@@ -97,15 +122,25 @@ class Store:
         """Returns all collections by key; raises StoreCorruptedError if one was changed."""
         sql = (
             "SELECT checksum, key, name, embedding_space, dimension, metric, indexed_attributes,"
-            " features_dimension, exact_up_to, target_recall FROM collections"
+            " features_dimension, exact_up_to, target_recall, text_attributes FROM collections"
         )
         found: dict[int, Collection] = {}
         with self._reading() as db:
             for expected, *values in db.execute(sql):
-                key, name, space, dimension, metric, attributes, *rest = values
+                key, name, space, dimension, metric, *_ = values
+                indexed, features, exact_up_to, recall, texts = values[5:]
                 rows.verify("collection", name, tuple(values), expected)
-                indexed = tuple(json.loads(attributes))
-                found[key] = Collection(name, space, dimension, Metric(metric), indexed, *rest)
+                found[key] = Collection(
+                    name,
+                    space,
+                    dimension,
+                    Metric(metric),
+                    tuple(json.loads(indexed)),
+                    features,
+                    exact_up_to,
+                    recall,
+                    tuple(json.loads(texts)),
+                )
         return found
 
     def aliases(self) -> dict[str, int]:
@@ -233,6 +268,20 @@ class Store:
                 )
                 numbers += [n for (n,) in db.execute(sql, (collection, *chunk)).fetchall()]
         return numbers
+
+    def words(self, collection: int, attributes: int) -> WordReader:
+        """Returns what reads the words of a collection with so many text attributes."""
+        return WordReader(self._reading, collection, attributes)
+
+    @contextmanager
+    def at_one_write(self) -> Iterator[int]:
+        """Lets all that the block reads in this thread be as it is now; yields the newest write."""
+        with self._reading() as db:
+            db.execute("BEGIN")
+            try:
+                yield number(db, "SELECT seq FROM writes")
+            finally:
+                db.execute("ROLLBACK")
 
     def copy_to(self, path: Path) -> None:
         """Copies the database as it is at one moment, without waiting for the writer."""

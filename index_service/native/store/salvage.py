@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import time
@@ -10,14 +11,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from index_service.native.disk.snapshot import CACHE
-from index_service.native.store import schema
+from index_service.native.store import schema, words
 from index_service.native.store.database import Store
-from index_service.native.store.rows import checksum, item_checksum
+from index_service.native.store.rows import checksum, collection_checksum, item_checksum
 from lookalike.errors import StartupError
 
 # The tables with the key by which they are read, parents first.
 _TABLES = {"collections": "key", "aliases": "rowid", "products": "number", "items": "key"}
-_COLUMNS = {"aliases": "name, collection, checksum"}
+_COLUMNS = {
+    "collections": "key, name, embedding_space, dimension, metric, indexed_attributes,"
+    " features_dimension, exact_up_to, target_recall, text_attributes, checksum",
+    "aliases": "name, collection, checksum",
+    "products": "number, collection, product_id, checksum",
+    "items": "key, collection, id, product, category, price, attributes, vector, features,"
+    " checksum",
+}
 _STEP = 256
 
 
@@ -63,7 +71,7 @@ def salvage(path: Path) -> Salvaged:
                     continue
                 marks = ", ".join("?" * len(good))
                 try:
-                    db.execute(f"INSERT INTO {table} VALUES ({marks})", good)
+                    db.execute(f"INSERT INTO {table} ({_COLUMNS[table]}) VALUES ({marks})", good)
                     kept[table] += 1
                 except sqlite3.IntegrityError:
                     dropped += table == "items"
@@ -73,6 +81,10 @@ def salvage(path: Path) -> Salvaged:
         ).rowcount
         db.execute("DELETE FROM aliases WHERE collection NOT IN (SELECT key FROM collections)")
         (kept["items"],) = db.execute("SELECT count(*) FROM items").fetchone()
+        texts = db.execute("SELECT key, text_attributes FROM collections").fetchall()
+        for key, names in texts:
+            if json.loads(names):
+                words.build(db, key, json.loads(names))
         seq, next_key = next(_readable(damaged, "writes", "rowid"), (0, 1))
         db.execute(
             "UPDATE writes SET seq = ?,"
@@ -97,9 +109,10 @@ def _verified(table: str, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
     *values, expected = row
     if table == "items":
         return row if item_checksum(*values[2:]) == expected else None
+    found = (collection_checksum if table == "collections" else checksum)(*values)
     if expected is None:  # a layout without checksums of these rows
-        return (*values, checksum(*values))
-    return row if checksum(*values) == expected else None
+        return (*values, found)
+    return row if found == expected else None
 
 
 def _readable(db: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from index_service.native.store.rows import checksum, item_checksum
 from lookalike.errors import StartupError
 
-VERSION = 3
+VERSION = 4
 # Kibibytes of pages that the writer caches: it looks ids up at random places of their index.
 _WRITER_CACHE_KIB = 64 * 1024
 # Pages in the log before a checkpoint: each checkpoint waits for the disk twice.
@@ -40,7 +40,8 @@ CREATE TABLE collections (
   features_dimension INTEGER NOT NULL,
   exact_up_to        INTEGER NOT NULL,
   target_recall      REAL NOT NULL,
-  checksum           INTEGER NOT NULL
+  checksum           INTEGER NOT NULL,
+  text_attributes    TEXT NOT NULL DEFAULT '[]'  -- likewise; for their words see `words.py`
 ) STRICT;
 
 CREATE TABLE aliases (
@@ -108,7 +109,7 @@ COMMIT;
 _MOVE_1 = """
 BEGIN;
 INSERT INTO collections SELECT key, name, embedding_space, dimension, metric, '[]', 0, 200000,
-  0.99, 0 FROM collections_1;
+  0.99, 0, '[]' FROM collections_1;
 INSERT INTO products (collection, product_id, checksum)
   SELECT DISTINCT collection, product_id, 0 FROM items_1 ORDER BY collection, product_id;
 INSERT INTO items
@@ -134,20 +135,28 @@ ALTER TABLE tombstones ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 DROP INDEX deaths_by_seq;
 CREATE INDEX tombstones_by_seq ON tombstones (seq);
 """
-_CHECKSUMS = f"""
+_CHECKSUMS = """
 UPDATE collections SET checksum = checksum(key, name, embedding_space, dimension, metric,
   indexed_attributes, features_dimension, exact_up_to, target_recall);
 UPDATE aliases SET checksum = checksum(name, collection);
 UPDATE products SET checksum = checksum(number, collection, product_id);
 UPDATE tombstones SET checksum = checksum(key, seq);
-PRAGMA user_version = {VERSION};
 """
-# Layout 2 as if it were the current one; a row without a checksum is not verified.
+# Layout 3 had no words. Its checksums stand: see `rows.collection_checksum`.
+_FROM_3 = """
+ALTER TABLE collections ADD COLUMN text_attributes TEXT NOT NULL DEFAULT '[]';
+"""
+_DONE = f"PRAGMA user_version = {VERSION};"
+# Earlier layouts as if they were the current one; a row without a checksum is not verified.
 _VIEWS_OF_2 = """
-CREATE TEMP VIEW collections AS SELECT *, NULL AS checksum FROM main.collections;
+CREATE TEMP VIEW collections AS
+  SELECT *, NULL AS checksum, '[]' AS text_attributes FROM main.collections;
 CREATE TEMP VIEW aliases AS SELECT rowid, name, collection, NULL AS checksum FROM main.aliases;
 CREATE TEMP VIEW products AS SELECT *, NULL AS checksum FROM main.products;
 CREATE TEMP VIEW tombstones AS SELECT *, NULL AS checksum FROM main.deaths;
+"""
+_VIEWS_OF_3 = """
+CREATE TEMP VIEW collections AS SELECT *, '[]' AS text_attributes FROM main.collections;
 """
 
 
@@ -167,9 +176,11 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         db.executescript(_TABLES)
     elif version == 1:
-        _upgrade(db, f"{_FROM_1}{_TABLES}{_MOVE_1}")
+        _upgrade(db, f"{_FROM_1}{_TABLES}{_MOVE_1}{_CHECKSUMS}")
     elif version == 2:
-        _upgrade(db, _FROM_2)
+        _upgrade(db, f"{_FROM_2}{_FROM_3}{_CHECKSUMS}")
+    elif version == 3:
+        _upgrade(db, _FROM_3)
 
 
 def known_version(db: sqlite3.Connection, path: Path) -> int:
@@ -194,6 +205,8 @@ def read_as_current(db: sqlite3.Connection, path: Path) -> None:
         raise StartupError(f"the store {path} has layout 1; start this release on it first")
     if version == 2:
         db.executescript(_VIEWS_OF_2)
+    if version == 3:
+        db.executescript(_VIEWS_OF_3)
 
 
 def _upgrade(db: sqlite3.Connection, steps: str) -> None:
@@ -201,6 +214,6 @@ def _upgrade(db: sqlite3.Connection, steps: str) -> None:
     db.create_function("checksum", -1, checksum, deterministic=True)
     db.execute("PRAGMA foreign_keys = OFF")
     # One transaction, so that a process that ends on the way leaves the earlier layout.
-    steps = f"{steps}{_CHECKSUMS}".replace("BEGIN;", "").replace("COMMIT;", "")
+    steps = f"{steps}{_DONE}".replace("BEGIN;", "").replace("COMMIT;", "")
     db.executescript(f"BEGIN;{steps}COMMIT;")
     db.execute("PRAGMA foreign_keys = ON")

@@ -13,7 +13,14 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
-from index_service.native.store.rows import FLOAT, checksum, item_checksum
+from index_service.native.store import words
+from index_service.native.store.rows import (
+    FLOAT,
+    checksum,
+    collection_checksum,
+    item_checksum,
+)
+from index_service.native.store.words import WordsOfItems
 from index_service.records import Collection, Item, Matrix
 
 # SQLite takes 32,766 parameters in a statement. A JSON array would be a single one, but SQLite cuts
@@ -107,7 +114,7 @@ class Transaction:
         """Creates a collection and returns its key; keys are not used again."""
         columns = (
             "name, embedding_space, dimension, metric, indexed_attributes, features_dimension,"
-            " exact_up_to, target_recall"
+            " exact_up_to, target_recall, text_attributes"
         )
         values = (
             c.name,
@@ -118,14 +125,17 @@ class Transaction:
             c.features_dimension,
             c.full_scan_threshold,
             float(c.target_recall),
+            json.dumps(list(c.text_attributes)),
         )
         sql = (
-            f"INSERT INTO collections ({columns}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+            f"INSERT INTO collections ({columns}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
             " RETURNING key"
         )
         key = number(self._db, sql, *values)
         sql = "UPDATE collections SET checksum = ? WHERE key = ?"
-        self._db.execute(sql, (checksum(key, *values), key))
+        self._db.execute(sql, (collection_checksum(key, *values), key))
+        if c.text_attributes:
+            words.create(self._db, key, c.text_attributes)
         return key
 
     def delete_collection(self, key: int) -> int:
@@ -133,6 +143,7 @@ class Transaction:
         deleted = self._db.execute("DELETE FROM items WHERE collection = ?", (key,)).rowcount
         self._db.execute("DELETE FROM products WHERE collection = ?", (key,))
         self._db.execute("DELETE FROM collections WHERE key = ?", (key,))
+        words.drop(self._db, key)
         self._numbers.clear()
         return deleted
 
@@ -151,10 +162,12 @@ class Transaction:
         items: Sequence[Item],
         vectors: Matrix,
         features: Sequence[bytes | None],
+        text_attributes: Sequence[str] = (),
     ) -> Written:
         """Adds items, each id once, or replaces those of the same id; row i belongs to item i."""
         dead = self._keys(collection, [item.id for item in items])
-        self._delete(sorted(dead.values()))
+        index = WordsOfItems(self._db, collection, text_attributes)
+        self._delete(sorted(dead.values()), index)
         products = self._product_numbers(collection, [item.product_id for item in items])
         first, blobs = self._next_key, _blobs(vectors)
         self._next_key += len(items)
@@ -164,10 +177,20 @@ class Transaction:
             row = (id_, products[i], category, price, text, blobs[i], features[i])
             values += (first + i, collection, *row, item_checksum(*row))
         self._insert("items", _ROW_PARAMETERS, values)
+        index.add(
+            [
+                words.texts_of(key, item.attributes, text_attributes)
+                for key, item in enumerate(items, first)
+            ]
+        )
         return Written(first, products, dead)
 
     def delete(
-        self, collection: int, item_ids: Sequence[str], product_ids: Sequence[str]
+        self,
+        collection: int,
+        item_ids: Sequence[str],
+        product_ids: Sequence[str],
+        text_attributes: Sequence[str] = (),
     ) -> list[int]:
         """Deletes items by id, and all items of the products; returns the keys of those deleted."""
         keys = set(self._keys(collection, item_ids).values())
@@ -177,8 +200,12 @@ class Transaction:
                 f" (SELECT number FROM products WHERE collection = ? AND product_id IN ({marks}))"
             )
             keys.update(key for (key,) in self._db.execute(sql, (collection, *chunk)).fetchall())
-        self._delete(sorted(keys))
+        self._delete(sorted(keys), WordsOfItems(self._db, collection, text_attributes))
         return sorted(keys)
+
+    def rebuild_words(self, collection: int, text_attributes: Sequence[str], finding: str) -> None:
+        """Builds the index of a collection's words again; `finding` says what is wrong with it."""
+        words.rebuild(self._db, collection, text_attributes, finding)
 
     def forget_tombstones(self, seq: int) -> None:
         """Forgets the keys deleted up to write `seq`, which a cache of that write lacks already."""
@@ -191,11 +218,13 @@ class Transaction:
             keys.update(self._db.execute(sql, (collection, *chunk)).fetchall())
         return keys
 
-    def _delete(self, keys: Sequence[int]) -> None:
+    def _delete(self, keys: Sequence[int], index: WordsOfItems) -> None:
+        take_out = index.stored(keys)
         for chunk, marks in chunks(keys):
             self._db.execute(f"DELETE FROM items WHERE key IN ({marks})", chunk)
         rows = [(key, self.seq, checksum(key, self.seq)) for key in keys]
         self._insert("tombstones", 3, list(chain.from_iterable(rows)))
+        take_out()
 
     def _product_numbers(self, collection: int, product_ids: Sequence[str]) -> list[int]:
         known = self._numbers

@@ -8,7 +8,8 @@ from lookalike.cli.console import CommandError
 from lookalike.client import IndexClient
 
 _PREVIOUS = "-previous"
-_WITH_FEATURES = "-features"
+WITH_FEATURES = "-features"
+WITH_WORDS = "-words"
 _MOST_CHARACTERS = 64
 
 
@@ -32,9 +33,14 @@ def previous_name(alias: str) -> str:
     return alias + _PREVIOUS
 
 
-def with_features(collection: str) -> str:
-    """Returns the name of a collection with features, beside one of the same space without."""
-    return collection[: _MOST_CHARACTERS - len(_WITH_FEATURES)] + _WITH_FEATURES
+def beside(collection: str, suffix: str) -> str:
+    """Returns the name of a collection that has more, beside one of the same space.
+
+    Args:
+        collection: The name of that one.
+        suffix: `WITH_FEATURES`, say; empty for the same name.
+    """
+    return collection[: _MOST_CHARACTERS - len(suffix)] + suffix
 
 
 def served(index: IndexClient, alias: str) -> Served:

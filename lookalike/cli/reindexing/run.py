@@ -20,6 +20,8 @@ from lookalike.cli.reindexing.reloading import reload_model
 from lookalike.cli.reindexing.target import (
     ensure_new,
     is_up_to_date,
+    lacks_features,
+    lacks_words,
     name_for,
     outputs_of,
     rerank_of,
@@ -64,20 +66,24 @@ class Run:
         self._wishes = wishes
         collections = {each.name: each for each in index.collections()}
         self._served = collections[now.collection]
+        # Milvus finds no words, so nothing would come of a collection made for them.
+        self._finds_words = index.state().backend == "native"
         self._name = (
-            now.collection if self.is_served else name_for(collections, now.alias, self._model)
+            now.collection
+            if self.is_served
+            else name_for(collections, now.alias, self._model, finds_words=self._finds_words)
         )
         self._listed = Path(f"{self._name}.failures.csv")
         self._unfinished = Unfinished(Path(f"{self._name}.unfinished.json"))
 
     @property
     def is_served(self) -> bool:
-        """Whether the alias leads to this model's vectors already, and to its features if any."""
-        return is_up_to_date(self._served, self._model)
+        """Whether the alias leads to this model's vectors already, and to all that can be had."""
+        return is_up_to_date(self._served, self._model, finds_words=self._finds_words)
 
     @property
     def is_same_model(self) -> bool:
-        """Whether the model is the one of what is served, and its features are what lacked."""
+        """Whether the model is the one of what is served, and features or words are what lacked."""
         return bool(self._served.embedding_space == self._model.embedding_space)
 
     def go(self, *, json: bool) -> ExitCode:
@@ -85,7 +91,7 @@ class Run:
         copy, old = self._copy(self.now.collection), self._served
         say(f"{self.now.collection} → {self._name}: {counted(old.item_count, 'photo')}")
         if self.is_same_model:
-            say(f"the model is the same; {self.now.collection} lacks its features")
+            say(f"the model is the same; {self.now.collection} {self._lack()}")
         with progress_bar("Embedding", total=old.item_count) as bar:
             copied = copy.until_same(bar.advance)
         self._tell(copied)
@@ -118,6 +124,15 @@ class Run:
             say(f"'{self.now.alias}' still leads to {self.now.collection}")
             return ExitCode.OK
         return self._switch(copy, copied, report, json=json)
+
+    def _lack(self) -> str:
+        """Returns what the collection that is served lacks, for the same model."""
+        lacks = []
+        if lacks_features(self._served, self._model):
+            lacks.append("lacks its features")
+        if lacks_words(self._served, finds_words=self._finds_words):
+            lacks.append("finds no words")
+        return " and ".join(lacks)
 
     def go_on(self, *, json: bool) -> ExitCode:
         """Does what is left to do in a collection of that model; returns the exit code.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lookalike.catalogue.schema import collection_name
+from lookalike.catalogue.schema import TEXT_ATTRIBUTES, collection_name
 from lookalike.cli.console import CommandError, say
 from lookalike.cli.reindexing import aliases
 from lookalike.client import IndexClient
@@ -24,31 +24,57 @@ def features_of(model: Model) -> ModelOutput | None:
     return next((output for output in model.outputs if output.name == name), None)
 
 
-def is_up_to_date(served: Collection, model: Model) -> bool:
-    """Says whether a collection is of a model's space, and has the model's features if any."""
+def lacks_features(collection: Collection, model: Model) -> bool:
+    """Says whether a collection does not keep the features that a model has."""
     features = features_of(model)
+    return features is not None and collection.features_dimension != features.dimension
+
+
+def lacks_words(collection: Collection, *, finds_words: bool) -> bool:
+    """Says whether a collection finds no words, though its index can."""
+    return finds_words and not collection.text_attributes
+
+
+def is_up_to_date(collection: Collection, model: Model, *, finds_words: bool) -> bool:
+    """Says whether a collection is of a model's space, and has what model and index can use.
+
+    Args:
+        collection: What is served, say.
+        model: Its features are kept, if it has any.
+        finds_words: Whether the index finds words.
+    """
     return bool(
-        served.embedding_space == model.embedding_space
-        and (features is None or served.features_dimension == features.dimension)
+        collection.embedding_space == model.embedding_space
+        and not lacks_features(collection, model)
+        and not lacks_words(collection, finds_words=finds_words)
     )
 
 
-def name_for(collections: Mapping[str, Collection], alias: str, model: Model) -> str:
+def name_for(
+    collections: Mapping[str, Collection], alias: str, model: Model, *, finds_words: bool
+) -> str:
     """Returns the name of an alias's collection for a model.
 
     It is the name that the gateway would give; where that is taken by a collection of the same
-    space that lacks the model's features, another beside it.
+    space that lacks something, another beside it, named by what the one at hand lacked.
 
     Args:
         collections: Those that there are, by name.
         alias: What is to lead to the new one.
         model: The new model.
+        finds_words: Whether the index finds words.
     """
     name = collection_name(alias, model.embedding_space)
-    there = collections.get(name)
-    if there is None or there.embedding_space != model.embedding_space:
-        return name
-    return name if is_up_to_date(there, model) else aliases.with_features(name)
+    suffixes = ("", aliases.WITH_FEATURES, aliases.WITH_WORDS)
+    for beside in (aliases.beside(name, suffix) for suffix in suffixes):
+        there = collections.get(beside)
+        if (
+            there is None
+            or there.embedding_space != model.embedding_space
+            or is_up_to_date(there, model, finds_words=finds_words)
+        ):
+            return beside
+    raise CommandError(f"{name} and the collections beside it are taken; delete one")
 
 
 def ensure_new(index: IndexClient, old: Collection, name: str, model: Model) -> Collection:
@@ -72,6 +98,8 @@ def ensure_new(index: IndexClient, old: Collection, name: str, model: Model) -> 
         embedding_space=model.embedding_space,
         dimension=model.outputs[0].dimension,
         features_dimension=features.dimension if features else 0,
+        # The old one may be from before items were found by their words.
+        text_attributes=old.text_attributes or TEXT_ATTRIBUTES,
     )
     there = index.ensure_collection(wanted)
     for field in ("embedding_space", "dimension", "metric", "features_dimension"):

@@ -17,11 +17,14 @@ class Neighbor:
         distance: Distance by the collection's metric; of re-ranked candidates, the sum that ranked
             them.
         vector_distance: Distance by the collection's metric, always.
+        fused_score: What it is ranked by where the query has words, larger for nearer; None where
+            it has none. Of a query by words alone both distances are 0.
     """
 
     item: Item
     distance: float
     vector_distance: float
+    fused_score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class QueryResult:
         shortfall: Why there are fewer than `k`; empty if there are `k`.
         candidates_scanned: How many vectors were compared with the query.
         candidates_ranked: How many candidates were ranked again by features.
+        words_matched: How many items that may be found have one of the query's words.
     """
 
     neighbors: tuple[Neighbor, ...]
@@ -43,6 +47,7 @@ class QueryResult:
     shortfall: str = ""
     candidates_scanned: int = 0
     candidates_ranked: int = 0
+    words_matched: int = 0
 
     def __iter__(self) -> Iterator[Neighbor]:
         """Yields the neighbours, nearest first."""

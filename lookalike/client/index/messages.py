@@ -63,6 +63,7 @@ def collection_message(wanted: Collection) -> pb.Collection:
         features_dimension=wanted.features_dimension,
         exact_up_to=wanted.exact_up_to,
         target_recall=wanted.target_recall,
+        text_attributes=strings(wanted.text_attributes),
     )
 
 
@@ -84,6 +85,7 @@ def collection(message: pb.Collection) -> Collection:
         exact_up_to=message.exact_up_to,
         target_recall=message.target_recall,
         item_count=message.item_count,
+        text_attributes=tuple(message.text_attributes),
     )
 
 
@@ -143,14 +145,16 @@ def query_message(query: Example | Query) -> pb.Query:
     if not isinstance(query, Query):
         query = Query(query)
     positives, negatives = _examples(query.positives), _examples(query.negatives)
-    features = _floats(query.features)
+    features, words = _floats(query.features), query.words
+    if words and not (positives or negatives):
+        return pb.Query(features=features, words=words)
     if len(positives) != 1 or negatives:
         examples = pb.Examples(positives=positives, negatives=negatives)
-        return pb.Query(examples=examples, features=features)
+        return pb.Query(examples=examples, features=features, words=words)
     (only,) = positives
     if only.HasField("vector"):
-        return pb.Query(vector=only.vector, features=features)
-    return pb.Query(item_id=only.item_id, features=features)
+        return pb.Query(vector=only.vector, features=features, words=words)
+    return pb.Query(item_id=only.item_id, features=features, words=words)
 
 
 def rerank_message(wanted: Rerank | None) -> pb.Rerank | None:
@@ -244,6 +248,7 @@ def _query_result(message: pb.QueryResult) -> QueryResult:
         shortfall=message.shortfall,
         candidates_scanned=message.candidates_scanned,
         candidates_ranked=message.candidates_ranked,
+        words_matched=message.words_matched,
     )
 
 
@@ -253,6 +258,7 @@ def _neighbors(messages: Iterable[pb.Neighbor]) -> tuple[Neighbor, ...]:
             item(near.item),
             near.distance,
             near.first_distance if near.HasField("first_distance") else near.distance,
+            near.fused_score if near.HasField("fused_score") else None,
         )
         for near in messages
     )

@@ -46,6 +46,8 @@ class Collection:
         target_recall: Share of the true neighbours that approximate answers should have, 0.5 to 1;
             0 for the service's default.
         item_count: Only in answers: number of items.
+        text_attributes: Attributes whose words `Query.words` finds, at most 4; a word counts for
+            more in an earlier one. Empty in the answers of a backend that finds no words.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Collection:
     exact_up_to: int = 0
     target_recall: float = 0.0
     item_count: int = 0
+    text_attributes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +114,21 @@ Example: TypeAlias = str | Embedding
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A query by several examples, or with features; for one without, an `Example` will do.
+    """A query by several examples, with features or words; for one without, an `Example` will do.
 
     Attributes:
-        positives: What to be near, 1 to 100; of several, their mean.
+        positives: What to be near, 1 to 100; of several, their mean. None are needed with words.
         negatives: What to be away from, at most 100.
         features: What candidates are compared with for `Rerank`; None for those of the items where
             all examples are items, else for none.
+        words: Words of which an item's `Collection.text_attributes` have one or more, at most 1,024
+            characters. With examples both orders are fused.
     """
 
-    positives: Example | Sequence[Example]
+    positives: Example | Sequence[Example] = ()
     negatives: Example | Sequence[Example] = ()
     features: FloatVector | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)

@@ -321,7 +321,7 @@ class SimilarListing(_message.Message):
     """Distance of the default output by the collection's metric (squared L2 by default)."""
     likeness: _builtins.float
     """How likely both photos show the same item, 0 to 1, as it was calibrated when the model was
-    exported; absent if it was not.
+    exported; absent if it was not, and for words and mixes, which are no photos.
     """
     ranked_by: _builtins.float
     """What it was ranked by: `distance`, or by features a cosine distance, or by both their weighted

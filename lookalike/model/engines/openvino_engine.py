@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from lookalike.model.bundle import OPENVINO_INT8_MODEL, OPENVINO_MODEL, Bundle
 from lookalike.model.engines import PrecisionError
+from lookalike.model.text_tower import OPENVINO_TEXT_INT8_MODEL, OPENVINO_TEXT_MODEL
+from lookalike.model.variants import Variant
 
 
 @functools.cache
@@ -70,12 +73,36 @@ class OpenVINOEngine:
 
     def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Runs the model; see `Engine.infer`."""
-        results = self._request.infer([batch], share_inputs=True)
+        return self.run(batch)
+
+    def run(self, *inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """Returns each output by name, of a model with any inputs."""
+        results = self._request.infer(list(inputs), share_inputs=True)
         return {output.any_name: values for output, values in results.items()}
 
 
+def load_text_engine(
+    bundle: Bundle, *, precision: str, threads: int, cache: str = ""
+) -> OpenVINOEngine:
+    """Compiles the text tower of a bundle that has one: in go ids and mask, int64 of (N, length).
+
+    Args:
+        bundle: A verified bundle.
+        precision: As of `precision_for`; what the tower does not have is like `auto`, since the
+            photos' network may have it.
+        threads: Threads of the forward pass.
+        cache: Directory of compiled models; empty for none.
+    """
+    assert bundle.manifest.text is not None
+    variants = bundle.manifest.text.variants
+    if precision not in {"fp32", "bf16"}:
+        precision = _fastest(variants)
+    name = OPENVINO_TEXT_INT8_MODEL if precision == "int8" else OPENVINO_TEXT_MODEL
+    return OpenVINOEngine(bundle.file(name), precision=precision, threads=threads, cache=cache)
+
+
 def precision_for(bundle: Bundle, asked: str) -> str:
-    """Returns the precision in which a bundle runs.
+    """Returns the precision in which a bundle's network of photos runs.
 
     Args:
         bundle: A verified bundle.
@@ -87,18 +114,22 @@ def precision_for(bundle: Bundle, asked: str) -> str:
     """
     if asked == "fp16":
         raise PrecisionError("OpenVINO computes in fp32, bf16 or int8; fp16 is the torch engine's")
-    shipped = OPENVINO_INT8_MODEL in bundle.manifest.files
-    if asked == "int8" and not shipped:
-        judged = "int8" in bundle.manifest.variants
-        reason = "it missed the limits of export" if judged else "export did not make it"
+    variants = bundle.manifest.variants
+    if asked == "int8" and OPENVINO_INT8_MODEL not in bundle.manifest.files:
+        reason = (
+            "it missed the limits of export" if "int8" in variants else "export did not make it"
+        )
         raise PrecisionError(
             f"{bundle.path}: the bundle has no int8 variant: {reason}; use auto, bf16 or fp32"
         )
-    if asked != "auto":
-        return asked
-    if shipped and bundle.passed("int8"):
+    return _fastest(variants) if asked == "auto" else asked
+
+
+def _fastest(variants: Mapping[str, Variant]) -> str:
+    passed = {name for name, variant in variants.items() if variant.passed}
+    if "int8" in passed:
         return "int8"
-    return "bf16" if bundle.passed("bf16") and computes_in_bf16() else "fp32"
+    return "bf16" if "bf16" in passed and computes_in_bf16() else "fp32"
 
 
 def computes_in_bf16() -> bool:

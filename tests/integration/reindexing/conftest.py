@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from lookalike.catalogue.schema import TEXT_ATTRIBUTES
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
@@ -34,6 +35,7 @@ def index(process: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             name=OLD,
             embedding_space=OLD_SPACE,
             dimension=2,
+            text_attributes=TEXT_ATTRIBUTES,
             metric=pb.METRIC_COSINE,
             indexed_attributes=["location", "near_duplicate"],
             exact_up_to=77,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lookalike.catalogue.schema import TEXT_ATTRIBUTES
 from lookalike.cli.reindexing import aliases
 from lookalike.errors import InvalidImageError
 from lookalike.index.v1 import index_pb2 as pb
@@ -228,7 +229,9 @@ def test_the_model_that_is_served_is_nothing_to_do(
 
 
 def test_a_collection_in_the_way_is_refused(reindex: Callable[..., Ended], index: Index) -> None:
-    other = pb.Collection(name=NEW, embedding_space=NEW_SPACE, dimension=5)
+    other = pb.Collection(
+        name=NEW, embedding_space=NEW_SPACE, dimension=5, text_attributes=TEXT_ATTRIBUTES
+    )
     index.stub.CreateCollection(pb.CreateCollectionRequest(collection=other))
     ended = reindex("--yes")
     assert ended.code == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.catalogue.schema import collection_name
+from lookalike.catalogue.schema import TEXT_ATTRIBUTES, collection_name
 from lookalike.cli.reindexing import aliases
 from lookalike.client import IndexClient
 from lookalike.client.index import Rerank
@@ -55,7 +55,8 @@ def index(index: Index) -> Index:
 
 
 def create(index: Index, name: str, **fields: Any) -> None:
-    collection = pb.Collection(name=name, **{"embedding_space": OLD_SPACE, **fields})
+    usual = {"embedding_space": OLD_SPACE, "text_attributes": TEXT_ATTRIBUTES}
+    collection = pb.Collection(name=name, **{**usual, **fields})
     index.stub.CreateCollection(pb.CreateCollectionRequest(collection=collection))
 
 
@@ -216,7 +217,7 @@ def test_a_collection_of_the_new_model_without_features_is_left_and_one_is_made_
 def test_a_name_with_features_is_never_too_long() -> None:
     longest = collection_name("a" * 51, NEW_SPACE)
     assert len(longest) == 64
-    name = aliases.with_features(longest)
+    name = aliases.beside(longest, aliases.WITH_FEATURES)
     assert len(name) == 64
     assert name.endswith("-features")
     assert name.startswith("a" * 51)

@@ -63,6 +63,17 @@ def test_a_failed_reload_does_not_keep_back_what_came_meanwhile(
     assert not UNFINISHED.exists()
 
 
+def test_a_reload_that_serves_another_model_is_told(
+    reindex: Callable[..., Ended], index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "reload_model", lambda *_: "space-of-another")
+    ended = reindex("--yes", "--reload", "127.0.0.1:1")
+    assert ended.code == 1
+    assert f"serves space-of-another, not {NEW_SPACE}: put the new bundle into its" in ended.err
+    assert "or go back with --rollback" in ended.err
+    assert made_alike(index)
+
+
 @pytest.mark.parametrize("error", [UpstreamUnavailableError("away"), KeyboardInterrupt()])
 def test_what_was_not_brought_over_is_told_and_the_same_command_does_it(
     reindex: Callable[..., Ended],

@@ -14,7 +14,7 @@ import numpy as np
 from index_service.records import Batch, Collection, Filter, Item, Metric, Vector
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
-from tests.recovery.ledger.plans import CATEGORIES, COLOURS, values
+from tests.recovery.ledger.plans import CATEGORIES, COLOURS, WORDS, values
 from tests.recovery.ledger.writes import TIMEOUT_S, Held, Key
 from tests.recovery.model import Kept, check_neighbors
 
@@ -70,12 +70,14 @@ def newest_write(stub: IndexServiceStub) -> int:
 def cross_check(stub: IndexServiceStub, shown: Shown, dice: random.Random, *, samples: int) -> int:
     """Asks in other ways for what was listed; returns how many queries it made.
 
-    Counts with and without a where, single items, and neighbours, most of them by exact search.
+    Counts with and without a where, words, single items, and neighbours, most of them by exact
+    search.
     """
     asked = 0
     for name, collection in shown.collections.items():
         kept = _kept(collection, [i for (of, _), i in shown.items.items() if of == name])
         _check_counts(stub, name, kept, dice)
+        _check_words(stub, name, kept, dice)
         for item_id in dice.sample(sorted(kept.entries), min(samples, len(kept.entries))):
             request = pb.GetItemRequest(collection=name, item_id=item_id)
             got = stub.GetItem(request, timeout=TIMEOUT_S).item
@@ -104,6 +106,28 @@ def _check_counts(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Ra
         count = stub.CountItems(request, timeout=TIMEOUT_S)
         expected = len(kept.matching(where)), kept.products(where)
         assert (count.items, count.products) == expected, f"{name}: {count}, not {expected}"
+
+
+def _check_words(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Random) -> None:
+    """Holds the index of words to the items, so that a crash may not have parted them."""
+    where, message = _any_filter(dice)
+    for words in (*WORDS, " ".join((dice.choice(WORDS), dice.choice(COLOURS)))):
+        request = pb.FindNeighborsRequest(
+            collection=name, queries=[pb.Query(words=words)], k=1000, filter=message
+        )
+        (result,) = stub.FindNeighbors(request, timeout=TIMEOUT_S).results
+        expected = {
+            id_
+            for id_, entry in kept.matching(where).items()
+            if {*words.split()} & {*_text(entry.item).split()}
+        }
+        found = [hit.item.id for hit in result.neighbors]
+        assert len(found) == len(expected) == result.words_matched, f"{name} {words}: {found}"
+        assert set(found) == expected, f"{name} {words}: {set(found) ^ expected}"
+
+
+def _text(item: Item) -> str:
+    return f"{item.attributes.get('title', '')} {item.attributes.get('colour', '')}"
 
 
 def _check_search(stub: IndexServiceStub, name: str, kept: Kept, dice: random.Random) -> None:

@@ -33,6 +33,7 @@ COLLECTIONS = {
 }
 CATEGORIES = ("chairs", "lamps", "sofas")
 COLOURS = ("blue", "red")
+WORDS = ("lamp", "oak", "vintage", "wool")
 _IDS = 240
 _PRODUCTS = 60
 
@@ -45,6 +46,7 @@ def collection(name: str, metric: pb.Metric.ValueType) -> pb.Collection:
         dimension=DIMENSION,
         metric=metric,
         indexed_attributes=["colour"],
+        text_attributes=["title", "colour"],
         exact_up_to=100 if name == "squared" else 0,
     )
 
@@ -109,7 +111,10 @@ class ItemPlan:
             id=f"{self._name}-{number}",
             product_id=f"{self._name}-product-{dice.randrange(_PRODUCTS)}",
             category=dice.choice(CATEGORIES),
-            attributes={"version": str(version), "title": "☂" * dice.randrange(20)},
+            attributes={
+                "version": str(version),
+                "title": " ".join(["☂" * dice.randrange(20), *dice.choices(WORDS, k=2)]),
+            },
             vector=pb.Vector(values=values(dice), embedding_space=SPACE),
         )
         if dice.random() < 0.8:

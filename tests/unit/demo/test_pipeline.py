@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import demo.command
+import demo.quality
+import training.prepare
 from demo.catalogue import mark_filled
 from demo.command import main
 from demo.files import DemoFiles
@@ -55,8 +57,8 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoFiles:
         file.parent.mkdir()
         file.write_text(text)
     mark_filled(files.filled, {"embedding_space": "abc", "sample": "{}"})
-    monkeypatch.setattr(demo.command, "load_prepared", lambda _: None)
-    monkeypatch.setattr(demo.command, "known_photos", lambda *_: [])
+    monkeypatch.setattr(training.prepare, "load_prepared", lambda _: None)
+    monkeypatch.setattr(demo.quality, "known_photos", lambda *_: [])
     return files
 
 
@@ -69,7 +71,7 @@ def test_an_index_is_filled_again_after_its_answers_were_judged_in_part(
     def lose_one(*_: object) -> Served:
         raise StartupError("killed while a photo was out of the catalogue")
 
-    monkeypatch.setattr(demo.command, "measure", lose_one)
+    monkeypatch.setattr(demo.quality, "measure", lose_one)
     with pytest.raises(StartupError):
         demo.command._judge("127.0.0.1:1", filled)
     demo.command._fill_once("127.0.0.1:1", filled)
@@ -80,6 +82,6 @@ def test_an_index_is_not_filled_again_after_its_answers_were_judged(
     filled: DemoFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo.command, "fill", lambda *_: pytest.fail("it is filled already"))
-    monkeypatch.setattr(demo.command, "measure", lambda *_: Served(0, "blend", {}))
+    monkeypatch.setattr(demo.quality, "measure", lambda *_: Served(0, "blend", {}))
     demo.command._judge("127.0.0.1:1", filled)
     demo.command._fill_once("127.0.0.1:1", filled)

@@ -13,6 +13,7 @@ import pytest
 
 from embedder_service.admission import Admission
 from embedder_service.hosting import ModelHost
+from embedder_service.model import Model
 from embedder_service.scheduling import SchedulingKey
 from lookalike.errors import ModelRefusedError, UnknownOutputError
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
@@ -76,7 +77,7 @@ class Models:
         embedder = FakeEmbedder(bundle.manifest)
         embedder.fails = self.next_fails
         self.built.append(embedder)
-        return embedder
+        return Model(embedder)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def models(tmp_path: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 async def host(models: Models) -> AsyncIterator[ModelHost]:
     admission = Admission(max_photos=9, max_bytes=1000)
-    async with ModelHost(models.directory, models.build, admission) as host:
+    async with ModelHost(models.directory, models.build, admission, admission) as host:
         yield host
 
 

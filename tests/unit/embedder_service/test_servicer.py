@@ -25,7 +25,8 @@ PRICE_RANGE = PriceRange(listings=50, coverage=0.75, width=1.5, least_spread=0.5
 
 def described(manifest: Manifest) -> pb.Model:
     engine = SimpleNamespace(name="openvino", precision="fp32")
-    host: Any = SimpleNamespace(manifest=manifest, embedder=SimpleNamespace(engine=engine))
+    model = SimpleNamespace(photos=SimpleNamespace(engine=engine), words=None)
+    host: Any = SimpleNamespace(manifest=manifest, model=model)
     return describe(cast(ModelHost, host), EmbedderSettings())
 
 

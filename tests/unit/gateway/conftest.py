@@ -12,18 +12,13 @@ from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.index import IndexUpstream
 from gateway.ranking import Ranker
+from gateway.reading import Reader
+from gateway.search import SimilarListingFinder
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.serving.health import HealthServicer
-from tests.gateways import (
-    EMBEDDER,
-    INDEX,
-    FakeEmbedder,
-    FakeIndex,
-    FakeServices,
-    fake_services,
-    serving,
-)
+from tests.gateways import EMBEDDER, INDEX, FakeEmbedder, FakeIndex
+from tests.upstream_services import FakeServices, fake_services, serving
 
 
 @pytest.fixture
@@ -42,8 +37,13 @@ def vectors() -> VectorCache:
 
 
 @pytest.fixture
-def classifier(embedder: FakeEmbedder, vectors: VectorCache) -> Classifier:
-    return Classifier(embedder, vectors)
+def reader(embedder: FakeEmbedder) -> Reader:
+    return Reader(embedder)
+
+
+@pytest.fixture
+def classifier(embedder: FakeEmbedder, vectors: VectorCache, reader: Reader) -> Classifier:
+    return Classifier(embedder, vectors, reader)
 
 
 @pytest.fixture
@@ -87,3 +87,14 @@ async def called_index(target: str) -> AsyncIterator[IndexUpstream]:
     upstream = IndexUpstream(target, "listings", MAX_MESSAGE_BYTES)
     yield upstream
     await upstream.channel.close()
+
+
+@pytest.fixture
+def finder(
+    classifier: Classifier,
+    index: FakeIndex,
+    space_guard: EmbeddingSpaceGuard,
+    ranker: Ranker,
+    reader: Reader,
+) -> SimilarListingFinder:
+    return SimilarListingFinder(classifier, index, space_guard, ranker, reader)

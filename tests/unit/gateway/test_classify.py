@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cache import VectorCache
-from gateway.classify import ClassifiedPhoto, Classifier, softmax
+from gateway.classify import ClassifiedPhoto, Classifier
 from gateway.deadline import Deadline, LatencyWindow
+from gateway.scores import softmax
 from lookalike.errors import (
     DeadlineExceededError,
     DeadlineUnreachableError,

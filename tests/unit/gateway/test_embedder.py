@@ -15,7 +15,8 @@ from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import DrainingError, ForeignError, UpstreamUnavailableError
 from lookalike.serving.health import HealthServicer
-from tests.gateways import SPACE, VECTOR, FakeServices, fake_services, serving
+from tests.gateways import SPACE, VECTOR
+from tests.upstream_services import FakeServices, fake_services, serving
 
 
 async def test_photo_is_embedded_within_the_time_that_it_is_given(

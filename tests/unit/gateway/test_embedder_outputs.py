@@ -11,7 +11,8 @@ from gateway.embedder import EmbedderUpstream
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import LookalikeError, QueueFullError, UnknownOutputError
 from tests.gateway_models import FEATURES
-from tests.gateways import SPACE, VECTOR, FakeServices, outputs
+from tests.gateways import SPACE, VECTOR
+from tests.upstream_services import FakeServices, outputs
 
 Embed = embedder_pb2.EmbedImageRequest
 GetModel = embedder_pb2.GetModelRequest

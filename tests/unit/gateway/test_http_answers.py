@@ -80,6 +80,7 @@ async def test_similar_answers_with_listings_and_their_thumbnails(
         "product_id": "lamp",
         "category": "tools",
         "title": "Brass lamp",
+        "description": "",
         "price": 12.5,
         "currency": "",
         "location": "Leeds",
@@ -259,6 +260,8 @@ async def test_paths_of_earlier_systems_answer_as_they_did(
         "category": "clothes",
         "image_ids": ["lamp-1"],
         "product_ids": ["lamp"],
+        "Category": "clothes",
+        "Probabilities": {"clothes": 0.7, "tools": 0.2, "books": 0.1},
     }
     assert await post("/predict/embedding", "file") == {"image_ids": ["lamp-1"]}
     assert [options.k for _, options in asked.queries] == [4, 3, 5]
@@ -292,6 +295,8 @@ async def test_description_covers_every_path_and_its_problems(client: httpx.Asyn
         "/predict/similar_images",
         "/predict/image",
         "/predict/embedding",
+        "/predict/text",
+        "/predict/combined",
     }
     operations = [op for path in described["paths"].values() for op in path.values()]
     assert all({"4XX", "5XX"} <= op["responses"].keys() for op in operations)

@@ -23,7 +23,8 @@ from lookalike.errors import (
     QueueFullError,
 )
 from lookalike.index.v1 import index_pb2
-from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
+from tests.gateways import LISTING, SPACE, VECTOR
+from tests.upstream_services import FakeServices
 
 MISSING = CollectionNotFoundError("none", resource=("collection", "listings"))
 TAKEN = CollectionExistsError("there is one", resource=("collection", "listings"))
@@ -138,6 +139,7 @@ async def test_first_write_makes_the_collection_of_its_space_and_the_alias(
         embedding_space=SPACE,
         dimension=2,
         indexed_attributes=["location", "near_duplicate"],
+        text_attributes=["title", "description"],
     )
     assert alias == index_pb2.SetAliasRequest(name="listings", collection="listings-space-1")
     assert first == second

@@ -20,7 +20,8 @@ from lookalike.errors import (
 )
 from lookalike.index.v1 import index_pb2 as pb
 from tests.gateway_models import FEATURES
-from tests.gateways import LISTING, SPACE, VECTOR, FakeServices
+from tests.gateways import LISTING, SPACE, VECTOR
+from tests.upstream_services import FakeServices
 
 WITH = replace(VECTOR, features=FEATURES)
 PHOTO = StoredPhoto(LISTING, WITH, "hash")

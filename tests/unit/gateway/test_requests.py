@@ -43,7 +43,7 @@ def test_search_says_how_it_is_to_be_ranked() -> None:
     assert requests.search_options(pb.FindSimilarListingsRequest(min_likeness=0)).min_likeness == 0
 
 
-@pytest.mark.parametrize("number", [-1, 4, 99])
+@pytest.mark.parametrize("number", [-1, 6, 99])
 def test_ranking_that_nobody_knows_is_refused_naming_those_there_are(number: int) -> None:
     request = pb.FindSimilarListingsRequest(ranking=number)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match=f"ranking is {number}") as caught:
@@ -108,7 +108,7 @@ def test_answer_says_by_what_it_is_ranked_how_likely_and_what_it_costs() -> None
 
 def test_listing_of_several_photos_tells_each_in_its_place() -> None:
     vector = PhotoVector((1.0,), "space")
-    listing = ClassifiedListing(vector, CLASSES, [CLASSES, None], [FAILURE], True)
+    listing = ClassifiedListing(CLASSES, vector, [CLASSES, None], [FAILURE], True)
     told = replies.classified_listing(listing, Deadline(60))
     assert [len(photo.scores) for photo in told.photos] == [1, 0]
     assert told.classification.scores[0].category == "tools"

@@ -6,12 +6,9 @@ import math
 
 import pytest
 
-from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.listings import ItemId, Photos, PhotoVector, SearchOptions
-from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
-from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.catalogue.listings import ListingFilter
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -26,13 +23,6 @@ from tests.gateways import FakeEmbedder, FakeIndex
 
 PHOTO = Photos((b"photo",))
 AWAY = UpstreamUnavailableError("the index cannot be reached")
-
-
-@pytest.fixture
-def finder(
-    classifier: Classifier, index: FakeIndex, space_guard: EmbeddingSpaceGuard, ranker: Ranker
-) -> SimilarListingFinder:
-    return SimilarListingFinder(classifier, index, space_guard, ranker)
 
 
 async def test_photo_is_embedded_classified_and_searched_for(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.index import ServingCollection
 from gateway.listings import (
@@ -19,9 +18,7 @@ from gateway.listings import (
     RankingMethod,
     SearchOptions,
 )
-from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder
-from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import LookalikeError, QueueFullError, UpstreamUnavailableError
 from tests.gateway_models import FEATURES, model_with_features
@@ -45,18 +42,11 @@ def hits(*prices: float | None, currency: str = "GBP") -> Neighbors:
     return Neighbors(found, "", exact=True, candidates_ranked=200)
 
 
-@pytest.fixture
-def finder(
-    classifier: Classifier,
-    embedder: FakeEmbedder,
-    index: FakeIndex,
-    space_guard: EmbeddingSpaceGuard,
-    ranker: Ranker,
-) -> SimilarListingFinder:
+@pytest.fixture(autouse=True)
+def prices(embedder: FakeEmbedder, index: FakeIndex) -> None:
     embedder.served = model_with_features()
     index.leads_to = ServingCollection("listings-space", "space", len(FEATURES))
     index.ranked = index.neighbors = hits(100, None, 120, 0, 110)
-    return SimilarListingFinder(classifier, index, space_guard, ranker)
 
 
 @pytest.mark.parametrize("query", [PHOTO, Photos((b"a", b"b")), ITEM, VECTOR])

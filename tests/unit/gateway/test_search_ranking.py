@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.index import ServingCollection
 from gateway.listings import (
@@ -20,9 +19,7 @@ from gateway.listings import (
     Rerank,
     SearchOptions,
 )
-from gateway.ranking import Ranker
 from gateway.search import SimilarListingFinder, SimilarListings
-from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import (
     DimensionMismatchError,
@@ -34,7 +31,7 @@ from lookalike.likeness import Likeness
 from tests.gateway_models import FEATURES, RANKING, model, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
-BLEND, FEATURES_ALONE, CATEGORY = RankingMethod
+BLEND, FEATURES_ALONE, CATEGORY, *_ = RankingMethod
 ITEM, PHOTO = ItemId("photo 7"), Photos((b"photo",))
 VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", FEATURES)
 KEEPS = ServingCollection("listings-space", "space", len(FEATURES))
@@ -44,17 +41,10 @@ RANKED = replace(RANKED, candidates_ranked=200)
 UNRANKED = Neighbors([Hit(SOFA, 1.0, 1.0), Hit(LAMP, 3.0, 3.0)], "", exact=True)
 
 
-@pytest.fixture
-def finder(
-    classifier: Classifier,
-    embedder: FakeEmbedder,
-    index: FakeIndex,
-    space_guard: EmbeddingSpaceGuard,
-    ranker: Ranker,
-) -> SimilarListingFinder:
+@pytest.fixture(autouse=True)
+def features(embedder: FakeEmbedder, index: FakeIndex) -> None:
     embedder.served = model_with_features()
     index.leads_to, index.neighbors, index.ranked = KEEPS, UNRANKED, RANKED
-    return SimilarListingFinder(classifier, index, space_guard, ranker)
 
 
 def likenesses(found: SimilarListings) -> list[float | None]:
@@ -279,7 +269,7 @@ async def test_item_of_a_catalogue_that_was_exchanged_meanwhile_is_ranked_as_tha
     assert [rerank.vector_weight for rerank in index.reranks if rerank] == [0.25, 0.25, 0.5]
 
 
-@pytest.mark.parametrize("ranking", RankingMethod)
+@pytest.mark.parametrize("ranking", [BLEND, FEATURES_ALONE, CATEGORY])
 async def test_least_likeness_leaves_out_what_is_less_likely(
     finder: SimilarListingFinder, index: FakeIndex, ranking: RankingMethod
 ) -> None:

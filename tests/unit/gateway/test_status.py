@@ -15,11 +15,11 @@ from gateway.ranking import Ranker
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.status import EmbedderStatus, IndexStatus, StatusReporter
 from lookalike.errors import UpstreamUnavailableError
-from tests.gateway_models import model, model_with_features
+from tests.gateway_models import READS, model, model_that_reads, model_with_features
 from tests.gateways import FakeEmbedder, FakeIndex
 
 NAME = "listings-space"
-KEEPS = ServingCollection(NAME, "space", 4)
+KEEPS = ServingCollection(NAME, "space", 4, finds_words=True)
 WHOLE = CollectionStats(photos=50, photos_with_features=50, rows_with_features_in_memory=50)
 AWAY = UpstreamUnavailableError("away")
 
@@ -32,7 +32,7 @@ def reporter(
     vectors: VectorCache,
     ranker: Ranker,
 ) -> StatusReporter:
-    embedder.served = model_with_features()
+    embedder.served = model_that_reads()
     index.leads_to, index.held = KEEPS, {NAME: WHOLE, "other": CollectionStats(9)}
     return StatusReporter(embedder, index, space_guard, vectors, ranker)
 
@@ -48,41 +48,61 @@ async def test_nothing_is_lacking_where_all_photos_have_features_and_somebody_fi
 
 LACKING: dict[str, tuple[Model, ServingCollection, CollectionStats, list[str]]] = {
     "features of the model": (
-        model(),
+        model(text=READS),
         replace(KEEPS, features_dimension=0),
         CollectionStats(50),
         ["--outputs features:128"],
     ),
     "ranking of the bundle": (
-        model_with_features(ranking=None),
+        model_that_reads(ranking=None),
         KEEPS,
         WHOLE,
         ["python -m training export --data DIR --run RUN --out BUNDLE"],
     ),
     "features of the collection": (
-        model_with_features(),
+        model_that_reads(),
         replace(KEEPS, features_dimension=0),
         CollectionStats(50),
         [f"'{NAME}' keeps no features: make one that does (lookalike reindex)"],
     ),
     "features of that length": (
-        model_with_features(features=Output("features", 64, "embedding")),
+        model_that_reads(features=Output("features", 64, "embedding")),
         KEEPS,
         WHOLE,
         ["features of 4 values, and the model's have 64"],
     ),
     "features of some photos": (
-        model_with_features(),
+        model_that_reads(),
         KEEPS,
         replace(WHOLE, photos=12_345),
         [f"12,295 of 12,345 photos of collection '{NAME}' have no features", "lookalike reindex"],
     ),
-    "memory": (
+    "text tower": (
         model_with_features(),
+        KEEPS,
+        WHOLE,
+        ["reads no words", "train-text", "export --text RUN"],
+    ),
+    "words of the collection": (
+        model_that_reads(),
+        replace(KEEPS, finds_words=False),
+        WHOLE,
+        [f"'{NAME}' finds no words", "lookalike reindex"],
+    ),
+    "memory": (
+        model_that_reads(),
         KEEPS,
         replace(WHOLE, rows_with_features_in_memory=20, most_candidates=300),
         ["features of 20 photos", "at most 300 candidates", "LOOKALIKE_INDEX_MAX_FEATURE_BYTES"],
     ),
+}
+
+
+BY_CATEGORY = {
+    "features of the model",
+    "ranking of the bundle",
+    "features of the collection",
+    "features of that length",
 }
 
 
@@ -95,14 +115,14 @@ async def test_what_is_lacking_is_said_with_what_adds_it(
     told = await reporter.status(Deadline(60))
     (sentence,) = told.lacking
     assert [text for text in words if text not in sentence] == []
-    by_features = lacks in {"features of some photos", "memory"}
+    by_features = lacks not in BY_CATEGORY
     assert (told.ranking is RankingMethod.BLEND) is by_features
 
 
 async def test_all_that_is_lacking_is_said_at_once(
     reporter: StatusReporter, embedder: FakeEmbedder, index: FakeIndex
 ) -> None:
-    embedder.served = model_with_features(ranking=None)
+    embedder.served = model_that_reads(ranking=None)
     index.held = {NAME: CollectionStats(50, 20, 10, 300)}
     assert len((await reporter.status(Deadline(60))).lacking) == 3
 

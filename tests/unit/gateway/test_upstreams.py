@@ -29,7 +29,8 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.serving.health import HealthServicer
-from tests.gateways import EMBEDDER, FakeServices, serving
+from tests.gateways import EMBEDDER
+from tests.upstream_services import FakeServices, serving
 
 ITEM, ONE = ItemId("photo"), SearchOptions(1)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index_service.native.finder import _by_vector
 from index_service.native.memory import graph
 from index_service.native.memory.columns import Codes
 from index_service.native.memory.compaction import with_graph
@@ -23,7 +22,8 @@ from index_service.native.search.first_stage import (
     nearest_hits,
 )
 from index_service.native.search.planner import plan
-from index_service.records import Collection, Metric
+from index_service.native.search.vector_stage import VectorHits, VectorStage
+from index_service.records import Collection, Method, Metric, Search
 from tests.indexes import SPACE, rows
 
 ROWS, QUERIES, DIMENSION = 5000, 50, 13
@@ -125,10 +125,17 @@ def test_graph_that_finds_fewer_than_there_are_is_not_relied_on(
 
     real = GraphRows.nearest
     monkeypatch.setattr(GraphRows, "nearest", blind)
-    params = RankingParams(K)
-    chosen, hits = _by_vector(squared.snapshot, squared.queries, params, False, 32)
-    assert not chosen.source.approximate
-    assert hits == answers_exactly(squared, params)
+    hits = by_vector(squared, Condition(), K, squared.queries)
+    assert {own.method for own in hits} == {Method.EXACT}
+    exactly = answers_exactly(squared, RankingParams(K))
+    assert [(own.rows, own.distances) for own in hits] == exactly
+
+
+def by_vector(
+    built: Built, condition: Condition, k: int, queries: NumberedQueries
+) -> list[VectorHits]:
+    stage = VectorStage(built.snapshot, condition, Search(k), 32, lambda keys: {})
+    return stage.hits(queries)
 
 
 def answers_exactly(built: Built, params: RankingParams) -> list[Hits]:
@@ -140,8 +147,7 @@ def test_fewer_than_k_are_returned_only_if_there_are_no_more(squared: Built) -> 
     several = Condition(among=(("products", tuple(range(60))),))
     queries = squared.queries.part(range(5))  # each makes hundreds of rounds
     for condition, count in ((few, 4), (several, 120)):
-        params = RankingParams(1000, condition)
-        _, hits = _by_vector(squared.snapshot, queries, params, False, 32)
+        hits = by_vector(squared, condition, 1000, queries)
         assert [len(own.rows) for own in hits] == [count] * 5
 
 

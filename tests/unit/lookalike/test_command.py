@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.command import run_command
-from sample.marketplace import write_sample
+from tests.small_sample import write_small_sample
 
 ROOT = Path(__file__).resolve().parents[3]
 ENCODINGS = ("cp1252", "latin-1", "ascii", "ascii:strict", "utf-8")
@@ -116,7 +116,9 @@ def test_who_starts_a_command_may_have_the_signal_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii:strict", pytest.param("cp1252", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize(
     "command",
     [
@@ -170,7 +172,7 @@ sys.exit(run_command("test", main))
 
 @pytest.fixture
 def small_sample(tmp_path: Path) -> Iterator[Path]:
-    write_sample(tmp_path / "sample", listings=39)
+    write_small_sample(tmp_path / "sample")
     return tmp_path / "sample"
 
 

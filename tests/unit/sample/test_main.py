@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from sample import marketplace
 from sample.command import main
 
 
@@ -22,7 +24,10 @@ def test_a_sample_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_drawing_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drawing_shows_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marketplace, "draw_photo", lambda *_: Image.new("RGB", (64, 48)))
     assert main(["--out", str(tmp_path / "sample"), "--listings", "39"]) == 0
     first, *_ = capsys.readouterr().out.splitlines()
 

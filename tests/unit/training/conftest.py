@@ -45,9 +45,9 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def marketplace(workshop: Path) -> Path:
     """A raw catalogue."""
-    from sample.marketplace import write_sample
+    from tests.small_sample import write_small_sample
 
-    write_sample(workshop / "marketplace", listings=LISTINGS, queries=0)
+    write_small_sample(workshop / "marketplace", listings=LISTINGS)
     return workshop / "marketplace"
 
 

@@ -105,7 +105,8 @@ def test_every_photo_of_a_clean_listing_is_a_row_or_a_problem(
 
 def test_a_row_tells_of_the_listing_beside_the_vector(vectors: Path, marketplace: Path) -> None:
     table = pq.read_table(vectors)
-    about = ["image_id", "product_id", "category", "title", "price", "location", "currency"]
+    about = ["image_id", "product_id", "category", "title", "description", "price", "location"]
+    about.append("currency")
     listings = catalogue_photos(marketplace, CATEGORIES)
 
     assert table.column_names == [*about, "sha256", VECTOR, "vector:features"]

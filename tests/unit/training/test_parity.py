@@ -145,7 +145,8 @@ def test_verdicts_are_a_row_each_and_a_line_for_what_missed() -> None:
             "fp32": Variant("openvino/model.xml", True, GOOD),
             "bf16": Variant("openvino/model.xml", False, bad),
             "int8": Variant("", False, bad),
-        }
+        },
+        "photos",
     )
 
     console = Console(width=100)
@@ -164,6 +165,6 @@ def test_verdicts_are_a_row_each_and_a_line_for_what_missed() -> None:
 
 
 def test_bf16_that_no_cpu_measured_is_told() -> None:
-    _, lines = verdicts({"fp32": Variant("openvino/model.xml", True, GOOD)})
+    _, lines = verdicts({"fp32": Variant("openvino/model.xml", True, GOOD)}, "photos")
 
     assert lines == ["bf16 was not measured, as this CPU cannot: `auto` will not choose it"]

@@ -263,3 +263,68 @@ def test_a_caption_is_cut_to_its_room() -> None:
     cut = fitted("Clothes, Footwear & Accessories", font, 120)
     assert cut.endswith("…")
     assert font.getlength(cut) <= 120
+
+
+def tile(folder: Path, words: str) -> Image.Image:
+    image = sheet(folder, Card([], "", [], words=words), [card(folder, BLUE)])
+    return image.crop((MARGIN, TOP, MARGIN + QUERY_SIDE, TOP + QUERY_SIDE))
+
+
+def inked(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box of what is written in a tile, without its frame."""
+    dark = image.convert("L").point(lambda value: 255 * (value < 160))
+    box = dark.getbbox()
+    assert box is not None
+    return box
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sofa",
+        "green velvet armchair",
+        "a" * 300,
+        "sofa " * 400,
+        "\u202eكرسي بذراعين أخضر",
+        "\N{COUCH AND LAMP}\N{ZERO WIDTH JOINER}\x00\x1b[31m",
+        "<b>green</b>\n\nvelvet",
+    ],
+)
+def test_words_stay_within_the_tile_that_they_stand_in(tmp_path: Path, words: str) -> None:
+    left, top, right, bottom = inked(tile(tmp_path, words))
+    assert left >= GAP // 2
+    assert top >= GAP // 2
+    assert right <= QUERY_SIDE - GAP // 2
+    assert bottom <= QUERY_SIDE - GAP // 2
+
+
+def test_few_words_are_written_larger_than_many(tmp_path: Path) -> None:
+    def height(words: str) -> int:
+        _, top, _, bottom = inked(tile(tmp_path, words))
+        return bottom - top
+
+    assert height("sofa") > letters(30).size / 2
+    assert height("sofa") < height("green velvet armchair with oak legs")
+
+
+def test_words_that_do_not_fit_end_in_an_ellipsis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = ImageDraw.ImageDraw.text
+
+    def noted(self: Any, at: Any, text: str, *arguments: Any, **options: Any) -> None:
+        written.append(text)
+        write(self, at, text, *arguments, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    tile(tmp_path, "armchair " * 400)
+    lines = [line for line in written if "armchair" in line]
+    assert lines[-1].endswith("…")
+    assert len(lines) < 25
+
+
+def test_photos_of_a_query_come_before_its_words(tmp_path: Path) -> None:
+    query = Card([photo(tmp_path, RED)], "", [], words="sofa")
+    image = sheet(tmp_path, query, [card(tmp_path, BLUE)])
+    assert image.getpixel((MARGIN + QUERY_SIDE // 2, TOP + QUERY_SIDE // 2)) == RED

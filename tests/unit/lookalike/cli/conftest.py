@@ -11,7 +11,12 @@ from typing import Any, TypeAlias
 import pytest
 from google.rpc import status_pb2
 
-from lookalike.errors import InvalidImageError, ItemNotFoundError, LookalikeError
+from lookalike.errors import (
+    InvalidImageError,
+    ItemNotFoundError,
+    LookalikeError,
+    WordsUnavailableError,
+)
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.status import to_status
 from tests.command_line import Run, runner
@@ -31,6 +36,8 @@ class Gateway(FakeGateway):
         refused: The error of each photo id that has one.
         mismatch: What the status says of model and catalogue.
         lacking: What it says that is lacking for the best answers.
+        text_encoder: What reads words; empty for a model that reads none.
+        finds_words: Whether words of the catalogue can be looked for.
     """
 
     def __init__(self) -> None:
@@ -43,6 +50,8 @@ class Gateway(FakeGateway):
         self.index_ready = True
         self.seq = 10
         self.index_away = False
+        self.text_encoder = "MiniLM"
+        self.finds_words = True
 
     def _answer(self, method: str, request: Any, context: Any) -> Any:
         if method in self.answers and method != "GetStatus":
@@ -85,6 +94,9 @@ class Gateway(FakeGateway):
 
     def _classify_listing(self, request: pb.ClassifyListingRequest) -> Any:
         errors = [self._judged(image) for image in request.images]
+        words = bool(request.title or request.description)
+        if words and not self.text_encoder:
+            return WordsUnavailableError("the model reads no words", field="title")
         if errors and errors[0] and all(errors):
             which = "photo 1: " if len(errors) > 1 else ""
             return InvalidImageError(which + errors[0].message, field="images[0]")
@@ -96,6 +108,11 @@ class Gateway(FakeGateway):
                 for number, error in enumerate(errors)
                 if error
             ],
+            words=pb.ReadWords(
+                classification=classification((0.1, 0.8, 0.1)), tokens=128, truncated=True
+            )
+            if words
+            else None,
         )
 
     def StreamIngestListings(self, requests: Any, context: Any) -> Iterator[Any]:
@@ -138,6 +155,7 @@ class Gateway(FakeGateway):
                 labels=LABELS,
                 dimension=3,
                 features_dimension=128,
+                text_encoder=self.text_encoder,
             ),
             index=pb.IndexStatus(
                 target="index:1",
@@ -150,6 +168,7 @@ class Gateway(FakeGateway):
                 photos=1200,
                 listings=700,
                 photos_with_features=1100,
+                finds_words=self.finds_words,
             ),
             cache=pb.CacheStatus(entries=2, bytes=1 << 20, hits=3, misses=1),
             mismatch=self.mismatch,
@@ -158,11 +177,12 @@ class Gateway(FakeGateway):
         )
 
 
-def classification() -> pb.Classification:
+def classification(shares: tuple[float, ...] = (0.7, 0.2, 0.1)) -> pb.Classification:
     scores = [
         pb.CategoryScore(category=label, index=number, probability=probability)
-        for number, (label, probability) in enumerate(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
+        for number, (label, probability) in enumerate(zip(LABELS, shares, strict=True))
     ]
+    scores.sort(key=lambda score: -score.probability)
     return pb.Classification(scores=scores, embedding_space=SPACE)
 
 
@@ -178,17 +198,20 @@ def similar(count: int, request: Any) -> pb.FindSimilarListingsResponse:
                 currency=("", "GBP", "CHF")[number % 3],
             ),
             distance=number / 3,
-            likeness=(0.97, 0.6, 0.2, 0.05)[min(number, 3)],
+            likeness=None if request.text else (0.97, 0.6, 0.2, 0.05)[min(number, 3)],
             ranked_by=number / 7,
         )
         for number in range(count)
     ]
     return pb.FindSimilarListingsResponse(
         listings=hits,
-        classification=classification() if not request.item_id else None,
+        classification=None
+        if request.WhichOneof("query") in ("item_id", "mix")
+        else classification(),
         shortfall="" if count == request.k else f"there are only {count}",
         exact=True,
-        ranking=request.ranking or pb.RANKING_METHOD_BLEND,
+        ranking=request.ranking
+        or (pb.RANKING_METHOD_HYBRID if request.text else pb.RANKING_METHOD_BLEND),
         candidates_scanned=1000,
         candidates_ranked=200,
     )

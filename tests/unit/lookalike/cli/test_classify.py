@@ -109,7 +109,7 @@ def test_a_gateway_that_refuses_everybody_is_asked_no_more(
 def test_what_was_done_is_shown_though_a_later_photo_ends_it(
     run: Run, gateway: Gateway, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classified = classify._classified
+    classified = classify.each_classified
 
     def interrupted(*arguments: Any) -> Iterator[Any]:
         for number, found in enumerate(classified(*arguments), 1):
@@ -117,7 +117,7 @@ def test_what_was_done_is_shown_though_a_later_photo_ends_it(
             if number == 2:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(classify, "_classified", interrupted)
+    monkeypatch.setattr(classify, "each_classified", interrupted)
     ended = run("classify", photos)
     assert ended.code == 130
     assert "a.jpg" in ended.out
@@ -208,5 +208,5 @@ def test_a_listing_of_too_many_photos_is_refused_with_how_many_it_may_have(
         (photos / f"{number}.jpg").write_bytes(b"\xff\xd8")
     ended = run("classify", photos, "--listing")
     assert ended.code == 2
-    assert "--listing takes 16 photos at most, and there are 25" in ended.err
+    assert "a listing has 16 photos at most, and there are 25" in ended.err
     assert gateway.requests == {}

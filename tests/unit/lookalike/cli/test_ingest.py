@@ -57,7 +57,7 @@ def journal(catalogue: Path) -> Path:
 
 def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) -> None:
     options = ["--listing", "lamp", "--title", "Fine lamp", "--price", "£1,250.00"]
-    more = ["--category", "Home", "--location", "Leeds"]
+    more = ["--category", "Home", "--location", "Leeds", "--description", "Brass."]
     ended = run("ingest", photos / "a.jpg", *options, *more, "--json")
     assert ended.code == 0
     assert ended.json["item_id"] == "a"
@@ -69,6 +69,7 @@ def test_one_photo_with_its_listing(run: Run, gateway: Gateway, photos: Path) ->
         price=1250,
         location="Leeds",
         currency="GBP",
+        description="Brass.",
     )
     again = run("ingest", photos / "a.jpg", "--listing", "lamp", "--item", "a")
     assert "photo a replaced: Home & Garden, 70 %" in again.err
@@ -118,9 +119,33 @@ def test_a_catalogue_is_sent_with_what_its_tables_say(
         price=1250,
         location="Leeds, West Yorkshire",
         currency="GBP",
+        description="text",
     )
     assert gateway.ingested["p4"].image == draw_photo(3)
     assert not journal(catalogue).exists(), "nothing is left to go on with"
+
+
+def test_a_description_beyond_the_limit_is_cut_and_that_is_said(
+    run: Run, gateway: Gateway, catalogue: Path
+) -> None:
+    table = catalogue / "Products.csv"
+    long = "\N{COUCH AND LAMP}" * 8193
+    table.write_text(table.read_text().replace(",text,", f",{long},", 1))
+    ended = ingest(run, catalogue)
+    assert ended.code == 0
+    kept = {name: gateway.ingested[name].photo.description for name in OWNERS}
+    assert kept == {"p1": long[:8192], "p2": long[:8192], "p3": "text", "p4": "text"}
+    said = f"1 description of {table} cut at 8,192 characters, the most that the catalogue keeps"
+    assert said in " ".join(ended.err.split())
+
+
+def test_a_description_has_line_breaks_and_markup_as_the_table_has_them(
+    run: Run, gateway: Gateway, catalogue: Path
+) -> None:
+    table = catalogue / "Products.csv"
+    table.write_text(table.read_text().replace(",text,", ",<b>Soft</b>\rand \u202eold\a,", 1))
+    assert ingest(run, catalogue).code == 0
+    assert gateway.ingested["p1"].photo.description == "<b>Soft</b>\nand \u202eold\a"
 
 
 def test_a_whole_ingest_leaves_nothing_that_would_hide_a_later_change(

@@ -100,7 +100,7 @@ def test_without_a_calibration_the_distance_is_shown_instead(
     assert [row[3:] for row in rows(ended.out)] == [["price", "distance"], ["", "0.250"]]
 
 
-@pytest.mark.parametrize("ranking", ["blend", "features", "category"])
+@pytest.mark.parametrize("ranking", ["blend", "features", "category", "hybrid", "words"])
 def test_the_ranking_is_sent_and_said(run: Run, gateway: Gateway, ranking: str) -> None:
     ended = run("similar", "--item", "x", "--ranking", ranking)
     assert ended.out.startswith(f"ranked by {ranking}: ")
@@ -111,7 +111,10 @@ def test_the_ranking_is_sent_and_said(run: Run, gateway: Gateway, ranking: str) 
 def test_an_unknown_ranking_is_refused_with_those_there_are(run: Run, gateway: Gateway) -> None:
     ended = run("similar", "--item", "x", "--ranking", "best")
     assert ended.code == 2
-    assert "--ranking is 'best'; it must be one of blend, features, category" in ended.err
+    assert (
+        "--ranking is 'best'; it must be one of blend, features, category, hybrid, words"
+        in ended.err
+    )
 
 
 @pytest.mark.parametrize("text", ["0.8", "80%", " 80 % "])

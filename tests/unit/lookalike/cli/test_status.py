@@ -20,6 +20,8 @@ def test_every_service_is_shown(run: Run, gateway: Gateway) -> None:
         "1,200 photos of 700 listings",
         "1,100 photos with features",
         "features of 128 floats",
+        "reads words: MiniLM",
+        "finds words",
         "ranks by blend",
         "found in it: 75 % of 4",
     ):
@@ -33,6 +35,18 @@ def test_json_says_whether_all_is_ready(run: Run, gateway: Gateway) -> None:
     assert answer["index"]["photos"] == 1200
     assert answer["index"]["photos_with_features"] == 1100
     assert (answer["ranking"], answer["lacking"]) == ("blend", [])
+    assert answer["embedder"]["text_encoder"] == "MiniLM"
+    assert answer["index"]["finds_words"] is True
+
+
+def test_a_model_that_reads_no_words_and_a_catalogue_that_finds_none_say_so(
+    run: Run, gateway: Gateway
+) -> None:
+    gateway.text_encoder, gateway.finds_words = "", False
+    ended = run("status")
+    assert ended.code == 0
+    assert "reads no words" in ended.out
+    assert "finds no words" in ended.out
 
 
 @pytest.mark.parametrize("trouble", ["index", "mismatch"])

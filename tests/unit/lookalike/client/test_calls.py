@@ -54,6 +54,7 @@ LISTING_MESSAGE = pb.CataloguePhoto(
     near_duplicate=TWIN,
     has_thumbnail=True,
     currency="CHF",
+    description="d",
 )
 LISTING = CataloguePhoto(
     "x",
@@ -65,6 +66,7 @@ LISTING = CataloguePhoto(
     NearDuplicate("y", "q", NearDuplicateKind.IDENTICAL, 0.5, linked=True),
     has_thumbnail=True,
     currency="CHF",
+    description="d",
 )
 
 
@@ -203,7 +205,7 @@ def test_ingest(client: Any, gateway: FakeGateway) -> None:
     )
     found = client.ingest(LISTING, PHOTO, request_id="r")
     (request,) = gateway.requests["IngestListing"]
-    words = {"category": "c", "title": "t", "location": "l", "currency": "CHF"}
+    words = {"category": "c", "title": "t", "location": "l", "currency": "CHF", "description": "d"}
     sent = pb.CataloguePhoto(item_id="x", product_id="p", price=0, **words)
     assert request == pb.IngestListingRequest(photo=sent, image=PHOTO, request_id="r")
     assert found.classification == CLASSIFICATION
@@ -298,6 +300,7 @@ def test_status_has_every_field(client: Any, gateway: FakeGateway) -> None:
             labels=["a"],
             dimension=13,
             features_dimension=128,
+            text_encoder="words",
         ),
         index=pb.IndexStatus(
             target="i:1",
@@ -311,6 +314,7 @@ def test_status_has_every_field(client: Any, gateway: FakeGateway) -> None:
             photos=4,
             listings=5,
             photos_with_features=3,
+            finds_words=True,
         ),
         cache=pb.CacheStatus(entries=1, bytes=2, max_bytes=3, hits=4, misses=5, coalesced=6),
         mismatch="",

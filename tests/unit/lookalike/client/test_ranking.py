@@ -26,6 +26,8 @@ METHODS = {
     Ranking.BLEND: pb.RANKING_METHOD_BLEND,
     Ranking.FEATURES: pb.RANKING_METHOD_FEATURES,
     Ranking.CATEGORY: pb.RANKING_METHOD_CATEGORY,
+    Ranking.HYBRID: pb.RANKING_METHOD_HYBRID,
+    Ranking.WORDS: pb.RANKING_METHOD_WORDS,
 }
 
 
@@ -81,10 +83,12 @@ def test_an_older_gateway_ranks_by_the_distance(client: Any, gateway: FakeGatewa
 
 
 @pytest.mark.parametrize("word", ["Blend", "best", ""])
-def test_an_unknown_ranking_is_refused_with_the_three_there_are(
+def test_an_unknown_ranking_is_refused_with_those_there_are(
     client: Any, gateway: FakeGateway, word: str
 ) -> None:
-    with pytest.raises(InvalidArgumentError, match="one of blend, features, category") as refused:
+    with pytest.raises(
+        InvalidArgumentError, match="one of blend, features, category, hybrid, words"
+    ) as refused:
         client.similar(PHOTO, ranking=word)
     assert refused.value.field == "ranking"
     assert repr(word) in refused.value.message
@@ -157,7 +161,7 @@ def test_a_list_of_one_photo_is_a_listing_and_a_photo_alone_is_none(
 @pytest.mark.parametrize(
     ("photos", "options", "words"),
     [
-        ([], {}, "the list has no photo"),
+        ([], {}, "neither photos nor words"),
         ([PHOTO], {"include_vector": True}, "include_vector is for one photo"),
     ],
 )

@@ -156,9 +156,10 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@pytest.mark.parametrize("seconds", [1, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", FLOODS)
 def test_flood_of_frames_neither_fills_memory_nor_keeps_others_waiting(
-    kind: str, start: StartEcho, open_channel: OpenChannel
+    kind: str, seconds: int, start: StartEcho, open_channel: OpenChannel
 ) -> None:
     service = start(log_requests="false")
     stub = EmbedderServiceStub(open_channel(service.address))
@@ -167,7 +168,7 @@ def test_flood_of_frames_neither_fills_memory_nor_keeps_others_waiting(
     waits = []
     with http2.connected(service.address) as sock:
         threading.Thread(target=discard, args=(sock,), daemon=True).start()
-        flooding = threading.Thread(target=flood, args=(sock, FLOODS[kind], 3))
+        flooding = threading.Thread(target=flood, args=(sock, FLOODS[kind], seconds))
         flooding.start()
         while flooding.is_alive():
             started = time.monotonic()

@@ -1,0 +1,155 @@
+"""Embeds words with a model's text tower: clean, split into tokens, batch, infer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder_service.batching import DynamicBatcher
+from embedder_service.embedding import Vectors, checked, known_outputs
+from embedder_service.scheduling import SchedulingKey
+from lookalike.catalogue.words import cleaned
+from lookalike.errors import InvalidArgumentError
+from lookalike.limits import MAX_TEXT_LENGTH
+from lookalike.model.bundle import Manifest
+from lookalike.model.text import TextTokenizer, batch_of
+
+
+class TextEngine(Protocol):
+    """Runs a text tower. `run` is called by one thread at a time."""
+
+    precision: str
+
+    def run(self, *inputs: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Returns each output by name, of shape (N, dimension), for ids and mask of (N, length)."""
+        ...
+
+
+@dataclass(frozen=True)
+class EmbeddedWords:
+    """A text's vectors, each of shape (dimension,), and the time of each stage in nanoseconds."""
+
+    manifest: Manifest  # of the model that computed them
+    vectors: Vectors
+    tokens: int
+    truncated: bool
+    tokenise_ns: int
+    queue_ns: int
+    inference_ns: int
+
+
+class WordsEmbedder:
+    """Embeds words with one model's text tower; use as an async context manager.
+
+    Args:
+        manifest: The model's manifest, with a text tower.
+        engine: Runs the tower.
+        tokenizer: The tower's.
+        batch_sizes: See `DynamicBatcher`.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        engine: TextEngine,
+        tokenizer: TextTokenizer,
+        *,
+        batch_sizes: Sequence[int],
+    ) -> None:
+        assert manifest.text is not None
+        self.manifest = manifest
+        self.tower = manifest.text
+        self.engine = engine
+        self._tokenizer = tokenizer
+        self._batch_sizes = batch_sizes
+        self._batcher = DynamicBatcher[list[int], Vectors](self._infer, sizes=batch_sizes)
+
+    @property
+    def running_s(self) -> float:
+        """Run time of the engine's current batch so far, in seconds; 0 if it is idle."""
+        return self._batcher.running_s
+
+    async def __aenter__(self) -> WordsEmbedder:
+        self._batcher.start()
+        try:
+            await self._warm_up()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._batcher.close()
+
+    async def embed(
+        self,
+        title: str,
+        description: str = "",
+        outputs: Sequence[str] = (),
+        key: SchedulingKey = SchedulingKey(),
+    ) -> EmbeddedWords:
+        """Returns the vectors of words.
+
+        Args:
+            title: A listing's title, or words to look for.
+            description: A listing's description.
+            outputs: Names of the outputs wanted; none for the default.
+            key: Its priority and source.
+
+        Raises:
+            UnknownOutputError: The model has no such output.
+            InvalidArgumentError: Nothing that is said can be read.
+        """
+        names = known_outputs(self.manifest, outputs)
+        started = time.perf_counter_ns()
+        # In a thread: the longest texts take some milliseconds.
+        ids, truncated = await asyncio.to_thread(self._tokens, title, description)
+        tokenise_ns = time.perf_counter_ns() - started
+        answer = await self._batcher.submit(ids, key)
+        return EmbeddedWords(
+            self.manifest,
+            {name: answer.result[name] for name in names},
+            len(ids),
+            truncated,
+            tokenise_ns,
+            answer.queue_ns,
+            answer.run_ns,
+        )
+
+    def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:
+        words = cleaned(title, description)
+        if not words:
+            raise InvalidArgumentError(
+                "the words say nothing that can be read: markup, links and telephone numbers are "
+                "left out"
+                if title or description
+                else "title and description are empty",
+                field="title",
+            )
+        return self._tokenizer.row(words)
+
+    def _infer(self, batch: list[list[int]]) -> list[Vectors]:
+        tokens = batch_of(batch)
+        outputs = self.engine.run(tokens.ids, tokens.mask)
+        return checked(self.manifest, outputs, len(batch))
+
+    async def _warm_up(self) -> None:
+        # The engine prepares for each shape at its first use: one listing or query of each length.
+        longest = self.tower.max_tokens
+        for length in {min(longest, tokens) for tokens in (16, 32, 64, 128)} | {longest}:
+            await self._batcher.submit([0] * length)
+
+
+def check_lengths(title: str, description: str) -> None:
+    """Raises InvalidArgumentError if a text is too long to be looked at."""
+    for field, text in (("title", title), ("description", description)):
+        if len(text) > MAX_TEXT_LENGTH:
+            raise InvalidArgumentError(
+                f"{field} has {len(text)} characters; the limit is {MAX_TEXT_LENGTH}", field=field
+            )

@@ -1,0 +1,292 @@
+"""Listings are classified and found by words, alone and with photos; what is lacking is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.classify import Classifier
+from gateway.deadline import Deadline
+from gateway.index import ServingCollection
+from gateway.items import StoredPhoto
+from gateway.listings import (
+    Hit,
+    ItemId,
+    Mix,
+    MixPart,
+    Neighbors,
+    PhotoVector,
+    RankingMethod,
+    SearchOptions,
+    Words,
+)
+from gateway.scores import softmax
+from gateway.search import SimilarListingFinder
+from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
+from lookalike.errors import (
+    InvalidArgumentError,
+    InvalidImageError,
+    ItemNotFoundError,
+    LookalikeError,
+    RankingUnavailableError,
+    UpstreamUnavailableError,
+    WordsUnavailableError,
+)
+from lookalike.limits import MAX_CANDIDATES
+from tests.gateway_models import FEATURES, model_that_reads
+from tests.gateways import FakeEmbedder, FakeIndex
+
+BLEND, FEATURES_ALONE, CATEGORY, HYBRID, WORDS = RankingMethod
+CHAIR = Words("green velvet armchair")
+LAMP = CataloguePhoto("lamp-1", "lamp", price=40.0)
+FOUND = Neighbors([Hit(LAMP, 3.0, 0.25)], "", exact=False)
+
+
+@pytest.fixture(autouse=True)
+def reads(embedder: FakeEmbedder, index: FakeIndex) -> None:
+    embedder.served = model_that_reads()
+    index.leads_to = ServingCollection("listings-space", "space", len(FEATURES), finds_words=True)
+    index.neighbors = FOUND
+
+
+def probabilities(found: object) -> list[float]:
+    scores = found.scores  # type: ignore[attr-defined]
+    return [score.probability for score in sorted(scores, key=lambda score: score.index)]
+
+
+async def test_words_alone_are_classified_by_their_own_temperature(classifier: Classifier) -> None:
+    found = await classifier.classify_listing((), Deadline(60), words=CHAIR)
+    assert probabilities(found.classification) == pytest.approx(softmax([1.0, 0.0, 2.0]))
+    assert found.words is not None
+    assert (found.words.tokens, found.words.truncated) == (5, True)
+    assert found.words.classification == found.classification
+    assert (found.vector, found.photos) == (None, ())
+
+
+async def test_photos_and_words_are_fused_with_the_weights_of_the_model(
+    classifier: Classifier, embedder: FakeEmbedder
+) -> None:
+    words = Words("Armchair", "Green velvet")
+    found = await classifier.classify_listing((b"a", b"b"), Deadline(60), words=words)
+    # logits of photos are 1, 3, 2, of words 2, 0, 4
+    assert probabilities(found.classification) == pytest.approx(softmax([2.5, 1.5, 5.0]))
+    assert found.words is not None
+    assert probabilities(found.words.classification) == pytest.approx(softmax([1.0, 0.0, 2.0]))
+    assert [probabilities(photo) for photo in found.photos] == [
+        pytest.approx(softmax([1.0, 3.0, 2.0]))
+    ] * 2
+    assert embedder.words == [words]
+
+
+async def test_photos_alone_are_as_before(classifier: Classifier, embedder: FakeEmbedder) -> None:
+    found = await classifier.classify_listing((b"a",), Deadline(60), words=Words())
+    assert found.words is None
+    assert embedder.words == []
+
+
+async def test_neither_photos_nor_words_are_refused(classifier: Classifier) -> None:
+    with pytest.raises(InvalidArgumentError, match="neither images nor title nor description"):
+        await classifier.classify_listing((), Deadline(60), words=Words())
+
+
+async def test_a_description_that_is_too_long_is_named(classifier: Classifier) -> None:
+    with pytest.raises(InvalidArgumentError, match="description has 8193 characters") as caught:
+        await classifier.classify_listing((), Deadline(60), words=Words("oak", "a" * 8193))
+    assert caught.value.field == "description"
+
+
+async def test_words_find_by_meaning_and_by_what_is_written(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    found = await finder.find(CHAIR, SearchOptions(), Deadline(60))
+    assert (found.ranking, found.neighbors, found.degraded) == (HYBRID, FOUND, "")
+    assert found.classification is not None
+    assert found.classification.scores[0].category == "tools"
+    assert index.words == ["green velvet armchair"]
+    ((query, _),) = index.searched
+    assert isinstance(query, list)
+    assert list(query[0].values) == [2.0, 0.0, 4.0]
+    (rerank,) = index.reranks
+    assert rerank is not None
+    assert (rerank.candidates, rerank.vector_weight) == (MAX_CANDIDATES, 0.0)
+
+
+async def test_without_a_text_tower_titles_and_descriptions_are_searched(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.text_error = WordsUnavailableError("the model has no text tower")
+    found = await finder.find(CHAIR, SearchOptions(), Deadline(60))
+    assert found.ranking is WORDS
+    assert found.classification is None
+    assert found.degraded == (
+        "by the words of titles and descriptions alone: the model has no text tower"
+    )
+    assert index.searched[0][0] == []
+    assert index.words == ["green velvet armchair"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UpstreamUnavailableError("the embedder is away")],
+)
+async def test_words_are_found_while_no_embedder_answers(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, error: LookalikeError
+) -> None:
+    embedder.text_error = error
+    found = await finder.find(CHAIR, SearchOptions(), Deadline(60))
+    assert (found.ranking, found.neighbors) == (WORDS, FOUND)
+    assert "away" in found.degraded
+    with pytest.raises(UpstreamUnavailableError):
+        await finder.find(CHAIR, SearchOptions(ranking=HYBRID), Deadline(60))
+
+
+async def test_without_words_in_the_index_vectors_alone_are_searched(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    index.word_error = WordsUnavailableError("the collection finds no words")
+    found = await finder.find(CHAIR, SearchOptions(), Deadline(60))
+    assert found.ranking is FEATURES_ALONE
+    assert index.words == ["green velvet armchair", ""]
+    with pytest.raises(RankingUnavailableError, match="finds no words"):
+        await finder.find(CHAIR, SearchOptions(ranking=HYBRID), Deadline(60))
+
+
+async def test_where_neither_can_do_anything_with_words_both_are_named(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.text_error = WordsUnavailableError("the model has no text tower")
+    index.word_error = WordsUnavailableError("the collection finds no words")
+    with pytest.raises(WordsUnavailableError, match="no text tower; the collection") as caught:
+        await finder.find(CHAIR, SearchOptions(), Deadline(60))
+    assert caught.value.field == "text"
+
+
+@pytest.mark.parametrize(
+    ("ranking", "words"),
+    [(FEATURES_ALONE, [""]), (CATEGORY, [""]), (WORDS, [CHAIR.title])],
+)
+async def test_a_ranking_that_was_named_is_kept_to(
+    finder: SimilarListingFinder,
+    index: FakeIndex,
+    ranking: RankingMethod,
+    words: list[str],
+) -> None:
+    found = await finder.find(CHAIR, SearchOptions(ranking=ranking), Deadline(60))
+    assert (found.ranking, index.words) == (ranking, words)
+    assert (index.reranks[0] is not None) is (ranking is FEATURES_ALONE)
+
+
+@pytest.mark.parametrize("ranking", [HYBRID, WORDS])
+async def test_photos_are_not_ranked_by_words(
+    finder: SimilarListingFinder, ranking: RankingMethod
+) -> None:
+    with pytest.raises(RankingUnavailableError, match="there are no words to look for"):
+        await finder.find(ItemId("lamp-1"), SearchOptions(ranking=ranking), Deadline(60))
+
+
+async def test_no_likeness_is_known_for_words(finder: SimilarListingFinder) -> None:
+    with pytest.raises(RankingUnavailableError, match="none is known for words") as caught:
+        await finder.find(CHAIR, SearchOptions(min_likeness=0.5), Deadline(60))
+    assert caught.value.field == "min_likeness"
+
+
+async def test_what_words_describe_has_a_price(finder: SimilarListingFinder) -> None:
+    found = await finder.find(CHAIR, SearchOptions(include_price=True), Deadline(60))
+    assert found.price is not None
+    assert found.price.median == 40.0
+
+
+@pytest.mark.parametrize(
+    ("title", "words"), [(" ", "text is empty"), ("a" * 1025, "1025 characters; the limit is 1024")]
+)
+async def test_words_that_cannot_be_looked_for_are_refused(
+    finder: SimilarListingFinder, title: str, words: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=words) as caught:
+        await finder.find(Words(title), SearchOptions(), Deadline(60))
+    assert caught.value.field == "text"
+
+
+async def test_a_mix_leads_towards_some_things_and_away_from_others(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    mine = PhotoVector((5.0, 1.0, 0.0), "space", (0.0, 0.0, 3.0, 0.0))
+    index.kept["lamp-1"] = StoredPhoto(LAMP, mine)
+    parts = (
+        MixPart(b"photo", 2.0),
+        MixPart(ItemId("lamp-1"), 1.0),
+        MixPart(Words("blue"), -0.5),
+    )
+    options = SearchOptions(filter=ListingFilter(exclude_product_ids=("sofa",)))
+    found = await finder.find(Mix(parts), options, Deadline(60))
+    ((query, asked),) = index.searched
+    assert isinstance(query, list)
+    assert list(query[0].features) == pytest.approx([1.2, 1.6 - 0.5, 1.0, 0.0])
+    assert list(query[0].values) == pytest.approx([7 / 3, 7 / 3, 4 / 3])
+    assert asked.filter.exclude_product_ids == ("sofa", "lamp")
+    assert index.words == [""]
+    assert found.ranking is BLEND
+    assert found.classification is None
+    assert found.neighbors.hits[0].likeness is None, "it is of two photos"
+    with pytest.raises(RankingUnavailableError, match="none is known for a mix"):
+        await finder.find(Mix(parts), SearchOptions(min_likeness=0.5), Deadline(60))
+
+
+async def test_a_mix_is_ranked_by_features_that_were_not_fitted_to_rank_by(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = model_that_reads(ranking=None)
+    parts = (MixPart(b"photo", 1.0), MixPart(Words("blue"), -1.0))
+    assert (await finder.find(Mix(parts), SearchOptions(), Deadline(60))).ranking is FEATURES_ALONE
+    by_category = SearchOptions(ranking=CATEGORY)
+    await finder.find(Mix(parts), by_category, Deadline(60))
+    ((first, _), (second, _)) = index.searched
+    assert isinstance(first, list)
+    assert isinstance(second, list)
+    assert list(first[0].values) == [1.0, 3.0, 2.0]
+    assert list(second[0].values) == [0.0, 6.0, 0.0], "led away by what ranks"
+
+
+async def test_without_features_the_values_lead_away_too(
+    finder: SimilarListingFinder, embedder: FakeEmbedder, index: FakeIndex
+) -> None:
+    embedder.served = replace(model_that_reads(), features=None, search_outputs=())
+    parts = (MixPart(b"photo", 1.0), MixPart(Words("blue"), -1.0))
+    await finder.find(Mix(parts), SearchOptions(), Deadline(60))
+    ((query, _),) = index.searched
+    assert isinstance(query, list)
+    assert list(query[0].values) == [0.0, 6.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "words", "field"),
+    [
+        ((), "has 0 entries", "mix.parts"),
+        ((MixPart(Words("a")),) * 17, "has 17 entries; it must have 1 to 16", "mix.parts"),
+        ((MixPart(Words("a"), 11.0),), "weight is 11.0", "mix.parts[0].weight"),
+        ((MixPart(Words("a"), 0.0),), "and not 0", "mix.parts[0].weight"),
+        ((MixPart(Words("a"), float("nan")),), "weight is nan", "mix.parts[0].weight"),
+        ((MixPart(Words("a"), -1.0),), "no part of the mix has a weight above 0", "mix.parts"),
+        ((MixPart(b"a"), MixPart(Words(" "))), "is empty", "mix.parts[1].text"),
+    ],
+)
+async def test_a_mix_that_is_none_is_refused(
+    finder: SimilarListingFinder, parts: tuple[MixPart, ...], words: str, field: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        await finder.find(Mix(parts), SearchOptions(), Deadline(60))
+    assert words in caught.value.message
+    assert caught.value.field == field
+
+
+async def test_the_part_that_cannot_be_used_is_named(
+    finder: SimilarListingFinder, embedder: FakeEmbedder
+) -> None:
+    embedder.errors[b"bad"] = InvalidImageError("no photo", field="image")
+    parts = (MixPart(Words("oak")), MixPart(b"bad"))
+    with pytest.raises(InvalidImageError, match="part 2 of the mix: no photo") as caught:
+        await finder.find(Mix(parts), SearchOptions(), Deadline(60))
+    assert caught.value.field == "mix.parts[1].image"
+    with pytest.raises(ItemNotFoundError, match="part 1 of the mix"):
+        await finder.find(Mix((MixPart(ItemId("gone")),)), SearchOptions(), Deadline(60))
