@@ -54,16 +54,11 @@ def draw_abilities(judged: Judged, out: Path) -> None:
             colour, shape = _LOOKS[way]
             coverage, accuracy = accuracy_at_coverage(judged.confidence(way), judged.right(way))
             seen = coverage >= LEAST_SHARE
-            left.plot(coverage[seen], accuracy[seen], color=colour, linewidth=2, label=way)
+            told = f"{way}: {accuracy[-1]:.3f} of all"
+            left.plot(coverage[seen], accuracy[seen], color=colour, linewidth=2, label=told)
             left.plot(1, accuracy[-1], shape, color=colour, markersize=7, clip_on=False)
             tops = top_accuracies(judged.logits[way], judged.labels)
             right.plot(range(1, len(tops) + 1), tops, f"{shape}-", color=colour, linewidth=2)
-            above = way == BOTH  # which lies close to the words
-            right.annotate(
-                f"{tops[0]:.3f}", (1, tops[0]), (-6, 9) if above else (9, -3),
-                textcoords="offset points", color=colour, size=10, weight="bold",
-                va="bottom" if above else "top",
-            )  # fmt: skip
         left.set_title("If only the surest are answered")
         left.set(xlabel="share of the listings that are answered", ylabel="share that is right")
         left.legend(loc="lower left")
