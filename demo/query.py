@@ -32,7 +32,7 @@ def ask_words(gateway: str, words: str, k: int = 5) -> SearchResult:
 
 def show(answer: SearchResult, asked: Path | str) -> None:
     """Prints the answer as `lookalike similar` does."""
-    print(f"\n{asked}" if isinstance(asked, Path) else f"\n\"{asked}\"", flush=True)
+    print(f"\n{asked}" if isinstance(asked, Path) else f'\n"{asked}"', flush=True)
     findings.show(answer, priced=isinstance(asked, Path))
 
 
