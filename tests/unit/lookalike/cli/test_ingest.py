@@ -366,7 +366,6 @@ def test_the_journal_may_be_elsewhere_and_failures_with_it(
         ("Products.csv", HEADER + "1,x,t,a,b,£5,c,too,many\n", "line 2: the record has 9 fields"),
         ("Images.csv", "photo,listing\n", "column 'id' is missing"),
         ("Images.csv", "", "is empty; expected columns id, product_id"),
-        ("Products.csv", HEADER, "Products.csv: no photo of a complete listing"),
         ("Products.csv", b"\xff\xfe\x00\x01", "is written in UTF-16, not UTF-8"),
     ],
 )
@@ -378,6 +377,13 @@ def test_an_unreadable_table_is_one_line(
     assert ended.code == 1
     assert words in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_table_without_listings_is_told(run: Run, catalogue: Path) -> None:
+    (catalogue / "Products.csv").write_text(HEADER)
+    ended = ingest(run, catalogue)
+    assert ended.code == 1
+    assert "Products.csv: no photo of a complete listing" in ended.err
 
 
 def test_a_restart_removes_nothing_that_is_no_journal(
