@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from index_service.native.store import words
-from lookalike.errors import StoreCorruptedError
 
 Keys = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -31,7 +30,7 @@ _LEAST_WEIGHT = 1e-6
 _UNITS = 1e12
 
 
-class DamagedWordsError(StoreCorruptedError):
+class DamagedWordsError(Exception):
     """The index of a collection's words is damaged; it can be built again from the items."""
 
 
@@ -122,10 +121,7 @@ class WordReader:
             except sqlite3.Error as error:
                 if not words.is_damage(error):
                     raise
-                raise DamagedWordsError(
-                    f"the index of words '{self._table}' is damaged ({error}); it is built again "
-                    "from the items by the service that writes to it"
-                ) from error
+                raise DamagedWordsError(f"words '{self._table}': {error}") from error
 
 
 def _any_of(terms: Sequence[str]) -> str:

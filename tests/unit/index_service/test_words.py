@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from index_service.native.store import words
 from index_service.native.store.database import Store
 from index_service.native.store.salvage import salvage
 from index_service.native.store.splitting import split
+from index_service.native.store.word_reader import DamagedWordsError, WordReader
 from index_service.records import Collection, Metric, Query, QueryAnswer, Search
 from lookalike.errors import StoreCorruptedError
 from tests.indexes import SPACE, Index, Photo, photo
@@ -224,6 +225,22 @@ def test_read_that_meets_a_damaged_index_builds_it_again(tmp_path: Path) -> None
             return answer.results[0]
 
     assert asyncio.run(ask()).words_matched == 9
+
+
+def test_damaged_words_that_may_not_be_built_again_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "index.sqlite3")
+    with open_native(IndexSettings(data_dir=tmp_path)) as backend:
+        taken = asyncio.run(backend.create_snapshot())
+
+    def damaged(reader: WordReader, terms: Sequence[str]) -> object:
+        raise DamagedWordsError(f"no {terms[0]}")
+
+    monkeypatch.setattr(WordReader, "having", damaged)
+    settings = IndexSettings(data_dir=tmp_path / "snapshots" / taken.name, read_only=True)
+    with open_native(settings) as served, pytest.raises(StoreCorruptedError, match="no red"):
+        asyncio.run(served.find_neighbors("listings", [Query(None, (), "red")], Search(10)))
 
 
 def test_words_of_a_store_that_may_not_be_changed_are_read(path: Path) -> None:
