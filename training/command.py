@@ -150,9 +150,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _evaluate_text(options: argparse.Namespace) -> None:
     from training.console import print_text_figures
-    from training.text.evaluate import evaluate_text
+    from training.text.evaluate import REPORT, evaluate_text
 
-    print_text_figures(evaluate_text(options.data, options.run, options.text, split=options.split))
+    metrics = evaluate_text(
+        options.data, options.run, options.text, split=options.split, report=True
+    )
+    print_text_figures(metrics)
+    print(f"report: {options.text / REPORT / 'report.md'}")
 
 
 def _baselines(options: argparse.Namespace) -> None:

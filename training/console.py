@@ -66,10 +66,15 @@ def print_text_figures(metrics: dict[str, Any]) -> None:
         (name, *(f"{figure:.3f}" for figure in figures.values()))
         for name, figures in metrics["by"].items()
     ]
-    header = (f"category of the {metrics['split']} split by", "photos", "listings")
+    header = (f"category of the {metrics['split']} split by", "photos", "listings", "first 3")
     _print_table((*header, "calibration error"), rows)
-    for name, recall in metrics.get("own_photo", {}).items():
-        print(f"own photo among the first 10 of {metrics['photos']}, by its {name}: {recall:.3f}")
+    found = [
+        (name, f"{row['photos']:.3f}", f"{row['listings']:.3f}")
+        for name, row in metrics.get("own_photo", {}).items()
+    ]
+    if found:
+        among = f"own photo among the first 10 of {metrics['photos']} by"
+        _print_table((among, "photos", "listings"), found)
 
 
 def print_baselines(found: Baselines) -> None:

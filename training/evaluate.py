@@ -49,7 +49,7 @@ def evaluate(
         all_photos: Also search among the photos of all splits.
         report: Directory for a report with plots; an earlier report there is replaced.
     """
-    _check_replaceable(report)
+    check_replaceable(report)
     prepared = load_prepared(data).labelled(TrainConfig.load(run / "config.json").labels)
     # Another split could evaluate the run on its training photos.
     check_same_data(prepared, run, "give the data set that it was trained on")
@@ -104,7 +104,7 @@ def evaluate_bundle(
         report: As for `evaluate`.
         precision: As the embedder's setting.
     """
-    _check_replaceable(report)
+    check_replaceable(report)
     try:
         bundle = bundles.load(bundle_path)
     except bundles.BundleError as error:
@@ -212,7 +212,7 @@ def _write(
 ) -> None:
     """Writes the figures first, since they took longest, and then the report."""
     if report is not None:
-        _remove_report(report)  # stale, should drawing the new one fail
+        remove_report(report)  # stale, should drawing the new one fail
     if file is not None:
         write_json(file, metrics)
     if report is not None:
@@ -223,7 +223,7 @@ def _write(
             write_report(aside, judged, metrics, title=title, likeness=answers.likeness, run=run)
 
 
-def _check_replaceable(report: Path | None) -> None:
+def check_replaceable(report: Path | None) -> None:
     """Raises TrainingError unless the directory is free or a report, since it gets replaced."""
     if report is None or not report.exists() or (report / REPORT).is_file():
         return
@@ -231,7 +231,7 @@ def _check_replaceable(report: Path | None) -> None:
         raise TrainingError(f"{report}: is there already, and is not a report of `evaluate`")
 
 
-def _remove_report(report: Path) -> None:
-    _check_replaceable(report)
+def remove_report(report: Path) -> None:
+    check_replaceable(report)
     if report.exists():
         shutil.rmtree(report)

@@ -19,6 +19,8 @@ Scalars = Mapping[str, NDArray[np.float64]]  # by tag: rows of step and value
 _NAMES = {
     "train/loss": "train: all that is minimised",
     "train/cross_entropy": "train: cross-entropy, smoothed labels",
+    "train/leaf": "train: cross-entropy of whole categories",
+    "train/photo": "train: finding the own photos",
     "validation/loss": "validation: cross-entropy",
 }
 
@@ -57,7 +59,7 @@ def panels(tags: list[str]) -> dict[str, list[str]]:
             groups["Contrastive loss"].append(tag)
         elif tag.endswith("/accuracy"):
             groups["Accuracy"].append(tag)
-        elif tag.endswith(("/loss", "/cross_entropy")):
+        elif tag.endswith(("/loss", "/cross_entropy", "/leaf", "/photo")):
             groups["Loss"].append(tag)
     return {title: found for title, found in groups.items() if found}
 
@@ -110,8 +112,8 @@ def _steps_per_epoch(scalars: Scalars) -> float:
 
 
 def _name(tag: str) -> str:
-    if tag.startswith("lr-"):  # lightning's prefix, then the optimiser's name
-        return "learning rate"
     side, _, rest = tag.partition("/")
+    if tag.startswith("lr-"):  # lightning's prefix, the optimiser's name, and that of a group
+        return f"learning rate: {rest}" if rest else "learning rate"
     words = rest.removeprefix("contrastive/").replace("_", " ")
     return _NAMES.get(tag, f"{side}: {words}" if words else tag)

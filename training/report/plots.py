@@ -84,7 +84,7 @@ def draw_calibration(
     if temperature is not None:
         scaled = calibration(logits, labels, temperature)
         curves.append((f"divided by temperature {temperature:.2f}", "s-", RIGHT, scaled))
-    _draw_reliability(curves, "share that is right", "confidence of the first guess", "photos", out)
+    draw_reliability(curves, "share that is right", "confidence of the first guess", "photos", out)
 
 
 def draw_likeness(likeness: Mapping[str, Calibration], out: Path) -> None:
@@ -99,10 +99,10 @@ def draw_likeness(likeness: Mapping[str, Calibration], out: Path) -> None:
         (f"ranked by {name}", mark, colour, curve)
         for (mark, colour), (name, curve) in zip(looks, likeness.items(), strict=True)
     ]
-    _draw_reliability(curves, "share that is the same item", "likeness", "pairs", out, log=True)
+    draw_reliability(curves, "share that is the same item", "likeness", "pairs", out, log=True)
 
 
-def _draw_reliability(
+def draw_reliability(
     curves: Sequence[tuple[str, str, str, Calibration]],
     right: str,
     said: str,

@@ -34,6 +34,11 @@ class TextConfig(Settings):
     photo_weight: float = option(0.3, "weight of finding a listing's photos by its words")
     temperature: float = option(0.07, "of that loss, to begin with")
     title_alone: float = option(0.2, "share of the listings of which the title alone is seen")
+    count_words: float = option(
+        20.0,
+        "inverse of how far a linear model of the words, whose logits are added, is drawn to "
+        "0; 0 for none",
+    )
     seed: int = option(7, "of initialisation and shuffling")
 
     def ranges(self) -> dict[str, bool | str]:
@@ -50,5 +55,6 @@ class TextConfig(Settings):
             "leaf_weight": 0 <= self.leaf_weight < math.inf or "at least 0",
             "photo_weight": 0 <= self.photo_weight < math.inf or "at least 0",
             "temperature": 0 < self.temperature < math.inf or "above 0",
+            "count_words": 0 <= self.count_words < math.inf or "at least 0",
             "title_alone": 0 <= self.title_alone <= 1 or "from 0 to 1",
         }

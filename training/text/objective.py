@@ -126,9 +126,10 @@ class TextModule(lightning.LightningModule):
         language = [w for w in self.network.encoder.parameters() if w.requires_grad]
         known = {id(weight) for weight in self.network.encoder.parameters()}
         heads = [weight for weight in self.parameters() if id(weight) not in known]
-        groups = [{"params": heads, "lr": config.head_rate}]
+        groups = [{"name": "heads", "params": heads, "lr": config.head_rate}]
         if language:
-            groups.append({"params": language, "lr": config.learning_rate})
+            rate_of_language = {"params": language, "lr": config.learning_rate}
+            groups.append({"name": "language model", **rate_of_language})
         optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
         warm_up = max(1, round(self._steps * WARM_UP))
 

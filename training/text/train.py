@@ -7,6 +7,7 @@ of the best epoch, and run.json, which marks a complete run.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from lookalike.files import read_json, write_json
 from lookalike.model.bundle import WEIGHTS, sha256_of
 from lookalike.model.engines.torch_text_network import TextNetwork
 from lookalike.model.text import TextTokenizer, batch_of
-from training.config import FEATURES_OUTPUT, TrainConfig
+from training.config import CATEGORY_OUTPUT, FEATURES_OUTPUT, TrainConfig
 from training.errors import TrainingError
 from training.evaluate import load_run
 from training.judging import predictions_of_run
@@ -33,6 +34,7 @@ from training.text.config import TextConfig
 from training.text.data import OfLikeLength, TextDataset, Texts, collate, texts_of
 from training.text.encoder import load_encoder, untrained_encoder
 from training.text.objective import TextModule
+from training.text.word_counts import fit_word_counts
 from training.train import load_best, save_weights
 from training.trainer import Hardware, checkpoints, fit, make_trainer
 
@@ -94,12 +96,19 @@ def train_text(
     started = time.monotonic()
     fit(trainer, module, training, validation, out)
     best_epoch = load_best(network, checkpoint.best_model_path)
-    report = {
+    report: dict[str, Any] = {
         "epochs": trainer.current_epoch,
         "best_epoch": best_epoch,
         "validation_accuracy": float(checkpoint.best_model_score or 0.0),
-        "seconds": round(time.monotonic() - started, 1),
     }
+    if config.count_words:
+        rows = [texts.whole[number] for number in texts.rows("validation")]
+        said = text_outputs(network, rows)[CATEGORY_OUTPUT]
+        counted = fit_word_counts(network, texts, said, config.count_words)
+        if counted is not None:
+            report["word_counts"] = dataclasses.asdict(counted)
+            report["validation_accuracy"] = counted.accuracy
+    report["seconds"] = round(time.monotonic() - started, 1)
     save_weights(network, out / WEIGHTS)
     write_json(out / "run.json", report)
     shutil.rmtree(out / "checkpoints")

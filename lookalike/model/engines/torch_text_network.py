@@ -7,12 +7,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from lookalike.model.bundle import Output
+from lookalike.model.engines.torch_word_counts import WordCounts
 
 HIDDEN = 512  # of the heads of embeddings
 
 
 class TextNetwork(nn.Module):
     """A language model, the mean over its tokens, and a head for each output.
+
+    Logits are those of its head plus those of a linear model of the words, which gives 0 until it
+    is fitted.
 
     Input: ids and mask, int64 of shape (N, length). Output: float32 of shape (N, dimension) by
     name.
@@ -30,10 +34,16 @@ class TextNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         width = int(encoder.config.hidden_size)
         self.heads = nn.ModuleDict({output.name: _head(width, output) for output in outputs})
+        self.counts = nn.ModuleDict(
+            {o.name: WordCounts(o.dimension) for o in outputs if o.kind != "embedding"}
+        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Returns every output by name."""
-        return self.heads_of(self.pooled(ids, mask))
+        values = self.heads_of(self.pooled(ids, mask))
+        for name, counts in self.counts.items():
+            values[name] = values[name] + counts(ids, mask)
+        return values
 
     def pooled(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Returns the mean over the tokens, of shape (N, width)."""
@@ -43,7 +53,7 @@ class TextNetwork(nn.Module):
         return mean
 
     def heads_of(self, pooled: Tensor) -> dict[str, Tensor]:
-        """Returns every output for pooled tokens."""
+        """Returns every output for pooled tokens, without the linear model of the words."""
         pooled = self.dropout(pooled)
         values = {output.name: self.heads[output.name](pooled) for output in self.outputs}
         for output in self.outputs:

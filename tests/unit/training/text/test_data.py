@@ -1,14 +1,17 @@
-"""Listings in batches of like length, and the weights of two towers."""
+"""Listings in batches of like length, and in splits."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from lookalike.model.text import batch_of
-from training.text.data import OfLikeLength, TextDataset, Texts, collate
-from training.text.fusion import fit_fusion
+from lookalike.model.text import TextTokenizer, batch_of
+from training.prepare import Prepared
+from training.text.data import OfLikeLength, TextDataset, Texts, collate, texts_of
 
 COUNT = 100
 
@@ -51,20 +54,19 @@ def test_shorter_texts_are_filled_up_and_masked() -> None:
     assert batch_of([[]]).ids.shape == (1, 16)
 
 
-def test_the_tower_that_tells_more_weighs_more() -> None:
-    dice = np.random.default_rng(7)
-    labels = dice.integers(0, 13, 2000)
-    truth = np.eye(13, dtype=np.float32)[labels]
-
-    def says(strength: float) -> np.ndarray:
-        noise = dice.normal(0, 1, truth.shape)
-        return (strength * truth + noise).astype(np.float32)
-
-    weak, strong = says(1), says(3)
-    fusion = fit_fusion(weak, strong, labels)
-    # Of logits with noise of a unit's deviation, these weights are the likelihood's.
-    assert fusion.photos == pytest.approx(1, abs=0.2)
-    assert fusion.words == pytest.approx(3, abs=0.4)
-    together = fusion(weak, strong)
-    right = [(logits.argmax(1) == labels).mean() for logits in (weak, strong, together)]
-    assert right == sorted(right)
+def test_a_listing_of_a_training_photo_is_learnt_though_another_photo_is_judged(
+    encoder: Path,
+) -> None:
+    photos = pd.DataFrame({
+        "product_id": ["a", "a", "b", "b", "c"],
+        "split": ["test", "train", "test", "validation", "test"],
+        "label": [0, 0, 1, 1, 2],
+    })  # fmt: skip
+    listings = pd.DataFrame({
+        "product_id": ["a", "b", "c"], "title": ["Lamp", "Desk", "Van"], "description": [""] * 3,
+        "category": ["x", "y", "z"], "label": [0, 1, 2],
+    })  # fmt: skip
+    prepared = Prepared(Path(), listings, photos, ("x", "y", "z"), {})
+    texts = texts_of(prepared, TextTokenizer(encoder / "tokenizer.json", 16))
+    assert texts.split.tolist() == ["train", "validation", "test"]
+    assert texts.roots.tolist() == [0, 1, 2]

@@ -48,7 +48,8 @@ def test_a_bundle_reads_words_as_its_text_run_does(
     assert tower is not None
     assert tower.metrics == metrics
     assert (tower.max_tokens, tower.temperature) == (48, metrics["temperature"])
-    assert {"photos": tower.photos_weight, "words": tower.words_weight} == metrics["fusion"]
+    fusion = metrics["fusion"]
+    assert (tower.photos_weight, tower.words_weight) == (fusion["photos"], fusion["words"])
     assert {"fp32", "int8"} <= tower.variants.keys() <= {"fp32", "bf16", "int8"}
     for variant in tower.variants.values():
         assert variant.passed is not bool(violations(variant.parity))

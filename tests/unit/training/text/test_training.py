@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from training.errors import TrainingError
 from training.prepare import load_prepared
 from training.text.config import TextConfig
 from training.text.encoder import load_encoder
-from training.text.evaluate import evaluate_text, own_photo_recall
+from training.text.evaluate import evaluate_text, own_photo_found
 from training.text.train import load_text_run, text_outputs, train_text
 
 # Settings of the fixture's run that are not the defaults.
@@ -26,7 +27,7 @@ GIVEN = ("encoder", "epochs", "batch_size", "learning_rate", "head_rate", "max_t
 def test_words_are_learnt_and_give_the_outputs_of_photos(
     data: Path, run: Path, text_run: Path
 ) -> None:
-    assert {file.name for file in text_run.iterdir()} - {"metrics.json"} == {
+    assert {file.name for file in text_run.iterdir()} - {"metrics.json", "report"} == {
         "config.json", "data.json", "encoder.json", "tokenizer.json", "model.safetensors",
         "run.json", "tensorboard",
     }  # fmt: skip
@@ -52,22 +53,28 @@ def test_both_towers_are_judged_on_the_same_listings(
     assert main(["evaluate-text", *arguments]) == 0
     metrics = json.loads((text_run / "metrics.json").read_text())
     shown = capsys.readouterr().out
-    assert list(metrics["by"]) == ["one photo", "all photos", "title", "words", "words and photos"]
+    assert list(metrics["by"]) == ["one photo", "photos", "title", "words", "words and photos"]
     for figures in metrics["by"].values():
         assert f"{figures['accuracy']:.3f}" in shown
         assert 0 <= figures["calibration_error"] <= 1
-    assert 0 <= metrics["own_photo"]["title"] <= 1
+    for row in metrics["own_photo"].values():
+        assert 0 <= row["photos"] <= 1
+        assert 0 <= row["listings"] <= 1
+    assert "title, frozen towers" in metrics["own_photo"]
+    report = text_run / "report"
+    for picture in re.findall(r"\]\((.+\.png)\)", (report / "report.md").read_text()):
+        assert (report / picture).stat().st_size > 1000
     train = evaluate_text(data, run, text_run, split="train")
     assert train["by"]["words"]["accuracy"] > train["by"]["one photo"]["accuracy"]
 
 
 def test_a_photo_is_found_that_is_among_the_first_ten() -> None:
     photos = np.eye(12, dtype=np.float32)
-    assert own_photo_recall(photos, photos) == 1
+    assert own_photo_found(photos, photos).all()
     # Of the first row 11 others are nearer, of the others none but the row itself.
     words = photos.copy()
     words[0] = 1 - photos[0]
-    assert own_photo_recall(words, photos) == pytest.approx(11 / 12)
+    assert own_photo_found(words, photos).tolist() == [False] + [True] * 11
 
 
 def test_a_complete_run_is_kept_and_one_of_other_settings_is_refused(
