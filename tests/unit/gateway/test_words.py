@@ -83,6 +83,14 @@ async def test_photos_alone_are_as_before(classifier: Classifier, embedder: Fake
     found = await classifier.classify_listing((b"a",), Deadline(60), words=Words())
     assert found.words is None
     assert embedder.words == []
+    assert probabilities(found.classification) == pytest.approx(softmax([1.0, 3.0, 2.0]))
+
+
+async def test_several_photos_without_words_have_a_weight_of_their_own(
+    classifier: Classifier,
+) -> None:
+    found = await classifier.classify_listing((b"a", b"b"), Deadline(60))
+    assert probabilities(found.classification) == pytest.approx(softmax([0.75, 2.25, 1.5]))
 
 
 async def test_neither_photos_nor_words_are_refused(classifier: Classifier) -> None:
