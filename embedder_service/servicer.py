@@ -198,6 +198,7 @@ def _text_tower(words: WordsEmbedder) -> pb.TextTower:
         temperature=tower.temperature,
         photos_weight=tower.photos_weight,
         words_weight=tower.words_weight,
+        photos_alone_weight=tower.photos_alone_weight,
     )
 
 

@@ -186,12 +186,22 @@ class Classifier:
     ) -> ClassifiedListing:
         sent = await self.embed_all(images, deadline, partial=partial, field="images")
         vector = mean(sent.vectors)
-        by_all = await self.classification(vector, deadline)
+        by_all = await self._by_several(vector, len(sent.vectors), deadline)
         photos = [
             await self.classification(photo.vector, deadline) if photo else None
             for photo in sent.photos
         ]
         return ClassifiedListing(by_all, vector, photos, sent.failures, sent.cached)
+
+    async def _by_several(
+        self, vector: PhotoVector, count: int, deadline: Deadline
+    ) -> Classification:
+        """Returns the calibrated softmax over the mean logits of so many photos."""
+        model = await self._embedder.model_of(vector.embedding_space, deadline)
+        if count == 1 or model.text is None:
+            return await self.classification(vector, deadline)
+        weight = model.text.photos_alone_weight
+        return scored(model, [weight * logit for logit in vector.values])
 
     async def classification(self, vector: PhotoVector, deadline: Deadline) -> Classification:
         """Returns the calibrated softmax over a photo's logits."""

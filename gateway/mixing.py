@@ -11,35 +11,59 @@ from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.listings import ItemId, Mix, MixPart, PhotoVector, SearchOptions, Words
 from gateway.reading import Reader
+from gateway.vectors import mixed
 from lookalike.errors import InvalidArgumentError, ItemNotFoundError, LookalikeError
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """The parts of a mix.
+class _Part:
+    """A part's vector and weight; of a photo of the catalogue its listing too."""
 
-    Attributes:
-        parts: Their vectors and weights.
-        product_ids: Listings of its photos of the catalogue, which the answer leaves out.
-        cached: Whether the vectors of all photos that were sent were known.
-    """
-
-    parts: Sequence[tuple[PhotoVector, float]]
-    product_ids: Sequence[str]
-    cached: bool
-
-    def narrowed(self, options: SearchOptions) -> SearchOptions:
-        """Returns the options with these listings left out."""
-        kept = options.filter
-        others = dict.fromkeys((*kept.exclude_product_ids, *self.product_ids))
-        return replace(options, filter=replace(kept, exclude_product_ids=tuple(others)))
+    vector: PhotoVector
+    weight: float
+    is_photo: bool = True
+    product_id: str = ""
+    cached: bool = True
 
 
 @dataclass(frozen=True)
-class _Part:
-    vector: PhotoVector
-    product_id: str = ""
-    cached: bool = True
+class Mixed:
+    """The parts of a mix, at least one of which leads towards it."""
+
+    parts: Sequence[_Part]
+
+    @property
+    def cached(self) -> bool:
+        """Whether the vectors of all photos that were sent were known."""
+        return all(part.cached for part in self.parts)
+
+    @property
+    def least(self) -> PhotoVector:
+        """A vector of it; one without features, if there is one."""
+        vectors = [part.vector for part in self.parts]
+        return next((vector for vector in vectors if not vector.features), vectors[0])
+
+    def vector(self, *, by_features: bool) -> PhotoVector:
+        """Returns the mix as one vector.
+
+        Candidates to be ranked by features are chosen by its photos, if some lead towards it: words
+        are surer of a category than photos, and "but blue" is to find the same kind of thing.
+
+        Args:
+            by_features: Whether listings are ranked by features, which all parts must have then.
+        """
+        whole = _mixed(self.parts, by_features=by_features)
+        photos = [part for part in self.parts if part.is_photo]
+        if not by_features or all(part.weight <= 0 for part in photos):
+            return whole
+        return replace(whole, values=_mixed(photos, by_features=True).values)
+
+    def narrowed(self, options: SearchOptions) -> SearchOptions:
+        """Returns the options with the listings of its photos of the catalogue left out."""
+        kept = options.filter
+        own = (part.product_id for part in self.parts if part.product_id)
+        others = dict.fromkeys((*kept.exclude_product_ids, *own))
+        return replace(options, filter=replace(kept, exclude_product_ids=tuple(others)))
 
 
 class Mixer:
@@ -58,13 +82,8 @@ class Mixer:
             WordsUnavailableError: There are words, and the model reads none.
             ItemNotFoundError: The catalogue has no such photo.
         """
-        parts = await all_of([self._part(i, part, deadline) for i, part in enumerate(query.parts)])
-        weights = [part.weight for part in query.parts]
-        vectors = [part.vector for part in parts]
         return Mixed(
-            list(zip(vectors, weights, strict=True)),
-            [part.product_id for part in parts if part.product_id],
-            all(part.cached for part in parts),
+            await all_of([self._part(i, part, deadline) for i, part in enumerate(query.parts)])
         )
 
     async def _part(self, number: int, part: MixPart, deadline: Deadline) -> _Part:
@@ -73,16 +92,22 @@ class Mixer:
             match part.part:
                 case bytes(image):
                     photo = await self._classifier.embed(image, deadline, later=later)
-                    return _Part(photo.vector, cached=photo.cached)
+                    return _Part(photo.vector, part.weight, cached=photo.cached)
                 case Words() as words:
-                    return _Part((await self._reader.read(words, deadline, later=later)).vector)
+                    read = await self._reader.read(words, deadline, later=later)
+                    return _Part(read.vector, part.weight, is_photo=False)
                 case ItemId(item_id):
                     stored = await self._index.get(item_id, deadline)
                     assert stored.vector is not None
-                    return _Part(stored.vector, stored.photo.product_id)
+                    return _Part(stored.vector, part.weight, product_id=stored.photo.product_id)
         except (InvalidArgumentError, ItemNotFoundError) as error:
             raise _placed(number, part, error) from None
         raise AssertionError(part)
+
+
+def _mixed(parts: Sequence[_Part], *, by_features: bool) -> PhotoVector:
+    vectors, weights = [part.vector for part in parts], [part.weight for part in parts]
+    return mixed(vectors, weights, by_features=by_features)
 
 
 def _placed(number: int, part: MixPart, error: LookalikeError) -> LookalikeError:

@@ -32,6 +32,7 @@ class TextTower:
     temperature: float = 1.0
     photos_weight: float = 1.0
     words_weight: float = 1.0
+    photos_alone_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,13 @@ def model_of(sent: pb.Model) -> Model:
 
 
 def _text_tower(sent: pb.TextTower) -> TextTower:
-    return TextTower(sent.encoder, sent.temperature or 1.0, sent.photos_weight, sent.words_weight)
+    return TextTower(
+        sent.encoder,
+        sent.temperature or 1.0,
+        sent.photos_weight,
+        sent.words_weight,
+        sent.photos_alone_weight,
+    )
 
 
 def _features(outputs: Sequence[Output], ranking: Ranking | None) -> Output | None:

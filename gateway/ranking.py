@@ -50,6 +50,14 @@ class RankingPlan:
         crowd = 2 * CROWD.stop if self.options.every_photo else CROWD.stop
         return replace(self.options, k=max(self.options.k, crowd))
 
+    def widened(self) -> RankingPlan:
+        """Returns the plan with as many candidates as can be, and without likeness.
+
+        What words mean is farther from photos by category than photos are from one another.
+        """
+        rerank = self.rerank and replace(self.rerank, candidates=limits.MAX_CANDIDATES)
+        return replace(self, rerank=rerank, curve=None)
+
     def with_likeness(self, found: Neighbors) -> Neighbors:
         """Returns the hits that the caller asked for, with their likeness."""
         if self.curve is None:
@@ -158,12 +166,11 @@ class Ranker:
                     f"listings cannot be ranked by '{method.value}': {lacks}", field="ranking"
                 )
             by_features = RankingMethod.CATEGORY
-        plan = _plan(by_features, options, model)
-        rerank = plan.rerank and replace(plan.rerank, candidates=limits.MAX_CANDIDATES)
-        return RankingPlan(method or RankingMethod.HYBRID, options, rerank)
+        plan = _plan(by_features, options, model).widened()
+        return RankingPlan(method or RankingMethod.HYBRID, options, plan.rerank)
 
-    def for_mix(self, options: SearchOptions, vector: PhotoVector) -> SearchOptions:
-        """Returns the options of a search for a mix, with its ranking.
+    def plan_mix(self, options: SearchOptions, vector: PhotoVector) -> RankingPlan:
+        """Returns how to rank a search for a mix.
 
         By features where there are any, fitted to be ranked by or not: in them things lead towards
         what is looked for and away from it.
@@ -173,15 +180,17 @@ class Ranker:
             vector: One of the mix; without features if any of it has none.
 
         Raises:
-            RankingUnavailableError: The caller asks for a likeness.
+            RankingUnavailableError: The caller's method needs something that is lacking, or the
+                caller asks for a likeness.
         """
         _check_no_likeness(options, "a mix")
-        if options.ranking is not None:
-            return options
-        methods = (RankingMethod.BLEND, RankingMethod.FEATURES)
+        plan = self.plan(options, vector)
         model = self._model(vector)
-        best = (method for method in methods if not self._lack(method, model, vector))
-        return replace(options, ranking=next(best, RankingMethod.CATEGORY))
+        by_features = RankingMethod.FEATURES
+        default = options.ranking is None and plan.method is RankingMethod.CATEGORY
+        if default and not self._lack(by_features, model, vector):
+            plan = _plan(by_features, options, model)
+        return plan.widened()
 
     def by_category(self, options: SearchOptions, vector: PhotoVector | None) -> RankingPlan:
         """Returns the plan for a search that the index cannot rank otherwise."""

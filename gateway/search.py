@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -30,7 +31,7 @@ from gateway.ranking import Ranker, RankingPlan
 from gateway.reading import Reader
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
-from gateway.vectors import mean, mixed
+from gateway.vectors import mean
 from gateway.word_search import WordFinder
 from lookalike import limits, pricing
 from lookalike.errors import (
@@ -128,12 +129,8 @@ class SimilarListingFinder:
                 ranking=found.ranking,
             )
 
-        try:
+        with self._naming("text"):
             return await self._with_price(find, options, None)
-        except EmbeddingSpaceMismatchError as error:
-            self._space_guard.check_soon()
-            error.field = "text"
-            raise
 
     async def _by_mix(
         self, query: Mix, options: SearchOptions, deadline: Deadline
@@ -141,14 +138,15 @@ class SimilarListingFinder:
         self._space_guard.check(field="mix")
         mix = await self._mixer.mix(query, deadline)
         await self._ranker.learn(deadline)
-        options = self._ranker.for_mix(
-            mix.narrowed(options), _least([part for part, _ in mix.parts])
-        )
-        by_features = options.ranking is not RankingMethod.CATEGORY
-        vector = mixed(mix.parts, by_features=by_features)
-        found = await self._search([vector], options, deadline, "mix")
-        hits = [hit._replace(likeness=None) for hit in found.neighbors.hits]
-        return replace(found, neighbors=replace(found.neighbors, hits=hits), cached=mix.cached)
+
+        async def find(asked: SearchOptions) -> SimilarListings:
+            plan = self._ranker.plan_mix(asked, mix.least)
+            vector = mix.vector(by_features=plan.method is not RankingMethod.CATEGORY)
+            found = await self._index.find([vector], plan.options, deadline, plan.rerank)
+            return SimilarListings(found, None, mix.cached, ranking=plan.method)
+
+        with self._naming("mix"):
+            return await self._with_price(find, mix.narrowed(options), mix.least)
 
     async def _by_photos(
         self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline
@@ -196,10 +194,15 @@ class SimilarListingFinder:
             neighbors, plan = await self._find(query, asked, deadline)
             return SimilarListings(neighbors, None, ranking=plan.method)
 
+        with self._naming(field):
+            vector = None if isinstance(query, ItemId) else query[0]
+            return await self._with_price(find, options, vector)
+
+    @contextmanager
+    def _naming(self, field: str) -> Iterator[None]:
+        """Names the field of a query whose embedding space is not the collection's."""
         try:
-            return await self._with_price(
-                find, options, None if isinstance(query, ItemId) else query[0]
-            )
+            yield
         except EmbeddingSpaceMismatchError as error:
             self._space_guard.check_soon()
             error.field = field

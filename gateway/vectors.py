@@ -50,7 +50,9 @@ def mean_features(vectors: Sequence[PhotoVector]) -> Sequence[float]:
     return array("f", directions.mean(axis=0).astype(np.float32).tobytes())
 
 
-def mixed(parts: Sequence[tuple[PhotoVector, float]], *, by_features: bool) -> PhotoVector:
+def mixed(
+    vectors: Sequence[PhotoVector], weights: Sequence[float], *, by_features: bool
+) -> PhotoVector:
     """Returns one vector for things of which each leads towards it or away from it.
 
     Features are the weighted sum of directions, as in Marqo's weighted queries. The values are the
@@ -58,22 +60,23 @@ def mixed(parts: Sequence[tuple[PhotoVector, float]], *, by_features: bool) -> P
     ranked by them, that mean is moved away from what leads away (after Rocchio, 1971).
 
     Args:
-        parts: Vectors with their weights, at least one of which is above 0.
+        vectors: Of the things.
+        weights: Of each; at least one is above 0.
         by_features: Whether listings are ranked by features, which all vectors must have then.
 
     Raises:
         UpstreamUnavailableError: The vectors come from several models.
     """
-    mean([vector for vector, _ in parts])  # raises if models differ
-    rows = np.array([vector.values for vector, _ in parts], np.float64)
-    weights = np.array([weight for _, weight in parts], np.float64)
-    towards = np.clip(weights, 0, None)
+    mean(vectors)  # raises if models differ
+    rows = np.array([vector.values for vector in vectors], np.float64)
+    factors = np.array(weights, np.float64)
+    towards = np.clip(factors, 0, None)
     values = towards @ rows / towards.sum()
-    space = parts[0][0].embedding_space
+    space = vectors[0].embedding_space
     if not by_features:
-        away = np.clip(-weights, 0, None)
+        away = np.clip(-factors, 0, None)
         return PhotoVector((values + away @ (values - rows) / towards.sum()).tolist(), space)
-    matrix = np.array([vector.features for vector, _ in parts], np.float64)
+    matrix = np.array([vector.features for vector in vectors], np.float64)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    direction = weights @ (matrix / np.where(lengths > 0, lengths, 1))
+    direction = factors @ (matrix / np.where(lengths > 0, lengths, 1))
     return PhotoVector(values.tolist(), space, compact(direction.astype(np.float32).tolist()))

@@ -74,8 +74,8 @@ def no_words(number: int, collection: Collection) -> WordsUnavailableError:
     """Returns the error for the n-th query, whose words no attribute is searched for."""
     return WordsUnavailableError(
         f"queries[{number}].words are set, and collection '{collection.name}' finds no words: it "
-        "was made without text_attributes (Collection.text_attributes); make one that has some, "
-        "as `lookalike reindex` does, or leave words out",
+        "was made without text_attributes (Collection.text_attributes); make one with them and "
+        "write the items to it, or leave words out",
         field=f"queries[{number}].words",
     )
 

@@ -17,7 +17,9 @@ BLEND, BY_FEATURES, BY_CATEGORY = (
     Likeness(0.0, 6.0, 3.0, 8.0),
 )
 RANKING = Ranking("features", 0.25, 200, BLEND, BY_FEATURES, BY_CATEGORY)
-READS = TextTower("minilm", temperature=2.0, photos_weight=0.5, words_weight=1.0)
+READS = TextTower(
+    "minilm", temperature=2.0, photos_weight=0.5, words_weight=1.0, photos_alone_weight=0.75
+)
 PRICE_RANGE = PriceRange(listings=20, coverage=0.8, width=1.5, least_spread=0.2)
 
 

@@ -51,6 +51,7 @@ def untrained_tower(outputs: tuple[Output, ...], folder: Path) -> tuple[TextTowe
         temperature=0.5,
         photos_weight=0.5,
         words_weight=1.5,
+        photos_alone_weight=0.75,
     )
     files = {
         TOKENIZER: folder / "tokenizer.json",

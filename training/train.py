@@ -24,7 +24,7 @@ from lookalike.files import read_json, replacing, write_json
 from lookalike.model.engines.torch_network import POOLING, Network
 from training.augmentation import augmentation
 from training.config import TrainConfig
-from training.convolutions import pointwise_as_products
+from training.convolutions import convolutions_as_products
 from training.dataset import CachedFeatureDataset, PairDataset, PhotoDataset
 from training.errors import TrainingError
 from training.features import CachedActivations, cached_activations, pooled_features
@@ -83,7 +83,7 @@ def train(
         patience=config.patience,
         learns_batch_norm=not config.freezes_batch_norm,
     )
-    with pointwise_as_products(network.backbone):
+    with convolutions_as_products(network.backbone):
         fit(trainer, module, training, validation, out)
     if trainer.is_global_zero:
         seconds = {"features": kept - started, "epochs": time.monotonic() - kept}

@@ -59,6 +59,7 @@ def reading_bundle(path: Path, plain: Bundle) -> Bundle:
             temperature=1.0,
             photos_weight=1.0,
             words_weight=1.0,
+            photos_alone_weight=1.0,
             variants={
                 "fp32": Variant(OPENVINO_TEXT_MODEL, True, _PASSED),
                 "bf16": Variant(OPENVINO_TEXT_MODEL, True, _PASSED),

@@ -224,17 +224,19 @@ class NativeBackend:
         if not isinstance(queries, PackedVectors) and self._finder.is_quick(name, queries, search):
             answer = await self._batcher.find(name, queries, search, min_seq)
         if answer is None:
-            find = self._finder.find
-            try:
-                answer = await self._pool.run(find, name, queries, search, min_seq)
-            except DamagedWordsError as error:
-                if self._writer is None:
-                    raise
-                await self._write(changes.rebuild_words(name, error.message))
-                answer = await self._pool.run(find, name, queries, search, min_seq)
+            answer = await self._find(name, queries, search, min_seq)
         if self._maintenance and answer.results[0].method is Method.APPROXIMATE:
             self._observe(self._maintenance, answer, queries, search)
         return answer
+
+    async def _find(self, name: str, queries: Queries, search: Search, min_seq: int) -> Answer:
+        try:
+            return await self._pool.run(self._finder.find, name, queries, search, min_seq)
+        except DamagedWordsError as error:
+            if self._writer is None:
+                raise self._store.corrupted(str(error)) from error
+            await self._write(changes.rebuild_words(name, str(error)))
+        return await self._pool.run(self._finder.find, name, queries, search, min_seq)
 
     async def search_range(
         self, name: str, query: Query, search: Search, min_seq: int = 0

@@ -163,6 +163,7 @@ class TextTower:
         temperature: Divides the logits of words before the softmax.
         photos_weight: Weight of the photos' logits.
         words_weight: Weight of the words' logits.
+        photos_alone_weight: Weight of the mean logits of several photos without words.
     """
 
     encoder: str
@@ -171,6 +172,7 @@ class TextTower:
     temperature: float = 0.0
     photos_weight: float = 0.0
     words_weight: float = 0.0
+    photos_alone_weight: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ OPENVINO_TEXT_INT8_WEIGHTS = "text/model-int8.bin"
 
 MOST_TOKENS = 512
 
+_NUMBERS = ("temperature", "photos_weight", "words_weight", "photos_alone_weight")
+
 
 @dataclass(frozen=True)
 class TextTower:
@@ -31,6 +33,7 @@ class TextTower:
         temperature: Divides the logits of words alone.
         photos_weight: What the mean logits of photos count beside words.
         words_weight: What the logits of words count beside photos.
+        photos_alone_weight: What the mean logits of several photos are multiplied by without words.
         metrics: Evaluation results.
         variants: Measurements of each precision, on listings.
     """
@@ -41,13 +44,14 @@ class TextTower:
     temperature: float
     photos_weight: float
     words_weight: float
+    photos_alone_weight: float
     metrics: dict[str, Any] = field(default_factory=dict)
     variants: dict[str, Variant] = field(default_factory=dict)
 
 
 def read_text_tower(raw: Mapping[str, Any]) -> TextTower:
     """Reads a manifest's text tower; raises KeyError, TypeError or ValueError if malformed."""
-    numbers = {name: float(raw[name]) for name in ("temperature", "photos_weight", "words_weight")}
+    numbers = {name: float(raw[name]) for name in _NUMBERS}
     return TextTower(
         encoder=str(raw["encoder"]),
         weights_sha256=str(raw["weights_sha256"]),
@@ -66,8 +70,7 @@ def check_text_tower(tower: TextTower, files: Container[str]) -> None:
     check_variants(tower.variants, files)
     if not 2 < tower.max_tokens <= MOST_TOKENS:
         raise ValueError(f"text.max_tokens is {tower.max_tokens}; it must be 3 to {MOST_TOKENS}")
-    for name in ("temperature", "photos_weight", "words_weight"):
+    for name in _NUMBERS:
         value = getattr(tower, name)
-        least = 0.0 if name != "temperature" else math.ulp(0.0)
-        if not least <= value < math.inf:
+        if not 0 < value < math.inf:
             raise ValueError(f"text.{name} is {value}; it must be a number above 0")

@@ -102,7 +102,16 @@ def test_store_that_is_gone_is_missed(copy: Copy) -> None:
 
 @pytest.mark.parametrize(
     ("table", "flips"),
-    [("items", 60), ("collections", 20), ("aliases", 20), ("products", 30), ("tombstones", 30)],
+    [
+        ("items", 60),
+        ("collections", 20),
+        ("aliases", 20),
+        ("products", 30),
+        ("tombstones", 30),
+        ("words_1_docsize", 20),
+        ("words_1_idx", 10),
+        ("words_1_config", 10),
+    ],
 )
 def test_flipped_bits_are_found_or_change_nothing(
     table: str, flips: int, copy: Copy, data_dir: Path, expected: Content

@@ -72,6 +72,7 @@ def tower_of(text: Path) -> TextTower:
         temperature=metrics["temperature"],
         photos_weight=fusion["photos"],
         words_weight=fusion["words"],
+        photos_alone_weight=fusion["photos_alone"],
         metrics=metrics,
     )
 

@@ -79,6 +79,10 @@ def fit_word_counts(
     counted = (whole[chosen] @ weights + bias).astype(np.float32)
     labels = texts.roots[chosen]
     tower, counts = likeliest_weights([said, counted], labels)
+    # As spread as the tower's, which are like those of photos: the index compares them with these.
+    # How sure the sum is, its temperature says.
+    spread = said.std() / (tower * said + counts * counted).std()
+    tower, counts = float(tower * spread), float(counts * spread)
     _write(network, tower, (counts * weights, counts * bias), rarity)
 
     def accuracy(logits: NDArray[np.float32]) -> float:

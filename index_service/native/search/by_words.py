@@ -20,7 +20,8 @@ from index_service.native.search.candidates import Row
 from index_service.native.search.filters import Condition
 from index_service.native.search.first_stage import NumberedQueries, excluded_rows
 from index_service.native.search.targets import Target
-from index_service.native.store.word_reader import Scores, Word, WordReader, split
+from index_service.native.store.splitting import split
+from index_service.native.store.word_reader import Scores, Word, WordReader
 from index_service.ranking import fusion
 from index_service.ranking.queries import ResolvedQueries
 from index_service.records import Search

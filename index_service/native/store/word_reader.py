@@ -1,14 +1,13 @@
-"""Looks words up in the index of a collection's words, and splits what users write into words.
+"""Looks words up in the index of a collection's words.
 
-Users' words are never FTS5's query language: they are split by FTS5 itself, quoted one by one, and
-joined by OR.
+Users' words are never FTS5's query language: they are split by `splitting.py`, quoted one by one,
+and joined by OR.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -17,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from index_service.native.store import words
-from lookalike.errors import StoreCorruptedError
 
 Keys = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
@@ -32,32 +30,8 @@ _LEAST_WEIGHT = 1e-6
 _UNITS = 1e12
 
 
-class DamagedWordsError(StoreCorruptedError):
+class DamagedWordsError(Exception):
     """The index of a collection's words is damaged; it can be built again from the items."""
-
-
-class _Splitter(threading.local):
-    """An index in memory for one text at a time, since connections are not for several threads."""
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        tokenizer = f"content='', tokenize='{words.SPLITTING}'"
-        self._db.execute(f"CREATE VIRTUAL TABLE asked USING fts5(text0, {tokenizer})")
-        self._db.execute("CREATE VIRTUAL TABLE found USING fts5vocab(asked, row)")
-
-    def split(self, text: str) -> list[str]:
-        self._db.execute("INSERT INTO asked (rowid, text0) VALUES (1, ?)", (text,))
-        terms = [term for (term,) in self._db.execute("SELECT term FROM found").fetchall()]
-        self._db.execute("INSERT INTO asked (asked) VALUES ('delete-all')")
-        return terms
-
-
-_splitter = _Splitter()
-
-
-def split(text: str) -> list[str]:
-    """Returns the different words of a text as the index splits them, before stemming."""
-    return _splitter.split(text)
 
 
 class Word(NamedTuple):
@@ -147,10 +121,7 @@ class WordReader:
             except sqlite3.Error as error:
                 if not words.is_damage(error):
                     raise
-                raise DamagedWordsError(
-                    f"the index of words '{self._table}' is damaged ({error}); it is built again "
-                    "from the items by the service that writes to it"
-                ) from error
+                raise DamagedWordsError(f"words '{self._table}': {error}") from error
 
 
 def _any_of(terms: Sequence[str]) -> str:

@@ -17,15 +17,18 @@ from typing import Any, NamedTuple
 
 from index_service.native.store import rows
 from index_service.native.store.rows import DamagedRowError
+from index_service.native.store.splitting import RULES, split
 
 logger = logging.getLogger(__name__)
 
-SPLITTING = "unicode61 remove_diacritics 2"
-"""How FTS5 splits text: at all that is neither letter nor digit, without case and accents."""
-
 # Porter, 1980: "armchairs" finds "armchair". It changes what looks like English alone.
-_TOKENIZER = f"porter {SPLITTING}"
+_TOKENIZER = f"porter {RULES}"
 _PREFIX = "words_"
+# The tables in which FTS5 keeps an index.
+_PARTS = ("data", "idx", "docsize", "config")
+# Items whose words are looked up at each start, and words of each: a few milliseconds.
+_SAMPLE = 16
+_SAMPLE_WORDS = 32
 # Items written by one statement, of 6 parameters at most; SQLite takes 32,766. FTS5 writes what it
 # has gathered at the end of a statement of several rows.
 _ROWS = 1000
@@ -33,7 +36,9 @@ _ROWS = 1000
 _MERGED = 16
 # Items read at a time where an index is built again.
 _BLOCK = 10_000
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Where a part of an index is missing, SQLite has no error code of its own.
+_MISSING = ("no such table", "SQL logic error", "invalid fts5 file format")
 
 
 class ItemTexts(NamedTuple):
@@ -50,9 +55,8 @@ def table(collection: int) -> str:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Returns whether an error of a statement about words says that their index is damaged."""
-    # Shadow tables that are missing have no error code of their own.
-    missing = "no such table" in str(error) or "vtable constructor failed" in str(error)
-    return missing or (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in _DAMAGE or any(text in str(error) for text in _MISSING)
 
 
 def texts_of(key: int, attributes: Mapping[str, str], names: Sequence[str]) -> ItemTexts:
@@ -70,8 +74,19 @@ def create(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> Non
 
 
 def drop(db: sqlite3.Connection, collection: int) -> None:
-    """Drops the index of a collection, if it has one."""
-    db.execute(f"DROP TABLE IF EXISTS {table(collection)}")
+    """Drops the index of a collection, if it has one, in the caller's transaction."""
+    name = table(collection)
+    try:
+        db.execute(f"DROP TABLE IF EXISTS {name}")
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        # FTS5 drops no index that it cannot open.
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("DELETE FROM sqlite_schema WHERE name = ?", (name,))
+        db.execute("PRAGMA writable_schema = RESET")
+    for part in _PARTS:
+        db.execute(f"DROP TABLE IF EXISTS {name}_{part}")
 
 
 class WordsOfItems:
@@ -177,26 +192,47 @@ def build(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> int:
 
 
 def finding(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> str:
-    """Returns what is wrong with a collection's index; empty if it is in step with the items.
+    """Returns what is wrong with a collection's index; empty if it seems in step with the items.
 
-    Compares which items it has, not the words of each, which would take as long as to build it.
+    Compares which items it has, and looks some of them up by their words. To compare all words
+    would take as long as to build it.
     """
     name = table(collection)
     try:
         declared = db.execute(f"SELECT name FROM pragma_table_info('{name}')").fetchall()
         if len(declared) != len(names):
             return "it is missing" if not declared else "it has other attributes"
-        # Opens every part of the index.
-        db.execute(f"SELECT rowid FROM {name} WHERE {name} MATCH 'a'").fetchone()
         sql = "SELECT count(*), coalesce(sum({0}), 0), coalesce(max({0}), 0) FROM {1}"
         held = db.execute(sql.format("id", f"{name}_docsize")).fetchall()
         items = f"items WHERE collection = {collection}"
         if held != db.execute(sql.format("key", items)).fetchall():
             return "it is of other items"
-    except sqlite3.Error as error:
+        # Opens every part of the index.
+        db.execute(f"SELECT rowid FROM {name} WHERE {name} MATCH 'a'").fetchone()
+        return _missing(db, name, names, int(held[0][2]))
+    except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
         return str(error)
+
+
+def _missing(db: sqlite3.Connection, name: str, names: Sequence[str], last: int) -> str:
+    """Looks for some items, spread evenly up to the last key, by their words."""
+    sql = f"SELECT id FROM {name}_docsize WHERE id >= ? ORDER BY id LIMIT 1"
+    starts = [last * i // (_SAMPLE - 1) for i in range(_SAMPLE)] if last else []
+    keys = {key for start in starts for (key,) in db.execute(sql, (start,)).fetchall()}
+    for key in sorted(keys):
+        try:
+            (item,) = _stored(db, [key], names)
+        except DamagedRowError:  # which is not about words
+            continue
+        terms = split("\n".join(item.texts))[:_SAMPLE_WORDS]
+        if not terms:
+            continue
+        sought = " AND ".join(f'"{term}"' for term in terms)
+        sql_of_item = f"SELECT 1 FROM {name} WHERE {name} MATCH ? AND rowid = ?"
+        if not db.execute(sql_of_item, (sought, key)).fetchall():
+            return "it lacks words of an item"
     return ""
 
 

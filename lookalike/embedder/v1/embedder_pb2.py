@@ -25,55 +25,55 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lookalike/embedder/v1/embedder.proto\x12\x15lookalike.embedder.v1\x1a\x17google/rpc/status.proto\"\x84\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x33\n\x07outputs\x18\x05 \x03(\x0b\x32\".lookalike.embedder.v1.ModelOutput\x12-\n\x06limits\x18\x06 \x01(\x0b\x32\x1d.lookalike.embedder.v1.Limits\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\x12\x13\n\x0btemperature\x18\t \x01(\x01\x12/\n\x07ranking\x18\n \x01(\x0b\x32\x1e.lookalike.embedder.v1.Ranking\x12\x36\n\x0bprice_range\x18\x0b \x01(\x0b\x32!.lookalike.embedder.v1.PriceRange\x12.\n\x04text\x18\x0c \x01(\x0b\x32 .lookalike.embedder.v1.TextTower\"\x85\x01\n\tTextTower\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\x05\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x13\n\x0btemperature\x18\x04 \x01(\x01\x12\x15\n\rphotos_weight\x18\x05 \x01(\x01\x12\x14\n\x0cwords_weight\x18\x06 \x01(\x01\"\xda\x01\n\x07Ranking\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\x15\n\rvector_weight\x18\x02 \x01(\x01\x12\x12\n\ncandidates\x18\x03 \x01(\x05\x12.\n\x05\x62lend\x18\x04 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\x12\x31\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\x12\x31\n\x08\x63\x61tegory\x18\x06 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\"N\n\x08Likeness\x12\x11\n\tintercept\x18\x01 \x01(\x01\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\x12\x0e\n\x06margin\x18\x03 \x01(\x01\x12\r\n\x05\x63rowd\x18\x04 \x01(\x01\"U\n\nPriceRange\x12\x10\n\x08listings\x18\x01 \x01(\x05\x12\x10\n\x08\x63overage\x18\x02 \x01(\x01\x12\r\n\x05width\x18\x03 \x01(\x01\x12\x14\n\x0cleast_spread\x18\x04 \x01(\x01\"<\n\x0bModelOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\xbb\x01\n\x06Limits\x12\x17\n\x0fmax_image_bytes\x18\x01 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x1c\n\x14max_stream_in_flight\x18\x04 \x01(\x05\x12\x17\n\x0fmax_batch_items\x18\x05 \x01(\x05\x12\x13\n\x0bmax_outputs\x18\x06 \x01(\x05\x12\x17\n\x0fmax_text_length\x18\x07 \x01(\x05\"D\n\tEmbedding\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\"D\n\x07Timings\x12\x11\n\tdecode_ns\x18\x01 \x01(\x03\x12\x10\n\x08queue_ns\x18\x02 \x01(\x03\x12\x14\n\x0cinference_ns\x18\x03 \x01(\x03\"\x11\n\x0fGetModelRequest\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.lookalike.embedder.v1.Model\"f\n\x11\x45mbedImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x0f\n\x07outputs\x18\x02 \x03(\t\x12\x31\n\x08priority\x18\x03 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"{\n\x12\x45mbedImageResponse\x12\x34\n\nembeddings\x18\x01 \x03(\x0b\x32 .lookalike.embedder.v1.Embedding\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1e.lookalike.embedder.v1.Timings\"U\n\x17\x42\x61tchEmbedImagesRequest\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.lookalike.embedder.v1.EmbedImageRequest\"Z\n\x18\x42\x61tchEmbedImagesResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.lookalike.embedder.v1.BatchEmbedImagesResult\"\x86\x01\n\x16\x42\x61tchEmbedImagesResult\x12=\n\x08response\x18\x01 \x01(\x0b\x32).lookalike.embedder.v1.EmbedImageResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"a\n\x18StreamEmbedImagesRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x39\n\x07request\x18\x02 \x01(\x0b\x32(.lookalike.embedder.v1.EmbedImageRequest\"\x95\x01\n\x19StreamEmbedImagesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12=\n\x08response\x18\x02 \x01(\x0b\x32).lookalike.embedder.v1.EmbedImageResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"z\n\x10\x45mbedTextRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"\x9d\x01\n\x11\x45mbedTextResponse\x12\x34\n\nembeddings\x18\x01 \x03(\x0b\x32 .lookalike.embedder.v1.Embedding\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12/\n\x07timings\x18\x04 \x01(\x0b\x32\x1e.lookalike.embedder.v1.Timings*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xa2\x04\n\x0f\x45mbedderService\x12[\n\x08GetModel\x12&.lookalike.embedder.v1.GetModelRequest\x1a\'.lookalike.embedder.v1.GetModelResponse\x12\x61\n\nEmbedImage\x12(.lookalike.embedder.v1.EmbedImageRequest\x1a).lookalike.embedder.v1.EmbedImageResponse\x12s\n\x10\x42\x61tchEmbedImages\x12..lookalike.embedder.v1.BatchEmbedImagesRequest\x1a/.lookalike.embedder.v1.BatchEmbedImagesResponse\x12z\n\x11StreamEmbedImages\x12/.lookalike.embedder.v1.StreamEmbedImagesRequest\x1a\x30.lookalike.embedder.v1.StreamEmbedImagesResponse(\x01\x30\x01\x12^\n\tEmbedText\x12\'.lookalike.embedder.v1.EmbedTextRequest\x1a(.lookalike.embedder.v1.EmbedTextResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lookalike/embedder/v1/embedder.proto\x12\x15lookalike.embedder.v1\x1a\x17google/rpc/status.proto\"\x84\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x33\n\x07outputs\x18\x05 \x03(\x0b\x32\".lookalike.embedder.v1.ModelOutput\x12-\n\x06limits\x18\x06 \x01(\x0b\x32\x1d.lookalike.embedder.v1.Limits\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x11\n\tprecision\x18\x08 \x01(\t\x12\x13\n\x0btemperature\x18\t \x01(\x01\x12/\n\x07ranking\x18\n \x01(\x0b\x32\x1e.lookalike.embedder.v1.Ranking\x12\x36\n\x0bprice_range\x18\x0b \x01(\x0b\x32!.lookalike.embedder.v1.PriceRange\x12.\n\x04text\x18\x0c \x01(\x0b\x32 .lookalike.embedder.v1.TextTower\"\xa2\x01\n\tTextTower\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\x05\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x13\n\x0btemperature\x18\x04 \x01(\x01\x12\x15\n\rphotos_weight\x18\x05 \x01(\x01\x12\x14\n\x0cwords_weight\x18\x06 \x01(\x01\x12\x1b\n\x13photos_alone_weight\x18\x07 \x01(\x01\"\xda\x01\n\x07Ranking\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\x15\n\rvector_weight\x18\x02 \x01(\x01\x12\x12\n\ncandidates\x18\x03 \x01(\x05\x12.\n\x05\x62lend\x18\x04 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\x12\x31\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\x12\x31\n\x08\x63\x61tegory\x18\x06 \x01(\x0b\x32\x1f.lookalike.embedder.v1.Likeness\"N\n\x08Likeness\x12\x11\n\tintercept\x18\x01 \x01(\x01\x12\x10\n\x08\x64istance\x18\x02 \x01(\x01\x12\x0e\n\x06margin\x18\x03 \x01(\x01\x12\r\n\x05\x63rowd\x18\x04 \x01(\x01\"U\n\nPriceRange\x12\x10\n\x08listings\x18\x01 \x01(\x05\x12\x10\n\x08\x63overage\x18\x02 \x01(\x01\x12\r\n\x05width\x18\x03 \x01(\x01\x12\x14\n\x0cleast_spread\x18\x04 \x01(\x01\"<\n\x0bModelOutput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04kind\x18\x03 \x01(\t\"\xbb\x01\n\x06Limits\x12\x17\n\x0fmax_image_bytes\x18\x01 \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x02 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\x03\x12\x1c\n\x14max_stream_in_flight\x18\x04 \x01(\x05\x12\x17\n\x0fmax_batch_items\x18\x05 \x01(\x05\x12\x13\n\x0bmax_outputs\x18\x06 \x01(\x05\x12\x17\n\x0fmax_text_length\x18\x07 \x01(\x05\"D\n\tEmbedding\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x17\n\x0f\x65mbedding_space\x18\x03 \x01(\t\"D\n\x07Timings\x12\x11\n\tdecode_ns\x18\x01 \x01(\x03\x12\x10\n\x08queue_ns\x18\x02 \x01(\x03\x12\x14\n\x0cinference_ns\x18\x03 \x01(\x03\"\x11\n\x0fGetModelRequest\"?\n\x10GetModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.lookalike.embedder.v1.Model\"f\n\x11\x45mbedImageRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x0f\n\x07outputs\x18\x02 \x03(\t\x12\x31\n\x08priority\x18\x03 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"{\n\x12\x45mbedImageResponse\x12\x34\n\nembeddings\x18\x01 \x03(\x0b\x32 .lookalike.embedder.v1.Embedding\x12/\n\x07timings\x18\x02 \x01(\x0b\x32\x1e.lookalike.embedder.v1.Timings\"U\n\x17\x42\x61tchEmbedImagesRequest\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.lookalike.embedder.v1.EmbedImageRequest\"Z\n\x18\x42\x61tchEmbedImagesResponse\x12>\n\x07results\x18\x01 \x03(\x0b\x32-.lookalike.embedder.v1.BatchEmbedImagesResult\"\x86\x01\n\x16\x42\x61tchEmbedImagesResult\x12=\n\x08response\x18\x01 \x01(\x0b\x32).lookalike.embedder.v1.EmbedImageResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"a\n\x18StreamEmbedImagesRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x39\n\x07request\x18\x02 \x01(\x0b\x32(.lookalike.embedder.v1.EmbedImageRequest\"\x95\x01\n\x19StreamEmbedImagesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12=\n\x08response\x18\x02 \x01(\x0b\x32).lookalike.embedder.v1.EmbedImageResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"z\n\x10\x45mbedTextRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07outputs\x18\x03 \x03(\t\x12\x31\n\x08priority\x18\x04 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"\x9d\x01\n\x11\x45mbedTextResponse\x12\x34\n\nembeddings\x18\x01 \x03(\x0b\x32 .lookalike.embedder.v1.Embedding\x12\x0e\n\x06tokens\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12/\n\x07timings\x18\x04 \x01(\x0b\x32\x1e.lookalike.embedder.v1.Timings*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xa2\x04\n\x0f\x45mbedderService\x12[\n\x08GetModel\x12&.lookalike.embedder.v1.GetModelRequest\x1a\'.lookalike.embedder.v1.GetModelResponse\x12\x61\n\nEmbedImage\x12(.lookalike.embedder.v1.EmbedImageRequest\x1a).lookalike.embedder.v1.EmbedImageResponse\x12s\n\x10\x42\x61tchEmbedImages\x12..lookalike.embedder.v1.BatchEmbedImagesRequest\x1a/.lookalike.embedder.v1.BatchEmbedImagesResponse\x12z\n\x11StreamEmbedImages\x12/.lookalike.embedder.v1.StreamEmbedImagesRequest\x1a\x30.lookalike.embedder.v1.StreamEmbedImagesResponse(\x01\x30\x01\x12^\n\tEmbedText\x12\'.lookalike.embedder.v1.EmbedTextRequest\x1a(.lookalike.embedder.v1.EmbedTextResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lookalike.embedder.v1.embedder_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=2559
-  _globals['_PRIORITY']._serialized_end=2640
+  _globals['_PRIORITY']._serialized_start=2588
+  _globals['_PRIORITY']._serialized_end=2669
   _globals['_MODEL']._serialized_start=89
   _globals['_MODEL']._serialized_end=477
   _globals['_TEXTTOWER']._serialized_start=480
-  _globals['_TEXTTOWER']._serialized_end=613
-  _globals['_RANKING']._serialized_start=616
-  _globals['_RANKING']._serialized_end=834
-  _globals['_LIKENESS']._serialized_start=836
-  _globals['_LIKENESS']._serialized_end=914
-  _globals['_PRICERANGE']._serialized_start=916
-  _globals['_PRICERANGE']._serialized_end=1001
-  _globals['_MODELOUTPUT']._serialized_start=1003
-  _globals['_MODELOUTPUT']._serialized_end=1063
-  _globals['_LIMITS']._serialized_start=1066
-  _globals['_LIMITS']._serialized_end=1253
-  _globals['_EMBEDDING']._serialized_start=1255
-  _globals['_EMBEDDING']._serialized_end=1323
-  _globals['_TIMINGS']._serialized_start=1325
-  _globals['_TIMINGS']._serialized_end=1393
-  _globals['_GETMODELREQUEST']._serialized_start=1395
-  _globals['_GETMODELREQUEST']._serialized_end=1412
-  _globals['_GETMODELRESPONSE']._serialized_start=1414
-  _globals['_GETMODELRESPONSE']._serialized_end=1477
-  _globals['_EMBEDIMAGEREQUEST']._serialized_start=1479
-  _globals['_EMBEDIMAGEREQUEST']._serialized_end=1581
-  _globals['_EMBEDIMAGERESPONSE']._serialized_start=1583
-  _globals['_EMBEDIMAGERESPONSE']._serialized_end=1706
-  _globals['_BATCHEMBEDIMAGESREQUEST']._serialized_start=1708
-  _globals['_BATCHEMBEDIMAGESREQUEST']._serialized_end=1793
-  _globals['_BATCHEMBEDIMAGESRESPONSE']._serialized_start=1795
-  _globals['_BATCHEMBEDIMAGESRESPONSE']._serialized_end=1885
-  _globals['_BATCHEMBEDIMAGESRESULT']._serialized_start=1888
-  _globals['_BATCHEMBEDIMAGESRESULT']._serialized_end=2022
-  _globals['_STREAMEMBEDIMAGESREQUEST']._serialized_start=2024
-  _globals['_STREAMEMBEDIMAGESREQUEST']._serialized_end=2121
-  _globals['_STREAMEMBEDIMAGESRESPONSE']._serialized_start=2124
-  _globals['_STREAMEMBEDIMAGESRESPONSE']._serialized_end=2273
-  _globals['_EMBEDTEXTREQUEST']._serialized_start=2275
-  _globals['_EMBEDTEXTREQUEST']._serialized_end=2397
-  _globals['_EMBEDTEXTRESPONSE']._serialized_start=2400
-  _globals['_EMBEDTEXTRESPONSE']._serialized_end=2557
-  _globals['_EMBEDDERSERVICE']._serialized_start=2643
-  _globals['_EMBEDDERSERVICE']._serialized_end=3189
+  _globals['_TEXTTOWER']._serialized_end=642
+  _globals['_RANKING']._serialized_start=645
+  _globals['_RANKING']._serialized_end=863
+  _globals['_LIKENESS']._serialized_start=865
+  _globals['_LIKENESS']._serialized_end=943
+  _globals['_PRICERANGE']._serialized_start=945
+  _globals['_PRICERANGE']._serialized_end=1030
+  _globals['_MODELOUTPUT']._serialized_start=1032
+  _globals['_MODELOUTPUT']._serialized_end=1092
+  _globals['_LIMITS']._serialized_start=1095
+  _globals['_LIMITS']._serialized_end=1282
+  _globals['_EMBEDDING']._serialized_start=1284
+  _globals['_EMBEDDING']._serialized_end=1352
+  _globals['_TIMINGS']._serialized_start=1354
+  _globals['_TIMINGS']._serialized_end=1422
+  _globals['_GETMODELREQUEST']._serialized_start=1424
+  _globals['_GETMODELREQUEST']._serialized_end=1441
+  _globals['_GETMODELRESPONSE']._serialized_start=1443
+  _globals['_GETMODELRESPONSE']._serialized_end=1506
+  _globals['_EMBEDIMAGEREQUEST']._serialized_start=1508
+  _globals['_EMBEDIMAGEREQUEST']._serialized_end=1610
+  _globals['_EMBEDIMAGERESPONSE']._serialized_start=1612
+  _globals['_EMBEDIMAGERESPONSE']._serialized_end=1735
+  _globals['_BATCHEMBEDIMAGESREQUEST']._serialized_start=1737
+  _globals['_BATCHEMBEDIMAGESREQUEST']._serialized_end=1822
+  _globals['_BATCHEMBEDIMAGESRESPONSE']._serialized_start=1824
+  _globals['_BATCHEMBEDIMAGESRESPONSE']._serialized_end=1914
+  _globals['_BATCHEMBEDIMAGESRESULT']._serialized_start=1917
+  _globals['_BATCHEMBEDIMAGESRESULT']._serialized_end=2051
+  _globals['_STREAMEMBEDIMAGESREQUEST']._serialized_start=2053
+  _globals['_STREAMEMBEDIMAGESREQUEST']._serialized_end=2150
+  _globals['_STREAMEMBEDIMAGESRESPONSE']._serialized_start=2153
+  _globals['_STREAMEMBEDIMAGESRESPONSE']._serialized_end=2302
+  _globals['_EMBEDTEXTREQUEST']._serialized_start=2304
+  _globals['_EMBEDTEXTREQUEST']._serialized_end=2426
+  _globals['_EMBEDTEXTRESPONSE']._serialized_start=2429
+  _globals['_EMBEDTEXTRESPONSE']._serialized_end=2586
+  _globals['_EMBEDDERSERVICE']._serialized_start=2672
+  _globals['_EMBEDDERSERVICE']._serialized_end=3218
 # @@protoc_insertion_point(module_scope)

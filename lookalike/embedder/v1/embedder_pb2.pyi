@@ -138,6 +138,7 @@ class TextTower(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     PHOTOS_WEIGHT_FIELD_NUMBER: _builtins.int
     WORDS_WEIGHT_FIELD_NUMBER: _builtins.int
+    PHOTOS_ALONE_WEIGHT_FIELD_NUMBER: _builtins.int
     encoder: _builtins.str
     """The language model that it was made from, for people."""
     max_tokens: _builtins.int
@@ -152,6 +153,10 @@ class TextTower(_message.Message):
     """
     words_weight: _builtins.float
     """See above."""
+    photos_alone_weight: _builtins.float
+    """What the mean logits of several photos of a listing are multiplied by before the softmax, where
+    there are no words: several agree less than one photo by itself seems sure.
+    """
     def __init__(
         self,
         *,
@@ -161,10 +166,11 @@ class TextTower(_message.Message):
         temperature: _builtins.float = ...,
         photos_weight: _builtins.float = ...,
         words_weight: _builtins.float = ...,
+        photos_alone_weight: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder", b"encoder", "max_tokens", b"max_tokens", "photos_weight", b"photos_weight", "precision", b"precision", "temperature", b"temperature", "words_weight", b"words_weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder", b"encoder", "max_tokens", b"max_tokens", "photos_alone_weight", b"photos_alone_weight", "photos_weight", b"photos_weight", "precision", b"precision", "temperature", b"temperature", "words_weight", b"words_weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

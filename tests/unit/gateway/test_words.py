@@ -83,6 +83,14 @@ async def test_photos_alone_are_as_before(classifier: Classifier, embedder: Fake
     found = await classifier.classify_listing((b"a",), Deadline(60), words=Words())
     assert found.words is None
     assert embedder.words == []
+    assert probabilities(found.classification) == pytest.approx(softmax([1.0, 3.0, 2.0]))
+
+
+async def test_several_photos_without_words_have_a_weight_of_their_own(
+    classifier: Classifier,
+) -> None:
+    found = await classifier.classify_listing((b"a", b"b"), Deadline(60))
+    assert probabilities(found.classification) == pytest.approx(softmax([0.75, 2.25, 1.5]))
 
 
 async def test_neither_photos_nor_words_are_refused(classifier: Classifier) -> None:
@@ -224,6 +232,9 @@ async def test_a_mix_leads_towards_some_things_and_away_from_others(
     assert isinstance(query, list)
     assert list(query[0].features) == pytest.approx([1.2, 1.6 - 0.5, 1.0, 0.0])
     assert list(query[0].values) == pytest.approx([7 / 3, 7 / 3, 4 / 3])
+    (rerank,) = index.reranks
+    assert rerank is not None
+    assert (rerank.candidates, rerank.vector_weight) == (MAX_CANDIDATES, 0.25)
     assert asked.filter.exclude_product_ids == ("sofa", "lamp")
     assert index.words == [""]
     assert found.ranking is BLEND
@@ -231,6 +242,19 @@ async def test_a_mix_leads_towards_some_things_and_away_from_others(
     assert found.neighbors.hits[0].likeness is None, "it is of two photos"
     with pytest.raises(RankingUnavailableError, match="none is known for a mix"):
         await finder.find(Mix(parts), SearchOptions(min_likeness=0.5), Deadline(60))
+
+
+async def test_photos_choose_among_what_a_mix_is_ranked(
+    finder: SimilarListingFinder, index: FakeIndex
+) -> None:
+    parts = (MixPart(b"photo", 1.0), MixPart(Words("blue"), 1.0))
+    await finder.find(Mix(parts), SearchOptions(), Deadline(60))
+    await finder.find(Mix(parts[1:]), SearchOptions(), Deadline(60))
+    ((both, _), (words, _)) = index.searched
+    assert isinstance(both, list)
+    assert isinstance(words, list)
+    assert list(both[0].values) == [1.0, 3.0, 2.0]
+    assert list(words[0].values) == [2.0, 0.0, 4.0]
 
 
 async def test_a_mix_is_ranked_by_features_that_were_not_fitted_to_rank_by(

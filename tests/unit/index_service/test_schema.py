@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from index_service.native import changes
 from index_service.native.store import schema
 from index_service.native.store.database import Store
 from index_service.native.store.rows import item_checksum
 from index_service.native.store.salvage import salvage
-from index_service.records import Collection, Item, Metric, Search
-from lookalike.errors import StartupError, StoreCorruptedError
+from index_service.records import Collection, Item, Metric, Query, Search
+from lookalike.errors import StartupError, StoreCorruptedError, WordsUnavailableError
 from tests.indexes import Index, photo, vector
 
 LAYOUT_1 = """
@@ -246,6 +248,102 @@ def test_upgrade_of_layout_2_that_fails_on_the_way_leaves_it(
     with pytest.raises(Exception, match="BROKEN"), Store(path_2):
         pass
     assert dump(path_2) == before
+
+
+@pytest.fixture
+def path_3(tmp_path: Path) -> Path:
+    """A store as the release before words wrote it."""
+    path = tmp_path / "layout-3" / "index.sqlite3"
+    path.parent.mkdir()
+    with Store(path) as store:
+        index = Index(store)
+        described = Collection("listings", "space-1", 2, Metric.SQUARED_L2, ("brand",), 2, 7, 0.5)
+        index.create(described)
+        index.apply(changes.set_alias("shop", "listings"))
+        index.upsert(photo("a", "lamp", 3, 0, attributes={"title": "Lamp"}), photo("b", "x", 4, 0))
+        index.delete("b")
+    db = sqlite3.connect(path)
+    db.execute("ALTER TABLE collections DROP COLUMN text_attributes")
+    db.execute("PRAGMA user_version = 3")
+    db.commit()
+    db.close()
+    return path
+
+
+def check_layout_3(store: Store) -> None:
+    described = Collection("listings", "space-1", 2, Metric.SQUARED_L2, ("brand",), 2, 7, 0.5)
+    assert store.collections() == {1: described}
+    assert (store.seq(), store.next_key(), store.aliases()) == (4, 3, {"shop": 1})
+    assert store.tombstones(0) == [2]
+    index = Index(store)
+    assert index.found(vector(9, 0), Search(5)) == ["a"]
+    with pytest.raises(WordsUnavailableError):
+        index.find(Query(None, (), "lamp"), Search(5))
+
+
+def test_store_of_layout_3_is_upgraded_with_all_that_it_holds(path_3: Path) -> None:
+    with Store(path_3) as store:
+        check_layout_3(store)
+        index = Index(store)
+        index.create(
+            Collection("texts", "space-1", 2, Metric.SQUARED_L2, text_attributes=("title",))
+        )
+        index.upsert(photo("c", "x", 1, 0, attributes={"title": "Lamps"}), name="texts")
+    with Store(path_3) as store:
+        assert [c.text_attributes for c in store.collections().values()] == [(), ("title",)]
+        query = Query(None, (), "lamp")
+        (result,) = Index(store).finder.find("texts", [query], Search(5)).results
+        assert [item.id for item in result.neighbors.items] == ["c"]
+
+
+def test_store_of_layout_3_that_may_not_be_changed_is_read_as_it_is(path_3: Path) -> None:
+    before = path_3.read_bytes()
+    with Store(path_3, read_only=True) as store:
+        check_layout_3(store)
+    assert path_3.read_bytes() == before
+
+
+def test_store_of_layout_3_is_salvaged(path_3: Path) -> None:
+    done = salvage(path_3)
+    assert (done.kept["items"], done.kept["collections"], done.dropped) == (1, 1, 0)
+    with Store(path_3) as store:
+        assert Index(store).found(vector(9, 0), Search(5)) == ["a"]
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_collection_of_layout_3_that_was_changed_is_found(path_3: Path, upgraded: bool) -> None:
+    """The upgrade must not take what is there for what was written."""
+    if upgraded:
+        with Store(path_3):
+            pass
+    db = sqlite3.connect(path_3)
+    db.execute("UPDATE collections SET dimension = 3")
+    db.commit()
+    db.close()
+    with pytest.raises(StoreCorruptedError, match="not as it was written"), Store(path_3):
+        pass
+
+
+def test_upgrade_of_layout_3_that_fails_on_the_way_leaves_it(
+    path_3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dump(path_3)
+    monkeypatch.setattr(schema, "_FROM_3", f"{schema._FROM_3} UPDATE BROKEN SET x = 1;")
+    with pytest.raises(Exception, match="BROKEN"), Store(path_3):
+        pass
+    assert dump(path_3) == before
+
+
+def test_text_attributes_that_were_changed_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite3"
+    texts = Collection("texts", "space-1", 2, Metric.SQUARED_L2, text_attributes=("title",))
+    for wanted, changed in ((texts, "[]"), (replace(texts, text_attributes=()), '["title"]')):
+        path.unlink(missing_ok=True)
+        with Store(path) as store:
+            Index(store).create(wanted)
+            store._writer.execute("UPDATE collections SET text_attributes = ?", (changed,))
+            with pytest.raises(StoreCorruptedError, match="not as it was written"):
+                store.collections()
 
 
 def test_layout_1_that_may_not_be_changed_is_refused(path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import training.index
 from gateway.items import stored_photo
-from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, collection_name
+from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, TEXT_ATTRIBUTES, collection_name
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
@@ -87,6 +87,7 @@ def test_every_row_becomes_an_item_of_a_new_collection(
     assert (made.embedding_space, made.dimension, made.item_count) == (space, 13, len(rows))
     assert made.name == collection_name(collection, space), "and the name leads to it"
     assert tuple(made.indexed_attributes) == INDEXED_ATTRIBUTES
+    assert tuple(made.text_attributes) == TEXT_ATTRIBUTES
     for row in (rows[0], rows[-1]):
         request = pb.GetItemRequest(collection=collection, item_id=row["image_id"])
         item = stub.GetItem(request, timeout=10).item
@@ -99,6 +100,23 @@ def test_every_row_becomes_an_item_of_a_new_collection(
         )
         assert texts["currency"] == "GBP"
         assert list(item.vector.values) == row["vector:category"]
+
+
+def test_description_is_written_and_found_by_its_words_where_the_file_has_one(
+    vectors: Path, target: str, stub: IndexServiceStub, collection: str, tmp_path: Path
+) -> None:
+    table = pq.read_table(vectors)
+    texts = [f"photo {number} of many" for number in range(table.num_rows)]
+    described = tmp_path / "described.parquet"
+    pq.write_table(table.append_column("description", [texts]), described)
+    index(described, target, collection)
+
+    request = pb.FindNeighborsRequest(
+        collection=collection, queries=[pb.Query(words="photos 7")], k=1000
+    )
+    (result,) = stub.FindNeighbors(request, timeout=10).results
+    assert result.words_matched == table.num_rows
+    assert result.neighbors[0].item.attributes["description"] == texts[7]
 
 
 def test_a_second_run_replaces_every_item_and_adds_none(

@@ -366,12 +366,13 @@ def test_the_journal_may_be_elsewhere_and_failures_with_it(
         ("Products.csv", HEADER + "1,x,t,a,b,£5,c,too,many\n", "line 2: the record has 9 fields"),
         ("Images.csv", "photo,listing\n", "column 'id' is missing"),
         ("Images.csv", "", "is empty; expected columns id, product_id"),
+        ("Products.csv", b"\xff\xfe\x00\x01", "is written in UTF-16, not UTF-8"),
     ],
 )
 def test_an_unreadable_table_is_one_line(
-    run: Run, catalogue: Path, table: str, text: str, words: str
+    run: Run, catalogue: Path, table: str, text: str | bytes, words: str
 ) -> None:
-    (catalogue / table).write_text(text)
+    (catalogue / table).write_bytes(text if isinstance(text, bytes) else text.encode())
     ended = ingest(run, catalogue)
     assert ended.code == 1
     assert words in ended.err
@@ -383,13 +384,6 @@ def test_a_table_without_listings_is_told(run: Run, catalogue: Path) -> None:
     ended = ingest(run, catalogue)
     assert ended.code == 1
     assert "Products.csv: no photo of a complete listing" in ended.err
-
-
-def test_a_table_that_is_no_text_is_one_line(run: Run, gateway: Gateway, catalogue: Path) -> None:
-    (catalogue / "Products.csv").write_bytes(b"\xff\xfe\x00\x01")
-    ended = ingest(run, catalogue)
-    assert ended.code == 1
-    assert "is written in UTF-16, not UTF-8" in ended.err
 
 
 def test_a_restart_removes_nothing_that_is_no_journal(

@@ -274,7 +274,8 @@ def test_the_model_says_how_it_reads_words(client: Any, embedder: FakeEmbedder) 
         temperature=0.5,
         photos_weight=0.75,
         words_weight=1.25,
+        photos_alone_weight=0.625,
     )
     model = client.model()
-    assert model.text == TextTower("MiniLM", 128, "int8", 0.5, 0.75, 1.25)
+    assert model.text == TextTower("MiniLM", 128, "int8", 0.5, 0.75, 1.25, 0.625)
     assert model.limits.max_text_length == 8192

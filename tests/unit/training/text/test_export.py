@@ -50,6 +50,7 @@ def test_a_bundle_reads_words_as_its_text_run_does(
     assert (tower.max_tokens, tower.temperature) == (48, metrics["temperature"])
     fusion = metrics["fusion"]
     assert (tower.photos_weight, tower.words_weight) == (fusion["photos"], fusion["words"])
+    assert tower.photos_alone_weight == fusion["photos_alone"]
     assert {"fp32", "int8"} <= tower.variants.keys() <= {"fp32", "bf16", "int8"}
     for variant in tower.variants.values():
         assert variant.passed is not bool(violations(variant.parity))

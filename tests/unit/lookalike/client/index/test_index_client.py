@@ -31,6 +31,7 @@ from lookalike.errors import (
     ItemNotFoundError,
     LookalikeError,
     UpstreamUnavailableError,
+    WordsUnavailableError,
 )
 from lookalike.serving.local_stack import ServiceProcess
 from tests.unit.lookalike.client.conftest import Blocking
@@ -355,3 +356,43 @@ def test_what_makes_no_sense_is_refused_at_once(connect: Callable[..., Any], tar
 def test_another_process_gets_the_like_of_a_client(target: str) -> None:
     with pickle.loads(pickle.dumps(IndexClient(target))) as copy:
         assert copy.state().backend == "native"
+
+
+def test_words_are_found_alone_and_beside_a_target(client: Any, name: str) -> None:
+    made = client.create_collection(
+        Collection(name, SPACE, 2, text_attributes=("title", "description"))
+    )
+    assert made.text_attributes == ("title", "description")
+    assert client.collection(name).text_attributes == ("title", "description")
+    assert made.text_attributes in [each.text_attributes for each in client.collections()]
+    titles = ["Oak table", "Red armchairs", "Lamp"]
+    client.upsert(
+        name,
+        [
+            Item(
+                f"{i}",
+                f"p{i}",
+                Embedding(np.array([i, 0], np.float32), SPACE),
+                attributes={"title": title},
+            )
+            for i, title in enumerate(titles)
+        ],
+    )
+    (alone,) = client.neighbors(name, Query(words="armchair")).results
+    assert [(near.item.id, near.distance, near.fused_score) for near in alone] == [("1", 0, 1 / 61)]
+    assert (alone.words_matched, alone.complete, alone.exact) == (1, True, True)
+    (both,) = client.neighbors(name, Query("0", words="lamp"), k=2).results
+    assert [near.item.id for near in both] == ["2", "1"]
+    assert [near.vector_distance for near in both] == [4, 1]
+    assert both.neighbors[0].fused_score == pytest.approx(1 / 61 + 1 / 62)
+    (none,) = client.neighbors(name, "0", k=1).results
+    assert (none.neighbors[0].fused_score, none.words_matched) == (None, 0)
+
+
+def test_words_that_cannot_be_found_are_refused(client: Any, name: str) -> None:
+    client.create_collection(Collection(name, SPACE, 2))
+    with pytest.raises(WordsUnavailableError) as unavailable:
+        client.neighbors(name, Query(words="armchair"))
+    assert unavailable.value.field == "queries[0].words"
+    with pytest.raises(InvalidArgumentError, match="limits are 0 and 1024"):
+        client.neighbors(name, Query(words="x" * 1025))
