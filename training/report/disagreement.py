@@ -16,7 +16,7 @@ from training.text.judged import BOTH, PHOTOS, WORDS, Judged
 
 ROWS = 4
 _SIDE, _GAP, _HEADER, _BORDER = 150, 24, 56, 5  # pixels
-_TEXT = 430  # width beside a photo
+_TEXT = 520  # width beside a photo
 _LINE = 26
 _WAYS = (PHOTOS, WORDS, BOTH)
 # What each of the three says, right or not, by what that means; in the order of the sheets.
@@ -79,7 +79,9 @@ def draw_disagreements(judged: Judged, out: Path) -> list[str]:
     y = MARGIN
     for meaning, rows in groups:
         count = int((found == HELPED[meaning]).all(axis=1).sum())
-        title = f"{meaning[0].upper()}{meaning[1:]}: {count} listings, the surest of them"
+        some = "1 listing" if count == 1 else f"{count} listings"
+        which = ", the surest of them" if count > len(rows) else ""
+        title = f"{meaning[0].upper()}{meaning[1:]}: {some}{which}"
         sheet.write((MARGIN, y), title, 22, INK, width=width - 2 * MARGIN, bold=True)
         y += _HEADER
         for number, row in enumerate(rows):
