@@ -16,7 +16,7 @@ from training.text.judged import BOTH, PHOTOS, WORDS, Judged
 
 ROWS = 4
 _SIDE, _GAP, _HEADER, _BORDER = 150, 24, 56, 5  # pixels
-_TEXT = 520  # width beside a photo
+_TEXT = 560  # width beside a photo
 _LINE = 26
 _WAYS = (PHOTOS, WORDS, BOTH)
 # What each of the three says, right or not, by what that means; in the order of the sheets.
