@@ -171,7 +171,7 @@ def catalogue_photos(data: Path, categories: Sequence[str]) -> pd.DataFrame:
     listings = read_listings(data / "Products.csv", categories).table
     columns = ["product_id", "root", "title", "description", "price", "location", "currency"]
     # The index refuses longer ones, and models read no more than their beginning.
-    listings["description"] = listings["description"].str.slice(stop=MAX_TEXT_LENGTH)
+    listings["description"] = listings["description"].astype(str).str.slice(stop=MAX_TEXT_LENGTH)
     photos = read_images(data / "Images.csv").merge(listings[columns])
     return photos.rename(columns={"root": "category"})
 

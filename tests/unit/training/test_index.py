@@ -93,7 +93,7 @@ def test_every_row_becomes_an_item_of_a_new_collection(
         item = stub.GetItem(request, timeout=10).item
         assert (item.product_id, item.category) == (row["product_id"], row["category"])
         assert item.price == row["price"]
-        texts = {name: row[name] for name in ("title", "location", "currency")}
+        texts = {name: row[name] for name in ("title", "description", "location", "currency")}
         assert item.attributes == {**texts, "photo_sha256": row["sha256"]}
         assert stored_photo(item).sha256 == row["sha256"], (
             "by which the gateway knows identical photos"
@@ -184,12 +184,14 @@ def test_features_are_the_output_that_the_model_is_ranked_by(
     assert describe(stub, collection).features_dimension == 128
 
 
-def test_a_file_without_currencies_hashes_or_features_is_indexed_without(
+def test_a_file_without_descriptions_currencies_hashes_or_features_is_indexed_without(
     vectors: Path, tmp_path: Path, target: str, stub: IndexServiceStub, collection: str
 ) -> None:
     table = pq.read_table(vectors)
     older = tmp_path / "older.parquet"
-    pq.write_table(table.drop_columns(["currency", "sha256", "vector:features"]), older)
+    pq.write_table(
+        table.drop_columns(["description", "currency", "sha256", "vector:features"]), older
+    )
     indexed = index(older, target, collection)
 
     assert (indexed.items, indexed.lacking) == (len(table), "")
