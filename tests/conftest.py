@@ -51,7 +51,6 @@ TOGETHER = {
     "tests/unit/training/": "network",
     "tests/integration/": "services",
     "tests/e2e/": "services",
-    "tests/page/": "services",
     "tests/test_contract.py": "services",
     "tests/unit/embedder_service/": "services",
 }

@@ -306,7 +306,7 @@ def test_listing_beyond_a_limit_is_refused_naming_field_limit_and_value(
         ({"image": b"", "k": 1001}, "k", "k is 1001; it must be 1 to 1000, or 0 for 10"),
         ({"item_id": ""}, "item_id", "item_id has 0 characters; it must have 1 to 128"),
         ({"item_id": LONG}, "item_id", "item_id has 129 characters; it must have 1 to 128"),
-        ({}, "query", "set image, images, item_id or vector"),
+        ({}, "query", "set image, images, item_id, vector, text or mix"),
     ],
 )
 def test_search_beyond_a_limit_is_refused_naming_field_limit_and_value(

@@ -193,8 +193,9 @@ def test_bundle_that_does_not_say_how_to_rank_is_ranked_by_category_and_told_of(
     assert status.ranking == pb.RANKING_METHOD_CATEGORY
     assert status.embedder.features_dimension == SIZE
     assert status.index.photos_with_features == len(PHOTOS)
-    (sentence,) = status.lacking
+    sentence, of_words = status.lacking
     assert "python -m training export" in sentence
+    assert "reads no words" in of_words
 
 
 def test_price_is_told_in_the_currency_of_the_listings(

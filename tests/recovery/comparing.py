@@ -155,7 +155,7 @@ def check_ranked_again(kept: Kept, query: Query, wanted: Search, answer: QueryAn
 
 def check_words(kept: Kept, words: str, wanted: Search, answer: QueryAnswer) -> None:
     """Holds an answer by words alone to the items that have one; not their order."""
-    sought_for = {word.strip(",!?").lower() for word in words.split()}
+    sought_for = {word.strip(",!?").lower() for word in words.split()} - {""}
     having = {
         id_: entry.item.product_id
         for id_, entry in kept.matching(wanted.filter).items()
