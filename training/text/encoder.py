@@ -43,13 +43,7 @@ def load_encoder(name: str) -> Encoder:
     local = Path(source).is_dir()
     if not local and (Path(source).exists() or source.startswith((".", "/"))):
         raise TrainingError(f"--encoder {name}: no such directory of a model")
-    # Neither progress bars of each file nor reports of what is used.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import transformers
-
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers = _quiet_transformers()
     try:
         # Eager attention trains twice as fast in bf16 on a CPU, and OpenVINO fuses it by itself.
         model = transformers.AutoModel.from_pretrained(
@@ -68,11 +62,21 @@ def load_encoder(name: str) -> Encoder:
 
 def untrained_encoder(file: Path) -> Any:
     """Returns a language model of an architecture on disk, to load weights into."""
-    import transformers
-
+    transformers = _quiet_transformers()
     config = transformers.AutoConfig.from_pretrained(file)
     make: Any = transformers.AutoModel.from_config
     return make(config, attn_implementation="eager")
+
+
+def _quiet_transformers() -> Any:
+    """Imports `transformers`, without bars of each file and reports of what is used."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import transformers
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return transformers
 
 
 def _packaged() -> Path:
