@@ -125,12 +125,13 @@ class WordsEmbedder:
     def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:
         words = cleaned(title, description)
         if not words:
+            said = title.strip() or description.strip()
             raise InvalidArgumentError(
-                "the words say nothing that can be read: markup, links and telephone numbers are "
-                "left out"
-                if title or description
+                "the words say nothing that can be read: markup, links, telephone numbers and what "
+                "cannot be seen are left out"
+                if said
                 else "title and description are empty",
-                field="title",
+                field="title" if title.strip() or not said else "description",
             )
         return self._tokenizer.row(words)
 

@@ -66,13 +66,13 @@ class Photos:
 
 @dataclass(frozen=True)
 class Words:
-    """What a listing says, or what somebody looks for (the title alone); false if it is nothing."""
+    """What a listing says, or what somebody looks for (the title alone); false if that is blank."""
 
     title: str = ""
     description: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.title or self.description)
+        return bool(self.title.strip() or self.description.strip())
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,16 @@ class Mixed:
 
         Args:
             by_features: Whether listings are ranked by features, which all parts must have then.
+
+        Raises:
+            InvalidArgumentError: The parts cancel each other out.
         """
         whole = _mixed(self.parts, by_features=by_features)
+        if by_features and not any(whole.features):
+            raise InvalidArgumentError(
+                "the parts of the mix cancel each other out: give them other weights",
+                field="mix.parts",
+            )
         photos = [part for part in self.parts if part.is_photo]
         if not by_features or all(part.weight <= 0 for part in photos):
             return whole

@@ -17,7 +17,12 @@ from gateway.listings import Neighbors, PhotoVector, RankingMethod, Rerank, Sear
 from gateway.models import Model
 from gateway.queries import INDEX_TOO_OLD
 from lookalike import limits
-from lookalike.errors import DimensionMismatchError, LookalikeError, RankingUnavailableError
+from lookalike.errors import (
+    DimensionMismatchError,
+    InvalidArgumentError,
+    LookalikeError,
+    RankingUnavailableError,
+)
 from lookalike.likeness import CROWD, Likeness
 from lookalike.pricing import PriceRange
 
@@ -152,10 +157,14 @@ class Ranker:
         """
         _check_no_likeness(options, "words")
         method = options.ranking
-        if vector is None:
+        if vector is None or method is RankingMethod.WORDS:
+            if options.max_distance is not None:
+                raise InvalidArgumentError(
+                    f"max_distance is {options.max_distance}, and listings ranked by the words of "
+                    "titles and descriptions alone are at no distance: leave it out",
+                    field="max_distance",
+                )
             return RankingPlan(RankingMethod.WORDS, options)
-        if method is RankingMethod.WORDS:
-            return RankingPlan(method, options)
         model = self._model(vector)
         by_features = method or RankingMethod.FEATURES
         if by_features is RankingMethod.HYBRID:

@@ -40,6 +40,7 @@ from lookalike.errors import (
     RankingUnavailableError,
     UpstreamUnavailableError,
 )
+from lookalike.pricing import PriceRange
 
 # Twice as many as are needed, as some of the nearest may be priced in another currency.
 _LOOKED_AT_FOR_PRICE = 2
@@ -130,7 +131,7 @@ class SimilarListingFinder:
             )
 
         with self._naming("text"):
-            return await self._with_price(find, options, None)
+            return await self._with_price(find, options, fitted=None)
 
     async def _by_mix(
         self, query: Mix, options: SearchOptions, deadline: Deadline
@@ -146,7 +147,7 @@ class SimilarListingFinder:
             return SimilarListings(found, None, mix.cached, ranking=plan.method)
 
         with self._naming("mix"):
-            return await self._with_price(find, mix.narrowed(options), mix.least)
+            return await self._with_price(find, mix.narrowed(options), fitted=None)
 
     async def _by_photos(
         self, images: Sequence[bytes], options: SearchOptions, deadline: Deadline
@@ -195,8 +196,8 @@ class SimilarListingFinder:
             return SimilarListings(neighbors, None, ranking=plan.method)
 
         with self._naming(field):
-            vector = None if isinstance(query, ItemId) else query[0]
-            return await self._with_price(find, options, vector)
+            fitted = self._ranker.price_range(None if isinstance(query, ItemId) else query[0])
+            return await self._with_price(find, options, fitted=fitted)
 
     @contextmanager
     def _naming(self, field: str) -> Iterator[None]:
@@ -249,16 +250,17 @@ class SimilarListingFinder:
         raise RankingUnavailableError(queries.without_features(query.item_id), field="ranking")
 
     async def _with_price(
-        self, find: _Find, options: SearchOptions, vector: PhotoVector | None
+        self, find: _Find, options: SearchOptions, *, fitted: PriceRange | None
     ) -> SimilarListings:
         """Searches, and once more beside it if a price is wanted.
 
-        Prices come from more listings, unfiltered by price.
+        Prices come from more listings, unfiltered by price. Their range was fitted to photos: for
+        words and mixes there is none.
         """
         if not options.include_price:
             return await find(options)
         found, cost = await asyncio.gather(
-            find(options), self._price(find, options, vector), return_exceptions=True
+            find(options), self._price(find, options, fitted), return_exceptions=True
         )
         if isinstance(found, BaseException):
             raise found
@@ -270,9 +272,8 @@ class SimilarListingFinder:
         return replace(found, price=cost)
 
     async def _price(
-        self, find: _Find, options: SearchOptions, vector: PhotoVector | None
+        self, find: _Find, options: SearchOptions, fitted: PriceRange | None
     ) -> PriceEstimate | None:
-        fitted = self._ranker.price_range(vector)
         listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
         priced = SearchOptions(
             k=min(_LOOKED_AT_FOR_PRICE * listings, limits.MAX_K),

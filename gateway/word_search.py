@@ -112,7 +112,7 @@ class WordFinder:
     ) -> tuple[Neighbors, RankingPlan]:
         """Searches by a plan; by category where the index cannot rank by features."""
         vectors = [] if vector is None or plan.method is RankingMethod.WORDS else [vector]
-        if not words:
+        if not words and plan.method is RankingMethod.HYBRID:
             by = RankingMethod.FEATURES if plan.rerank else RankingMethod.CATEGORY
             plan = replace(plan, method=by)
         try:

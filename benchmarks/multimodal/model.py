@@ -46,6 +46,9 @@ def reading_bundle(path: Path, plain: Bundle) -> Bundle:
     encoder = load_encoder(PACKAGED)
     torch.manual_seed(7)
     network = TextNetwork(encoder.model, plain.manifest.outputs).eval()
+    for counts in network.counts.values():
+        counts.get_buffer("weights").normal_()
+        counts.get_buffer("rarity").uniform_(1, 8)
     tokenizer = TextTokenizer(encoder.tokenizer, TOKENS)
     with tempfile.TemporaryDirectory() as folder:
         exported, quantised = Path(folder) / "text.xml", Path(folder) / "text-int8.xml"

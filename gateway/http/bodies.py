@@ -57,9 +57,8 @@ class ParsedRequest:
         unknown = sorted(self.fields.keys() - model.model_fields.keys())
         if unknown and model.model_config.get("extra") == "forbid":
             known, first = ", ".join(model.model_fields), unknown[0][:100]
-            raise InvalidArgumentError(
-                f"there is no field {first!r}; there are {known}", field=first
-            )
+            there = f"there are {known}" if known else "send a photo alone"
+            raise InvalidArgumentError(f"there is no field {first!r}; {there}", field=first)
         values = {
             name: _one_or_many(name, self.fields[name], model)
             for name in model.model_fields

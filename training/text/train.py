@@ -104,7 +104,13 @@ def train_text(
     if config.count_words:
         rows = [texts.whole[number] for number in texts.rows("validation")]
         said = text_outputs(network, rows)[CATEGORY_OUTPUT]
-        counted = fit_word_counts(network, texts, said, config.count_words)
+        counted = fit_word_counts(
+            network,
+            texts,
+            said,
+            inverse=config.count_words,
+            spread=float(seen.logits.std()) or 1.0,
+        )
         if counted is not None:
             report["word_counts"] = dataclasses.asdict(counted)
             report["validation_accuracy"] = counted.accuracy

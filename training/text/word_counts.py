@@ -46,7 +46,12 @@ class Counted:
 
 
 def fit_word_counts(
-    network: TextNetwork, texts: Texts, said: NDArray[np.float32], inverse: float
+    network: TextNetwork,
+    texts: Texts,
+    said: NDArray[np.float32],
+    *,
+    inverse: float,
+    spread: float,
 ) -> Counted | None:
     """Fits the linear model and adds it to the network's logits, in place.
 
@@ -55,6 +60,7 @@ def fit_word_counts(
         texts: All listings.
         said: The tower's logits of the validation listings, of shape (listings, classes).
         inverse: Inverse of the strength of regularisation.
+        spread: Standard deviation that the sum is to have.
 
     Returns:
         None if the training listings are of one category; the network then stays as it is.
@@ -79,10 +85,9 @@ def fit_word_counts(
     counted = (whole[chosen] @ weights + bias).astype(np.float32)
     labels = texts.roots[chosen]
     tower, counts = likeliest_weights([said, counted], labels)
-    # As spread as the tower's, which are like those of photos: the index compares them with these.
-    # How sure the sum is, its temperature says.
-    spread = said.std() / (tower * said + counts * counted).std()
-    tower, counts = float(tower * spread), float(counts * spread)
+    # How sure the sum is, its temperature says; the index compares it with photos.
+    scale = spread / float((tower * said + counts * counted).std())
+    tower, counts = tower * scale, counts * scale
     _write(network, tower, (counts * weights, counts * bias), rarity)
 
     def accuracy(logits: NDArray[np.float32]) -> float:

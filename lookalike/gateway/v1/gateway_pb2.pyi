@@ -398,7 +398,9 @@ class PriceEstimate(_message.Message):
     high: _builtins.float
     """Upper end of the range."""
     coverage: _builtins.float
-    """The share of prices that such ranges held when they were fitted; 0 if nothing was fitted."""
+    """The share of prices that such ranges held when they were fitted; 0 if nothing was fitted, and
+    for words and mixes, of which the range is that of the middle four fifths.
+    """
     listings: _builtins.int
     """How many listings' prices count."""
     currency: _builtins.str

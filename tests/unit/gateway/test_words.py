@@ -172,7 +172,7 @@ async def test_where_neither_can_do_anything_with_words_both_are_named(
 
 @pytest.mark.parametrize(
     ("ranking", "words"),
-    [(FEATURES_ALONE, [""]), (CATEGORY, [""]), (WORDS, [CHAIR.title])],
+    [(BLEND, [""]), (FEATURES_ALONE, [""]), (CATEGORY, [""]), (WORDS, [CHAIR.title])],
 )
 async def test_a_ranking_that_was_named_is_kept_to(
     finder: SimilarListingFinder,
@@ -182,7 +182,7 @@ async def test_a_ranking_that_was_named_is_kept_to(
 ) -> None:
     found = await finder.find(CHAIR, SearchOptions(ranking=ranking), Deadline(60))
     assert (found.ranking, index.words) == (ranking, words)
-    assert (index.reranks[0] is not None) is (ranking is FEATURES_ALONE)
+    assert (index.reranks[0] is not None) is (ranking in {BLEND, FEATURES_ALONE})
 
 
 @pytest.mark.parametrize("ranking", [HYBRID, WORDS])
@@ -202,7 +202,7 @@ async def test_no_likeness_is_known_for_words(finder: SimilarListingFinder) -> N
 async def test_what_words_describe_has_a_price(finder: SimilarListingFinder) -> None:
     found = await finder.find(CHAIR, SearchOptions(include_price=True), Deadline(60))
     assert found.price is not None
-    assert found.price.median == 40.0
+    assert (found.price.median, found.price.coverage) == (40.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,19 @@ async def test_without_features_the_values_lead_away_too(
     ((query, _),) = index.searched
     assert isinstance(query, list)
     assert list(query[0].values) == [0.0, 6.0, 0.0]
+
+
+async def test_a_mix_that_cancels_out_is_refused(finder: SimilarListingFinder) -> None:
+    parts = (MixPart(Words("oak")), MixPart(Words("oak"), -1.0))
+    with pytest.raises(InvalidArgumentError, match="cancel each other out") as caught:
+        await finder.find(Mix(parts), SearchOptions(), Deadline(60))
+    assert caught.value.field == "mix.parts"
+
+
+async def test_words_alone_are_at_no_distance(finder: SimilarListingFinder) -> None:
+    with pytest.raises(InvalidArgumentError, match="max_distance is 5") as caught:
+        await finder.find(CHAIR, SearchOptions(ranking=WORDS, max_distance=5), Deadline(60))
+    assert caught.value.field == "max_distance"
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ import training.export
 from lookalike.catalogue.categories import CATEGORIES
 from lookalike.files import FileError
 from lookalike.model import bundle as bundles
-from lookalike.model.engines.openvino_engine import load_text_engine
+from lookalike.model.engines.openvino_engine import OpenVINOEngine, load_text_engine
+from lookalike.model.engines.torch_word_counts import BUCKETS
 from lookalike.model.text import TextTokenizer, batch_of
 from lookalike.model.text_tower import OPENVINO_TEXT_INT8_MODEL, TOKENIZER
 from training.export import export
 from training.parity import violations
 from training.text.evaluate import evaluate_text
-from training.text.export import tower_of
+from training.text.export import to_openvino, tower_of
 from training.text.train import load_text_run, text_outputs
 
 
@@ -78,3 +79,20 @@ def test_a_text_run_that_was_not_judged_is_not_exported(text_run: Path, scratch:
     (scratch / "text" / "metrics.json").unlink(missing_ok=True)
     with pytest.raises(FileError, match="run `training evaluate-text` first"):
         tower_of(scratch / "text")
+
+
+def test_a_linear_model_that_was_not_fitted_is_left_out(text_run: Path, run: Path) -> None:
+    network, tokenizer = load_text_run(text_run, run, len(CATEGORIES))
+    tokens = batch_of(tokenizer.rows(["An oak table"]))
+    for counts in network.counts.values():
+        counts.get_buffer("weights").zero_()
+        counts.get_buffer("bias").zero_()
+    expected = text_outputs(network, tokenizer.rows(["An oak table"]))["category"]
+    model = to_openvino(network)
+    assert not any(
+        BUCKETS in op.get_output_shape(0)
+        for op in model.get_ordered_ops()
+        if op.get_type_name() == "Constant"
+    )
+    found = OpenVINOEngine(model, precision="fp32", threads=1).run(tokens.ids, tokens.mask)
+    np.testing.assert_allclose(found["category"], expected, atol=1e-4)

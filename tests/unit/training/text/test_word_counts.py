@@ -48,7 +48,17 @@ def fitted(texts: Texts) -> tuple[Tower, np.ndarray, object]:
     tower = Tower()
     chosen = texts.rows("validation")
     said = np.random.default_rng(3).normal(0, 1, (len(chosen), CLASSES)).astype(np.float32)
-    return tower, said, fit_word_counts(tower, texts, said, 20.0)  # type: ignore[arg-type]
+    return (
+        tower,
+        said,
+        fit_word_counts(
+            tower,
+            texts,  # type: ignore[arg-type]
+            said,
+            inverse=20.0,
+            spread=float(said.std()),
+        ),
+    )
 
 
 def test_words_that_tell_the_category_outweigh_a_tower_that_does_not(texts: Texts) -> None:
