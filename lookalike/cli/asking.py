@@ -143,7 +143,8 @@ def _weighted(argument: str, option: str, sign: int) -> Given:
     if boost:
         what, weight = boost["what"], _weight(argument, boost["weight"], option)
     if is_photo(what):
-        return Given(what, image=_read(what), weight=sign * weight)
+        image = _read(what, "words have no '/' and no suffix of a photo")
+        return Given(what, image=image, weight=sign * weight)
     return replace(_words(what), weight=sign * weight)
 
 
@@ -165,7 +166,7 @@ def _weight(argument: str, written: str, option: str) -> float:
     return weight
 
 
-def _read(argument: str) -> bytes:
+def _read(argument: str, for_words: str = "for words, say --text") -> bytes:
     path = Path(argument)
     try:
         return read_photo(path)
@@ -174,7 +175,7 @@ def _read(argument: str) -> bytes:
             raise
         # Whoever meant words would not know why a file is looked for.
         reason = str(error).removeprefix(f"{path}: ")
-        raise FileError(f"{short(argument)}: {reason}; for words, say --text") from None
+        raise FileError(f"{short(argument)}: {reason}; {for_words}") from None
 
 
 def short(text: str, most: int = 200) -> str:
