@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nncf
 import openvino
@@ -30,7 +32,7 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
     photos = [load_pixels(prepared, name, size)[None] for name in names]
     model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
-    quantised = nncf.quantize(
+    quantised = quantised_by_nncf(
         model,
         nncf.Dataset(photos),
         preset=nncf.QuantizationPreset.MIXED,
@@ -42,3 +44,13 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
         ),
     )
     openvino.save_model(quantised, out, compress_to_fp16=False)
+
+
+def quantised_by_nncf(model: openvino.Model, dataset: nncf.Dataset, **options: Any) -> Any:
+    """Returns what `nncf.quantize` does, called in a thread that ends with it.
+
+    NNCF makes OpenVINO's Cores and releases them out of order, which would leave this thread with a
+    freed signal stack; see `core`.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(nncf.quantize, model, dataset, **options).result()

@@ -36,6 +36,7 @@ from lookalike.model.text_tower import (
 from training.errors import TrainingError
 from training.parity import parity_of, violations
 from training.prepare import Prepared
+from training.quantise import quantised_by_nncf
 from training.text.config import TextConfig
 from training.text.data import texts_of
 from training.text.train import TOKENIZER as RUN_TOKENIZER
@@ -159,7 +160,7 @@ def quantise(exported: Path, rows: Rows, out: Path) -> None:
     """Writes the int8 variant of an exported tower, calibrated on tokens of training listings."""
     nncf.set_log_level(logging.WARNING)
     batches = [batch_of([row]) for row in rows]
-    quantised = nncf.quantize(
+    quantised = quantised_by_nncf(
         core().read_model(exported),
         nncf.Dataset([[tokens.ids, tokens.mask] for tokens in batches]),
         model_type=nncf.ModelType.TRANSFORMER,
