@@ -46,9 +46,8 @@ PREFIXES = {
     "gateway": "LOOKALIKE_GATEWAY_",
 }
 
-# Each group shares what takes seconds to make: a trained run and its bundle; services and theirs.
+# A group shares what takes seconds to make: services and their bundles.
 TOGETHER = {
-    "tests/unit/training/": "network",
     "tests/integration/": "services",
     "tests/e2e/": "services",
     "tests/test_contract.py": "services",
