@@ -30,8 +30,8 @@ down: ## stop what `make up` started
 # Two processes, whatever the machine: each trains, exports and starts services of its own.
 PYTEST = -m pytest --numprocesses 2 --dist loadfile
 
-# Training has processes of its own: NNCF, OpenVINO and torch together leave one that may die of a
-# signal in a later test.
+# Training has processes of its own: one that has run text towers dies of a later test's subprocess,
+# for a reason not yet found.
 APART = tests/unit/training
 
 test: install ## run the tests, but for the long ones

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from embedder_service.scheduling import FairQueue, SchedulingKey
 from lookalike.errors import DrainingError
@@ -195,3 +196,30 @@ def _settle(entry: _Entry[Any, Any], outcome: Answer[Any] | Exception) -> None:
 
 def _draining() -> DrainingError:
     return DrainingError("the service is shutting down; retry", retry_after_ms=1000)
+
+
+class BatchingEmbedder(ABC, Generic[Item, Result]):
+    """What embeds with one model, a batch at a time; use as an async context manager."""
+
+    _batcher: DynamicBatcher[Item, Result]
+
+    @property
+    def running_s(self) -> float:
+        """Run time of the engine's current batch so far, in seconds; 0 if it is idle."""
+        return self._batcher.running_s
+
+    async def __aenter__(self) -> Self:
+        self._batcher.start()
+        try:
+            await self._warm_up()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._batcher.close()
+
+    @abstractmethod
+    async def _warm_up(self) -> None:
+        """Runs the shapes that engines compile or tune for at their first use."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.batching import DynamicBatcher
+from embedder_service.batching import BatchingEmbedder, DynamicBatcher
 from embedder_service.decoding import PhotoDecoder
 from embedder_service.scheduling import FairSlots, SchedulingKey
 from embedder_service.statistics import ModelStatistics
@@ -33,7 +33,7 @@ class EmbeddedPhoto:
     inference_ns: int
 
 
-class PhotoEmbedder:
+class PhotoEmbedder(BatchingEmbedder[Pixels, Vectors]):
     """Embeds photos with one model; use as an async context manager.
 
     Photos are decoded only a little ahead of the engine: a photo of higher priority can then
@@ -67,23 +67,6 @@ class PhotoEmbedder:
         self._batcher = DynamicBatcher[Pixels, Vectors](
             self._infer, sizes=batch_sizes, max_delay_s=max_delay_s
         )
-
-    @property
-    def running_s(self) -> float:
-        """Run time of the engine's current batch so far, in seconds; 0 if it is idle."""
-        return self._batcher.running_s
-
-    async def __aenter__(self) -> PhotoEmbedder:
-        self._batcher.start()
-        try:
-            await self._warm_up()
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self._batcher.close()
 
     async def embed(
         self,

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.batching import DynamicBatcher
+from embedder_service.batching import BatchingEmbedder, DynamicBatcher
 from embedder_service.embedding import Vectors, checked, known_outputs
 from embedder_service.scheduling import SchedulingKey
 from lookalike.catalogue.words import cleaned
@@ -44,7 +44,7 @@ class EmbeddedWords:
     inference_ns: int
 
 
-class WordsEmbedder:
+class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
     """Embeds words with one model's text tower; use as an async context manager.
 
     Args:
@@ -67,25 +67,7 @@ class WordsEmbedder:
         self.tower = manifest.text
         self.engine = engine
         self._tokenizer = tokenizer
-        self._batch_sizes = batch_sizes
         self._batcher = DynamicBatcher[list[int], Vectors](self._infer, sizes=batch_sizes)
-
-    @property
-    def running_s(self) -> float:
-        """Run time of the engine's current batch so far, in seconds; 0 if it is idle."""
-        return self._batcher.running_s
-
-    async def __aenter__(self) -> WordsEmbedder:
-        self._batcher.start()
-        try:
-            await self._warm_up()
-        except BaseException:
-            await self.__aexit__()
-            raise
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self._batcher.close()
 
     async def embed(
         self,

@@ -11,7 +11,7 @@ from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
 from gateway.listings import ItemId, Mix, MixPart, PhotoVector, SearchOptions, Words
 from gateway.reading import Reader
-from gateway.vectors import mixed
+from gateway.vectors import least, mixed
 from lookalike.errors import InvalidArgumentError, ItemNotFoundError, LookalikeError
 
 
@@ -40,8 +40,7 @@ class Mixed:
     @property
     def least(self) -> PhotoVector:
         """A vector of it; one without features, if there is one."""
-        vectors = [part.vector for part in self.parts]
-        return next((vector for vector in vectors if not vector.features), vectors[0])
+        return least([part.vector for part in self.parts])
 
     def vector(self, *, by_features: bool) -> PhotoVector:
         """Returns the mix as one vector.

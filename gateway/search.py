@@ -31,7 +31,7 @@ from gateway.ranking import Ranker, RankingPlan
 from gateway.reading import Reader
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
-from gateway.vectors import mean
+from gateway.vectors import least, mean
 from gateway.word_search import WordFinder
 from lookalike import limits, pricing
 from lookalike.errors import (
@@ -213,7 +213,7 @@ class SimilarListingFinder:
         self, query: ItemId | Sequence[PhotoVector], options: SearchOptions, deadline: Deadline
     ) -> tuple[Neighbors, RankingPlan]:
         """Searches by the best plan; by category where the index cannot follow it."""
-        vector = None if isinstance(query, ItemId) else _least(query)
+        vector = None if isinstance(query, ItemId) else least(query)
         plan, serving = self._ranker.plan(options, vector), self._index.serving
         try:
             found = await self._index.find(query, plan.index_options, deadline, plan.rerank)
@@ -298,8 +298,3 @@ class SimilarListingFinder:
             ],
             fitted,
         )
-
-
-def _least(vectors: Sequence[PhotoVector]) -> PhotoVector:
-    """Returns a vector with features only if all of them have features."""
-    return next((vector for vector in vectors if not vector.features), vectors[0])

@@ -17,6 +17,11 @@ def compact(features: Iterable[float]) -> Sequence[float]:
     return array("f", features) or ()
 
 
+def least(vectors: Sequence[PhotoVector]) -> PhotoVector:
+    """Returns a vector with features only if all of them have features."""
+    return next((vector for vector in vectors if not vector.features), vectors[0])
+
+
 def mean(vectors: Sequence[PhotoVector]) -> PhotoVector:
     """Returns the mean of vectors, without features, which `mean_features` returns.
 

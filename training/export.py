@@ -41,7 +41,7 @@ from training.features import to_openvino
 from training.fitting import cannot_fit, fit
 from training.judging import predictions_of_run
 from training.model import architecture_of, outputs_of
-from training.parity import MAX_PHOTOS, measure, parity_of, violations
+from training.parity import MAX_PHOTOS, judged, like_torch, measure, violations
 from training.prepare import Prepared, load_prepared, sample_photos
 from training.quantise import quantise
 from training.text.export import export_text, tower_of
@@ -194,19 +194,14 @@ def _compare_with_torch(
     photos = np.stack([load_pixels(prepared, sha256, size) for sha256 in some["sha256"]])
     reference = TorchEngine(network, precision="fp32", device="cpu").infer(photos)
     found = _engine(exported, "fp32").infer(photos)
-    worst = 0.0
-    for name, values in reference.items():
-        difference = float(np.abs(values - found[name]).max() / (values.std() + 1e-9))
-        if not difference <= PARITY_TOLERANCE:
-            raise TrainingError(
-                f"the OpenVINO export's output '{name}' differs from torch's by {difference:.2g} "
-                f"standard deviations on {len(photos)} photos; the limit is {PARITY_TOLERANCE:g}"
-            )
-        worst = max(worst, difference)
-    parity = parity_of(reference, found, some["label"].to_numpy())
-    if missed := violations(parity):
-        raise TrainingError(f"the OpenVINO export does not answer as torch: {'; '.join(missed)}")
-    return worst, parity
+    return like_torch(
+        reference,
+        found,
+        some["label"].to_numpy(),
+        tolerance=PARITY_TOLERANCE,
+        what="the OpenVINO export",
+        of="photos",
+    )
 
 
 def _judged(
@@ -217,14 +212,10 @@ def _judged(
     if not engines["bf16"].honoured:  # would compare fp32 with itself
         del engines["bf16"]
     found = measure(_engine(exported, "fp32"), engines, prepared, judging, size)
-    variants = {}
-    for precision, parity in found.items():
-        passed = not violations(parity)
-        # bf16 shares the file of fp32
-        file = bundles.OPENVINO_MODEL if precision == "bf16" else bundles.OPENVINO_INT8_MODEL
-        shipped = passed or precision == "bf16"
-        variants[precision] = Variant(file if shipped else "", passed, parity)
-    return variants
+    names = {
+        "float_file": bundles.OPENVINO_MODEL, "int8_file": bundles.OPENVINO_INT8_MODEL,
+    }  # fmt: skip
+    return {precision: judged(precision, parity, **names) for precision, parity in found.items()}
 
 
 def _engine(model: Path, precision: str) -> OpenVINOEngine:

@@ -19,6 +19,7 @@ from lookalike.model.engines import Engine
 from lookalike.progress import track_photos
 from training.config import CATEGORY_OUTPUT
 from training.dataset import load_pixels
+from training.errors import TrainingError
 from training.images import in_threads
 from training.prepare import Prepared
 
@@ -93,6 +94,50 @@ def parity_of(expected: Outputs, found: Outputs, labels: NDArray[np.int64]) -> P
         cosine_mean={name: float(values.mean()) for name, values in cosines.items()},
         cosine_worst={name: float(values.min()) for name, values in cosines.items()},
     )
+
+
+def like_torch(
+    expected: Outputs,
+    found: Outputs,
+    labels: NDArray[np.int64],
+    *,
+    tolerance: float,
+    what: str,
+    of: str,
+) -> tuple[float, Parity]:
+    """Returns the largest difference of a value relative to its output's spread, and the parity.
+
+    Args:
+        expected: Torch's outputs by name.
+        found: Those of the export in fp32.
+        labels: The categories of what went in.
+        tolerance: The largest difference that is due to rounding.
+        what: What was exported, for messages.
+        of: What went in: `photos` or `listings`.
+
+    Raises:
+        TrainingError: The export does not answer as torch.
+    """
+    worst = 0.0
+    for name, values in expected.items():
+        difference = float(np.abs(values - found[name]).max() / (values.std() + 1e-9))
+        if not difference <= tolerance:
+            raise TrainingError(
+                f"{what}'s output '{name}' differs from torch's by {difference:.2g} standard "
+                f"deviations on {len(values)} {of}; the limit is {tolerance:g}"
+            )
+        worst = max(worst, difference)
+    parity = parity_of(expected, found, labels)
+    if missed := violations(parity):
+        raise TrainingError(f"{what} does not answer as torch: {'; '.join(missed)}")
+    return worst, parity
+
+
+def judged(precision: str, parity: Parity, *, float_file: str, int8_file: str) -> Variant:
+    """Returns the verdict on a precision; bf16 shares the file of fp32, and is shipped with it."""
+    passed = not violations(parity)
+    file = float_file if precision == "bf16" else int8_file
+    return Variant(file if passed or precision == "bf16" else "", passed, parity)
 
 
 def violations(parity: Parity) -> list[str]:

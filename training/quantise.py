@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import nncf
 import openvino
@@ -32,7 +30,7 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
     photos = [load_pixels(prepared, name, size)[None] for name in names]
     model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
-    quantised = quantised_by_nncf(
+    quantised = nncf.quantize(
         model,
         nncf.Dataset(photos),
         preset=nncf.QuantizationPreset.MIXED,
@@ -44,13 +42,3 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
         ),
     )
     openvino.save_model(quantised, out, compress_to_fp16=False)
-
-
-def quantised_by_nncf(model: openvino.Model, dataset: nncf.Dataset, **options: Any) -> Any:
-    """Returns what `nncf.quantize` does, called in a thread that ends with it.
-
-    NNCF makes OpenVINO's Cores and releases them out of order, which would leave this thread with a
-    freed signal stack; see `core`.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(nncf.quantize, model, dataset, **options).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,34 +69,26 @@ def reading_bundle(path: Path, plain: Bundle) -> Bundle:
                 "int8": Variant(OPENVINO_TEXT_INT8_MODEL, True, _PASSED),
             },
         )
-        manifest = plain.manifest
-        return bundles.write(
-            path,
-            name=manifest.name,
-            version=manifest.version,
-            labels=manifest.labels,
-            architecture=manifest.architecture,
-            preprocessing=manifest.preprocessing,
-            outputs=manifest.outputs,
-            metrics=manifest.metrics,
-            files={
-                **{name: plain.path / name for name in manifest.files},
-                TOKENIZER: encoder.tokenizer,
-                OPENVINO_TEXT_MODEL: exported,
-                OPENVINO_TEXT_WEIGHTS: exported.with_suffix(".bin"),
-                OPENVINO_TEXT_INT8_MODEL: quantised,
-                OPENVINO_TEXT_INT8_WEIGHTS: quantised.with_suffix(".bin"),
-            },
-            variants=manifest.variants,
-            text=tower,
-        )
+        files = {
+            TOKENIZER: encoder.tokenizer,
+            OPENVINO_TEXT_MODEL: exported,
+            OPENVINO_TEXT_WEIGHTS: exported.with_suffix(".bin"),
+            OPENVINO_TEXT_INT8_MODEL: quantised,
+            OPENVINO_TEXT_INT8_WEIGHTS: quantised.with_suffix(".bin"),
+        }
+        return _with_tower(plain, tower, files, path)
 
 
 def without(bundle: Bundle, precision: str, path: Path) -> Bundle:
     """Returns the bundle with one precision of words less, for the embedder to take the next."""
+    tower = bundle.manifest.text
+    assert tower is not None
+    kept = {name: each for name, each in tower.variants.items() if name != precision}
+    return _with_tower(bundle, replace(tower, variants=kept), {}, path)
+
+
+def _with_tower(bundle: Bundle, tower: TextTower, files: Mapping[str, Path], path: Path) -> Bundle:
     manifest = bundle.manifest
-    assert manifest.text is not None
-    kept = {name: each for name, each in manifest.text.variants.items() if name != precision}
     return bundles.write(
         path,
         name=manifest.name,
@@ -106,9 +98,9 @@ def without(bundle: Bundle, precision: str, path: Path) -> Bundle:
         preprocessing=manifest.preprocessing,
         outputs=manifest.outputs,
         metrics=manifest.metrics,
-        files={name: bundle.path / name for name in manifest.files},
+        files={**{name: bundle.path / name for name in manifest.files}, **files},
         variants=manifest.variants,
-        text=replace(manifest.text, variants=kept),
+        text=tower,
     )
 
 

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import nncf
 import numpy as np
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from lookalike.cpu import available_cores
 from lookalike.files import read_json
-from lookalike.model.bundle import WEIGHTS, Parity, TextTower, Variant, sha256_of
+from lookalike.model.bundle import WEIGHTS, TextTower, Variant, sha256_of
 from lookalike.model.engines.openvino_engine import OpenVINOEngine, core
 from lookalike.model.engines.torch_text_network import TextNetwork
 from lookalike.model.text import batch_of
@@ -33,10 +32,8 @@ from lookalike.model.text_tower import (
     OPENVINO_TEXT_WEIGHTS,
     TOKENIZER,
 )
-from training.errors import TrainingError
-from training.parity import parity_of, violations
+from training.parity import judged, like_torch, parity_of
 from training.prepare import Prepared
-from training.quantise import quantised_by_nncf
 from training.text.config import TextConfig
 from training.text.data import texts_of
 from training.text.train import TOKENIZER as RUN_TOKENIZER
@@ -100,7 +97,14 @@ def export_text(prepared: Prepared, run: Path, text: Path, folder: Path) -> Expo
     # Half the size, and no answer moves by it: see the tolerance.
     openvino.save_model(to_openvino(network), exported, compress_to_fp16=True)
     expected = text_outputs(network, rows[:_PARITY_TEXTS])
-    parity = _like_torch(expected, _outputs(exported, "fp32", rows[:_PARITY_TEXTS]), labels)
+    _, parity = like_torch(
+        expected,
+        _outputs(exported, "fp32", rows[:_PARITY_TEXTS]),
+        labels[:_PARITY_TEXTS],
+        tolerance=_PARITY_TOLERANCE,
+        what="the text tower",
+        of="listings",
+    )
     some = np.random.default_rng(7).permutation(texts.rows("train"))[:_CALIBRATION_TEXTS]
     quantise(exported, [texts.whole[row] for row in some], quantised)
     variants = {
@@ -160,7 +164,7 @@ def quantise(exported: Path, rows: Rows, out: Path) -> None:
     """Writes the int8 variant of an exported tower, calibrated on tokens of training listings."""
     nncf.set_log_level(logging.WARNING)
     batches = [batch_of([row]) for row in rows]
-    quantised = quantised_by_nncf(
+    quantised = nncf.quantize(
         core().read_model(exported),
         nncf.Dataset([[tokens.ids, tokens.mask] for tokens in batches]),
         model_type=nncf.ModelType.TRANSFORMER,
@@ -178,26 +182,13 @@ def _judged(
         engine = _engine(file, precision)
         if not engine.honoured:  # would compare fp32 with itself
             continue
-        parity = parity_of(expected, _run(engine, rows), labels)
-        passed = not violations(parity)
-        name = OPENVINO_TEXT_MODEL if precision == "bf16" else OPENVINO_TEXT_INT8_MODEL
-        shipped = passed or precision == "bf16"
-        variants[precision] = Variant(name if shipped else "", passed, parity)
+        variants[precision] = judged(
+            precision,
+            parity_of(expected, _run(engine, rows), labels),
+            float_file=OPENVINO_TEXT_MODEL,
+            int8_file=OPENVINO_TEXT_INT8_MODEL,
+        )
     return variants
-
-
-def _like_torch(expected: Outputs, found: Outputs, labels: NDArray[np.int64]) -> Parity:
-    for name, values in expected.items():
-        difference = float(np.abs(values - found[name]).max() / (values.std() + 1e-9))
-        if not difference <= _PARITY_TOLERANCE:
-            raise TrainingError(
-                f"the text tower's output '{name}' differs from torch's by {difference:.2g} "
-                f"standard deviations on {len(values)} listings; the limit is {_PARITY_TOLERANCE:g}"
-            )
-    parity = parity_of(expected, found, labels[: len(next(iter(expected.values())))])
-    if missed := violations(parity):
-        raise TrainingError(f"the text tower does not answer as torch: {'; '.join(missed)}")
-    return parity
 
 
 def _engine(file: Path, precision: str) -> OpenVINOEngine:
@@ -210,10 +201,9 @@ def _outputs(file: Path, precision: str, rows: Rows) -> Outputs:
 
 def _run(engine: OpenVINOEngine, rows: Rows) -> Outputs:
     order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-    parts: list[dict[str, Any]] = []
+    parts = []
     for start in range(0, len(order), _BATCH):
         tokens = batch_of([rows[row] for row in order[start : start + _BATCH]])
-        # copied: the engine writes the next batch to the same place
-        parts.append({n: v.copy() for n, v in engine.run(tokens.ids, tokens.mask).items()})
+        parts.append(engine.run(tokens.ids, tokens.mask))
     back = np.argsort(order)
     return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
