@@ -8,7 +8,7 @@ from pathlib import Path
 import nncf
 import openvino
 
-from lookalike.model.engines.openvino_engine import core, keeping_signal_stack
+from lookalike.model.engines.openvino_engine import core
 from training.dataset import load_pixels
 from training.prepare import Prepared, sample_photos
 
@@ -30,16 +30,15 @@ def quantise(exported: Path, prepared: Prepared, size: int, out: Path) -> None:
     photos = [load_pixels(prepared, name, size)[None] for name in names]
     model = core().read_model(exported)
     convolutions = (op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
-    with keeping_signal_stack():
-        quantised = nncf.quantize(
-            model,
-            nncf.Dataset(photos),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(photos),
-            # In int8 the first convolution would do most of the harm, for 3 % of the work; the heads
-            # read standardised values with long tails, and are 0.1 % of the work.
-            ignored_scope=nncf.IgnoredScope(
-                names=[next(convolutions).get_friendly_name()], types=["MatMul"]
-            ),
-        )
+    quantised = nncf.quantize(
+        model,
+        nncf.Dataset(photos),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(photos),
+        # In int8 the first convolution would do most of the harm, for 3 % of the work; the heads
+        # read standardised values with long tails, and are 0.1 % of the work.
+        ignored_scope=nncf.IgnoredScope(
+            names=[next(convolutions).get_friendly_name()], types=["MatMul"]
+        ),
+    )
     openvino.save_model(quantised, out, compress_to_fp16=False)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lookalike.cpu import available_cores
 from lookalike.files import read_json
 from lookalike.model.bundle import WEIGHTS, TextTower, Variant, sha256_of
-from lookalike.model.engines.openvino_engine import OpenVINOEngine, core, keeping_signal_stack
+from lookalike.model.engines.openvino_engine import OpenVINOEngine, core
 from lookalike.model.engines.torch_text_network import TextNetwork
 from lookalike.model.text import batch_of
 from lookalike.model.text_tower import (
@@ -164,13 +164,12 @@ def quantise(exported: Path, rows: Rows, out: Path) -> None:
     """Writes the int8 variant of an exported tower, calibrated on tokens of training listings."""
     nncf.set_log_level(logging.WARNING)
     batches = [batch_of([row]) for row in rows]
-    with keeping_signal_stack():
-        quantised = nncf.quantize(
-            core().read_model(exported),
-            nncf.Dataset([[tokens.ids, tokens.mask] for tokens in batches]),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(batches),
-        )
+    quantised = nncf.quantize(
+        core().read_model(exported),
+        nncf.Dataset([[tokens.ids, tokens.mask] for tokens in batches]),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(batches),
+    )
     openvino.save_model(quantised, out, compress_to_fp16=False)
 
 

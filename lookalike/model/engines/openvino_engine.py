@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import gc
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,31 +26,6 @@ def core() -> openvino.Core:
     next signal kills the process (OpenVINO 2026.4).
     """
     return openvino.Core()
-
-
-class _Stack(ctypes.Structure):
-    """Linux's `stack_t`: where a thread's signal handlers run."""
-
-    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
-
-
-@contextmanager
-def keeping_signal_stack() -> Iterator[None]:
-    """Gives this thread its signal stack back after work that makes Cores of its own; see `core`.
-
-    NNCF makes several, which are released in whatever order garbage is collected.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    core()  # its stack is the one to keep
-    libc, kept = ctypes.CDLL(None, use_errno=True), _Stack()
-    libc.sigaltstack(None, ctypes.byref(kept))
-    try:
-        yield
-    finally:
-        gc.collect()
-        libc.sigaltstack(ctypes.byref(kept), None)
 
 
 class OpenVINOEngine:

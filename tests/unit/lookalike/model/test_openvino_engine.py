@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import subprocess
 import sys
@@ -24,12 +23,7 @@ from lookalike.model.bundle import (
     Variant,
 )
 from lookalike.model.engines import PrecisionError, load_engine, openvino_engine
-from lookalike.model.engines.openvino_engine import (
-    OpenVINOEngine,
-    core,
-    keeping_signal_stack,
-    precision_for,
-)
+from lookalike.model.engines.openvino_engine import OpenVINOEngine, precision_for
 
 PARITY = Parity(100, 1.0, 0.5, 0.0, {"category": 1.0}, {"category": 1.0})
 PASSED, MISSED = True, False
@@ -183,22 +177,3 @@ os.kill(os.getpid(), signal.SIGTERM)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, "stopping\n")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
-def test_a_thread_keeps_its_signal_stack_whatever_cores_are_made_and_released() -> None:
-    def signal_stack() -> bytes:
-        found = (ctypes.c_char * 64)()
-        ctypes.CDLL(None).sigaltstack(None, found)
-        return bytes(found[:24])
-
-    core()
-    before = signal_stack()
-    with keeping_signal_stack():
-        photos = opset.parameter([1], np.float32)
-        model = openvino.Model([opset.relu(photos)], [photos])
-        first, second = openvino.Core(), openvino.Core()
-        compiled = [each.compile_model(model, "CPU") for each in (first, second)]
-        del first, compiled[0]
-        del second, compiled[0]
-    assert signal_stack() == before
