@@ -30,19 +30,13 @@ down: ## stop what `make up` started
 # Two processes, whatever the machine: each trains, exports and starts services of its own.
 PYTEST = -m pytest --numprocesses 2 --dist loadfile
 
-# Training has processes of its own: one that has run text towers dies of a later test's subprocess,
-# for a reason not yet found.
-APART = tests/unit/training
-
 test: install ## run the tests, but for the long ones
-	$(PYTHON) $(PYTEST) --ignore $(APART)
-	$(PYTHON) $(PYTEST) $(APART)
+	$(PYTHON) $(PYTEST)
 
 # A third of the cases of Hypothesis are enough for each change.
 test-all: install ## run every test, and hold coverage to its levels: before a release, and before work is called done
 	$(PYTHON) -m coverage erase
-	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run $(PYTEST) -m 'long or not long' --ignore $(APART)
-	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run $(PYTEST) -m 'long or not long' $(APART)
+	LOOKALIKE_TEST_EXAMPLES=3 $(PYTHON) -m coverage run $(PYTEST) -m 'long or not long'
 	$(PYTHON) -m scripts.coverage_gate
 
 contract: install ## the index's contract on milvus-lite

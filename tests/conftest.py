@@ -46,8 +46,9 @@ PREFIXES = {
     "gateway": "LOOKALIKE_GATEWAY_",
 }
 
-# A group shares what takes seconds to make: services and their bundles.
+# Each group shares what takes seconds to make: a trained run and its bundle; services and theirs.
 TOGETHER = {
+    "tests/unit/training/": "network",
     "tests/integration/": "services",
     "tests/e2e/": "services",
     "tests/test_contract.py": "services",
