@@ -34,7 +34,7 @@ def test_quick_training_compares_features_with_the_bare_engine(tmp_path: Path) -
     values = {figure["name"]: figure["value"] for figure in figures}
     assert all(value > 0 for value in values.values())
     assert {"training, frozen", "training, layer4", "training, all"} < set(values)
-    assert 0.05 < values["features / engine"] < 2
+    assert 0.05 < values["features / engine"] < 5
 
 
 def test_quick_embedder_is_compared_with_the_loop_and_with_other_servers(tmp_path: Path) -> None:

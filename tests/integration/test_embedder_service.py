@@ -283,7 +283,7 @@ def test_call_that_cannot_be_done_in_time_is_refused_at_once(
     large = draw_photo(1, (3000, 2000))
     for _ in range(100):
         vector(stub, draw_photo(1, (1000, 800)))
-    waiting = [stub.EmbedImage.future(pb.EmbedImageRequest(image=large)) for _ in range(100)]
+    waiting = [stub.EmbedImage.future(pb.EmbedImageRequest(image=large)) for _ in range(200)]
     while sum(call.done() for call in waiting) < 5:
         time.sleep(0.01)
     started = time.monotonic()

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import training.report
+from tests.unit.training.conftest import NEAREST
 from training.config import TrainConfig
 from training.errors import TrainingError
 from training.evaluate import evaluate, evaluate_bundle, load_run
@@ -217,7 +218,7 @@ def test_a_ranking_is_fitted_to_validation_photos_alone_and_judged_on_the_split(
             assert ranked["category"]["precision_at_5"] == pytest.approx(
                 outputs["category"]["precision_at_5"], abs=0.01
             )
-        assert metrics["likeness"]["blend"]["pairs"] == 10 * metrics["photos"]
+        assert metrics["likeness"]["blend"]["pairs"] == NEAREST * metrics["photos"]
         # the sample's cost something, but for a few
         assert 0.8 * metrics["photos"] <= metrics["price"]["photos"] <= metrics["photos"]
         assert {"linear_median_error", "log_linear_median_error"} < set(metrics["price"])

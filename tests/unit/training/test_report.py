@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from lookalike.files import write_json
+from tests.unit.training.conftest import fit_few
 from training.evaluate import evaluate
 from training.judging import Predictions
 from training.report import embedding_map, write_report
@@ -47,8 +48,7 @@ def report(workshop: Path, data: Path, run: Path) -> Path:
     shutil.copytree(run, copy, ignore=ignored)
     (copy / "model.safetensors").symlink_to(run / "model.safetensors")
     with pytest.MonkeyPatch.context() as patched:  # of few photos nothing else would be fitted
-        patched.setattr("training.fitting.LEAST_SIBLINGS", 5)
-        patched.setattr("training.pricing.LEAST_PRICES", 5)
+        fit_few(patched)
         evaluate(data, copy, all_photos=True, report=copy / "report")
     return copy / "report"
 
