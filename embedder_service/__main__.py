@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 
 from embedder_service.admission import Admission
@@ -13,10 +12,13 @@ from embedder_service.decoding import PhotoDecoder
 from embedder_service.embedding import PhotoEmbedder
 from embedder_service.hosting import ModelHost
 from embedder_service.model import Model
+from embedder_service.open_inference import SCOPES as OPEN_INFERENCE_SCOPES
 from embedder_service.open_inference import SERVICE_NAME as OPEN_INFERENCE
 from embedder_service.open_inference import OpenInferenceServicer
 from embedder_service.servicer import (
+    ADMIN_SCOPES,
     ADMIN_SERVICE_NAME,
+    SCOPES,
     SERVICE_NAME,
     EmbedderAdminServicer,
     EmbedderServicer,
@@ -43,8 +45,7 @@ async def serve(settings: EmbedderSettings) -> None:
     """Serves until SIGTERM."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
-    local = dataclasses.replace(settings, host=settings.admin_host, port=settings.admin_port)
-    admin = GrpcServer(local, f"{PREFIX}ADMIN_")
+    admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_")
     admin.bind()
     cores = available_cores()
     limits = ImageLimits(
@@ -107,17 +108,22 @@ async def serve(settings: EmbedderSettings) -> None:
         },
     )
     server.add(
-        add_EmbedderServiceServicer_to_server, EmbedderServicer(host, settings), SERVICE_NAME
+        add_EmbedderServiceServicer_to_server,
+        EmbedderServicer(host, settings),
+        SERVICE_NAME,
+        SCOPES,
     )
     server.add(
         add_GRPCInferenceServiceServicer_to_server,
         OpenInferenceServicer(host, settings),
         OPEN_INFERENCE,
+        OPEN_INFERENCE_SCOPES,
     )
     admin.add(
         add_EmbedderAdminServiceServicer_to_server,
         EmbedderAdminServicer(host, settings),
         ADMIN_SERVICE_NAME,
+        ADMIN_SCOPES,
     )
     await admin.start(until_signal=False)
     await server.start()

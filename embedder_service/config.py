@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from lookalike.serving.server import ServerSettings
+from lookalike.serving.server_settings import ServerSettings
 from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_EMBEDDER_"
@@ -100,3 +101,7 @@ class EmbedderSettings(ServerSettings):
         "Largest decoded photo; one may hold 8 bytes for every pixel while it is decoded.",
         minimum=1,
     )
+
+    def admin(self) -> Self:
+        """Returns the settings of the admin port."""
+        return self.of_port(self.admin_host, self.admin_port)

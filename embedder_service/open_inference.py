@@ -24,8 +24,22 @@ from embedder_service.words import EmbeddedWords, check_lengths
 from lookalike.errors import InvalidArgumentError, ModelNotFoundError, NotSupportedError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
+from lookalike.serving.access import Scope
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+
+# What each RPC needs of its caller; the first three are this protocol's health checks.
+SCOPES = {
+    "ServerLive": Scope.PUBLIC,
+    "ServerReady": Scope.PUBLIC,
+    "ModelReady": Scope.PUBLIC,
+    "ServerMetadata": Scope.READ,
+    "ModelMetadata": Scope.READ,
+    "ModelConfig": Scope.READ,
+    "ModelInfer": Scope.READ,
+    "ModelStatistics": Scope.READ,
+    "RepositoryIndex": Scope.READ,
+}
 EXTENSIONS = (tensors.CLASSIFICATION, "model_configuration", "statistics")
 
 _PLATFORM = "lookalike"

@@ -21,11 +21,22 @@ from lookalike.likeness import Likeness
 from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.model.bundle import Ranking
 from lookalike.pricing import PriceRange
+from lookalike.serving.access import Scope
 from lookalike.serving.interceptors import in_band_status
 from lookalike.serving.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 ADMIN_SERVICE_NAME = admin_pb2.DESCRIPTOR.services_by_name["EmbedderAdminService"].full_name
+
+# What each RPC needs of its caller.
+SCOPES = {
+    "GetModel": Scope.READ,
+    "EmbedImage": Scope.READ,
+    "BatchEmbedImages": Scope.READ,
+    "StreamEmbedImages": Scope.READ,
+    "EmbedText": Scope.READ,
+}
+ADMIN_SCOPES = {"ReloadModel": Scope.ADMIN}
 MAX_OUTPUTS = 16
 
 _PRIORITIES = {

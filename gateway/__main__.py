@@ -14,12 +14,13 @@ from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.http.app import create_app
 from gateway.http.serving import HttpServer
+from gateway.identity import Identity
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
 from gateway.ranking import Ranker
 from gateway.reading import Reader
 from gateway.search import SimilarListingFinder
-from gateway.servicer import SERVICE_NAME, GatewayServicer
+from gateway.servicer import SCOPES, SERVICE_NAME, GatewayServicer
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.status import StatusReporter
 from gateway.thumbnails import ThumbnailStore
@@ -34,23 +35,33 @@ async def serve(settings: GatewaySettings) -> None:
     """Serves until SIGTERM; ready while either upstream is, since each is useful alone."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
-    http = HttpServer(settings) if settings.http_port >= 0 else None
+    http = HttpServer(settings, server.tls) if settings.http_port >= 0 else None
     if http:
         http.bind()
     thumbnails = ThumbnailStore(settings.thumbnails) if settings.thumbnails else None
     if thumbnails:
         thumbnails.open()
     hedger = Hedger(settings.hedge_after_ms / 1e3, settings.hedge_share)
-    embedder = EmbedderUpstream(settings.embedder, settings.max_message_bytes, hedger)
-    index = IndexUpstream(settings.index, settings.collection, settings.max_message_bytes)
+    identity = Identity(
+        ca=settings.upstream_ca,
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        token=settings.upstream_token,
+    )
+    if not settings.insecure:
+        for target in (settings.embedder, settings.index):
+            identity.check_secret(target)
+    most = settings.max_message_bytes
+    embedder = EmbedderUpstream(settings.embedder, most, hedger, identity)
+    index = IndexUpstream(settings.index, settings.collection, most, identity)
     upstreams = (embedder, index)
     space_guard = EmbeddingSpaceGuard(embedder, index, settings.lineage_check_s)
     use_cases = compose(settings, embedder, index, space_guard, thumbnails)
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
-    server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME)
+    server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME, SCOPES)
     if http:
         # First, so that both ports answer once the log says "serving".
-        await http.start(create_app(use_cases, thumbnails, settings))
+        await http.start(create_app(use_cases, thumbnails, settings, server.guard))
         server.drain_with(http.stop)
     await server.start()
 
@@ -62,6 +73,11 @@ async def serve(settings: GatewaySettings) -> None:
 
     watchers = [asyncio.create_task(upstream.watch(update_readiness)) for upstream in upstreams]
     watchers.append(asyncio.create_task(space_guard.watch()))
+
+    async def reopen() -> None:
+        await asyncio.gather(*(upstream.reopen() for upstream in upstreams))
+
+    watchers.append(asyncio.create_task(identity.watch(reopen)))
     await server.wait_for_stop()
     for watcher in watchers:
         watcher.cancel()

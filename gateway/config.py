@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.duplicates import NearDuplicatePolicy
 from lookalike.errors import StartupError
-from lookalike.serving.server import ServerSettings
+from lookalike.serving.server_settings import ServerSettings
 from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_GATEWAY_"
@@ -26,6 +26,14 @@ class GatewaySettings(ServerSettings):
         "several address:port with commas between them.",
     )
     index: str = setting("127.0.0.1:50052", "The index: host:port.")
+    upstream_ca: str = setting(
+        "",
+        "PEM file of the authorities of the upstreams' certificates; they are called by TLS then, "
+        "and TLS_CERTIFICATE is shown to them. Empty for plaintext.",
+    )
+    upstream_token: str = setting(
+        "", "File of the token that is sent to both upstreams; read again when it changes."
+    )
     collection: str = setting(
         "listings",
         "The index's alias (or collection) that holds the catalogue; made at the first ingest.",

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from gateway.coalescing import Coalescer
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.hedging import Hedger
+from gateway.identity import Identity
 from gateway.listings import PhotoVector, Words
 from gateway.models import Model, model_of
 from gateway.upstreams import Upstream
@@ -54,18 +55,32 @@ class Embedded:
     truncated: bool = False
 
 
-class EmbedderUpstream(Upstream):
+class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
     """A client of any number of embedders behind one channel.
 
     Args:
         target: Their address or addresses.
         max_message_bytes: Largest message either way.
         hedger: Sends slow calls a second time.
+        identity: Who the gateway is to them; None for nobody.
     """
 
-    def __init__(self, target: str, max_message_bytes: int, hedger: Hedger) -> None:
-        super().__init__("embedder", target, _SERVICE, max_message_bytes, {})
-        self._stub = embedder_pb2_grpc.EmbedderServiceStub(self.channel)
+    def __init__(
+        self,
+        target: str,
+        max_message_bytes: int,
+        hedger: Hedger,
+        identity: Identity | None = None,
+    ) -> None:
+        super().__init__(
+            "embedder",
+            target,
+            service=_SERVICE,
+            stub=embedder_pb2_grpc.EmbedderServiceStub,
+            max_message_bytes=max_message_bytes,
+            fields={},
+            identity=identity,
+        )
         self._hedger = hedger
         self._models: dict[str, Model] = {}
         self._model_calls: Coalescer[Model] = Coalescer()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway import items, queries
 from gateway.deadline import Deadline, LatencyWindow
+from gateway.identity import Identity
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     ItemId,
@@ -96,18 +97,28 @@ class IndexState:
     held: Mapping[str, CollectionStats] = field(default_factory=dict)
 
 
-class IndexUpstream(Upstream):
+class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
     """A client of one collection of the index.
 
     Args:
         target: Address of the index.
         name: A collection or an alias; if neither exists, the first write creates both.
         max_message_bytes: Largest message either way.
+        identity: Who the gateway is to it; None for nobody.
     """
 
-    def __init__(self, target: str, name: str, max_message_bytes: int) -> None:
-        super().__init__("index", target, _SERVICE, max_message_bytes, _FIELDS)
-        self._stub = index_pb2_grpc.IndexServiceStub(self.channel)
+    def __init__(
+        self, target: str, name: str, max_message_bytes: int, identity: Identity | None = None
+    ) -> None:
+        super().__init__(
+            "index",
+            target,
+            service=_SERVICE,
+            stub=index_pb2_grpc.IndexServiceStub,
+            max_message_bytes=max_message_bytes,
+            fields=_FIELDS,
+            identity=identity,
+        )
         self.collection = name
         self.serving: ServingCollection | None = None
         self.serving_changed: Callable[[], None] = lambda: None

@@ -13,9 +13,23 @@ from gateway.listings import Words
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
+from lookalike.serving.access import Scope
 from lookalike.serving.streams import answer_by_id
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
+
+# What each RPC needs of its caller.
+SCOPES = {
+    "ClassifyImage": Scope.READ,
+    "ClassifyListing": Scope.READ,
+    "FindSimilarListings": Scope.READ,
+    "GetListing": Scope.READ,
+    "ListListings": Scope.READ,
+    "GetStatus": Scope.READ,
+    "IngestListing": Scope.WRITE,
+    "StreamIngestListings": Scope.WRITE,
+    "DeleteListing": Scope.WRITE,
+}
 
 Context = aio.ServicerContext[Any, Any]
 

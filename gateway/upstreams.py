@@ -7,14 +7,17 @@ The calls themselves are in `embedder.py` and `index.py`.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
 import grpc
 from grpc import aio
 
 from gateway.deadline import Deadline, LatencyWindow
+from gateway.identity import Identity
 from lookalike.channel import open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -22,50 +25,81 @@ from lookalike.errors import (
     IndexRecoveringError,
     InvalidArgumentError,
     LookalikeError,
+    PermissionDeniedError,
     StartupError,
+    UnauthenticatedError,
     UpstreamUnavailableError,
 )
 from lookalike.status import from_rpc_error
 
+Stub = TypeVar("Stub")
+
 # gRPC cancels calls that a stopping server has not started.
+# How long calls in progress may go on on a channel that another took the place of.
+_LAST_CALLS_S = 30.0
 _UNAVAILABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
-class Upstream:
+class Upstream(Generic[Stub]):
     """A channel to one service, over any number of servers.
 
     Args:
         name: Name in messages and settings.
         target: `host:port`, a gRPC target, or several `address:port` with commas between them.
         service: Full name of its gRPC service; only servers that report it SERVING get calls.
+        stub: Makes the service's stub of a channel.
         max_message_bytes: Largest message either way.
         fields: Maps fields of its requests to those of the gateway's own.
+        identity: Who the gateway is to it; None for nobody.
     """
 
     def __init__(
         self,
         name: str,
         target: str,
+        *,
         service: str,
+        stub: Callable[[aio.Channel], Stub],
         max_message_bytes: int,
         fields: Mapping[str, str],
+        identity: Identity | None = None,
     ) -> None:
         self.name = name
         self.target = target
+        self._service = service
+        self._make_stub = stub
+        self._max_message_bytes = max_message_bytes
         self._fields = fields
+        self._identity = identity
         try:
-            self.channel = open_channel(
-                target, health_service=service, max_message_bytes=max_message_bytes
-            )
+            self.channel = self._open()
         except InvalidArgumentError as error:
             raise StartupError(f"LOOKALIKE_GATEWAY_{name.upper()}: {error.message}") from None
+        self._stub = stub(self.channel)
+
+    def _open(self) -> aio.Channel:
+        return open_channel(
+            self.target,
+            health_service=self._service,
+            max_message_bytes=self._max_message_bytes,
+            tls=self._identity.tls if self._identity else None,
+            token=self._identity.token if self._identity else None,
+        )
+
+    async def reopen(self) -> None:
+        """Sends later calls over a new channel; those in progress end on the old one."""
+        old, self.channel = self.channel, self._open()
+        self._stub = self._make_stub(self.channel)
+        await old.close(_LAST_CALLS_S)
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Calls `changed` whenever the channel's state changes; runs for ever."""
         while True:
-            state = self.channel.get_state(try_to_connect=True)
+            channel = self.channel
+            state = channel.get_state(try_to_connect=True)
             await changed()
-            await self.channel.wait_for_state_change(state)
+            with contextlib.suppress(aio.UsageError):  # closed, since another took its place
+                await channel.wait_for_state_change(state)
 
     @property
     def ready(self) -> bool:
@@ -81,6 +115,12 @@ class Upstream:
             error = from_rpc_error(rpc_error)
             # The index is up, but behind the write that the caller waits for.
             recovering = isinstance(error, IndexRecoveringError)
+            if isinstance(error, (UnauthenticatedError, PermissionDeniedError)):
+                raise UpstreamUnavailableError(
+                    f"the {self.name} at {self.target} does not let the gateway in "
+                    f"(LOOKALIKE_GATEWAY_UPSTREAM_TOKEN): {error.message}",
+                    metadata={"upstream": self.name},
+                ) from None
             if error.code in _UNAVAILABLE and not recovering:
                 raise UpstreamUnavailableError(
                     f"the {self.name} at {self.target} cannot be reached: {error.message}",

@@ -18,7 +18,7 @@ from index_service.native.backend import open_native
 from index_service.native.disk import snapshot
 from index_service.native.disk.data_directory import exclusive
 from index_service.native.store import salvage
-from index_service.servicer import NAME, IndexServicer
+from index_service.servicer import NAME, SCOPES, IndexServicer
 from index_service.workers import Workers
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
@@ -31,8 +31,12 @@ _SWITCH_INTERVAL_S = 0.0005
 async def serve(settings: IndexSettings) -> None:
     """Serves until SIGTERM or SIGINT."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    server = GrpcServer(settings, PREFIX)
+    admin_elsewhere = f"{PREFIX}ADMIN_PORT" if settings.admin_port >= 0 else ""
+    server = GrpcServer(settings, PREFIX, admin_elsewhere=admin_elsewhere)
     server.bind()
+    admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_") if admin_elsewhere else None
+    if admin:
+        admin.bind()
     with ExitStack() as stack:
         try:
             backend = stack.enter_context(_opened(settings))
@@ -42,7 +46,12 @@ async def serve(settings: IndexSettings) -> None:
             Workers("conversions", threads=1, waiting=settings.max_waiting_reads)
         )
         servicer = IndexServicer(backend, conversions)
-        server.add(add_IndexServiceServicer_to_server, servicer, NAME)
+        for each in filter(None, (server, admin)):
+            each.add(add_IndexServiceServicer_to_server, servicer, NAME, SCOPES)
+        if admin:
+            await admin.start(until_signal=False)
+            await admin.set_ready(True)
+            server.drain_with(admin.stop)
         await server.start()
         await server.set_ready(True)
         await server.wait_for_stop()
@@ -69,7 +78,7 @@ def _opened(settings: IndexSettings) -> Iterator[Backend]:
 def main(arguments: list[str]) -> None:
     """Runs one of the verbs above."""
     match arguments:
-        case []:
+        case [] | ["--insecure"]:
             run("index_service", IndexSettings, PREFIX, serve)
         case ["restore", source, directory]:
             seq = snapshot.restore(Path(source), Path(directory))

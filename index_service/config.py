@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from lookalike.serving.server import ServerSettings
+from lookalike.serving.server_settings import ServerSettings
 from lookalike.serving.settings import setting
 
 PREFIX = "LOOKALIKE_INDEX_"
@@ -16,6 +17,14 @@ class IndexSettings(ServerSettings):
     """Settings of `python -m index_service`."""
 
     port: int = setting(50052, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    admin_host: str = setting("127.0.0.1", "Address of the admin port.")
+    admin_port: int = setting(
+        -1,
+        "TCP port that alone answers DeleteCollection, DeleteAlias and CreateSnapshot, and the "
+        "others too; 0 takes a free one, -1 leaves everything to PORT.",
+        minimum=-1,
+        maximum=65535,
+    )
     log_requests: bool = setting(
         False,
         "Log every request, rather than those alone that failed; a line takes as long as comparing "
@@ -90,3 +99,7 @@ class IndexSettings(ServerSettings):
     milvus_threads: int = setting(
         16, "Calls of Milvus at once; each takes a thread.", minimum=1, maximum=256
     )
+
+    def admin(self) -> Self:
+        """Returns the settings of the admin port."""
+        return self.of_port(self.admin_host, self.admin_port)

@@ -15,10 +15,34 @@ from index_service.backend import Backend
 from index_service.workers import Workers
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1 import index_pb2_grpc
+from lookalike.serving.access import Scope
 from lookalike.serving.interceptors import Context
 from lookalike.serving.streams import answer_by_id
 
 NAME = pb.DESCRIPTOR.services_by_name["IndexService"].full_name
+
+# What each RPC needs of its caller. `reindex` and a gateway's first ingest make collections and set
+# aliases, which the next such call takes back; what ADMIN does, none does.
+SCOPES = {
+    "GetCollection": Scope.READ,
+    "ListCollections": Scope.READ,
+    "ListAliases": Scope.READ,
+    "GetItem": Scope.READ,
+    "ListItems": Scope.READ,
+    "CountItems": Scope.READ,
+    "FindNeighbors": Scope.READ,
+    "StreamFindNeighbors": Scope.READ,
+    "SearchRange": Scope.READ,
+    "GetIndex": Scope.READ,
+    "CreateCollection": Scope.WRITE,
+    "SetAlias": Scope.WRITE,
+    "BatchUpsertItems": Scope.WRITE,
+    "StreamUpsertItems": Scope.WRITE,
+    "BatchDeleteItems": Scope.WRITE,
+    "DeleteCollection": Scope.ADMIN,
+    "DeleteAlias": Scope.ADMIN,
+    "CreateSnapshot": Scope.ADMIN,
+}
 
 P = ParamSpec("P")
 R = TypeVar("R")

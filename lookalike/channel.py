@@ -66,6 +66,7 @@ def open_channel(
     retries: int = 3,
     unretried: Sequence[Method] = (),
     tls: TLS | None = None,
+    token: Callable[[], str] | None = None,
 ) -> aio.Channel:
     """Opens a channel to one service. Reuse it, and close it in the end.
 
@@ -79,10 +80,11 @@ def open_channel(
         unretried: Methods that are never retried, such as streams whose caller resends what was
             not answered.
         tls: How to encrypt; None for plaintext.
+        token: Returns the token of each unary call; None for none.
     """
     options = _service_options(health_service, retries, unretried)
     options += _connection_options(target, max_message_bytes, tls)
-    interceptors = [_ForwardRequestId()]
+    interceptors = [_OfService(token)]
     target = several(target)
     if tls is None:
         return aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -111,6 +113,22 @@ def addresses(target: str) -> list[str]:
     """Returns the addresses in a target, which may have several with commas between."""
     target = target.removeprefix("ipv4:").removeprefix("ipv6:")
     return [part.strip() for part in target.split(",") if part.strip()]
+
+
+def is_this_machine(target: str) -> bool:
+    """Whether all addresses of a target are loopback, where nobody can listen in."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    for part in addresses(target):
+        name = part.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
+        host = name.rpartition(":")[0].strip("[]")
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host == "localhost"
+        if not local:
+            return False
+    return True
 
 
 def several(target: str) -> str:
@@ -188,8 +206,11 @@ def _connection_options(
     return options
 
 
-class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
-    """Forwards the id of the request being answered to the calls made for it."""
+class _OfService(aio.UnaryUnaryClientInterceptor):
+    """Sends a service's token, and forwards the id of the request that it is answering."""
+
+    def __init__(self, token: Callable[[], str] | None) -> None:
+        self._token = token
 
     async def intercept_unary_unary(
         self,
@@ -197,15 +218,19 @@ class _ForwardRequestId(aio.UnaryUnaryClientInterceptor):
         client_call_details: aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        """Adds the header of the request id."""
-        if current := request_ids.current.get():
-            metadata = aio.Metadata(*(client_call_details.metadata or ()))
-            metadata.add(request_ids.HEADER, current)
-            client_call_details = aio.ClientCallDetails(
-                client_call_details.method,
-                client_call_details.timeout,
-                metadata,
-                client_call_details.credentials,
-                client_call_details.wait_for_ready,
-            )
+        """Adds the headers."""
+        headers = {request_ids.HEADER: request_ids.current.get()}
+        if self._token is not None:
+            headers["authorization"] = f"Bearer {self._token()}"
+        metadata = aio.Metadata(*(client_call_details.metadata or ()))
+        for name, value in headers.items():
+            if value:
+                metadata.add(name, value)
+        client_call_details = aio.ClientCallDetails(
+            client_call_details.method,
+            client_call_details.timeout,
+            metadata,
+            client_call_details.credentials,
+            client_call_details.wait_for_ready,
+        )
         return await continuation(client_call_details, request)

@@ -21,6 +21,9 @@ LookalikeError
 ├── WordsUnavailableError               WORDS_UNAVAILABLE
 ├── ModelNotFoundError                  MODEL_NOT_FOUND
 ├── ModelRefusedError                   MODEL_REFUSED
+├── UnauthenticatedError                UNAUTHENTICATED
+├── PermissionDeniedError               PERMISSION_DENIED
+├── RateLimitedError                    RATE_LIMITED
 ├── QueueFullError                      QUEUE_FULL
 ├── DeadlineUnreachableError            DEADLINE_UNREACHABLE
 ├── StorageFullError                    STORAGE_FULL
@@ -207,6 +210,27 @@ class ModelRefusedError(LookalikeError):
 
     code = StatusCode.FAILED_PRECONDITION
     reason = "MODEL_REFUSED"
+
+
+class UnauthenticatedError(LookalikeError):
+    """The call has no token, or one that is not known."""
+
+    code = StatusCode.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(LookalikeError):
+    """The call's token has not the scope that it needs, or another port answers it."""
+
+    code = StatusCode.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
+class RateLimitedError(LookalikeError):
+    """The client sends more requests than one may."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+    reason = "RATE_LIMITED"
 
 
 class QueueFullError(LookalikeError):

@@ -13,7 +13,9 @@ PROGRAM = f"""
 import asyncio
 from lookalike.channel import open_channel as lookalike_channel
 from lookalike.embedder.v1 import embedder_pb2 as pb, embedder_pb2_grpc
-from lookalike.serving.server import GrpcServer, ServerSettings, run
+from lookalike.serving.access import Scope
+from lookalike.serving.server import GrpcServer, run
+from lookalike.serving.server_settings import ServerSettings
 
 class Servicer(embedder_pb2_grpc.EmbedderServiceServicer):
     def __init__(self, server): self.server = server
@@ -26,10 +28,14 @@ class Servicer(embedder_pb2_grpc.EmbedderServiceServicer):
         async for request in requests:
             yield pb.StreamEmbedImagesResponse(id=request.id)
 
+RPCS = ("GetModel", "EmbedImage", "BatchEmbedImages", "StreamEmbedImages", "EmbedText")
+SCOPES = dict.fromkeys(RPCS, Scope.READ)
+
 async def serve(settings):
     server = GrpcServer(settings, "ECHO_")
     server.bind()
-    server.add(embedder_pb2_grpc.add_EmbedderServiceServicer_to_server, Servicer(server), "{NAME}")
+    register = embedder_pb2_grpc.add_EmbedderServiceServicer_to_server
+    server.add(register, Servicer(server), "{NAME}", SCOPES)
     await server.start()
     await server.wait_for_stop()
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.config import GatewaySettings
+from gateway.http.access import HttpAccess, session_routes
 from gateway.http.bodies import RequestReader
 from gateway.http.description import describe_errors
 from gateway.http.items import item_routes
@@ -25,6 +26,7 @@ from gateway.http.problems import HttpProblemError, response_to
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.errors import LookalikeError
+from lookalike.serving.access import Guard
 
 _DESCRIPTION = (
     "Which category is this photo, or what these words describe, and which listings are like it? "
@@ -34,7 +36,10 @@ _DESCRIPTION = (
 
 
 def create_app(
-    use_cases: UseCases, thumbnails: ThumbnailStore | None, settings: GatewaySettings
+    use_cases: UseCases,
+    thumbnails: ThumbnailStore | None,
+    settings: GatewaySettings,
+    guard: Guard | None = None,
 ) -> RequestMiddleware:
     """Returns the application; starts nothing.
 
@@ -42,7 +47,9 @@ def create_app(
         use_cases: The use cases behind the routes.
         thumbnails: The store to read thumbnails from; None if none are kept.
         settings: Limits and timeouts.
+        guard: Admits callers; None admits everybody.
     """
+    guard = guard or Guard()
     app = FastAPI(
         title="Lookalike",
         version=_version(),
@@ -58,6 +65,7 @@ def create_app(
     app.include_router(item_routes(use_cases, reader))
     app.include_router(overview_routes(use_cases, thumbnails, reader, settings.max_message_bytes))
     app.include_router(legacy_routes(use_cases, reader))
+    app.include_router(session_routes(guard))
     app.include_router(page_routes())
     app.mount("/static", PageFiles(directory=STATIC))
     describe_errors(app)
@@ -66,6 +74,7 @@ def create_app(
         app.add_exception_handler(kind, _answer_error)
     return RequestMiddleware(
         PathMiddleware(app),
+        HttpAccess(guard),
         max_body_bytes=settings.max_message_bytes,
         max_bodies=settings.max_http_bodies,
         body_timeout_s=settings.default_timeout_s,

@@ -12,13 +12,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
 from gateway.http.problems import HttpProblemError, response_to
 from lookalike import request_ids
+from lookalike.errors import LookalikeError
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,13 @@ SECURITY_HEADERS = {
 }
 
 
+class Access(Protocol):
+    """Who may call what."""
+
+    def admit(self, scope: Scope, headers: Headers) -> str:
+        """Returns the caller's name; raises a LookalikeError if it may not call this."""
+
+
 class _CallerLeftError(Exception):
     """The caller disconnected."""
 
@@ -53,6 +61,7 @@ class RequestMiddleware:
 
     Args:
         app: The application.
+        access: Who may call what.
         max_body_bytes: Largest body.
         max_bodies: Most requests with a body at a time; each may hold that many bytes.
         body_timeout_s: How long a body may take to arrive.
@@ -62,6 +71,7 @@ class RequestMiddleware:
     def __init__(
         self,
         app: App,
+        access: Access,
         *,
         max_body_bytes: int,
         max_bodies: int,
@@ -69,6 +79,7 @@ class RequestMiddleware:
         log_all: bool,
     ) -> None:
         self._app = app
+        self._access = access
         self._max_body_bytes = max_body_bytes
         self._max_bodies = max_bodies
         self._body_timeout_s = body_timeout_s
@@ -98,6 +109,11 @@ class RequestMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         headers = Headers(scope=scope)
         _refuse_other_sites(scope["method"], headers)
+        try:
+            exchange.client = self._access.admit(scope, headers)
+        except LookalikeError:
+            exchange.hang_up = _has_body(headers)  # nobody reads it
+            raise
         if not _has_body(headers):
             await self._work(scope, deque(), receive, exchange)
             return
@@ -214,6 +230,8 @@ class _Exchange:
             "path": scope["path"],
             "peer": f"{client[0]}:{client[1]}" if client else "",
         }
+        self.client = ""
+        self.hang_up = False
         self.status = 0
         self.left = False
         self.finished = False
@@ -224,6 +242,8 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[request_ids.HEADER] = self._request_id
+            if self.hang_up:
+                headers["Connection"] = "close"
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             # Answers go stale; routes whose answers may be cached set this themselves.
@@ -238,7 +258,8 @@ class _Exchange:
         level = logging.WARNING if status >= 500 or not status else logging.INFO
         if (self._log_all or status >= 400) and logger.isEnabledFor(level):
             took = round((time.perf_counter() - self._started) * 1e3, 3)
-            logger.log(level, "request", extra={**self.line, "status": status, "duration_ms": took})
+            line = {**self.line, "client": self.client, "status": status, "duration_ms": took}
+            logger.log(level, "request", extra=line)
 
 
 def _has_body(headers: Headers) -> bool:

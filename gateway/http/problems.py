@@ -17,7 +17,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from lookalike.errors import InternalError, LookalikeError, WordsUnavailableError
+from lookalike.errors import (
+    InternalError,
+    LookalikeError,
+    UnauthenticatedError,
+    WordsUnavailableError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -137,6 +142,8 @@ def _response_to_ours(error: LookalikeError) -> JSONResponse:
     if error.retry_after_ms is not None:
         # The header takes whole seconds.
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_ms / 1000)))
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
     metadata = dict(error.metadata)
     if error.resource:
         metadata |= {"resource_type": error.resource[0], "resource_name": error.resource[1]}

@@ -14,6 +14,7 @@ import uvicorn
 
 from gateway.config import PREFIX, GatewaySettings
 from lookalike.errors import StartupError
+from lookalike.serving.tls import ServerTLS
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """The HTTP server; call `bind`, `start` and `stop` in this order."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, tls: ServerTLS | None = None) -> None:
         self._settings = settings
+        self._tls = tls
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -71,6 +73,9 @@ class HttpServer:
             # Requests unanswered by then are cancelled.
             timeout_graceful_shutdown=max(1, round(self._settings.drain_timeout_s)),
         )
+        if self._tls:
+            config.load()
+            config.ssl = self._tls.context()
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:

@@ -11,6 +11,10 @@ async function call(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
+    if (response.status === 401) {
+      const { signIn } = await import("./sign_in.js");
+      if (await signIn()) response = await fetch(path, options);
+    }
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({

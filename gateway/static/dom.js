@@ -53,6 +53,9 @@ const TITLES = {
   WORDS_UNAVAILABLE: "Words are not read here",
   UPSTREAM_UNAVAILABLE: "A service is away",
   QUEUE_FULL: "Too much is going on",
+  RATE_LIMITED: "That was too much at a time",
+  UNAUTHENTICATED: "You are not signed in",
+  PERMISSION_DENIED: "Your token is not good for that",
   INVALID_ARGUMENT: "That cannot be searched for",
 };
 

@@ -1,6 +1,7 @@
 // The status view: upstreams, model, counts, cache; asked for again while it is looked at.
 
 import { getStatus } from "./api.js";
+import { signOut, signedIn } from "./sign_in.js";
 import { el, notice, number, percent, problem, size } from "./dom.js";
 
 const EVERY_MS = 5000;
@@ -61,6 +62,7 @@ function described(status) {
       "Shared while under way": number(cache.coalesced),
     }),
   ));
+  if (signedIn()) parts.push(el("p", {}, el("button.button", { type: "button", onclick: signOut }, "Sign out")));
   return parts;
 }
 

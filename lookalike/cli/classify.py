@@ -69,6 +69,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Tell the category of photos, or of a listing by its photos, its words, or both.
@@ -80,7 +81,9 @@ def command(
         raise UsageError("give a PHOTO, --title or --description")
     found = find_photos(photos) if photos else FoundPhotos([], {})
     top = top or (3 if json or has_room(110) else 1)
-    client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
+    client = options.open_client(
+        gateway=gateway, timeout=timeout, tls=options.encryption(tls, ca, cert), token=token
+    )
     if listing or words:
         with client:
             return classify_listing(client, found, words, top, json=json)

@@ -47,6 +47,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Embed photos on all embedders and write their vectors.
@@ -63,7 +64,9 @@ def command(
         raise UsageError("- is not for embed: give files or folders")
     found = find_photos(photos)
     wanted = found.photos
-    client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
+    client = options.open_client(
+        embedder=embedder, timeout=timeout, tls=options.encryption(tls, ca, cert), token=token
+    )
     failures = Failures()
     for name, error in found.unusable.items():
         failures.add(name, error)

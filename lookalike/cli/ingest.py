@@ -106,6 +106,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Add listings' photos to the catalogue.
@@ -119,7 +120,9 @@ def command(
         raise UsageError("give --products and --images, or --listing and a PHOTO")
     from lookalike.client import CataloguePhoto
 
-    client = options.open_client(gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token)
+    client = options.open_client(
+        gateway=gateway, timeout=timeout, tls=options.encryption(tls, ca, cert), token=token
+    )
     if photo is not None:
         if not listing:
             raise UsageError("--listing is missing: the id of the listing that the photo is of")

@@ -11,7 +11,7 @@ import typer
 from lookalike.cli.console import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from lookalike.client import Client
+    from lookalike.client import TLS, Client
 
 DEFAULT_GATEWAY = "127.0.0.1:50050"
 DEFAULT_EMBEDDER = "127.0.0.1:50051"
@@ -61,8 +61,18 @@ Tls: TypeAlias = Annotated[
 Ca: TypeAlias = Annotated[
     Path | None,
     typer.Option(
+        envvar="LOOKALIKE_CA",
         metavar="PEM",
         help="Authorities to trust, instead of the public ones; implies --tls.",
+        rich_help_panel=_CONNECTION,
+    ),
+]
+Cert: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="LOOKALIKE_CERT",
+        metavar="PEM",
+        help="Your certificate and its key in one file, for servers that want it; implies --tls.",
         rich_help_panel=_CONNECTION,
     ),
 ]
@@ -83,24 +93,32 @@ def open_client(
     gateway: str = DEFAULT_GATEWAY,
     embedder: str | None = None,
     timeout: float | None = None,
-    tls: bool = False,
-    ca: Path | None = None,
+    tls: TLS | bool = False,
     token: str | None = None,
 ) -> Client:
     """Returns a client; use it as a context manager. Nothing is connected yet."""
     from lookalike.client import Client
 
     check_timeout(timeout)
-    if ca is not None and not ca.is_file():
-        raise CommandError(f"{ca}: no such file of authorities (--ca)")
     return Client(
         gateway,
         embedder=embedder,
         timeout=10.0 if timeout is None else timeout,
         photo_timeout=60.0 if timeout is None else timeout,
-        tls=ca or tls,
+        tls=tls,
         token=token or None,
     )
+
+
+def encryption(tls: bool, ca: Path | None, cert: Path | None) -> TLS | bool:
+    """Returns how to encrypt; CommandError where there is no such file."""
+    from lookalike.client import TLS
+
+    if ca is not None and not ca.is_file():
+        raise CommandError(f"{ca}: no such file of authorities (--ca)")
+    if cert is not None and not cert.is_file():
+        raise CommandError(f"{cert}: no such file of a certificate and its key (--cert)")
+    return TLS(ca, cert, cert) if ca or cert else tls
 
 
 def check_timeout(timeout: float | None) -> None:

@@ -18,6 +18,7 @@ from lookalike.cli.console import (
 
 if TYPE_CHECKING:
     from lookalike.cli.reindexing.aliases import Served
+    from lookalike.cli.reindexing.reloading import Reload
 
 _SWITCH = "The switch"
 _TIMEOUT_S = 60.0  # batches and pages of vectors take longer than single calls
@@ -90,6 +91,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Embed the catalogue with a new model into a new collection, compare, and switch to it.
@@ -97,42 +99,48 @@ def command(
     --embedder is one that serves the new model, beside those that the gateway uses; or the model
     that is served, where the catalogue lacks the features by which it ranks. What is served does
     not change before the switch, which is atomic; --rollback undoes it. An interrupted run
-    goes on when it is started again. TLS and token are for the embedder.
+    goes on when it is started again. TLS and token are for embedder and index; the token needs the
+    scopes read and write, and admin for --reload and --discard.
     """
     from lookalike.cli.reindexing import aliases
+    from lookalike.cli.reindexing.reloading import Reload
     from lookalike.cli.reindexing.run import Run, Wishes
-    from lookalike.client import IndexClient
+    from lookalike.client import TLS, IndexClient
 
     options.check_timeout(timeout)
-    service = IndexClient(index, timeout=timeout or _TIMEOUT_S, retries=_RETRIES)
+    encryption = options.encryption(tls, ca, cert)
+    reloading = Reload(reload, timeout, TLS.of(encryption), token or None) if reload else None
+    service = IndexClient(
+        index,
+        timeout=timeout or _TIMEOUT_S,
+        retries=_RETRIES,
+        tls=encryption,
+        token=token or None,
+    )
     if rollback:
         with service:
             now = aliases.served(service, collection)
             spaces = {each.name: each.embedding_space for each in service.collections()}
             aliases.roll_back(service, now)
             same_model = spaces[now.collection] == spaces[now.previous]
-            return _rolled_back(now, reload, timeout, same_model=same_model, json=json)
+            return _rolled_back(now, reloading, same_model=same_model, json=json)
     if images is None:
         raise UsageError("--images is missing: the folder of the photos")
     if dry_run and yes:
         raise UsageError("--dry-run and --yes contradict each other")
     folder = PhotoFolder(images)
-    client = options.open_client(embedder=embedder, timeout=timeout, tls=tls, ca=ca, token=token)
-    wishes = Wishes(sample, min_agreement, yes, dry_run, allow_missing, discard, reload, timeout)
+    client = options.open_client(embedder=embedder, timeout=timeout, tls=encryption, token=token)
+    wishes = Wishes(sample, min_agreement, yes, dry_run, allow_missing, discard, reloading)
     with service, client:
         now = aliases.served(service, collection)
         run = Run(service, client, folder=folder, now=now, wishes=wishes)
         return run.go_on(json=json) if run.is_served else run.go(json=json)
 
 
-def _rolled_back(
-    now: Served, reload: str | None, timeout: float | None, *, same_model: bool, json: bool
-) -> ExitCode:
-    from lookalike.cli.reindexing.reloading import reload_model
-
+def _rolled_back(now: Served, reload: Reload | None, *, same_model: bool, json: bool) -> ExitCode:
     say(f"'{now.alias}' leads to {now.previous} again, not to {now.collection}")
     if reload:
-        say(f"the embedder at {reload} serves {reload_model(reload, timeout)}")
+        say(f"the embedder at {reload.target} serves {reload.run()}")
     elif not same_model:
         say(
             "serve the earlier model to the gateway now: until then it refuses searches "

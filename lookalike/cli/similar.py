@@ -136,6 +136,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Find listings that look like a photo, or that words describe.
@@ -151,14 +152,14 @@ def command(
         known = ", ".join(findings.RANKED_BY)
         raise UsageError(f"--ranking is '{ranking}'; it must be one of {known}")
     folder = PhotoFolder(images) if images else None
-    thumbnails = Thumbnails(http, token) if http and sheet else None
+    thumbnails = Thumbnails(http, token, ca=ca, cert=cert) if http and sheet else None
     if sheet and sheet.suffix.lower() not in _FORMATS:
         raise UsageError(f"{sheet}: the sheet's name must end in one of {' '.join(_FORMATS)}")
     query = asked(photos or (), text=text, item_id=item, more=more or (), less=less or ())
     partial = len(query.photos) > 1 and not query.mixed
     where = ListingFilter(categories=category or (), min_price=min_price, max_price=max_price)
     with options.open_client(
-        gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token
+        gateway=gateway, timeout=timeout, tls=options.encryption(tls, ca, cert), token=token
     ) as client:
         answer = client.similar(
             **_sent(query),

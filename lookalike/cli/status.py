@@ -19,6 +19,7 @@ def command(
     timeout: options.Timeout = None,
     tls: options.Tls = False,
     ca: options.Ca = None,
+    cert: options.Cert = None,
     token: options.Token = None,
 ) -> int:
     """Show gateway, embedder and index, and what is lacking for the best answers.
@@ -26,7 +27,7 @@ def command(
     Exit status 1 if one of them is not ready, or model and catalogue do not belong together.
     """
     with options.open_client(
-        gateway=gateway, timeout=timeout, tls=tls, ca=ca, token=token
+        gateway=gateway, timeout=timeout, tls=options.encryption(tls, ca, cert), token=token
     ) as client:
         status = client.status()
     if json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 from lookalike.cli.console import CommandError, UsageError
 
@@ -18,12 +20,21 @@ class Thumbnails:
     Args:
         url: For example `http://127.0.0.1:8080`.
         token: Sent along, if there is one; over https, or to this machine.
+        ca: File of the authorities to trust, instead of the public ones.
+        cert: File of your certificate and its key.
 
     Raises:
         UsageError: It is no such URL, or the token would go out in plaintext.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        ca: Path | None = None,
+        cert: Path | None = None,
+    ) -> None:
         try:
             scheme, host = (parts := urllib.parse.urlsplit(url)).scheme, parts.hostname or ""
         except ValueError as error:
@@ -40,7 +51,12 @@ class Thumbnails:
         self._token = token
         # A proxy would be on the way to this machine, and could read the token.
         proxies = urllib.request.ProxyHandler({} if here else None)
-        self._opener = urllib.request.build_opener(proxies)
+        context = ssl.create_default_context(cafile=ca)
+        if cert:
+            context.load_cert_chain(cert)
+        self._opener = urllib.request.build_opener(
+            proxies, urllib.request.HTTPSHandler(context=context)
+        )
 
     def find(self, item_id: str) -> bytes | None:
         """Returns a thumbnail; None if the gateway has none of that photo.
@@ -65,7 +81,7 @@ class Thumbnails:
 
 
 def _is_here(host: str) -> bool:
-    from lookalike.client.options import is_this_machine
+    from lookalike.channel import is_this_machine
 
     # Written as gRPC has it: a name of `unix`, say, is then not taken for a socket.
     return is_this_machine(f"dns:///[{host}]:0" if ":" in host else f"dns:///{host}:0")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lookalike.channel import MAX_MESSAGE_BYTES, TLS, Method, addresses, several
+from lookalike.channel import MAX_MESSAGE_BYTES, TLS, Method, is_this_machine, several
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2
@@ -99,22 +98,6 @@ class ClientOptions:
             return self.timeout
         _check_seconds("timeout", timeout)
         return timeout
-
-
-def is_this_machine(target: str) -> bool:
-    """Whether all addresses of a target are loopback, where nobody can listen in."""
-    if target.startswith(("unix:", "unix-abstract:")):
-        return True
-    for part in addresses(target):
-        name = part.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
-        host = name.rpartition(":")[0].strip("[]")
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = host == "localhost"
-        if not local:
-            return False
-    return True
 
 
 def _check_seconds(name: str, value: float) -> None:

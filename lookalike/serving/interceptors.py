@@ -1,4 +1,4 @@
-"""Wraps every RPC: request id, access log, exception → status.
+"""Wraps every RPC: request id, who may call it, access log, exception → status.
 
 Health and reflection pass through untouched.
 """
@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from lookalike import request_ids
 from lookalike.errors import InvalidArgumentError, LookalikeError
+from lookalike.serving.rpc_access import RpcAccess
 from lookalike.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,12 @@ class RequestInterceptor(aio.ServerInterceptor):
     """Gives every request an id, logs it once, and turns exceptions into a status.
 
     Args:
+        access: Who may call what; None admits everybody.
         log_all: Whether to log successful requests too.
     """
 
-    def __init__(self, *, log_all: bool = True) -> None:
+    def __init__(self, access: RpcAccess | None = None, *, log_all: bool = True) -> None:
+        self._access = access
         self._log_all = log_all
 
     async def intercept_service(
@@ -50,19 +53,21 @@ class RequestInterceptor(aio.ServerInterceptor):
         """Wraps the method's handler."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
+        access = self._access
         if handler is None or method.startswith("/grpc."):
             return handler
         if handler.response_streaming:
-            return _wrap_streaming(handler, method, self._log_all)
-        return _wrap_unary(handler, method, self._log_all)
+            return _wrap_streaming(handler, method, access, self._log_all)
+        return _wrap_unary(handler, method, access, self._log_all)
 
 
-def _wrap_unary(handler: Handler, method: str, log_all: bool) -> Handler:
+def _wrap_unary(handler: Handler, method: str, access: RpcAccess | None, log_all: bool) -> Handler:
     behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Context) -> Any:
         call = _Call(method, context)
         try:
+            call.admit(access)
             if request is _UNREADABLE:
                 raise InvalidArgumentError("the request cannot be read as the method's message")
             response = await behaviour(request, context)
@@ -92,7 +97,9 @@ def _read(deserialize: Callable[[bytes], Any], data: bytes) -> Any:
         return _UNREADABLE
 
 
-def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
+def _wrap_streaming(
+    handler: Handler, method: str, access: RpcAccess | None, log_all: bool
+) -> Handler:
     behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
     # Not a generator: grpcio closes generators some time after the caller has left. If one then
@@ -100,6 +107,9 @@ def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
     async def answer(request: Any, context: Context) -> None:
         call = _Call(method, context)
         try:
+            client = call.admit(access)
+            if access is not None and handler.request_streaming:
+                request = _paced(request, access, client)
             async with aclosing(behaviour(request, context)) as responses:
                 async for response in responses:
                     await context.write(response)
@@ -118,6 +128,15 @@ def _wrap_streaming(handler: Handler, method: str, log_all: bool) -> Handler:
     return wrapped
 
 
+async def _paced(
+    requests: AsyncIterator[Any], access: RpcAccess, client: str
+) -> AsyncIterator[Any]:
+    """Yields a stream's requests, as fast as the client may send them."""
+    async for request in requests:
+        await access.paced(client)
+        yield request
+
+
 def in_band_status(error: Exception) -> status_pb2.Status:
     """Returns the status of a failed item of a stream that goes on; logs unexpected errors."""
     if not isinstance(error, LookalikeError):
@@ -131,7 +150,8 @@ class _Call:
     def __init__(self, method: str, context: Context) -> None:
         self._method = method
         self._context = context
-        metadata = dict(context.invocation_metadata() or ())
+        self._metadata = metadata = dict(context.invocation_metadata() or ())
+        self._client = ""
         request_id = str(metadata.get(request_ids.HEADER) or "")
         # It is in every log line, and sent back and on to upstreams.
         if not 1 <= len(request_id) <= MAX_REQUEST_ID_LENGTH:
@@ -140,6 +160,12 @@ class _Call:
         self._trailer = ((request_ids.HEADER, request_id),)
         context.set_trailing_metadata(self._trailer)
         self._started = time.perf_counter()
+
+    def admit(self, access: RpcAccess | None) -> str:
+        """Returns the caller's name; raises as `Guard.admit` does if it may not call this."""
+        if access is not None:
+            self._client = access.admit(self._method, self._metadata, self._context.peer())
+        return self._client
 
     async def fail(self, error: BaseException) -> None:
         """Ends the call with the error's status; a cancelled call is only logged."""
@@ -166,6 +192,7 @@ class _Call:
             fields = {
                 "method": self._method,
                 "peer": self._context.peer(),
+                **({"client": self._client} if self._client else {}),
                 "code": code.name,
                 "error": message,
                 "duration_ms": round((time.perf_counter() - self._started) * 1e3, 3),

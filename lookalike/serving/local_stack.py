@@ -39,7 +39,9 @@ class ServiceProcess:
         self.module = module
         self.log = log
         self.address = ""
-        self._environment = {**os.environ, **environment}
+        # gRPC reads it when it is imported. It would write a line, which is no JSON, for each
+        # stranger's handshake.
+        self._environment = {"GRPC_VERBOSITY": "ERROR", **os.environ, **environment}
         self._detached = detached
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -13,10 +13,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
@@ -24,50 +24,18 @@ from lookalike import limits
 from lookalike.errors import StartupError
 from lookalike.serving import health, telemetry
 from lookalike.serving import settings as settings_module
+from lookalike.serving.access import Scope
 from lookalike.serving.interceptors import RequestInterceptor
 from lookalike.serving.reflection import add_reflection
-from lookalike.serving.settings import setting
+from lookalike.serving.rpc_access import RpcAccess
+from lookalike.serving.server_settings import ServerSettings, guard_of, tls_of, warn_of_strangers
 
 logger = logging.getLogger(__name__)
 
+# Of a service's command line.
+INSECURE = "--insecure"
+
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """Settings that all servers share."""
-
-    host: str = setting(
-        "127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in, without encryption."
-    )
-    port: int = setting(0, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
-    log_level: str = setting(
-        "info", "debug logs more and costs time.", choices=("debug", "info", "warning", "error")
-    )
-    log_requests: bool = setting(
-        True,
-        "Log every request, rather than those alone that failed; a line takes as long as comparing "
-        "10,000 vectors.",
-    )
-    max_message_bytes: int = setting(
-        16 << 20,
-        "Largest message accepted or sent; every concurrent call may hold this much memory.",
-        minimum=1 << 16,
-        maximum=(1 << 31) - 1,
-    )
-    propagation_delay_s: float = setting(
-        0.0,
-        "How long to keep serving after SIGTERM while callers that watch the health notice; delays "
-        "every stop. At 0 a call that arrives in that moment may end as CANCELLED.",
-        minimum=0,
-        maximum=600,
-    )
-    drain_timeout_s: float = setting(
-        20.0,
-        "How long calls in flight may take after that; a stuck call delays the stop by this much.",
-        minimum=0,
-        maximum=3600,
-    )
 
 
 S = TypeVar("S", bound=ServerSettings)
@@ -82,15 +50,20 @@ class GrpcServer:
     Call in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
     """
 
-    def __init__(self, settings: ServerSettings, variable_prefix: str) -> None:
+    def __init__(
+        self, settings: ServerSettings, variable_prefix: str, *, admin_elsewhere: str = ""
+    ) -> None:
         self._settings = settings
         self._prefix = variable_prefix
         self._health = health.HealthServicer()
         self._names: list[str] = []
+        self.tls = tls_of(settings, variable_prefix)
+        self.guard = guard_of(settings, variable_prefix)
+        self._access = RpcAccess(self.guard, admin_elsewhere)
         self._drained_with: list[Callable[[], Awaitable[None]]] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
-            interceptors=[RequestInterceptor(log_all=settings.log_requests)],
+            interceptors=[RequestInterceptor(self._access, log_all=settings.log_requests)],
             options=[
                 # With SO_REUSEPORT a second process on the same port would start and take half of
                 # the connections instead of failing.
@@ -101,27 +74,56 @@ class GrpcServer:
             ],
         )
         self.address = ""
+        self._health_server: aio.Server | None = None
+        self._health_address = ""
         self._wakers: tuple[socket.socket, ...] = ()
 
     def bind(self) -> None:
         """Binds the port before slow work begins; raises StartupError if that fails."""
-        host, port = self._settings.host, self._settings.port
+        credentials = self.tls.grpc_credentials() if self.tls else None
+        self.address = self._bound(self._server, self._settings.port, "PORT", credentials)
+        if self._settings.health_port >= 0:
+            self._health_server = aio.server()
+            port = self._settings.health_port
+            self._health_address = self._bound(self._health_server, port, "HEALTH_PORT")
+
+    def _bound(
+        self,
+        server: aio.Server,
+        port: int,
+        variable: str,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> str:
+        host = self._settings.host
         try:
             # gRPC itself would only say that it failed, and write its own lines to stderr.
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             socket.create_server((host, port), family=family).close()
             shown_host = f"[{host}]" if family == socket.AF_INET6 else host
-            bound = self._server.add_insecure_port(f"{shown_host}:{port}")
+            address = f"{shown_host}:{port}"
+            if credentials is None:
+                return f"{shown_host}:{server.add_insecure_port(address)}"
+            return f"{shown_host}:{server.add_secure_port(address, credentials)}"
         # UnicodeError: an invalid host name such as `a..b`.
         except (OSError, RuntimeError, UnicodeError) as error:
             raise StartupError(
                 f"cannot listen on {host}:{port}: {error}; "
-                f"set {self._prefix}PORT or {self._prefix}HOST"
+                f"set {self._prefix}{variable} or {self._prefix}HOST"
             ) from None
-        self.address = f"{shown_host}:{bound}"
 
-    def add(self, register: Callable[[Any, aio.Server], None], servicer: Any, name: str) -> None:
-        """Adds a service by its generated `add_…_to_server` function and its full name."""
+    def add(
+        self,
+        register: Callable[[Any, aio.Server], None],
+        servicer: Any,
+        name: str,
+        scopes: Mapping[str, Scope],
+    ) -> None:
+        """Adds a service by its generated `add_…_to_server` function and its full name.
+
+        Raises:
+            ValueError: `scopes` does not say of each of its RPCs, by name, what it needs.
+        """
+        self._access.add(name, scopes)
         register(servicer, self._server)
         self._names.append(name)
 
@@ -139,6 +141,11 @@ class GrpcServer:
         add_reflection([*self._names, health.NAME], self._server)
         await self.set_ready(False)
         await self._server.start()
+        warn_of_strangers(self._settings, self._prefix, self.address)
+        if self._health_server is not None:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
+            await self._health_server.start()
+            logger.info("serving health", extra={"address": self._health_address})
         if until_signal:
             self._stop_on_signals()
         event = "serving" if until_signal else "also serving"
@@ -188,6 +195,8 @@ class GrpcServer:
             self._health.end_watches(),
             *(stop() for stop in self._drained_with),
         )
+        if self._health_server is not None:
+            await self._health_server.stop(None)
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
@@ -220,8 +229,18 @@ def run(
     Exits with 1 and one line on stderr if the service cannot start.
     """
     try:
-        settings = settings_module.load(settings_class, prefix, os.environ)
+        settings = settings_module.load(settings_class, prefix, _variables(prefix, sys.argv[1:]))
         telemetry.configure_logging(name, settings.log_level)
         asyncio.run(serve(settings))
     except StartupError as error:
         sys.exit(f"{name}: {error}")
+
+
+def _variables(prefix: str, arguments: list[str]) -> dict[str, str]:
+    """Returns the environment, with what the command line adds."""
+    if unknown := [argument for argument in arguments if argument != INSECURE]:
+        raise StartupError(
+            f"'{unknown[0]}' is no argument; there is {INSECURE}, and variables that begin with "
+            f"{prefix}: docs/configuration.md"
+        )
+    return {**os.environ, **({f"{prefix}INSECURE": "true"} if arguments else {})}

@@ -385,7 +385,7 @@ def test_description_of_the_api_is_read_by_people(
     operation.locator("summary").click()
     expect(operation).to_contain_text("max_distance")
     expect(operation).to_contain_text("curl -s")
-    assert page.locator("details").count() == 19
+    assert page.locator("details").count() == 21
     expect(operation).to_contain_text("In JSON also")
     text = page.locator("details", has_text="/predict/text")
     assert text.locator("pre").text_content() == f"curl -s {origin}/predict/text -F text=…"

@@ -16,7 +16,7 @@ from lookalike.cli.reindexing import aliases, showing
 from lookalike.cli.reindexing.aliases import Served
 from lookalike.cli.reindexing.comparing import Comparison, K, compare
 from lookalike.cli.reindexing.copying import Copied, Copy
-from lookalike.cli.reindexing.reloading import reload_model
+from lookalike.cli.reindexing.reloading import Reload
 from lookalike.cli.reindexing.target import (
     ensure_new,
     is_up_to_date,
@@ -42,8 +42,7 @@ class Wishes:
     dry_run: bool
     allow_missing: bool
     discard: bool
-    reload: str | None
-    timeout: float | None
+    reload: Reload | None
 
 
 class Run:
@@ -274,8 +273,8 @@ class Run:
             **showing.as_json(copied, comparison, self._listed),
         }
 
-    def _reload(self, target: str) -> None:
-        space = reload_model(target, self._wishes.timeout)
+    def _reload(self, reload: Reload) -> None:
+        target, space = reload.target, reload.run()
         if space != self._model.embedding_space:
             raise CommandError(
                 f"switched, but the embedder at {target} serves {space}, not "

@@ -11,6 +11,7 @@ import pytest
 
 from lookalike.cli.reindexing import aliases, copying
 from lookalike.cli.reindexing import run as running
+from lookalike.cli.reindexing.reloading import Reload
 from lookalike.client import IndexClient
 from lookalike.client.index import calls
 from lookalike.errors import InvalidImageError, UpstreamUnavailableError
@@ -66,7 +67,7 @@ def test_a_failed_reload_does_not_keep_back_what_came_meanwhile(
 def test_a_reload_that_serves_another_model_is_told(
     reindex: Callable[..., Ended], index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "reload_model", lambda *_: "space-of-another")
+    monkeypatch.setattr(Reload, "run", lambda _: "space-of-another")
     ended = reindex("--yes", "--reload", "127.0.0.1:1")
     assert ended.code == 1
     assert f"serves space-of-another, not {NEW_SPACE}: put the new bundle into its" in ended.err
@@ -282,11 +283,11 @@ def test_the_timeout_is_the_indexs_and_the_reloads_too(
         told.append(timeout)
         begin(self, *arguments, timeout=timeout, **options)
 
-    def reload(_: str, timeout_s: float | None = None) -> str:
-        told.append(timeout_s)
+    def reload(self: Reload) -> str:
+        told.append(self.timeout_s)
         return NEW_SPACE
 
     monkeypatch.setattr(IndexClient, "__init__", seen)
-    monkeypatch.setattr(running, "reload_model", reload)
+    monkeypatch.setattr(Reload, "run", reload)
     assert reindex("--yes", "--reload", "127.0.0.1:1", "--timeout", "33").code == 0
     assert told == [33, 33]

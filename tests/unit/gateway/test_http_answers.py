@@ -288,6 +288,7 @@ async def test_description_covers_every_path_and_its_problems(client: httpx.Asyn
         "/v1/items/{item_id}",
         "/v1/thumbnails/{item_id}",
         "/v1/map",
+        "/session",
         "/v1/status",
         "/healthcheck",
         "/predict/feature_embedding",

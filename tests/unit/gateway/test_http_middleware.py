@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from gateway.config import GatewaySettings
+from gateway.http.access import HttpAccess
 from gateway.http.app import create_app
 from gateway.http.middleware import DISCARDED_BYTES, RequestMiddleware
+from lookalike.serving.access import Guard
 from tests.http_face import Asked, open_face, problem, use_cases
 
 PHOTO = b"a photo"
@@ -129,7 +131,12 @@ async def test_body_is_handed_on_and_not_held_beside_what_becomes_of_it() -> Non
             yield bytes(1 << 20)
 
     around = RequestMiddleware(
-        app, max_body_bytes=1 << 25, max_bodies=1, body_timeout_s=30, log_all=False
+        app,
+        HttpAccess(Guard()),
+        max_body_bytes=1 << 25,
+        max_bodies=1,
+        body_timeout_s=30,
+        log_all=False,
     )
     transport = httpx.ASGITransport(app=around)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
