@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
+import shutil
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,10 +32,12 @@ from lookalike.client import CataloguePhoto, IndexClient
 from lookalike.errors import LookalikeError, PermissionDeniedError, UnauthenticatedError
 from lookalike.model.bundle import Bundle
 from lookalike.status import from_rpc_error
+from scripts.protos import buf
 from tests.command_line import Run
 from tests.command_line import runner as runner_of
 from tests.secured import TOKENS, Secured, secured_services, write_tokens
 
+SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
 SCOPES = ("read", "write", "admin")
 # Nobody has to say who they are for these.
 PUBLIC = {
@@ -249,6 +256,44 @@ def test_sdk_and_command_line_come_in_with_certificate_and_token(
     assert "needs a token of scope read" in refused.err
     with IndexClient(secured.ports["index admin"], tls=secured.tls, token=TOKENS["all"]) as index:
         assert index.create_snapshot()
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="buf comes from npm, which is not on PATH")
+def test_the_documents_lines_work_as_pasted(secured: Secured, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```sh\n(curl -s --cacert .*?)```", SECURITY.read_text(), re.DOTALL)
+    for place, address in {
+        "127.0.0.1:8080": secured.http.removeprefix("https://"),
+        "127.0.0.1:50050": secured.gateway.address,
+    }.items():
+        assert place in block
+        block = block.replace(place, address)
+    certificate, key = secured.authority.issue("client", "client.test")
+    files = {
+        "roots.pem": secured.authority.roots.read_bytes(),
+        "client.pem": certificate.read_bytes(),
+        "client.key": key.read_bytes(),
+        "client-and-key.pem": certificate.read_bytes() + key.read_bytes(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    paths = [str(buf().parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join(paths),
+        "TOKEN": TOKENS["read"],
+        "LOOKALIKE_GATEWAY": secured.gateway.address,
+    }
+    ran = subprocess.run(
+        ["bash", "-ec", block],
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.count("embedding_space") >= 1  # over HTTP
+    assert ran.stdout.count("embeddingSpace") >= 1  # of buf curl
+    assert "│ gateway" in ran.stdout  # of the command line
 
 
 def test_tokens_and_certificates_are_taken_up_while_calls_go_on(
