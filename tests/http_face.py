@@ -43,6 +43,7 @@ from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
 from lookalike.errors import ItemNotFoundError
+from lookalike.serving.access import Guard
 
 VECTOR = PhotoVector((1.0, 3.0, 2.0), "space", array("f", [0.5, 0.25]))
 CLASSIFICATION = Classification(
@@ -233,10 +234,13 @@ def use_cases(asked: Asked) -> UseCases:
 
 
 def open_face(
-    asked: Asked, thumbnails: ThumbnailStore | None = None, **settings: Any
+    asked: Asked,
+    thumbnails: ThumbnailStore | None = None,
+    guard: Guard | None = None,
+    **settings: Any,
 ) -> httpx.AsyncClient:
     """A client of the face, with no network between."""
-    app = create_app(use_cases(asked), thumbnails, GatewaySettings(**settings))
+    app = create_app(use_cases(asked), thumbnails, GatewaySettings(**settings), guard)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
 

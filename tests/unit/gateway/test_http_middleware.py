@@ -15,7 +15,7 @@ from gateway.config import GatewaySettings
 from gateway.http.access import HttpAccess
 from gateway.http.app import create_app
 from gateway.http.middleware import DISCARDED_BYTES, RequestMiddleware
-from lookalike.serving.access import Guard
+from lookalike.serving.access import Guard, RateLimiter
 from tests.http_face import Asked, open_face, problem, use_cases
 
 PHOTO = b"a photo"
@@ -83,6 +83,15 @@ async def test_more_bodies_than_may_be_held_are_refused_with_a_time(asked: Asked
         asked.wait_for.set()
         assert (await first).status_code == 200
         assert (await client.post("/v1/embed", files={"image": PHOTO})).status_code == 200
+
+
+async def test_a_client_above_its_rate_is_refused_with_a_time(asked: Asked) -> None:
+    async with open_face(asked, guard=Guard(limiter=RateLimiter(1))) as client:
+        assert (await client.get("/v1/status")).status_code == 200
+        second = await client.get("/v1/status")
+        assert "sends more than 1 requests a second" in problem(second, 429, "RATE_LIMITED")
+        assert second.headers["retry-after"] == "1"
+        assert (await client.get("/healthcheck")).status_code == 200
 
 
 async def test_work_for_a_caller_who_left_is_cancelled(
