@@ -23,6 +23,7 @@ from embedder_service.servicer import (
     EmbedderAdminServicer,
     EmbedderServicer,
 )
+from embedder_service.telemetry import PHOTO, TEXT, EmbedderTelemetry
 from embedder_service.watchdog import STUCK_DECODER_S, watch
 from embedder_service.words import WordsEmbedder
 from lookalike.catalogue.images import ImageLimits
@@ -45,8 +46,9 @@ async def serve(settings: EmbedderSettings) -> None:
     """Serves until SIGTERM."""
     server = GrpcServer(settings, PREFIX)
     server.bind()
-    admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_")
+    admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_", beside=server)
     admin.bind()
+    telemetry = EmbedderTelemetry(server.telemetry)
     cores = available_cores()
     limits = ImageLimits(
         settings.max_image_bytes, settings.max_image_pixels, settings="LOOKALIKE_EMBEDDER"
@@ -69,6 +71,7 @@ async def serve(settings: EmbedderSettings) -> None:
             decode_ahead=(settings.decode_threads or cores) + 2 * settings.max_batch,
             batch_sizes=sizes_up_to(settings.max_batch),
             max_delay_s=settings.max_batch_delay_ms / 1e3,
+            observer=telemetry.batches(PHOTO),
         )
         if bundle.manifest.text is None:
             return Model(photos)
@@ -78,6 +81,7 @@ async def serve(settings: EmbedderSettings) -> None:
             load_text_engine(bundle, precision=settings.precision, threads=threads, cache=cache),
             TextTokenizer(bundle.file(TOKENIZER), bundle.manifest.text.max_tokens),
             batch_sizes=sizes_up_to(settings.max_batch),
+            observer=telemetry.batches(TEXT),
         )
         return Model(photos, words)
 
@@ -85,7 +89,7 @@ async def serve(settings: EmbedderSettings) -> None:
         Admission(max_photos=settings.max_queue, max_bytes=settings.max_queue_bytes, kind=kind)
         for kind in ("photos", "texts")
     )
-    host = ModelHost(settings.bundle, build, photos, texts)
+    host = ModelHost(settings.bundle, build, photos, texts, telemetry.embedded)
     try:
         await host.__aenter__()
     except BundleError as error:
@@ -107,6 +111,7 @@ async def serve(settings: EmbedderSettings) -> None:
             "reads_words": host.model.words is not None,
         },
     )
+    telemetry.watch(host, {PHOTO: photos, TEXT: texts})
     server.add(
         add_EmbedderServiceServicer_to_server,
         EmbedderServicer(host, settings),

@@ -9,15 +9,18 @@ The engine's own thread forms the batches, so it never waits for a busy event lo
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from embedder_service.scheduling import FairQueue, SchedulingKey
 from lookalike.errors import DrainingError
+
+logger = logging.getLogger(__name__)
 
 # Time for the last batch when the process ends; a stuck engine must not keep it from ending.
 _LAST_BATCH_S = 30.0
@@ -33,17 +36,41 @@ def sizes_up_to(largest: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Answer(Generic[Result]):
-    """An item's result, its wait in the queue and the run time of its batch, in nanoseconds."""
+    """An item's result, its wait in the queue and the run time of its batch, in nanoseconds.
+
+    Attributes:
+        batch: What the batcher's observer made of the batch.
+    """
 
     result: Result
     queue_ns: int
     run_ns: int
+    batch: object = None
+
+
+class BatchObserver(Protocol):
+    """Watches batches."""
+
+    def caller(self) -> object:
+        """Returns who submits an item; called in the caller's task."""
+
+    def ran(self, callers: Sequence[object], run_ns: int) -> object:
+        """Notes a batch that has just run; called in the engine's thread, so it must be quick.
+
+        Args:
+            callers: What `caller` gave for each item.
+            run_ns: How long it ran.
+
+        Returns:
+            What becomes `Answer.batch` of its items.
+        """
 
 
 @dataclass
 class _Entry(Generic[Item, Result]):
     item: Item
     future: asyncio.Future[Answer[Result]]
+    caller: object
     submitted_ns: int = field(default_factory=time.monotonic_ns)
 
 
@@ -76,6 +103,7 @@ class DynamicBatcher(Generic[Item, Result]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._began: float | None = None
+        self.observer: BatchObserver | None = None
 
     @property
     def running_s(self) -> float:
@@ -112,7 +140,8 @@ class DynamicBatcher(Generic[Item, Result]):
         self, items: Sequence[Item], key: SchedulingKey
     ) -> list[asyncio.Future[Answer[Result]]]:
         loop = asyncio.get_running_loop()
-        entries = [_Entry[Item, Result](item, loop.create_future()) for item in items]
+        caller = self.observer.caller() if self.observer else None
+        entries = [_Entry[Item, Result](item, loop.create_future(), caller) for item in items]
         with self._changed:
             if self._closed:
                 raise _draining()
@@ -166,13 +195,23 @@ class DynamicBatcher(Generic[Item, Result]):
                     self._answer([entry])
             return
         run_ns = time.monotonic_ns() - started
+        seen = self._seen(batch, run_ns)
         self._deliver(
             batch,
             [
-                Answer(result, started - entry.submitted_ns, run_ns)
+                Answer(result, started - entry.submitted_ns, run_ns, seen)
                 for entry, result in zip(batch, results, strict=True)
             ],
         )
+
+    def _seen(self, batch: list[_Entry[Item, Result]], run_ns: int) -> object:
+        if self.observer is None:
+            return None
+        try:
+            return self.observer.ran([entry.caller for entry in batch], run_ns)
+        except Exception:  # the thread must go on
+            logger.exception("a batch was not measured")
+            return None
 
     def _deliver(
         self, batch: list[_Entry[Item, Result]], outcomes: Sequence[Answer[Result] | Exception]
@@ -202,6 +241,7 @@ class BatchingEmbedder(ABC, Generic[Item, Result]):
     """What embeds with one model, a batch at a time; use as an async context manager."""
 
     _batcher: DynamicBatcher[Item, Result]
+    _observer: BatchObserver | None = None
 
     @property
     def running_s(self) -> float:
@@ -215,6 +255,7 @@ class BatchingEmbedder(ABC, Generic[Item, Result]):
         except BaseException:
             await self.__aexit__()
             raise
+        self._batcher.observer = self._observer  # of requests alone
         return self
 
     async def __aexit__(self, *exception: object) -> None:

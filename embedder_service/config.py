@@ -17,6 +17,13 @@ class EmbedderSettings(ServerSettings):
     """The embedder's settings; each field becomes an environment variable."""
 
     port: int = setting(50051, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    metrics_port: int = setting(
+        50071,
+        "TCP port of Prometheus's metrics, /metrics, on the same host; 0 takes a free one, -1 "
+        "measures nothing.",
+        minimum=-1,
+        maximum=65535,
+    )
     admin_host: str = setting("127.0.0.1", "Address of the admin service.")
     admin_port: int = setting(
         50061, "TCP port of the admin service; 0 takes a free one.", minimum=0, maximum=65535

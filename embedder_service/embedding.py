@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.batching import BatchingEmbedder, DynamicBatcher
+from embedder_service.batching import BatchingEmbedder, BatchObserver, DynamicBatcher
 from embedder_service.decoding import PhotoDecoder
 from embedder_service.scheduling import FairSlots, SchedulingKey
 from embedder_service.statistics import ModelStatistics
@@ -24,13 +24,21 @@ Vectors = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class EmbeddedPhoto:
-    """A photo's vectors, each of shape (dimension,), and the time of each stage in nanoseconds."""
+    """A photo's vectors, each of shape (dimension,), and the time of each stage in nanoseconds.
 
-    manifest: Manifest  # of the model that computed them
+    Attributes:
+        manifest: Of the model that computed them.
+        queue_ns: The wait for a place to be decoded, `waited_ns`, and that for the engine.
+        batch: What the batches' observer made of its batch.
+    """
+
+    manifest: Manifest
     vectors: Vectors
     decode_ns: int
     queue_ns: int
     inference_ns: int
+    waited_ns: int = 0
+    batch: object = None
 
 
 class PhotoEmbedder(BatchingEmbedder[Pixels, Vectors]):
@@ -46,6 +54,7 @@ class PhotoEmbedder(BatchingEmbedder[Pixels, Vectors]):
         decode_ahead: Most photos that are decoded but not yet embedded.
         batch_sizes: See `DynamicBatcher`.
         max_delay_s: See `DynamicBatcher`.
+        observer: Watches the batches; None for nobody.
     """
 
     def __init__(
@@ -57,7 +66,9 @@ class PhotoEmbedder(BatchingEmbedder[Pixels, Vectors]):
         decode_ahead: int,
         batch_sizes: Sequence[int],
         max_delay_s: float = 0.0,
+        observer: BatchObserver | None = None,
     ) -> None:
+        self._observer = observer
         self.manifest = manifest
         self.engine = engine
         self.statistics = ModelStatistics()
@@ -102,7 +113,13 @@ class PhotoEmbedder(BatchingEmbedder[Pixels, Vectors]):
                 answer = await self._batcher.submit(pixels, key)
         vectors = {name: answer.result[name] for name in names}
         return EmbeddedPhoto(
-            self.manifest, vectors, decode_ns, waited_ns + answer.queue_ns, answer.run_ns
+            self.manifest,
+            vectors,
+            decode_ns,
+            waited_ns + answer.queue_ns,
+            answer.run_ns,
+            waited_ns,
+            answer.batch,
         )
 
     def _infer(self, batch: list[Pixels]) -> list[Vectors]:

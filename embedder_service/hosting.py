@@ -52,13 +52,16 @@ class Session:
     model: Model
     admission: Admission
     text_admission: Admission
+    embedded: Callable[[EmbeddedPhoto | EmbeddedWords], None]
 
     async def embed(
         self, image: bytes, outputs: Sequence[str], key: SchedulingKey, remaining_s: float | None
     ) -> EmbeddedPhoto:
         """Returns a photo's vectors; see `PhotoEmbedder.embed` and `Admission.admitted`."""
         admitted = self.admission.admitted(len(image), key, remaining_s)
-        return await self.model.photos.embed(image, outputs, key, admitted)
+        photo = await self.model.photos.embed(image, outputs, key, admitted)
+        self.embedded(photo)
+        return photo
 
     async def embed_words(
         self,
@@ -72,7 +75,9 @@ class Session:
         words = self.model.reader()
         size = len(title) + len(description)
         async with self.text_admission.admitted(size, key, remaining_s):
-            return await words.embed(title, description, outputs, key)
+            read = await words.embed(title, description, outputs, key)
+        self.embedded(read)
+        return read
 
 
 class ModelHost:
@@ -85,6 +90,7 @@ class ModelHost:
         build: Builds the model of a bundle; blocking.
         admission: Bounds the photos in the service.
         text_admission: Bounds the texts in it.
+        embedded: Called with each photo and each text of a request that was embedded.
     """
 
     def __init__(
@@ -93,11 +99,13 @@ class ModelHost:
         build: Callable[[Bundle], Model],
         admission: Admission,
         text_admission: Admission,
+        embedded: Callable[[EmbeddedPhoto | EmbeddedWords], None] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._build = build
         self._admission = admission
         self._text_admission = text_admission
+        self._embedded = embedded
         self._hosted: _Hosted | None = None
         self._seen: tuple[int, ...] = ()
         self._loading = asyncio.Lock()
@@ -128,7 +136,7 @@ class ModelHost:
         """Holds the current model, so that all photos of a request are embedded by the same one."""
         assert self._hosted is not None, "use as an async context manager"
         with self._hosted as model:
-            yield Session(model, self._admission, self._text_admission)
+            yield Session(model, self._admission, self._text_admission, self._embedded)
 
     async def reload(self) -> Manifest:
         """Replaces the model by the bundle in the directory; returns the new manifest.

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder_service.batching import BatchingEmbedder, DynamicBatcher
+from embedder_service.batching import BatchingEmbedder, BatchObserver, DynamicBatcher
 from embedder_service.embedding import Vectors, checked, known_outputs
 from embedder_service.scheduling import SchedulingKey
 from lookalike.catalogue.words import cleaned
@@ -33,15 +33,21 @@ class TextEngine(Protocol):
 
 @dataclass(frozen=True)
 class EmbeddedWords:
-    """A text's vectors, each of shape (dimension,), and the time of each stage in nanoseconds."""
+    """A text's vectors, each of shape (dimension,), and the time of each stage in nanoseconds.
 
-    manifest: Manifest  # of the model that computed them
+    Attributes:
+        manifest: Of the model that computed them.
+        batch: What the batches' observer made of its batch.
+    """
+
+    manifest: Manifest
     vectors: Vectors
     tokens: int
     truncated: bool
     tokenise_ns: int
     queue_ns: int
     inference_ns: int
+    batch: object = None
 
 
 class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
@@ -52,6 +58,7 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
         engine: Runs the tower.
         tokenizer: The tower's.
         batch_sizes: See `DynamicBatcher`.
+        observer: Watches the batches; None for nobody.
     """
 
     def __init__(
@@ -61,7 +68,9 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
         tokenizer: TextTokenizer,
         *,
         batch_sizes: Sequence[int],
+        observer: BatchObserver | None = None,
     ) -> None:
+        self._observer = observer
         assert manifest.text is not None
         self.manifest = manifest
         self.tower = manifest.text
@@ -102,6 +111,7 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
             tokenise_ns,
             answer.queue_ns,
             answer.run_ns,
+            answer.batch,
         )
 
     def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:

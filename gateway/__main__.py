@@ -23,6 +23,7 @@ from gateway.search import SimilarListingFinder
 from gateway.servicer import SCOPES, SERVICE_NAME, GatewayServicer
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.status import StatusReporter
+from gateway.telemetry import GatewayTelemetry
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.gateway.v1.gateway_pb2_grpc import add_GatewayServiceServicer_to_server
@@ -52,22 +53,28 @@ async def serve(settings: GatewaySettings) -> None:
         for target in (settings.embedder, settings.index):
             identity.check_secret(target)
     most = settings.max_message_bytes
-    embedder = EmbedderUpstream(settings.embedder, most, hedger, identity)
-    index = IndexUpstream(settings.index, settings.collection, most, identity)
+    watch = server.telemetry.calls_to
+    embedder = EmbedderUpstream(settings.embedder, most, hedger, identity, watch(settings.embedder))
+    index = IndexUpstream(
+        settings.index, settings.collection, most, identity, watch(settings.index)
+    )
     upstreams = (embedder, index)
     space_guard = EmbeddingSpaceGuard(embedder, index, settings.lineage_check_s)
-    use_cases = compose(settings, embedder, index, space_guard, thumbnails)
+    vectors = VectorCache(settings.cache_bytes)
+    use_cases = compose(settings, embedder, index, space_guard, vectors, thumbnails=thumbnails)
+    telemetry = GatewayTelemetry(server.telemetry, vectors, hedger)
     servicer = GatewayServicer(use_cases, settings.default_timeout_s, settings.max_stream_in_flight)
     server.add(add_GatewayServiceServicer_to_server, servicer, SERVICE_NAME, SCOPES)
     if http:
         # First, so that both ports answer once the log says "serving".
-        await http.start(create_app(use_cases, thumbnails, settings, server.guard))
+        await http.start(create_app(use_cases, thumbnails, settings, server.guard, telemetry))
         server.drain_with(http.stop)
     await server.start()
 
     async def update_readiness() -> None:
         states = {upstream.name: upstream.ready for upstream in upstreams}
         logger.info("upstreams", extra={"ready": states})
+        telemetry.ready(states)
         await server.set_ready(any(states.values()))
         space_guard.check_soon()
 
@@ -93,10 +100,11 @@ def compose(
     embedder: EmbedderUpstream,
     index: IndexUpstream,
     space_guard: EmbeddingSpaceGuard,
+    vectors: VectorCache,
+    *,
     thumbnails: Thumbnails | None = None,
 ) -> UseCases:
     """Builds the use cases on top of the upstreams."""
-    vectors = VectorCache(settings.cache_bytes)
     reader = Reader(embedder)
     classifier = Classifier(embedder, vectors, reader)
     ranker = Ranker(embedder, index)

@@ -20,6 +20,13 @@ class GatewaySettings(ServerSettings):
     """The gateway's settings."""
 
     port: int = setting(50050, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    metrics_port: int = setting(
+        50070,
+        "TCP port of Prometheus's metrics, /metrics, on the same host; 0 takes a free one, -1 "
+        "measures nothing.",
+        minimum=-1,
+        maximum=65535,
+    )
     embedder: str = setting(
         "127.0.0.1:50051",
         "The embedders: host:port, dns:///name:port to spread calls over all its addresses, or "

@@ -17,6 +17,7 @@ from gateway.listings import PhotoVector, Words
 from gateway.models import Model, model_of
 from gateway.upstreams import Upstream
 from gateway.vectors import compact
+from lookalike.channel import CallObserver
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import LookalikeError, UnknownOutputError, UpstreamUnavailableError
 
@@ -63,6 +64,7 @@ class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
         max_message_bytes: Largest message either way.
         hedger: Sends slow calls a second time.
         identity: Who the gateway is to them; None for nobody.
+        observer: Watches the calls; None for nobody.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
         max_message_bytes: int,
         hedger: Hedger,
         identity: Identity | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         super().__init__(
             "embedder",
@@ -80,6 +83,7 @@ class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
             max_message_bytes=max_message_bytes,
             fields={},
             identity=identity,
+            observer=observer,
         )
         self._hedger = hedger
         self._models: dict[str, Model] = {}

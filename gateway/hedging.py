@@ -28,6 +28,7 @@ class Hedger:
         self._after_s = after_s
         self._share = share
         self._saved = 1.0 if share else 0.0
+        self.hedged = 0  # calls that were sent a second time
 
     async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Returns the first answer and cancels the other call; raises only if both fail."""
@@ -39,6 +40,7 @@ class Hedger:
             await asyncio.wait(calls, timeout=self._after_s)
             if not any(call.done() for call in calls) and self._saved >= 1:
                 self._saved -= 1
+                self.hedged += 1
                 calls.add(asyncio.ensure_future(attempt()))
             return await _first_answer(calls)
         finally:

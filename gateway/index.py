@@ -24,6 +24,7 @@ from gateway.listings import (
 from gateway.upstreams import Upstream
 from lookalike.catalogue.listings import ListingFilter
 from lookalike.catalogue.schema import INDEXED_ATTRIBUTES, TEXT_ATTRIBUTES, collection_name
+from lookalike.channel import CallObserver
 from lookalike.errors import (
     CollectionExistsError,
     CollectionNotFoundError,
@@ -108,7 +109,12 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
     """
 
     def __init__(
-        self, target: str, name: str, max_message_bytes: int, identity: Identity | None = None
+        self,
+        target: str,
+        name: str,
+        max_message_bytes: int,
+        identity: Identity | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         super().__init__(
             "index",
@@ -118,6 +124,7 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
             max_message_bytes=max_message_bytes,
             fields=_FIELDS,
             identity=identity,
+            observer=observer,
         )
         self.collection = name
         self.serving: ServingCollection | None = None

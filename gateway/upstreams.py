@@ -18,7 +18,7 @@ from grpc import aio
 
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.identity import Identity
-from lookalike.channel import open_channel
+from lookalike.channel import CallObserver, open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
     ForeignError,
@@ -51,6 +51,7 @@ class Upstream(Generic[Stub]):
         max_message_bytes: Largest message either way.
         fields: Maps fields of its requests to those of the gateway's own.
         identity: Who the gateway is to it; None for nobody.
+        observer: Watches the calls; None for nobody.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Upstream(Generic[Stub]):
         max_message_bytes: int,
         fields: Mapping[str, str],
         identity: Identity | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         self.name = name
         self.target = target
@@ -71,6 +73,7 @@ class Upstream(Generic[Stub]):
         self._max_message_bytes = max_message_bytes
         self._fields = fields
         self._identity = identity
+        self._observer = observer
         try:
             self.channel = self._open()
         except InvalidArgumentError as error:
@@ -84,6 +87,7 @@ class Upstream(Generic[Stub]):
             max_message_bytes=self._max_message_bytes,
             tls=self._identity.tls if self._identity else None,
             token=self._identity.token if self._identity else None,
+            observer=self._observer,
         )
 
     async def reopen(self) -> None:

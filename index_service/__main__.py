@@ -7,6 +7,7 @@ python -m index_service salvage DIRECTORY           keep what can be read of a d
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from index_service.backend import Backend
 from index_service.config import PREFIX, IndexSettings
-from index_service.native.backend import open_native
+from index_service.native.backend import NativeBackend, open_native
 from index_service.native.disk import snapshot
 from index_service.native.disk.data_directory import exclusive
 from index_service.native.store import salvage
+from index_service.records import IndexState
 from index_service.servicer import NAME, SCOPES, IndexServicer
+from index_service.telemetry import IndexTelemetry
 from index_service.workers import Workers
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.index.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
@@ -34,8 +37,9 @@ async def serve(settings: IndexSettings) -> None:
     admin_elsewhere = f"{PREFIX}ADMIN_PORT" if settings.admin_port >= 0 else ""
     server = GrpcServer(settings, PREFIX, admin_elsewhere=admin_elsewhere)
     server.bind()
-    admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_") if admin_elsewhere else None
-    if admin:
+    admin = None
+    if admin_elsewhere:
+        admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_", beside=server)
         admin.bind()
     with ExitStack() as stack:
         try:
@@ -45,7 +49,9 @@ async def serve(settings: IndexSettings) -> None:
         conversions = stack.enter_context(
             Workers("conversions", threads=1, waiting=settings.max_waiting_reads)
         )
-        servicer = IndexServicer(backend, conversions)
+        telemetry = IndexTelemetry(server.telemetry)
+        _watch(telemetry, backend, settings)
+        servicer = IndexServicer(backend, conversions, telemetry.searched)
         for each in filter(None, (server, admin)):
             each.add(add_IndexServiceServicer_to_server, servicer, NAME, SCOPES)
         if admin:
@@ -55,6 +61,19 @@ async def serve(settings: IndexSettings) -> None:
         await server.start()
         await server.set_ready(True)
         await server.wait_for_stop()
+
+
+def _watch(telemetry: IndexTelemetry, backend: Backend, settings: IndexSettings) -> None:
+    if isinstance(backend, NativeBackend):
+        waiting = None if settings.read_only else backend.waiting_writes
+        telemetry.watch(backend.current_state, waiting, settings.data_dir)
+        return
+    loop = asyncio.get_running_loop()
+
+    def state() -> IndexState:  # asks the cluster, on the loop and with its timeouts
+        return asyncio.run_coroutine_threadsafe(backend.state(), loop).result()
+
+    telemetry.watch(state, None, None)
 
 
 @contextmanager

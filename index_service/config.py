@@ -17,6 +17,13 @@ class IndexSettings(ServerSettings):
     """Settings of `python -m index_service`."""
 
     port: int = setting(50052, "TCP port; 0 takes a free one.", minimum=0, maximum=65535)
+    metrics_port: int = setting(
+        50072,
+        "TCP port of Prometheus's metrics, /metrics, on the same host; 0 takes a free one, -1 "
+        "measures nothing.",
+        minimum=-1,
+        maximum=65535,
+    )
     admin_host: str = setting("127.0.0.1", "Address of the admin port.")
     admin_port: int = setting(
         -1,

@@ -281,6 +281,8 @@ class CollectionState:
     items_with_features: int = 0
     feature_rows_in_memory: int = 0
     most_candidates: int = 0
+    embedding_space: str = ""
+    target_recall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

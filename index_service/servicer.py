@@ -6,8 +6,9 @@ Large messages are converted in a thread, so that they do not hold up other call
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, TypeVar
 
 from index_service import pages, replies, validation
@@ -61,11 +62,18 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     Args:
         backend: Stores and searches the vectors.
         conversions: Threads that convert large messages.
+        searched: Called with the seconds of each search; None if nobody measures.
     """
 
-    def __init__(self, backend: Backend, conversions: Workers) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        conversions: Workers,
+        searched: Callable[[float], None] | None = None,
+    ) -> None:
         self._backend = backend
         self._conversions = conversions
+        self._searched = searched
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Context
@@ -189,9 +197,10 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         self, request: pb.SearchRangeRequest, context: Context
     ) -> pb.SearchRangeResponse:
         query, search = validation.search_range(request)
-        answer = await self._backend.search_range(
-            request.collection, query, search, request.min_seq
-        )
+        with self._timing():
+            answer = await self._backend.search_range(
+                request.collection, query, search, request.min_seq
+            )
         size = len(answer.neighbors.items) // _NEIGHBORS_A_QUERY
         return await self._converted(size, replies.in_range, answer, search.view)
 
@@ -228,13 +237,21 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
     async def _find(self, request: pb.FindNeighborsRequest) -> pb.FindNeighborsResponse:
         number = len(request.queries)
         queries, search = await self._converted(number, validation.search, request)
-        answer = await self._backend.find_neighbors(
-            request.collection, queries, search, request.min_seq
-        )
+        with self._timing():
+            answer = await self._backend.find_neighbors(
+                request.collection, queries, search, request.min_seq
+            )
         size = len(answer.results) * search.k
         return await self._converted(
             size // _NEIGHBORS_A_QUERY, replies.found, answer, search.view, request.columns
         )
+
+    @contextmanager
+    def _timing(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        if self._searched is not None:
+            self._searched(time.perf_counter() - started)
 
     async def _converted(
         self, size: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,6 +56,9 @@ def _content(file: str | os.PathLike[str] | None) -> bytes | None:
     return None if file is None else Path(file).read_bytes()
 
 
+# Called with the method of a call that begins; returns headers to send with it, and what is called
+# with the name of its status once it has ended.
+CallObserver: TypeAlias = Callable[[str], tuple[Mapping[str, str], Callable[[str], None]]]
 Method: TypeAlias = tuple[str, str]  # full name of the service, name of the method
 
 
@@ -67,6 +71,7 @@ def open_channel(
     unretried: Sequence[Method] = (),
     tls: TLS | None = None,
     token: Callable[[], str] | None = None,
+    observer: CallObserver | None = None,
 ) -> aio.Channel:
     """Opens a channel to one service. Reuse it, and close it in the end.
 
@@ -81,10 +86,11 @@ def open_channel(
             not answered.
         tls: How to encrypt; None for plaintext.
         token: Returns the token of each unary call; None for none.
+        observer: Watches each unary call; None for nobody.
     """
     options = _service_options(health_service, retries, unretried)
     options += _connection_options(target, max_message_bytes, tls)
-    interceptors = [_OfService(token)]
+    interceptors = [_OfService(token, observer)]
     target = several(target)
     if tls is None:
         return aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -209,8 +215,11 @@ def _connection_options(
 class _OfService(aio.UnaryUnaryClientInterceptor):
     """Sends a service's token, and forwards the id of the request that it is answering."""
 
-    def __init__(self, token: Callable[[], str] | None) -> None:
+    def __init__(
+        self, token: Callable[[], str] | None, observer: CallObserver | None = None
+    ) -> None:
         self._token = token
+        self._observer = observer
 
     async def intercept_unary_unary(
         self,
@@ -220,6 +229,10 @@ class _OfService(aio.UnaryUnaryClientInterceptor):
     ) -> Any:
         """Adds the headers."""
         headers = {request_ids.HEADER: request_ids.current.get()}
+        ended = None
+        if self._observer is not None:
+            more, ended = self._observer(_text(client_call_details.method))
+            headers |= more
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token()}"
         metadata = aio.Metadata(*(client_call_details.metadata or ()))
@@ -233,4 +246,17 @@ class _OfService(aio.UnaryUnaryClientInterceptor):
             client_call_details.credentials,
             client_call_details.wait_for_ready,
         )
-        return await continuation(client_call_details, request)
+        call = await continuation(client_call_details, request)
+        if ended is not None:
+            try:
+                ended((await call.code()).name)
+            except asyncio.CancelledError:
+                # Unlike the call itself, waiting for its code does not pass on that nobody waits.
+                call.cancel()
+                ended(grpc.StatusCode.CANCELLED.name)
+                raise
+        return call
+
+
+def _text(method: str | bytes) -> str:
+    return method.decode() if isinstance(method, bytes) else method

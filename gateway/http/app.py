@@ -23,6 +23,7 @@ from gateway.http.page import STATIC, PageFiles, page_routes
 from gateway.http.paths import PathMiddleware, allowed_methods
 from gateway.http.photos import photo_routes
 from gateway.http.problems import HttpProblemError, response_to
+from gateway.telemetry import GatewayTelemetry
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
 from lookalike.errors import LookalikeError
@@ -40,6 +41,7 @@ def create_app(
     thumbnails: ThumbnailStore | None,
     settings: GatewaySettings,
     guard: Guard | None = None,
+    telemetry: GatewayTelemetry | None = None,
 ) -> RequestMiddleware:
     """Returns the application; starts nothing.
 
@@ -48,6 +50,7 @@ def create_app(
         thumbnails: The store to read thumbnails from; None if none are kept.
         settings: Limits and timeouts.
         guard: Admits callers; None admits everybody.
+        telemetry: Where requests are told of; None for nowhere.
     """
     guard = guard or Guard()
     app = FastAPI(
@@ -79,6 +82,7 @@ def create_app(
         max_bodies=settings.max_http_bodies,
         body_timeout_s=settings.default_timeout_s,
         log_all=settings.log_requests,
+        telemetry=telemetry,
     )
 
 

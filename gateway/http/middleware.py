@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 
 from gateway.http.problems import HttpProblemError, response_to
+from gateway.telemetry import GatewayTelemetry
 from lookalike import request_ids
 from lookalike.errors import LookalikeError
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH
@@ -66,6 +67,7 @@ class RequestMiddleware:
         max_bodies: Most requests with a body at a time; each may hold that many bytes.
         body_timeout_s: How long a body may take to arrive.
         log_all: Whether requests that succeed are logged too.
+        telemetry: Where requests are told of; None for nowhere.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class RequestMiddleware:
         max_bodies: int,
         body_timeout_s: float,
         log_all: bool,
+        telemetry: GatewayTelemetry | None = None,
     ) -> None:
         self._app = app
         self._access = access
+        self._telemetry = telemetry or GatewayTelemetry()
         self._max_body_bytes = max_body_bytes
         self._max_bodies = max_bodies
         self._body_timeout_s = body_timeout_s
@@ -91,7 +95,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, log_all=self._log_all)
+        exchange = _Exchange(scope, send, self._telemetry, log_all=self._log_all)
         try:
             await self._answer(scope, receive, exchange)
         except _CallerLeftError:
@@ -104,7 +108,7 @@ class RequestMiddleware:
             elif not exchange.finished:  # part of the answer has been sent
                 raise
         finally:
-            exchange.log()
+            exchange.end()
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         headers = Headers(scope=scope)
@@ -214,14 +218,20 @@ class RequestMiddleware:
 
 
 class _Exchange:
-    """One request and its answer: its id, its headers and its line in the log."""
+    """One request and its answer: its id, its headers, its line in the log and its span."""
 
-    def __init__(self, scope: Scope, send: Send, *, log_all: bool) -> None:
-        given = Headers(scope=scope).get(request_ids.HEADER, "")
+    def __init__(
+        self, scope: Scope, send: Send, telemetry: GatewayTelemetry, *, log_all: bool
+    ) -> None:
+        given_headers = Headers(scope=scope)
+        given = given_headers.get(request_ids.HEADER, "")
         known = 1 <= len(given) <= MAX_REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
         self._request_id = given if known else request_ids.new()
         request_ids.current.set(self._request_id)
+        self._scope = scope
         self._send = send
+        self._telemetry = telemetry
+        self._span = telemetry.began(scope, given_headers)
         self._log_all = log_all
         self._started = time.perf_counter()
         client = scope.get("client")
@@ -252,9 +262,14 @@ class _Exchange:
             self.finished = True
         await self._send(message)
 
-    def log(self) -> None:
-        """Logs the request, without a status if the server stopped before it was answered."""
+    def end(self) -> None:
+        """Logs and measures it, without a status if the server stopped before it was answered."""
         status = 499 if self.left else self.status
+        self._log(status)
+        seconds = time.perf_counter() - self._started
+        self._telemetry.ended(self._scope, self._span, status, seconds)
+
+    def _log(self, status: int) -> None:
         level = logging.WARNING if status >= 500 or not status else logging.INFO
         if (self._log_all or status >= 400) and logger.isEnabledFor(level):
             took = round((time.perf_counter() - self._started) * 1e3, 3)

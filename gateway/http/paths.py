@@ -45,6 +45,7 @@ class PathMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        outer = scope
         head = scope["method"] == "HEAD"
         if head:
             scope = {**scope, "method": "GET"}
@@ -58,7 +59,10 @@ class PathMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app(scope, receive, send_head if head else send)
+        try:
+            await self._app(scope, receive, send_head if head else send)
+        finally:
+            outer["route"] = scope.get("route")  # for those around, who count by it
 
     def _routes(self, scope: Scope) -> list[BaseRoute]:
         return [route for route in self._app.routes if route.matches(scope)[0] is not Match.NONE]

@@ -23,6 +23,7 @@ from lookalike.errors import (
     UnauthenticatedError,
     WordsUnavailableError,
 )
+from lookalike.serving.telemetry import note_dropped, note_refusal
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -58,6 +59,8 @@ _FIELDS = {
     "exclude_product_ids": "exclude_product_id",
 }
 _MOST_REPORTED = 5
+# Of what is refused before a use case sees it, what is not about the request's content.
+_REFUSALS = {401, 403, 408, 429, 503}
 _TITLES = {499: "Client Closed Request"}
 
 
@@ -112,11 +115,17 @@ def status_of(error: LookalikeError) -> int:
 
 
 def response_to(error: Exception) -> JSONResponse:
-    """Returns the answer to a failed request; unknown exceptions reveal no details."""
+    """Returns the answer to a failed request; unknown exceptions reveal no details.
+
+    Counts the request if it was refused.
+    """
+    note_refusal(error)
     match error:
         case LookalikeError():
             return _response_to_ours(error)
         case HttpProblemError():
+            if error.status in _REFUSALS:
+                note_dropped(error.reason)
             return _problem(
                 error.status,
                 error.reason,

@@ -84,6 +84,7 @@ class MilvusNames:
                 items_in_graph=self._milvus.rows_in_graph(stored),
                 ef_search=0 if stored.exact else self._milvus.settings.ef_search,
                 items_with_features=self._with_features(stored, now),
+                embedding_space=stored.collection.embedding_space,
             )
             for stored in self._all()
         ]

@@ -247,6 +247,10 @@ class NativeBackend:
         return await self._pool.run(self._snapshot)
 
     async def state(self) -> IndexState:
+        return self.current_state()
+
+    def current_state(self) -> IndexState:
+        """Returns the state; from any thread."""
         state = self._reads.state()
         return IndexState(
             "native",
@@ -254,6 +258,10 @@ class NativeBackend:
             state.seq,
             [self._collection_state(snapshot) for _, snapshot in sorted(state.collections.items())],
         )
+
+    def waiting_writes(self) -> int:
+        """Returns how many writes wait for the writer; from any thread."""
+        return self._writer.waiting if self._writer else 0
 
     def _collection_state(self, snapshot: CollectionSnapshot) -> CollectionState:
         parts, name = snapshot.segments.parts, snapshot.collection.name
@@ -277,6 +285,8 @@ class NativeBackend:
             ),
             feature_rows_in_memory=sum(part.size for part in parts if part.has_features),
             most_candidates=most_candidates(snapshot.segments) or 0,
+            embedding_space=snapshot.collection.embedding_space,
+            target_recall=snapshot.collection.target_recall,
         )
 
     async def _write(self, operation: Operation[R]) -> R:

@@ -63,6 +63,11 @@ class Writer:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="index-writer")
 
+    @property
+    def waiting(self) -> int:
+        """How many operations wait."""
+        return len(self._queue)
+
     def submit(self, operation: Operation[R]) -> Future[R]:
         """Queues an operation and returns its future; raises QueueFullError if too many wait."""
         future: Future[R] = Future()

@@ -22,6 +22,7 @@ from grpc_status import rpc_status
 from lookalike import request_ids
 from lookalike.errors import InvalidArgumentError, LookalikeError
 from lookalike.serving.rpc_access import RpcAccess
+from lookalike.serving.telemetry import Telemetry, note_refusal
 from lookalike.status import to_status
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,19 @@ class RequestInterceptor(aio.ServerInterceptor):
 
     Args:
         access: Who may call what; None admits everybody.
+        telemetry: Where each call is told of; None for nowhere.
         log_all: Whether to log successful requests too.
     """
 
-    def __init__(self, access: RpcAccess | None = None, *, log_all: bool = True) -> None:
+    def __init__(
+        self,
+        access: RpcAccess | None = None,
+        telemetry: Telemetry | None = None,
+        *,
+        log_all: bool = True,
+    ) -> None:
         self._access = access
+        self._telemetry = telemetry or Telemetry()
         self._log_all = log_all
 
     async def intercept_service(
@@ -56,16 +65,19 @@ class RequestInterceptor(aio.ServerInterceptor):
         access = self._access
         if handler is None or method.startswith("/grpc."):
             return handler
+        begin = functools.partial(_Call, method, self._telemetry, self._log_all)
         if handler.response_streaming:
-            return _wrap_streaming(handler, method, access, self._log_all)
-        return _wrap_unary(handler, method, access, self._log_all)
+            return _wrap_streaming(handler, begin, access)
+        return _wrap_unary(handler, begin, access)
 
 
-def _wrap_unary(handler: Handler, method: str, access: RpcAccess | None, log_all: bool) -> Handler:
+def _wrap_unary(
+    handler: Handler, begin: Callable[[Context], _Call], access: RpcAccess | None
+) -> Handler:
     behaviour: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Context) -> Any:
-        call = _Call(method, context)
+        call = begin(context)
         try:
             call.admit(access)
             if request is _UNREADABLE:
@@ -74,8 +86,7 @@ def _wrap_unary(handler: Handler, method: str, access: RpcAccess | None, log_all
         except BaseException as error:
             await call.fail(error)
             raise
-        if log_all:
-            call.log(grpc.StatusCode.OK)
+        call.succeed()
         return response
 
     make = (
@@ -98,14 +109,14 @@ def _read(deserialize: Callable[[bytes], Any], data: bytes) -> Any:
 
 
 def _wrap_streaming(
-    handler: Handler, method: str, access: RpcAccess | None, log_all: bool
+    handler: Handler, begin: Callable[[Context], _Call], access: RpcAccess | None
 ) -> Handler:
     behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
 
     # Not a generator: grpcio closes generators some time after the caller has left. If one then
     # uses the released call, even to write a message, the whole process dies.
     async def answer(request: Any, context: Context) -> None:
-        call = _Call(method, context)
+        call = begin(context)
         try:
             client = call.admit(access)
             if access is not None and handler.request_streaming:
@@ -116,8 +127,7 @@ def _wrap_streaming(
         except BaseException as error:
             await call.fail(error)
             raise
-        if log_all:
-            call.log(grpc.StatusCode.OK)
+        call.succeed()
 
     make: Any = (
         grpc.stream_stream_rpc_method_handler
@@ -139,16 +149,18 @@ async def _paced(
 
 def in_band_status(error: Exception) -> status_pb2.Status:
     """Returns the status of a failed item of a stream that goes on; logs unexpected errors."""
+    note_refusal(error)
     if not isinstance(error, LookalikeError):
         logger.error("unhandled exception in a stream", exc_info=error)
     return to_status(error)
 
 
 class _Call:
-    """One request: its id, its outcome and its line in the log."""
+    """One request: its id, its outcome, its line in the log and what is measured of it."""
 
-    def __init__(self, method: str, context: Context) -> None:
+    def __init__(self, method: str, telemetry: Telemetry, log_all: bool, context: Context) -> None:
         self._method = method
+        self._log_all = log_all
         self._context = context
         self._metadata = metadata = dict(context.invocation_metadata() or ())
         self._client = ""
@@ -160,6 +172,7 @@ class _Call:
         self._trailer = ((request_ids.HEADER, request_id),)
         context.set_trailing_metadata(self._trailer)
         self._started = time.perf_counter()
+        self._watched = telemetry.rpc(method, metadata)
 
     def admit(self, access: RpcAccess | None) -> str:
         """Returns the caller's name; raises as `Guard.admit` does if it may not call this."""
@@ -170,11 +183,12 @@ class _Call:
     async def fail(self, error: BaseException) -> None:
         """Ends the call with the error's status; a cancelled call is only logged."""
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self.log(grpc.StatusCode.CANCELLED)
+            self._end(grpc.StatusCode.CANCELLED)
         if not isinstance(error, Exception):
             return
         if not isinstance(error, LookalikeError):
             logger.error("unhandled exception", exc_info=error, extra={"method": self._method})
+        note_refusal(error)
         status = rpc_status.to_status(to_status(error))
         pushback: tuple[tuple[str, str], ...] = ()
         if isinstance(error, LookalikeError) and error.retry_after_ms is not None:
@@ -183,10 +197,19 @@ class _Call:
         try:
             await self._context.abort(status.code, status.details, trailer)
         finally:
-            self.log(status.code, status.details)
+            reason = error.reason if isinstance(error, LookalikeError) else ""
+            self._end(status.code, status.details, reason)
 
-    def log(self, code: grpc.StatusCode, message: str = "") -> None:
-        """Writes the request's log line."""
+    def succeed(self) -> None:
+        """Ends the call, which was answered."""
+        self._end(grpc.StatusCode.OK)
+
+    def _end(self, code: grpc.StatusCode, message: str = "", reason: str = "") -> None:
+        if code is not grpc.StatusCode.OK or self._log_all:
+            self._log(code, message)
+        self._watched.ended(code.name, time.perf_counter() - self._started, reason)
+
+    def _log(self, code: grpc.StatusCode, message: str) -> None:
         level = logging.WARNING if code in _OUR_FAULT else logging.INFO
         if logger.isEnabledFor(level):
             fields = {

@@ -21,6 +21,11 @@ from typing import Self
 from lookalike.errors import StartupError
 
 _POLL_S = 0.02
+_PREFIXES = {
+    "embedder_service": "LOOKALIKE_EMBEDDER_",
+    "index_service": "LOOKALIKE_INDEX_",
+    "gateway": "LOOKALIKE_GATEWAY_",
+}
 
 
 class ServiceProcess:
@@ -41,7 +46,10 @@ class ServiceProcess:
         self.address = ""
         # gRPC reads it when it is imported. It would write a line, which is no JSON, for each
         # stranger's handshake.
-        self._environment = {"GRPC_VERBOSITY": "ERROR", **os.environ, **environment}
+        defaults = {"GRPC_VERBOSITY": "ERROR"}
+        if module in _PREFIXES:  # a free port, since several of a service may run here
+            defaults[f"{_PREFIXES[module]}METRICS_PORT"] = "0"
+        self._environment = {**defaults, **os.environ, **environment}
         self._detached = detached
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -194,6 +202,10 @@ class LocalStack:
     def http_address(self) -> str:
         """The `host:port` of the gateway's HTTP API and web page."""
         return self._service("gateway").announced("serving http")
+
+    def metrics_address(self, module: str) -> str:
+        """Returns the `host:port` of a service's metrics."""
+        return self._service(module).announced("serving metrics")
 
     def _service(self, module: str) -> ServiceProcess:
         return next(service for service in self.services if service.module == module)

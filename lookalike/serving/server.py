@@ -8,6 +8,7 @@ load balancers notice, drain calls in flight, exit 0.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -26,9 +27,11 @@ from lookalike.serving import health, telemetry
 from lookalike.serving import settings as settings_module
 from lookalike.serving.access import Scope
 from lookalike.serving.interceptors import RequestInterceptor
+from lookalike.serving.metrics_endpoint import MetricsEndpoint
 from lookalike.serving.reflection import add_reflection
 from lookalike.serving.rpc_access import RpcAccess
 from lookalike.serving.server_settings import ServerSettings, guard_of, tls_of, warn_of_strangers
+from lookalike.serving.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +48,18 @@ _TOLERANCE = 0.1
 
 
 class GrpcServer:
-    """A grpc.aio server with health and reflection.
+    """A grpc.aio server with health and reflection, and a port of metrics beside it.
 
     Call in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
     """
 
     def __init__(
-        self, settings: ServerSettings, variable_prefix: str, *, admin_elsewhere: str = ""
+        self,
+        settings: ServerSettings,
+        variable_prefix: str,
+        *,
+        admin_elsewhere: str = "",
+        beside: GrpcServer | None = None,
     ) -> None:
         self._settings = settings
         self._prefix = variable_prefix
@@ -60,10 +68,15 @@ class GrpcServer:
         self.tls = tls_of(settings, variable_prefix)
         self.guard = guard_of(settings, variable_prefix)
         self._access = RpcAccess(self.guard, admin_elsewhere)
+        self.telemetry: Telemetry = (
+            beside.telemetry if beside else Telemetry.of(settings, variable_prefix)
+        )
         self._drained_with: list[Callable[[], Awaitable[None]]] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
-            interceptors=[RequestInterceptor(self._access, log_all=settings.log_requests)],
+            interceptors=[
+                RequestInterceptor(self._access, self.telemetry, log_all=settings.log_requests)
+            ],
             options=[
                 # With SO_REUSEPORT a second process on the same port would start and take half of
                 # the connections instead of failing.
@@ -76,6 +89,7 @@ class GrpcServer:
         self.address = ""
         self._health_server: aio.Server | None = None
         self._health_address = ""
+        self._metrics: MetricsEndpoint | None = None
         self._wakers: tuple[socket.socket, ...] = ()
 
     def bind(self) -> None:
@@ -86,6 +100,16 @@ class GrpcServer:
             self._health_server = aio.server()
             port = self._settings.health_port
             self._health_address = self._bound(self._health_server, port, "HEALTH_PORT")
+        if self.telemetry.metrics and self._settings.metrics_port >= 0:
+            self._metrics = MetricsEndpoint(
+                self.telemetry.metrics.registry,
+                self._settings.host,
+                self._settings.metrics_port,
+                self._prefix,
+                context=self.tls.context() if self.tls else None,
+                admit=functools.partial(self.guard.admit, Scope.READ),
+            )
+            self._metrics.bind()
 
     def _bound(
         self,
@@ -146,6 +170,8 @@ class GrpcServer:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
             await self._health_server.start()
             logger.info("serving health", extra={"address": self._health_address})
+        if self._metrics is not None:
+            self._metrics.start()
         if until_signal:
             self._stop_on_signals()
         event = "serving" if until_signal else "also serving"
@@ -197,6 +223,9 @@ class GrpcServer:
         )
         if self._health_server is not None:
             await self._health_server.stop(None)
+        if self._metrics is not None:
+            self._metrics.stop()
+        await asyncio.to_thread(self.telemetry.close)
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)

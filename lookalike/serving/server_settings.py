@@ -33,6 +33,25 @@ class ServerSettings:
         minimum=-1,
         maximum=65535,
     )
+    metrics_port: int = setting(
+        -1,
+        "TCP port of Prometheus's metrics, /metrics, on the same host; 0 takes a free one, -1 "
+        "measures nothing.",
+        minimum=-1,
+        maximum=65535,
+    )
+    traces_endpoint: str = setting(
+        "",
+        "OpenTelemetry collector that takes traces by OTLP over gRPC, such as "
+        "http://collector:4317; empty for none.",
+    )
+    traces_share: float = setting(
+        0.01,
+        "Of the requests whose callers did not decide it, the share whose spans are recorded; a "
+        "span takes as long as a search.",
+        minimum=0,
+        maximum=1,
+    )
     tls_certificate: str = setting(
         "", "PEM file of the certificate of every port; read again when it changes. Empty for none."
     )
@@ -86,7 +105,7 @@ class ServerSettings:
 
     def of_port(self, host: str, port: int) -> Self:
         """Returns the settings of another port of the same process."""
-        return dataclasses.replace(self, host=host, port=port, health_port=-1)
+        return dataclasses.replace(self, host=host, port=port, health_port=-1, metrics_port=-1)
 
 
 def tls_of(settings: ServerSettings, prefix: str) -> ServerTLS | None:
