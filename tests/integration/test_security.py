@@ -167,6 +167,14 @@ def bearer(name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKENS[name]}"}
 
 
+def test_metrics_want_a_token_that_may_read(secured: Secured, http: httpx.Client) -> None:
+    for service in (secured.embedder, secured.index, secured.gateway):
+        url = f"https://{service.announced('serving metrics')}/metrics"
+        assert http.get(url).status_code == 401
+        assert http.get(url, headers=bearer("write")).status_code == 403
+        assert "grpc_server_call_started_total" in http.get(url, headers=bearer("read")).text
+
+
 def test_a_path_without_a_rule_is_closed(http: httpx.Client) -> None:
     assert http.get("/no/such/path").status_code == 401
     assert http.get("/no/such/path", headers=bearer("read")).status_code == 403
