@@ -63,7 +63,9 @@ class GatewayTelemetry:
 
     def began(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> Span | None:
         """Begins to watch an HTTP request, as ASGI has it; returns its span, if there is one."""
-        return self._telemetry.http(_method(scope), scope["path"], headers)
+        return self._telemetry.http(
+            _method(scope), scope.get("scheme", "http"), scope["path"], headers
+        )
 
     def ended(
         self, scope: MutableMapping[str, Any], span: Span | None, status: int, seconds: float

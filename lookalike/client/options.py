@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from lookalike import trace_context
 from lookalike.channel import MAX_MESSAGE_BYTES, TLS, Method, is_this_machine, several
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InvalidArgumentError
@@ -90,7 +91,8 @@ class ClientOptions:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Returns the metadata of every call."""
         token = self.token() if callable(self.token) else self.token
-        return (("authorization", f"Bearer {token}"),) if token else ()
+        authorization = (("authorization", f"Bearer {token}"),) if token else ()
+        return (*authorization, *trace_context.headers())
 
     def seconds(self, timeout: float | None) -> float:
         """Returns the timeout of a call, in seconds."""

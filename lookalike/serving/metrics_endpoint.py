@@ -98,6 +98,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_port = False
+    request_queue_size = 64  # of the library 5, beyond which connecting takes a second
 
     def __init__(
         self,

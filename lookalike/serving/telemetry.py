@@ -74,10 +74,10 @@ class Telemetry:
         span = self.tracing.begin(name, metadata, {"rpc.system.name": "grpc", "rpc.method": name})
         return WatchedRpc(self.metrics, name, span)
 
-    def http(self, method: str, path: str, headers: Mapping[str, str]) -> Span | None:
+    def http(self, method: str, scheme: str, path: str, headers: Mapping[str, str]) -> Span | None:
         """Begins to watch an HTTP request; returns its span, if there is one."""
         _current.set(self)
-        attributes = {"http.request.method": method, "url.path": path, "url.scheme": "http"}
+        attributes = {"http.request.method": method, "url.scheme": scheme, "url.path": path}
         return self.tracing.begin(method, headers, attributes)
 
     def calls_to(self, target: str) -> CallObserver:

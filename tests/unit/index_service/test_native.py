@@ -235,10 +235,15 @@ async def test_state_tells_how_collections_are_searched(settings: IndexSettings)
     described, empty = state.collections
     # Key, vector, product, price, category and scale of a row, and whether it is dead.
     expected = CollectionState(
-        "b", items=49, deleted_rows=1, memory_bytes=50 * (8 + 8 + 4 + 8 + 4 + 4 + 1)
+        "b",
+        items=49,
+        deleted_rows=1,
+        memory_bytes=50 * (8 + 8 + 4 + 8 + 4 + 4 + 1),
+        embedding_space=LISTINGS.embedding_space,
+        target_recall=LISTINGS.target_recall,
     )
     assert described == expected
-    assert empty == CollectionState("listings", items=0)
+    assert empty == replace(expected, name="listings", items=0, deleted_rows=0, memory_bytes=0)
     assert (state.read_only, state.applied_seq) == (False, 4)
 
 

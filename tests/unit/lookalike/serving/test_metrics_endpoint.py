@@ -1,0 +1,133 @@
+"""The port of metrics: its TLS, its tokens, and callers who never say a word."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from lookalike.errors import PermissionDeniedError, StartupError, UnauthenticatedError
+from lookalike.serving import metrics_endpoint
+from lookalike.serving.metrics_endpoint import MetricsEndpoint
+from lookalike.serving.tls import ServerTLS
+from tests.certificates import Authority
+
+Serve = Callable[..., MetricsEndpoint]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    registry = CollectorRegistry()
+    Gauge("answer", "To everything.", registry=registry).set(42)
+    endpoints: list[MetricsEndpoint] = []
+
+    def serve(
+        context: ssl.SSLContext | None = None, admit: metrics_endpoint.Admit | None = None
+    ) -> MetricsEndpoint:
+        endpoint = MetricsEndpoint(registry, "127.0.0.1", 0, "ECHO_", context=context, admit=admit)
+        endpoint.bind()
+        endpoint.start()
+        endpoints.append(endpoint)
+        return endpoint
+
+    yield serve
+    for endpoint in endpoints:
+        endpoint.stop()
+
+
+def ask(
+    connection: http.client.HTTPConnection, path: str = "/metrics", token: str = ""
+) -> tuple[int, str]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection.request("GET", path, headers=headers)
+    with connection.getresponse() as answer:
+        status, words = answer.status, answer.read().decode()
+    connection.close()
+    return status, words
+
+
+def plain(endpoint: MetricsEndpoint) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(endpoint.address, timeout=30)
+
+
+def test_answers_its_path_and_no_other(serve: Serve) -> None:
+    endpoint = serve()
+    status, words = ask(plain(endpoint), "/metrics?name[]=answer")
+    assert status == 200
+    assert "answer 42.0" in words
+    assert ask(plain(endpoint), "/")[0] == 404
+
+
+def test_asks_for_a_token_where_it_is_told_to(serve: Serve) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def admit(authorization: str, address: str) -> None:
+        asked.append((authorization, address))
+        if not authorization:
+            raise UnauthenticatedError("a token is needed")
+        if authorization != "Bearer good":
+            raise PermissionDeniedError("not with this one")
+
+    endpoint = serve(admit=admit)
+    assert ask(plain(endpoint)) == (401, "a token is needed\n")
+    assert ask(plain(endpoint), token="bad") == (403, "not with this one\n")
+    assert ask(plain(endpoint), token="good")[0] == 200
+    assert asked[-1] == ("Bearer good", "127.0.0.1")
+
+
+def test_speaks_tls_with_the_newest_certificate(serve: Serve, tmp_path: Path) -> None:
+    first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
+    certificate, key = first.issue("server")
+    endpoint = serve(ServerTLS(certificate, key).context())
+
+    def secure(authority: Authority) -> http.client.HTTPConnection:
+        context = ssl.create_default_context(cafile=str(authority.roots))
+        return http.client.HTTPSConnection(endpoint.address, timeout=30, context=context)
+
+    assert ask(secure(first))[0] == 200
+    renewed, its_key = second.issue("server")
+    its_key.replace(key)
+    renewed.replace(certificate)
+    assert ask(secure(second))[0] == 200
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ask(secure(first))
+    with pytest.raises((http.client.HTTPException, OSError)):
+        ask(plain(endpoint))
+    assert ask(secure(second))[0] == 200
+
+
+def test_silent_callers_are_cut_off_and_hold_up_no_other(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = Authority(tmp_path).issue("server")
+    monkeypatch.setattr(metrics_endpoint, "_PATIENCE_S", 0.2)
+    endpoint = serve(ServerTLS(certificate, key).context())
+    host, _, port = endpoint.address.rpartition(":")
+    silent = [socket.create_connection((host, int(port)), 30) for _ in range(40)]
+    for connection in silent:
+        with connection:
+            assert connection.recv(1) == b""
+    context = ssl.create_default_context(cafile=str(tmp_path / "roots.pem"))
+    secure = http.client.HTTPSConnection(endpoint.address, timeout=30, context=context)
+    assert ask(secure)[0] == 200
+
+
+def test_port_is_free_once_it_has_stopped(serve: Serve) -> None:
+    endpoint = serve()
+    endpoint.stop()
+    with pytest.raises(OSError, match="refused"):
+        ask(plain(endpoint))
+
+
+def test_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        endpoint = MetricsEndpoint(CollectorRegistry(), "127.0.0.1", port, "ECHO_")
+        with pytest.raises(StartupError, match="ECHO_METRICS_PORT") as caught:
+            endpoint.bind()
+    assert f"cannot listen on 127.0.0.1:{port}" in str(caught.value)
