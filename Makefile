@@ -5,7 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test test-all contract e2e fuzz up down lint proto docs bench milvus clean
+.PHONY: help install demo test test-all contract e2e fuzz up down lint proto docs bench milvus package sbom clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,12 +48,24 @@ e2e: install ## the containers too: builds the images and runs the compose stack
 fuzz: install ## look for input that must not fail, for SECONDS (600)
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),600)
 
-lint: install ## ruff, mypy, buf lint, buf breaking, and whether the stubs are fresh
+package: install ## build sdist and wheel into var/dist, and use the wheel in an environment of its own
+	$(PYTHON) -m scripts.package
+	$(PYTHON) -m pytest -m '' tests/e2e/test_package.py
+
+sbom: install ## what the images and the wheel are made of (CycloneDX), into var/sbom
+	$(PYTHON) -m scripts.sbom
+
+WORKFLOWS = --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+lint: install ## ruff, mypy, buf lint, buf breaking, fresh stubs, versions, workflows, vulnerabilities
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(PYTHON) -m scripts.protos check
 	$(PYTHON) -m scripts.settings_table check
+	$(PYTHON) -m scripts.release check
+	$(VENV)/bin/check-jsonschema $(WORKFLOWS)
+	$(PYTHON) -m scripts.audit
 	$(PYTHON) -m scripts.protos lint
 	$(PYTHON) -m scripts.protos breaking
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, TypeVar
 
 from grpc import aio
@@ -21,6 +20,7 @@ from embedder_service.model import Model
 from embedder_service.scheduling import Priority, SchedulingKey
 from embedder_service.statistics import ModelStatistics, Total
 from embedder_service.words import EmbeddedWords, check_lengths
+from lookalike import __version__
 from lookalike.errors import InvalidArgumentError, ModelNotFoundError, NotSupportedError
 from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc
@@ -79,7 +79,7 @@ class OpenInferenceServicer(open_inference_pb2_grpc.GRPCInferenceServiceServicer
     ) -> pb.ServerMetadataResponse:
         """Names the server."""
         return pb.ServerMetadataResponse(
-            name="lookalike-embedder", version=version("lookalike"), extensions=EXTENSIONS
+            name="lookalike-embedder", version=__version__, extensions=EXTENSIONS
         )
 
     async def ModelMetadata(

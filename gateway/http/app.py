@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,6 +25,7 @@ from gateway.http.problems import HttpProblemError, response_to
 from gateway.telemetry import GatewayTelemetry
 from gateway.thumbnails import ThumbnailStore
 from gateway.use_cases import UseCases
+from lookalike import __version__
 from lookalike.errors import LookalikeError
 from lookalike.serving.access import Guard
 
@@ -55,7 +55,7 @@ def create_app(
     guard = guard or Guard()
     app = FastAPI(
         title="Lookalike",
-        version=_version(),
+        version=__version__,
         description=_DESCRIPTION,
         # FastAPI's own pages load scripts from another site; ours in `page` does not.
         docs_url=None,
@@ -91,10 +91,3 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["Allow"] = allowed_methods(request.app, request.scope)
     return response  # type: ignore[no-any-return]
-
-
-def _version() -> str:
-    try:
-        return version("lookalike")
-    except PackageNotFoundError:
-        return "unknown"

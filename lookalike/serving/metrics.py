@@ -7,13 +7,14 @@ names that operators gave, never what a caller sent. See docs/telemetry.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Generic, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from lookalike import __version__
 
 # Seconds: a search takes less than the first, and callers seldom wait for the last.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -38,7 +39,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         Info(
             "lookalike_build", "What runs: the service and its version.", registry=self.registry
-        ).info({"service": service, "version": package_version()})
+        ).info({"service": service, "version": __version__})
         self._started = _Bound(
             Counter(
                 "grpc_server_call_started",
@@ -132,11 +133,3 @@ class _Read(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._collect()
-
-
-def package_version() -> str:
-    """Returns the version of Lookalike; `unknown` where it was not installed."""
-    try:
-        return version("lookalike")
-    except PackageNotFoundError:
-        return "unknown"

@@ -13,11 +13,11 @@ from typing import Any
 import grpc
 from opentelemetry.trace import Span
 
-from lookalike import request_ids
+from lookalike import __version__, request_ids
 from lookalike.channel import CallObserver
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.serving import tracing
-from lookalike.serving.metrics import Metrics, package_version
+from lookalike.serving.metrics import Metrics
 from lookalike.serving.server_settings import ServerSettings
 from lookalike.serving.tracing import Tracing
 
@@ -57,7 +57,7 @@ class Telemetry:
         try:
             spans = Tracing(
                 service,
-                package_version(),
+                __version__,
                 endpoint=settings.traces_endpoint,
                 share=settings.traces_share,
             )
