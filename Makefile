@@ -5,7 +5,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTHON3 ?= python3
 
-.PHONY: help install demo test test-all contract e2e fuzz up down lint proto docs bench milvus package sbom clean
+.PHONY: help install demo test test-all contract e2e fuzz up down lint proto docs bench milvus package \
+	sbom images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +44,7 @@ contract: install ## the index's contract on milvus-lite
 	LOOKALIKE_CONTRACT_BACKEND=milvus-lite $(PYTHON) $(PYTEST) tests/contract
 
 e2e: install ## the containers too: builds the images and runs the compose stack
-	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py
+	LOOKALIKE_E2E_DOCKER=1 $(PYTHON) -m pytest tests/e2e/test_compose.py tests/e2e/test_compose_tls.py
 
 fuzz: install ## look for input that must not fail, for SECONDS (600)
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),600)
@@ -80,6 +81,12 @@ bench: install ## measure the whole way through
 
 milvus: install ## an environment with a real Milvus, which test-all tests too (0.5 GB)
 	$(PYTHON) -m scripts.milvus_environment
+
+images: install ## build the three services' images, labelled with version and revision
+	$(PYTHON) -m scripts.images
+
+lock: install ## write requirements/*.txt, what the images install, from constraints.txt
+	$(PYTHON) -m scripts.lock
 
 clean: ## remove what the demo, tests and tools wrote, but not .venv
 	rm -rf var .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmarks import report
 
-NAMES = ("slice", "training", "embedder", "index", "gateway", "quality", "outside", "multimodal")
+NAMES = (
+    "slice",
+    "training",
+    "embedder",
+    "index",
+    "gateway",
+    "quality",
+    "outside",
+    "multimodal",
+    "containers",
+)
 
 
 def main() -> int:
