@@ -17,6 +17,7 @@ from gateway.http.serving import HttpServer
 from gateway.identity import Identity
 from gateway.index import IndexUpstream
 from gateway.ingest import Ingester, Thumbnails
+from gateway.patience import Patience
 from gateway.ranking import Ranker
 from gateway.reading import Reader
 from gateway.search import SimilarListingFinder
@@ -59,6 +60,8 @@ async def serve(settings: GatewaySettings) -> None:
         settings.index, settings.collection, most, identity, watch(settings.index)
     )
     upstreams = (embedder, index)
+    for upstream in upstreams:
+        upstream.patience = Patience(settings.restart_wait_s)
     space_guard = EmbeddingSpaceGuard(embedder, index, settings.lineage_check_s)
     vectors = VectorCache(settings.cache_bytes)
     use_cases = compose(settings, embedder, index, space_guard, vectors, thumbnails=thumbnails)

@@ -50,6 +50,14 @@ class GatewaySettings(ServerSettings):
         "Time for a call without a deadline; abandoned calls hold memory this long.",
         minimum=0.001,
     )
+    restart_wait_s: float = setting(
+        5.0,
+        "How long calls wait for an upstream that was just lost, as in its restart, before they "
+        "are refused; each holds its photo in memory. Once it has been away for longer, they are "
+        "refused at once.",
+        minimum=0,
+        maximum=600,
+    )
     max_stream_in_flight: int = setting(
         64,
         "Unanswered photos of one StreamIngestListings at which reading pauses; each is held in "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
@@ -27,9 +26,6 @@ _SERVICE = embedder_pb2.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _MOST_MODELS = 4
 # While pods are updated, GetModel may reach one that serves another model.
 _TRIES = 3
-# Pauses before retries: none, since another server may answer, then one for the channel to notice
-# that a server is gone.
-_RETRY_PAUSES_S = (0.0, 0.05)
 # Longest wait of a photo for the model's outputs to become known.
 _MODEL_TIMEOUT_S = 2.0
 
@@ -177,21 +173,7 @@ class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
             async with self.calling():
                 return await call()
 
-        try:
-            return await self._hedger.call(attempt)
-        except UpstreamUnavailableError as error:
-            failed = error
-        # gRPC's own retries do not suffice: a killed server fails all of its calls at once, which
-        # exhausts the retry throttle, and calls cancelled by a stopping server are not retried.
-        for pause_s in _RETRY_PAUSES_S:
-            if not self.ready or until <= time.monotonic() + pause_s:
-                break
-            await asyncio.sleep(pause_s)
-            try:
-                return await attempt()
-            except UpstreamUnavailableError as error:
-                failed = error
-        raise failed
+        return await self.patience.persist(attempt, until, lambda: self._hedger.call(attempt))
 
     async def model(self, timeout_s: float) -> Model:
         """Asks an embedder for its model, and remembers it."""
@@ -213,8 +195,7 @@ class EmbedderUpstream(Upstream["embedder_pb2_grpc.EmbedderServiceAsyncStub"]):
         """Returns the model that made an embedding."""
         for _ in range(_TRIES):
             if embedding_space not in self._models:
-                async with self.in_hop("embed", LatencyWindow(), deadline) as allowed_s:
-                    await self.model(allowed_s)
+                await self.in_hop("embed", LatencyWindow(), deadline, self.model)
         if embedding_space not in self._models:
             raise UpstreamUnavailableError(
                 "the embedder changed its model during the request; retry", retry_after_ms=100

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
 from gateway import items, queries
 from gateway.deadline import Deadline, LatencyWindow
@@ -33,6 +33,9 @@ from lookalike.errors import (
     WordsUnavailableError,
 )
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
+
+T = TypeVar("T")
+_Call: TypeAlias = Callable[[float], Awaitable[T]]
 
 _SERVICE = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 _KEPT_SHARE = 0.1
@@ -199,8 +202,7 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
     async def get(self, item_id: str, deadline: Deadline) -> StoredPhoto:
         """Returns a photo with its vector; raises ItemNotFoundError."""
         request = index_pb2.GetItemRequest(collection=self.collection, item_id=item_id)
-        async with self._reading(deadline) as allowed_s:
-            response = await self._stub.GetItem(request, timeout=allowed_s)
+        response = await self._read(deadline, lambda s: self._stub.GetItem(request, timeout=s))
         return items.stored_photo(response.item)
 
     async def page(
@@ -220,8 +222,7 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
             page_token=token,
             view=index_pb2.ITEM_VIEW_VECTORS if vectors else index_pb2.ITEM_VIEW_FULL,
         )
-        async with self._reading(deadline) as allowed_s:
-            response = await self._stub.ListItems(request, timeout=allowed_s)
+        response = await self._read(deadline, lambda s: self._stub.ListItems(request, timeout=s))
         return [items.stored_photo(item) for item in response.items], response.next_page_token
 
     async def upsert(
@@ -247,8 +248,9 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
             product_ids=[target.product_id] if isinstance(target, ProductId) else (),
             request_id=request_id,
         )
-        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
-            response = await self._stub.BatchDeleteItems(request, timeout=allowed_s)
+        response = await self._written(
+            deadline, lambda s: self._stub.BatchDeleteItems(request, timeout=s)
+        )
         return response.deleted, response.seq
 
     async def refresh(self, timeout_s: float) -> ServingCollection | None:
@@ -297,15 +299,19 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
             )
         return response.items, response.products
 
-    def _reading(self, deadline: Deadline) -> AbstractAsyncContextManager[float]:
-        return self.in_hop("search", self.read_latencies, deadline)
+    def _read(self, deadline: Deadline, call: _Call[T], kept_s: float = 0.0) -> Awaitable[T]:
+        return self.in_hop("search", self.read_latencies, deadline, call, kept_s)
+
+    def _written(self, deadline: Deadline, call: _Call[T]) -> Awaitable[T]:
+        return self.in_hop("write", self._write_latencies, deadline, call)
 
     async def _find(
         self, request: index_pb2.FindNeighborsRequest, deadline: Deadline, kept_s: float = 0.0
     ) -> index_pb2.FindNeighborsResponse:
         try:
-            async with self.in_hop("search", self.read_latencies, deadline, kept_s) as allowed_s:
-                response = await self._stub.FindNeighbors(request, timeout=allowed_s)
+            response = await self._read(
+                deadline, lambda s: self._stub.FindNeighbors(request, timeout=s), kept_s
+            )
         except InvalidArgumentError as error:
             if why := queries.why_not_ranked(error, request):
                 raise RankingUnavailableError(why, field="ranking") from None
@@ -358,8 +364,9 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
         request = index_pb2.BatchUpsertItemsRequest(
             collection=self.collection, items=[item], request_id=request_id
         )
-        async with self.in_hop("write", self._write_latencies, deadline) as allowed_s:
-            return await self._stub.BatchUpsertItems(request, timeout=allowed_s)
+        return await self._written(
+            deadline, lambda s: self._stub.BatchUpsertItems(request, timeout=s)
+        )
 
     async def _create(self, vector: PhotoVector, deadline: Deadline) -> None:
         """Creates a collection for the vector's embedding space, and its alias.
@@ -375,7 +382,8 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
             text_attributes=TEXT_ATTRIBUTES,
             features_dimension=len(vector.features),
         )
-        async with self.in_hop("search", LatencyWindow(), deadline) as allowed_s:
+        allowed_s = deadline.allow_s("search", LatencyWindow())
+        with deadline.hop("search"):
             with contextlib.suppress(CollectionExistsError):
                 async with self.calling():
                     await self._stub.CreateCollection(

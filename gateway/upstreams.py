@@ -18,6 +18,7 @@ from grpc import aio
 
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.identity import Identity
+from gateway.patience import Patience
 from lookalike.channel import CallObserver, open_channel
 from lookalike.errors import (
     DeadlineUnreachableError,
@@ -33,10 +34,11 @@ from lookalike.errors import (
 from lookalike.status import from_rpc_error
 
 Stub = TypeVar("Stub")
+T = TypeVar("T")
 
-# gRPC cancels calls that a stopping server has not started.
 # How long calls in progress may go on on a channel that another took the place of.
 _LAST_CALLS_S = 30.0
+# gRPC cancels calls that a stopping server has not started.
 _UNAVAILABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
@@ -74,6 +76,7 @@ class Upstream(Generic[Stub]):
         self._fields = fields
         self._identity = identity
         self._observer = observer
+        self.patience = Patience(0.0)
         try:
             self.channel = self._open()
         except InvalidArgumentError as error:
@@ -101,6 +104,7 @@ class Upstream(Generic[Stub]):
         while True:
             channel = self.channel
             state = channel.get_state(try_to_connect=True)
+            self.patience.note(state is grpc.ChannelConnectivity.READY)
             await changed()
             with contextlib.suppress(aio.UsageError):  # closed, since another took its place
                 await channel.wait_for_state_change(state)
@@ -136,21 +140,32 @@ class Upstream(Generic[Stub]):
             error.field = self._fields.get(error.field, error.field)
             raise error from None
 
-    @asynccontextmanager
     async def in_hop(
-        self, hop: str, recent: LatencyWindow, deadline: Deadline, kept_s: float = 0.0
-    ) -> AsyncIterator[float]:
-        """Yields the seconds that a call in its block may take, and records its latency.
+        self,
+        hop: str,
+        recent: LatencyWindow,
+        deadline: Deadline,
+        call: Callable[[float], Awaitable[T]],
+        kept_s: float = 0.0,
+    ) -> T:
+        """Returns the answer of a call, which gets its time in seconds; records its latency.
+
+        A service that was just lost is waited for, unless time is kept to answer without it.
 
         Raises:
             DeadlineUnreachableError: Too little time is left.
         """
-        allowed_s = deadline.allow_s(hop, recent, kept_s)
-        started = time.monotonic()
-        with deadline.hop(hop):
+        until = time.monotonic() + deadline.allow_s(hop, recent, kept_s)
+
+        async def attempt() -> T:
+            started = time.monotonic()
             async with self.calling():
-                yield allowed_s
-        recent.add(time.monotonic() - started)
+                answer = await call(until - started)
+            recent.add(time.monotonic() - started)
+            return answer
+
+        with deadline.hop(hop):
+            return await (attempt() if kept_s else self.patience.persist(attempt, until))
 
 
 def is_out_of_time(error: LookalikeError) -> bool:

@@ -202,8 +202,13 @@ def _connection_options(
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.keepalive_time_ms", limits.PING_INTERVAL_S * 1000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        # gRPC's default, two minutes, would leave a recovered server unused for that long.
+        # gRPC's defaults, one second and two minutes, would leave a server that was restarted, or
+        # that recovered, unused for that long.
+        ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        # Names are resolved again when a connection ends. At gRPC's default, 30 s, a client whose
+        # servers are replaced one by one would know none of those that are left.
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ]
     if len(several_of := addresses(target)) > 1:
         options.append(("grpc.default_authority", several_of[0]))

@@ -51,6 +51,7 @@ TOGETHER = {
     "tests/unit/training/": "network",
     "tests/integration/": "services",
     "tests/e2e/": "services",
+    "tests/operations/": "services",
     "tests/test_contract.py": "services",
     "tests/unit/embedder_service/": "services",
 }

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,10 +36,17 @@ class ServiceProcess:
         environment: Settings, added to this process's environment.
         log: File for the service's stderr and stdout.
         detached: Whether it keeps running when this process ends.
+        within: Command that runs it, and that it takes the place of: `("ip", "netns", "exec", …)`.
     """
 
     def __init__(
-        self, module: str, environment: Mapping[str, str], log: Path, *, detached: bool = False
+        self,
+        module: str,
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        detached: bool = False,
+        within: Sequence[str] = (),
     ) -> None:
         self.module = module
         self.log = log
@@ -51,6 +58,7 @@ class ServiceProcess:
             defaults[f"{_PREFIXES[module]}METRICS_PORT"] = "0"
         self._environment = {**defaults, **os.environ, **environment}
         self._detached = detached
+        self._within = within
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,7 +77,7 @@ class ServiceProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                [*self._within, sys.executable, "-m", self.module],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -83,7 +83,7 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
-                *_connection_options(),
+                *_connection_options(settings.max_connection_age_s),
             ],
         )
         self.address = ""
@@ -234,7 +234,7 @@ class GrpcServer:
         logger.info("stopped")
 
 
-def _connection_options() -> list[tuple[str, int]]:
+def _connection_options(max_age_s: float) -> list[tuple[str, int]]:
     # gRPC's own default, a ping in five minutes and none without calls, ends the connections of
     # clients and proxies that ping as they are told to elsewhere, and our own client's.
     shortest_ms = limits.MIN_PING_INTERVAL_S * 1000 * (1 - _TOLERANCE)
@@ -244,6 +244,9 @@ def _connection_options() -> list[tuple[str, int]]:
         # Without it, a connection that begins and cancels calls as fast as it can fills memory and
         # keeps others waiting for seconds.
         ("grpc.max_concurrent_streams", limits.MAX_CALLS_PER_CONNECTION),
+        # gRPC makes it up to a tenth longer or shorter, so that not all come again at once, and by
+        # default sets no limit to how long calls may go on after it.
+        *([("grpc.max_connection_age_ms", round(max_age_s * 1000))] if max_age_s else []),
     ]
 
 

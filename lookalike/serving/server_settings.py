@@ -103,6 +103,14 @@ class ServerSettings:
         maximum=3600,
     )
 
+    max_connection_age_s: float = setting(
+        300.0,
+        "After about this long a connection takes no new calls, and clients connect again: so they "
+        "find new servers behind a name. What is in progress, streams too, goes on. 0 never does.",
+        minimum=0,
+        maximum=86_400,
+    )
+
     def of_port(self, host: str, port: int) -> Self:
         """Returns the settings of another port of the same process."""
         return dataclasses.replace(self, host=host, port=port, health_port=-1, metrics_port=-1)

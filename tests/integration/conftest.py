@@ -90,7 +90,11 @@ def services(
     embedder, index = (behind.running(name) for name in ("embedder_service", "index_service"))
     collection = behind.new_collection()
     gateway = start_service(
-        "gateway", embedder=embedder.address, index=index.address, collection=collection
+        "gateway",
+        embedder=embedder.address,
+        index=index.address,
+        collection=collection,
+        restart_wait_s=0,
     )
     return Services(
         start_service,
