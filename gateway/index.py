@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from gateway import items, queries
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.identity import Identity
+from gateway.index_state import CollectionStats, IndexState, ServingCollection
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     ItemId,
@@ -55,50 +55,6 @@ _FIELDS = {
     "filter.attributes[0].key": "filter",
     "filter.attributes[1].key": "filter",
 }
-
-
-@dataclass(frozen=True)
-class ServingCollection:
-    """The collection that answers.
-
-    Attributes:
-        collection: Its name.
-        embedding_space: That of its vectors.
-        features_dimension: Of its features; 0 without any.
-        finds_words: Whether words of titles and descriptions can be looked for.
-    """
-
-    collection: str
-    embedding_space: str
-    features_dimension: int = 0
-    finds_words: bool = False
-
-
-@dataclass(frozen=True)
-class CollectionStats:
-    """Counts of what the index holds of a collection.
-
-    Attributes:
-        photos: All photos.
-        photos_with_features: Photos that have features.
-        rows_with_features_in_memory: Features of the other rows are read from disk.
-        most_candidates: Most candidates that a search may rank, for that reason; 0 for no limit.
-    """
-
-    photos: int = 0
-    photos_with_features: int = 0
-    rows_with_features_in_memory: int = 0
-    most_candidates: int = 0
-
-
-@dataclass(frozen=True)
-class IndexState:
-    """State of the index and, by name, of its collections."""
-
-    backend: str
-    read_only: bool
-    applied_seq: int
-    held: Mapping[str, CollectionStats] = field(default_factory=dict)
 
 
 class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):

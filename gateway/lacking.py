@@ -5,7 +5,7 @@ Each function returns an empty text if nothing is lacking.
 
 from __future__ import annotations
 
-from gateway.index import CollectionStats, ServingCollection
+from gateway.index_state import CollectionStats, ServingCollection
 from gateway.models import Model
 
 _REINDEX = "lookalike reindex"

@@ -11,7 +11,8 @@ from typing import TypeAlias
 from gateway import price, queries, validation
 from gateway.classify import Classifier
 from gateway.deadline import Deadline
-from gateway.index import IndexUpstream, ServingCollection
+from gateway.index import IndexUpstream
+from gateway.index_state import ServingCollection
 from gateway.listings import (
     Classification,
     ItemId,

@@ -12,7 +12,8 @@ from gateway import lacking
 from gateway.cache import CacheStatus, VectorCache
 from gateway.deadline import Deadline
 from gateway.embedder import EmbedderUpstream
-from gateway.index import CollectionStats, IndexUpstream
+from gateway.index import IndexUpstream
+from gateway.index_state import CollectionStats
 from gateway.listings import RankingMethod
 from gateway.models import Model
 from gateway.queries import INDEX_TOO_OLD

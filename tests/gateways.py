@@ -11,7 +11,8 @@ from grpc import aio
 
 from gateway.deadline import Deadline, LatencyWindow
 from gateway.embedder import Embedded, EmbedderUpstream
-from gateway.index import CollectionStats, IndexState, IndexUpstream, ServingCollection
+from gateway.index import IndexUpstream
+from gateway.index_state import CollectionStats, IndexState, ServingCollection
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import (
     Hit,

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.deadline import Deadline
 from gateway.duplicates import MAX_REPORTED, DuplicateFinder, NearDuplicatePolicy
-from gateway.index import ServingCollection
+from gateway.index_state import ServingCollection
 from gateway.items import StoredPhoto
 from gateway.listings import PhotoVector
 from gateway.ranking import Ranker

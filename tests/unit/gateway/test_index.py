@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.index import IndexUpstream, ServingCollection
+from gateway.index import IndexUpstream
+from gateway.index_state import ServingCollection
 from gateway.items import NearPhoto, StoredPhoto
 from gateway.listings import Hit, ItemId, Neighbors, PhotoVector, SearchOptions, Written
 from lookalike.catalogue.listings import (

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.index import CollectionStats, IndexUpstream, ServingCollection
+from gateway.index import IndexUpstream
+from gateway.index_state import CollectionStats, ServingCollection
 from gateway.items import StoredPhoto
 from gateway.listings import ItemId, PhotoVector, Rerank, SearchOptions
 from gateway.vectors import compact

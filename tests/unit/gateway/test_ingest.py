@@ -14,7 +14,7 @@ from gateway import cache
 from gateway.classify import Classifier
 from gateway.deadline import Deadline
 from gateway.duplicates import DuplicateFinder, NearDuplicatePolicy
-from gateway.index import ServingCollection
+from gateway.index_state import ServingCollection
 from gateway.ingest import Ingester
 from gateway.listings import Written
 from gateway.space_guard import EmbeddingSpaceGuard

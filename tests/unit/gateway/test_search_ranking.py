@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.index import ServingCollection
+from gateway.index_state import ServingCollection
 from gateway.listings import (
     Hit,
     ItemId,

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from gateway.index import ServingCollection
+from gateway.index_state import ServingCollection
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import EmbeddingSpaceMismatchError, UpstreamUnavailableError
 from tests.gateway_models import model

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cache import VectorCache
 from gateway.deadline import Deadline
-from gateway.index import CollectionStats, ServingCollection
+from gateway.index_state import CollectionStats, ServingCollection
 from gateway.listings import RankingMethod
 from gateway.models import Model, Output
 from gateway.ranking import Ranker

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.classify import Classifier
 from gateway.deadline import Deadline
-from gateway.index import ServingCollection
+from gateway.index_state import ServingCollection
 from gateway.items import StoredPhoto
 from gateway.listings import (
     Hit,
