@@ -22,6 +22,8 @@ from lookalike.serving.telemetry import Telemetry
 from lookalike.serving.tracing import Tracing
 
 PHOTO, TEXT = "photo", "text"
+# Below it, a photo that takes its place at once would have a span that says nothing.
+_LEAST_WAIT_NS = 100_000
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -98,7 +100,7 @@ class EmbedderTelemetry:
         for name, took_ns, link in stages:
             self._tracing.stage(name, ended_ns=ended_ns, took_ns=took_ns, link=link)
             ended_ns -= took_ns
-        if waited_ns:
+        if waited_ns > _LEAST_WAIT_NS:
             self._tracing.stage("wait", ended_ns=ended_ns, took_ns=waited_ns)
 
 
