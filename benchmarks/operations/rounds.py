@@ -18,6 +18,8 @@ CLAIMS = {
     "soak": "soak",
     "clocks": "clocks",
     "disks": "disks",
+    "rotation": "rotation",
+    "tls": "tls",
 }
 
 
