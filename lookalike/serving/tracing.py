@@ -8,10 +8,13 @@ queue that drops what a slow collector does not take.
 from __future__ import annotations
 
 import logging
+import random
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from opentelemetry import context as contexts
@@ -28,11 +31,53 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, str | int | float]
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+# https://www.w3.org/TR/trace-context/: later versions may have more at their end.
+_TRACEPARENT = re.compile(
+    "(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[ -~]*)?"
+)
+_LONGEST_STATE = 512
 _PROPAGATOR = TraceContextTextMapPropagator()
 # The service may be stopping because its machine is: what is not sent by then is lost.
 _LAST_SPANS_S = 2.0
 _EXPORT_TIMEOUT_S = 5.0
 _FLUSH_EVERY_MS = 1000
+
+
+class _Unrecorded(NamedTuple):
+    """The context of a request: its caller's, or one that was made up so that all agree on it."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+    state: str
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the caller has it recorded."""
+        return int(self.flags, 16) & 1 == 1
+
+    def headers(self) -> dict[str, str]:
+        """Returns it as it is sent."""
+        headers = {TRACEPARENT: f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
+        return headers | {TRACESTATE: self.state} if self.state else headers
+
+
+# Of the request that is being answered, where this process does not record it.
+_unrecorded: ContextVar[_Unrecorded | None] = ContextVar("unrecorded", default=None)
+
+
+def _sent(headers: Mapping[str, Any]) -> _Unrecorded | None:
+    found = _TRACEPARENT.fullmatch(str(headers.get(TRACEPARENT, "")))
+    if found is None:
+        return None
+    state = str(headers.get(TRACESTATE, ""))
+    good = len(state) <= _LONGEST_STATE and state.isascii() and state.isprintable()
+    return _Unrecorded(found[1], found[2], found[3], state if good else "")
+
+
+def _new() -> _Unrecorded:
+    trace_id, span_id = random.getrandbits(128) | 1, random.getrandbits(64) | 1
+    return _Unrecorded(f"{trace_id:032x}", f"{span_id:016x}", "00", "")
 
 
 class Tracing:
@@ -52,9 +97,10 @@ class Tracing:
         self, service: str, version: str = "", *, endpoint: str = "", share: float = 0.01
     ) -> None:
         self._provider: TracerProvider | None = None
+        self._share = share
         self.tracer: trace.Tracer = trace.NoOpTracer()
         if endpoint:
-            self._provider = _provider(service, version, endpoint, share)
+            self._provider = _provider(service, version, endpoint)
             self.tracer = self._provider.get_tracer("lookalike", version)
 
     @property
@@ -65,21 +111,25 @@ class Tracing:
     def begin(self, name: str, headers: Mapping[str, Any], attributes: Attributes) -> Span | None:
         """Starts the span of a request that came in, and makes it this task's current one.
 
-        Returns None where there is nothing to record and nothing to pass on.
+        Returns None for a request that is not recorded; its context is passed on all the same.
 
         Args:
             name: The RPC, or the HTTP method.
             headers: Of the request, with names in lower case.
             attributes: By OpenTelemetry's semantic conventions.
         """
-        if self._provider is None and TRACEPARENT not in headers:
+        context = _sent(headers)
+        if self._provider is None:
+            _unrecorded.set(context)
             return None
-        carrier = {
-            key: value
-            for key in (TRACEPARENT, TRACESTATE)
-            if isinstance(value := headers.get(key), str)
-        }
-        above = _PROPAGATOR.extract(carrier, Context())
+        if context is None and random.random() >= self._share:
+            context = _new()
+        if context is not None and not context.recorded:
+            # Most requests. The SDK takes as long to say so as the index for a small search.
+            _unrecorded.set(context)
+            return None
+        _unrecorded.set(None)
+        above = _PROPAGATOR.extract(context.headers(), Context()) if context else Context()
         span = self.tracer.start_span(name, above, SpanKind.SERVER, attributes)
         contexts.attach(trace.set_span_in_context(span, above))
         return span
@@ -89,6 +139,8 @@ class Tracing:
 
         There is a span only within a request's that is recorded.
         """
+        if (unrecorded := _unrecorded.get()) is not None:
+            return None, unrecorded.headers()
         span, headers = None, dict[str, str]()
         context = contexts.get_current()
         if trace.get_current_span(context).is_recording():
@@ -164,6 +216,8 @@ def here() -> SpanContext | None:
 
 def ids() -> dict[str, str]:
     """Returns `trace_id` and `span_id` of the request that is being answered, for logs."""
+    if (unrecorded := _unrecorded.get()) is not None:
+        return {"trace_id": unrecorded.trace_id, "span_id": unrecorded.span_id}
     context = trace.get_current_span().get_span_context()
     if not context.is_valid:
         return {}
@@ -181,14 +235,13 @@ def end(span: Span, attributes: Attributes, *, failed: bool) -> None:
     span.end()
 
 
-def _provider(service: str, version: str, endpoint: str, share: float) -> TracerProvider:
+def _provider(service: str, version: str, endpoint: str) -> TracerProvider:
     # The SDK takes longer to import than the gateway to start.
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-    from lookalike.serving.sampling import Sampler  # noqa: PLC0415
+    from opentelemetry.sdk.trace.sampling import DEFAULT_ON  # noqa: PLC0415
 
     url = urlsplit(endpoint)
     if url.scheme not in ("http", "https") or not url.netloc:
@@ -196,7 +249,8 @@ def _provider(service: str, version: str, endpoint: str, share: float) -> Tracer
     # Lines of its own for each attempt, of which the last one says it all.
     logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").setLevel(logging.ERROR)
     provider = TracerProvider(
-        sampler=Sampler(share),
+        # `begin` decides; a batch has no parent, and is there for its requests alone.
+        sampler=DEFAULT_ON,
         resource=Resource.create(
             {
                 "service.name": f"lookalike-{service}",
