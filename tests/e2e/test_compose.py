@@ -26,6 +26,7 @@ from tests.e2e.compose_stack import (
     docker,
     inspect,
     open_to_containers,
+    wait,
 )
 
 # What an image has no business with.
@@ -102,6 +103,21 @@ def test_calls_go_round_all_embedders(compose: Compose, draw_photo: Callable[[in
     got = [embedded(each) - had for each, had in zip(containers, before, strict=True)]
     assert sum(got) == 60
     assert min(got) >= 15, got
+
+
+def test_an_embedder_that_is_added_later_gets_calls_too(
+    compose: Compose, draw_photo: Callable[[int], bytes]
+) -> None:
+    had = compose.containers("embedder")
+    scaled = ("up", "--detach", "--no-build", "--no-recreate", "--scale")
+    compose(*scaled, f"embedder={EMBEDDERS + 1}")
+    try:
+        (added,) = set(compose.containers("embedder")) - set(had)
+        with Ingesting(compose.gateway, draw_photo, "added") as load:
+            wait(lambda: embedded(added) > 0)
+        assert load.failed == []
+    finally:
+        compose(*scaled, f"embedder={EMBEDDERS}")
 
 
 @pytest.mark.parametrize("service", SERVICES)
