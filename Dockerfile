@@ -26,8 +26,9 @@ RUN rm -rf /usr/local/lib/python3.11/site-packages/* /usr/lib/python3/dist-packa
 # file system is read-only. `unchecked-hash`: their sources do not change, so nobody looks.
 RUN python -m compileall -q -f --invalidation-mode unchecked-hash \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
-# cp keeps /bin, /lib and the like the links that they are
-RUN mkdir /system && cp -a /bin /etc /lib /lib64 /sbin /usr /var /system/ && mkdir -m 1777 /system/tmp
+# cp keeps /bin, /lib and the like the links that they are; not every architecture has /lib64
+RUN mkdir /system && mkdir -m 1777 /system/tmp \
+    && for part in bin etc lib lib64 sbin usr var; do [ ! -e /$part ] || cp -a /$part /system/; done
 
 FROM scratch AS runtime
 COPY --from=system /system/ /
