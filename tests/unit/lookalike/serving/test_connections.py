@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import queue
 import subprocess
 import sys
 import threading
@@ -224,3 +226,26 @@ def test_reflection_v1_answers_as_v1alpha_does_and_describes_itself(
     file = descriptor_pb2.FileDescriptorProto.FromString(described)
     assert f"{file.package}.{file.service[0].name}" == v1
     assert "v1alpha" not in str(file)
+
+
+def test_connection_of_a_certain_age_makes_way_for_another_and_its_stream_goes_on(
+    start: StartEcho, open_channel: OpenChannel
+) -> None:
+    service = start(max_connection_age_s=0.2)
+    stub = EmbedderServiceStub(open_channel(service.address))
+    requests: queue.SimpleQueue[pb.StreamEmbedImagesRequest | None] = queue.SimpleQueue()
+    answers = stub.StreamEmbedImages(iter(requests.get, None))
+    requests.put(pb.StreamEmbedImagesRequest(id="before"))
+    assert next(answers).id == "before"
+
+    def connections() -> set[str]:
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+        return {line["peer"] for line in lines if line["event"] == "request"}
+
+    deadline = time.monotonic() + 60
+    while len(connections()) < 3:
+        assert time.monotonic() < deadline
+        stub.GetModel(pb.GetModelRequest(), timeout=30)
+    requests.put(pb.StreamEmbedImagesRequest(id="after"))
+    assert next(answers).id == "after"
+    requests.put(None)
