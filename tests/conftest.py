@@ -54,6 +54,7 @@ TOGETHER = {
     "tests/operations/": "services",
     "tests/test_contract.py": "services",
     "tests/unit/embedder_service/": "services",
+    "tests/deploy/": "services",
 }
 
 

@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: what their panels ask, and the JSON made of it."""
