@@ -20,7 +20,7 @@ from packaging.metadata import InvalidMetadata, Metadata
 from lookalike import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-# What the wheel's users do not need, at any depth of `lookalike`.
+# What only services need.
 LEFT_OUT = ("lookalike/model/", "lookalike/serving/")
 NEEDED = ("lookalike/__init__.py", "lookalike/py.typed")
 

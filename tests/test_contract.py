@@ -12,9 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from google.rpc import error_details_pb2
 
+from lookalike import __version__
 from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import LocalStack
 from scripts import protos
@@ -171,6 +173,17 @@ def test_gateway_answers_json(curl: Curl, tiny_bundle: Bundle, draw_photo: DrawP
     assert sum(score["probability"] for score in scores) == pytest.approx(1, abs=1e-5)
     assert len(answer["vector"]) == 13
     assert int(answer["timings"]["embedNs"]) > 0
+
+
+def test_every_face_tells_the_one_version(curl: Curl, stack: LocalStack) -> None:
+    assert curl("gateway", "GetStatus", {})["version"] == __version__
+    described = httpx.get(f"http://{stack.http_address}/openapi.json").json()
+    assert described["info"]["version"] == __version__
+    server = curl("embedder_service", "inference.GRPCInferenceService/ServerMetadata", {})
+    assert server["version"] == __version__
+    for module in MODULES:
+        metrics = httpx.get(f"http://{stack.metrics_address(module)}/metrics").text
+        assert f'version="{__version__}"' in metrics
 
 
 def test_errors_are_googles_and_readable_without_any_code_of_ours(curl: Curl) -> None:

@@ -107,6 +107,14 @@ def test_sdist_holds_what_the_wheel_is_made_of_and_no_tests(built: tuple[Path, P
     } == set()
 
 
+def test_sdist_makes_the_wheel_that_the_checkout_makes(
+    built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert (tmp_path / built[1].name).read_bytes() == built[1].read_bytes()
+
+
 def test_installed_command_says_the_version(run: Run) -> None:
     assert run("lookalike", "--version").stdout == f"lookalike {__version__}\n"
     told = run("python", "-c", "import importlib.metadata as m; print(m.version('lookalike'))")
