@@ -4,7 +4,8 @@ python -m scripts.sbom [--out DIR]    into var/sbom
 
 An image's is made from the lock that the image installs (requirements/*.txt, with its hashes); the
 wheel's from what pip would install beside `lookalike[cli]` under constraints.txt. cyclonedx-py
-checks each against CycloneDX's schema. The Debian packages of the images are in none.
+checks each against CycloneDX's schema. The Debian packages of the images are in none, nor is
+torch in that of the training image, whose lock leaves it out.
 """
 
 from __future__ import annotations
