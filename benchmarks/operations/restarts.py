@@ -29,7 +29,7 @@ def measure(*, quick: bool) -> list[Figure]:
 def restarted(fleet: Fleet, photos: Sequence[bytes], *, rounds: int) -> list[Figure]:
     """Restarts two embedders, the index and two gateways, one after the other, by SIGTERM."""
     embedders = [fleet.embedder() for _ in range(2)]
-    index = fleet.index()
+    index = fleet.index(log_requests="true")  # by which it is seen to be called again
     gateways = [fleet.gateway(addresses(embedders), index.address) for _ in range(2)]
     figures = []
     with Load(addresses(gateways), photos) as load:
