@@ -1,1 +1,1 @@
-"""Grafana dashboards as code: what their panels ask, and the JSON made of it."""
+"""Grafana dashboards as code: what panels ask, the JSON made of it, and a picture of a real run."""

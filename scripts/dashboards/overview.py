@@ -31,7 +31,7 @@ OVERVIEW = Dashboard(
                 stat("Listings' photos", "sum(index_items)", "short", "Items of all collections."),
                 stat(
                     "Failed calls of an hour",
-                    f"sum(increase({CALLS}{FAILED}[1h])) or vector(0)",
+                    f"round(sum(increase({CALLS}{FAILED}[1h]))) or vector(0)",
                     "short",
                     "The budget is one in a thousand.",
                 ),

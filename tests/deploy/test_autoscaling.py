@@ -15,7 +15,7 @@ import yaml
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.model.bundle import Bundle
-from scripts.prometheus_server import PrometheusServer, Target
+from scripts.dashboards.prometheus_server import PrometheusServer, Target
 from tests.conftest import DrawPhoto, StartService
 from tests.deploy.manifests import FOLDER, needs_kubectl, of_kind
 

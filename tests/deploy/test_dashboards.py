@@ -18,9 +18,9 @@ from lookalike.client import Client, IndexClient
 from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import LocalStack
 from scripts.dashboards.__main__ import files
-from scripts.draw_dashboard import SERVICES, ask, expression
-from scripts.prometheus_server import PrometheusServer, Target
-from scripts.sample_load import SampleLoad
+from scripts.dashboards.draw import SERVICES, ask, expression
+from scripts.dashboards.prometheus_server import PrometheusServer, Target
+from scripts.dashboards.sample_load import SampleLoad
 from tests.conftest import DrawPhoto
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""Draws a Grafana dashboard from a real run: python -m scripts.draw_dashboard [--minutes 4]
+"""Draws a Grafana dashboard from a real run: python -m scripts.dashboards.draw [--minutes 4]
 
 Starts the three services on the demo's bundle (`make demo`), a real Prometheus over them, and
 callers. Every panel's query goes to Prometheus as Grafana would send it; matplotlib draws what
@@ -22,11 +22,11 @@ from typing import Any
 from demo.files import DemoFiles
 from lookalike.client import Client, IndexClient
 from lookalike.serving.local_stack import LocalStack
-from scripts.dashboard_picture import draw
-from scripts.prometheus_server import PrometheusServer, Series, Target, free_port
-from scripts.sample_load import SampleLoad, wave
+from scripts.dashboards.picture import draw
+from scripts.dashboards.prometheus_server import PrometheusServer, Series, Target, free_port
+from scripts.dashboards.sample_load import SampleLoad, wave
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _EVERY_S = 2
 # What `$__rate_interval` becomes: four reads, as Grafana does.
 _RATE_INTERVAL = f"{4 * _EVERY_S}s"
@@ -90,7 +90,7 @@ def keep_busy(stack: LocalStack, load: SampleLoad, seconds: float) -> None:
 
 def main() -> int:
     """Draws; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.draw_dashboard", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.dashboards.draw", description=__doc__)
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--files", type=Path, default=DemoFiles().root, help="those of `make demo`")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", help="where pictures go")

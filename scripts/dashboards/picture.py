@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
-from scripts.prometheus_server import Series
+from scripts.dashboards.prometheus_server import Series
 
 mpl.use("agg")
 
