@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=4)
     parser.add_argument("--files", type=Path, default=DemoFiles().root, help="those of `make demo`")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", help="where pictures go")
-    parser.add_argument("--dashboards", nargs="*", default=["overview", "embedder"])
+    parser.add_argument("--dashboards", nargs="*", default=["overview"])
     options = parser.parse_args()
     files = DemoFiles(options.files)
     photos = [file.read_bytes() for file in sorted((files.marketplace / "images").rglob("*.jpg"))]
