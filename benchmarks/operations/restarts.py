@@ -5,18 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from benchmarks.gateway.services import calls_of
-from benchmarks.operations.fleet import EMBEDDER, GATEWAY, INDEX, Fleet, addresses, benchmark_fleet
+from benchmarks.operations.fleet import Fleet, addresses, benchmark_fleet
 from benchmarks.operations.load import Load
 from benchmarks.report import Figure
 from lookalike.serving.local_stack import ServiceProcess
 
-# What shows that a service has been found again by its callers.
-_CALLED_BY = {
-    EMBEDDER: "EmbedImage",
-    INDEX: "FindNeighbors",
-    GATEWAY: "FindSimilarListings",
-}
+# Of a log's lines, those that tell of calls; health checks are not among them.
+_CALL = '"method": '
 _FOUND_S = 60.0
 
 
@@ -62,7 +57,7 @@ def _restart(service: ServiceProcess, load: Load) -> float:
         raise RuntimeError(f"{service.module} did not stop as it should: {service.log}")
     service.start()
     started = time.monotonic()
-    while not calls_of(service, _CALLED_BY[service.module]):
+    while _CALL not in service.log.read_text(errors="replace"):
         if time.monotonic() > started + _FOUND_S:
             raise RuntimeError(f"{service.module} has had no call for {_FOUND_S:g} s")
         load.answered(4)

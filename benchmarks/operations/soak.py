@@ -21,8 +21,8 @@ Numbers: TypeAlias = NDArray[np.float64]
 # Of the time, before what counts: caches fill, allocators grow to what they need.
 _WARMING = 1 / 3
 _EVERY_S = 1.0
-# The gateway's cache of vectors; by default it would fill up for hours.
-_CACHE_BYTES = 1 << 20
+# The gateway's cache of vectors, and the index's of items; by default they would fill up for hours.
+_CACHE_BYTES, _CACHED_ITEMS = 1 << 20, 2000
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -35,7 +35,7 @@ def soaked(
     fleet: Fleet, photos: Sequence[bytes], *, seconds: float, rate: float = 40.0
 ) -> list[Figure]:
     """Calls for so long; fits a line through what each process holds after the warm-up."""
-    embedder, index = fleet.embedder(), fleet.index()
+    embedder, index = fleet.embedder(), fleet.index(max_cached_items=_CACHED_ITEMS)
     gateway = fleet.gateway(embedder.address, index.address, cache_bytes=_CACHE_BYTES)
     services = (embedder, index, gateway)
     with Load(gateway.address, photos, rate=rate, listings=500) as load:
