@@ -91,3 +91,12 @@ def test_quick_outside_searches_each_format_and_damages_photos(tmp_path: Path) -
     values = {row["name"]: row["value"] for row in figures}
     assert 0.05 < values["goodput of others"] < 5
     assert " of 2,000 refused" in figures[-1]["note"]
+
+
+def test_quick_operations_executes_the_claim_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "operations", "--quick", "--only", "starts"]
+    subprocess.run([*command, "--json", str(file)], check=True, timeout=280)
+    rows = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    assert [row["unit"] for row in rows] == ["s"] * 4
+    assert all(0 < row["value"] < 60 and row["target"] for row in rows)
