@@ -15,6 +15,7 @@ from embedder_service.model import Model
 from embedder_service.scheduling import SchedulingKey
 from embedder_service.words import EmbeddedWords
 from lookalike.errors import ModelRefusedError
+from lookalike.files import signature
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import MANIFEST, Bundle, BundleError, Manifest
 
@@ -186,7 +187,6 @@ class ModelHost:
     def _signature(self) -> tuple[int, ...]:
         """Returns file facts that change when a bundle is moved into place; () without a bundle."""
         try:
-            stat = (self._directory / MANIFEST).stat()
+            return signature(self._directory / MANIFEST)
         except OSError:
             return ()
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size

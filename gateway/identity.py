@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lookalike.channel import TLS, is_this_machine
 from lookalike.errors import StartupError
+from lookalike.files import signature
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Identity:
         try:
             self._read_token()
             self._check_certificates()
-            self._signature = self._stat(self._files)
+            self._signatures = list(map(signature, self._files))
         except (OSError, ValueError) as error:
             raise StartupError(f"{error} (LOOKALIKE_GATEWAY_UPSTREAM_…)") from None
 
@@ -65,11 +66,11 @@ class Identity:
             ValueError: A file is no good, or two do not fit together yet.
         """
         self._read_token()
-        signature = self._stat(self._files)
-        if signature == self._signature:
+        found = list(map(signature, self._files))
+        if found == self._signatures:
             return False
         self._check_certificates()
-        self._signature = signature
+        self._signatures = found
         return True
 
     async def watch(self, changed: Callable[[], Awaitable[object]]) -> None:
@@ -104,11 +105,6 @@ class Identity:
                 context.load_cert_chain(self.tls.certificate, self.tls.key, password=lambda: "")
         except ssl.SSLError as error:
             raise ValueError(f"{' and '.join(map(str, self._files))}: {error}") from None
-
-    @staticmethod
-    def _stat(files: list[Path]) -> list[tuple[int, ...]]:
-        stats = [file.stat() for file in files]
-        return [(stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats]
 
 
 def _files(tls: TLS | None) -> list[str]:

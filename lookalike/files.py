@@ -18,6 +18,12 @@ class FileError(Exception):
     """A file cannot be read, written or understood: one line that names it, printed as it is."""
 
 
+def signature(file: Path) -> tuple[int, int, int]:
+    """Returns facts that change when a file is written, or another is moved to its place."""
+    facts = file.stat()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yields a path beside `target` to write to; moves it there if the block ends well.

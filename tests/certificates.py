@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import grpc
 import trustme
 
 
@@ -32,6 +33,15 @@ class Authority:
         one = self._folder / f"{name}-with-key.pem"
         one.write_bytes(certificate.read_bytes() + key.read_bytes())
         return one
+
+    def server(self, *hosts: str, clients: Authority | None = None) -> grpc.ServerCredentials:
+        """Credentials of a server of these hosts; with `clients`, for theirs alone."""
+        theirs = self._authority.issue_cert(*hosts)
+        return grpc.ssl_server_credentials(
+            [(theirs.private_key_pem.bytes(), theirs.cert_chain_pems[0].bytes())],
+            root_certificates=clients.roots.read_bytes() if clients else None,
+            require_client_auth=clients is not None,
+        )
 
 
 def replace(file: Path, content: bytes) -> None:

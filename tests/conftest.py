@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from lookalike.errors import LookalikeError, StartupError
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing, TextTower
-from lookalike.serving.local_stack import LocalStack, ServiceProcess
+from lookalike.serving.local_stack import PREFIXES, LocalStack, ServiceProcess
 from lookalike.status import from_rpc_error
 
 # Collecting imports torch and the like, whose objects stay: looking through them for garbage, again
@@ -39,12 +39,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 LABELS = tuple(f"category {number}" for number in range(13))
 IMAGE_SIZE = 32
-
-PREFIXES = {
-    "embedder_service": "LOOKALIKE_EMBEDDER_",
-    "index_service": "LOOKALIKE_INDEX_",
-    "gateway": "LOOKALIKE_GATEWAY_",
-}
 
 # Each group shares what takes seconds to make: a trained run and its bundle; services and theirs.
 TOGETHER = {

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from gateway.config import PREFIX, GatewaySettings
-from lookalike.errors import StartupError
+from lookalike.serving import ports
 from lookalike.serving.tls import ServerTLS
 
 logger = logging.getLogger(__name__)
@@ -43,16 +43,10 @@ class HttpServer:
     def bind(self) -> None:
         """Binds the port; raises StartupError if that fails."""
         host, port = self._settings.host, self._settings.http_port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
+        with ports.binding(host, port, f"{PREFIX}HTTP_PORT (-1 serves no HTTP) or {PREFIX}HOST"):
+            family = ports.family_of(host)
             self._socket = socket.create_server((host, port), family=family, backlog=512)
-        except (OSError, UnicodeError) as error:
-            raise StartupError(
-                f"cannot listen on {host}:{port}: {error}; "
-                f"set {PREFIX}HTTP_PORT (-1 serves no HTTP) or {PREFIX}HOST"
-            ) from None
-        shown = f"[{host}]" if family == socket.AF_INET6 else host
-        self.address = f"{shown}:{self._socket.getsockname()[1]}"
+        self.address = ports.shown(host, self._socket.getsockname()[1])
 
     async def start(self, app: Any) -> None:
         """Starts to answer requests."""

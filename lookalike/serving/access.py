@@ -26,6 +26,7 @@ from lookalike.errors import (
     StartupError,
     UnauthenticatedError,
 )
+from lookalike.files import signature
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class TokenFile:
             return
         self._looked = now
         try:
-            if self._stat() == self._signature:
+            if signature(self._path) == self._signature:
                 return
             self._signature, self._tokens = self._read()
             logger.info("tokens read again", extra={"tokens": len(self._tokens)})
@@ -100,14 +101,10 @@ class TokenFile:
             # Being locked out by a slip of the pen is worse than a token that is good for longer.
             logger.error("new tokens refused", extra={"reason": str(error)})
 
-    def _stat(self) -> tuple[int, ...]:
-        stat = self._path.stat()
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
     def _read(self) -> tuple[tuple[int, ...], list[Token]]:
-        signature = self._stat()
+        read = signature(self._path)
         lines = self._path.read_text(encoding="utf-8").splitlines()
-        return signature, list(_parsed(self._path, lines))
+        return read, list(_parsed(self._path, lines))
 
 
 def _parsed(path: Path, lines: Iterable[str]) -> Iterable[Token]:

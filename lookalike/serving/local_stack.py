@@ -21,7 +21,8 @@ from typing import Self
 from lookalike.errors import StartupError
 
 _POLL_S = 0.02
-_PREFIXES = {
+# Of each service's settings.
+PREFIXES = {
     "embedder_service": "LOOKALIKE_EMBEDDER_",
     "index_service": "LOOKALIKE_INDEX_",
     "gateway": "LOOKALIKE_GATEWAY_",
@@ -54,8 +55,8 @@ class ServiceProcess:
         # gRPC reads it when it is imported. It would write a line, which is no JSON, for each
         # stranger's handshake.
         defaults = {"GRPC_VERBOSITY": "ERROR"}
-        if module in _PREFIXES:  # a free port, since several of a service may run here
-            defaults[f"{_PREFIXES[module]}METRICS_PORT"] = "0"
+        if module in PREFIXES:  # a free port, since several of a service may run here
+            defaults[f"{PREFIXES[module]}METRICS_PORT"] = "0"
         self._environment = {**defaults, **os.environ, **environment}
         self._detached = detached
         self._within = within

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from lookalike.errors import LookalikeError, StartupError, UnauthenticatedError
+from lookalike.errors import LookalikeError, UnauthenticatedError
+from lookalike.serving import ports
 
 logger = logging.getLogger(__name__)
 
@@ -65,18 +66,15 @@ class MetricsEndpoint:
 
     def bind(self) -> None:
         """Binds the port; raises StartupError if that fails."""
-        host = self._host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        host, prefix = self._host, self._prefix
         handler = type("Handler", (_Handler,), {"registry": self._registry})
-        try:
-            self._server = _Server((host, self._port), handler, family, self._context, self._admit)
-        except (OSError, UnicodeError) as error:
-            raise StartupError(
-                f"cannot listen on {host}:{self._port}: {error}; "
-                f"set {self._prefix}METRICS_PORT (-1 serves no metrics) or {self._prefix}HOST"
-            ) from None
-        shown = f"[{host}]" if family == socket.AF_INET6 else host
-        self.address = f"{shown}:{self._server.server_address[1]}"
+        with ports.binding(
+            host, self._port, f"{prefix}METRICS_PORT (-1 serves no metrics) or {prefix}HOST"
+        ):
+            self._server = _Server(
+                (host, self._port), handler, ports.family_of(host), self._context, self._admit
+            )
+        self.address = ports.shown(host, self._server.server_address[1])
 
     def start(self) -> None:
         """Starts to answer."""

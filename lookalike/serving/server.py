@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from lookalike import limits
 from lookalike.errors import StartupError
-from lookalike.serving import health, telemetry
+from lookalike.serving import health, ports, telemetry
 from lookalike.serving import settings as settings_module
 from lookalike.serving.access import Scope
 from lookalike.serving.interceptors import RequestInterceptor
@@ -118,22 +118,14 @@ class GrpcServer:
         variable: str,
         credentials: grpc.ServerCredentials | None = None,
     ) -> str:
-        host = self._settings.host
-        try:
+        host, prefix = self._settings.host, self._prefix
+        with ports.binding(host, port, f"{prefix}{variable} or {prefix}HOST"):
             # gRPC itself would only say that it failed, and write its own lines to stderr.
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
-            shown_host = f"[{host}]" if family == socket.AF_INET6 else host
-            address = f"{shown_host}:{port}"
+            socket.create_server((host, port), family=ports.family_of(host)).close()
+            address = ports.shown(host, port)
             if credentials is None:
-                return f"{shown_host}:{server.add_insecure_port(address)}"
-            return f"{shown_host}:{server.add_secure_port(address, credentials)}"
-        # UnicodeError: an invalid host name such as `a..b`.
-        except (OSError, RuntimeError, UnicodeError) as error:
-            raise StartupError(
-                f"cannot listen on {host}:{port}: {error}; "
-                f"set {self._prefix}{variable} or {self._prefix}HOST"
-            ) from None
+                return ports.shown(host, server.add_insecure_port(address))
+            return ports.shown(host, server.add_secure_port(address, credentials))
 
     def add(
         self,

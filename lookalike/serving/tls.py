@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from lookalike.errors import StartupError
+from lookalike.files import signature
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +83,10 @@ class ServerTLS:
     def _latest(self) -> _Read:
         with self._lock:
             try:
-                signature = self._signature()
-                if signature in (self._current.signature, self._refused):
+                found = self._signature()
+                if found in (self._current.signature, self._refused):
                     return self._current
-                self._refused = signature
+                self._refused = found
                 self._current = self._read()
                 logger.info("certificate replaced", extra={"file": str(self._files[0])})
             except (OSError, ValueError) as error:  # half of a renewal, or a bad one
@@ -94,11 +95,10 @@ class ServerTLS:
             return self._current
 
     def _signature(self) -> tuple[tuple[int, ...], ...]:
-        stats = [file.stat() for file in self._files]
-        return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+        return tuple(map(signature, self._files))
 
     def _read(self) -> _Read:
-        signature = self._signature()
+        found = self._signature()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # Without an answer, a password's prompt would stop the service.
@@ -108,7 +108,7 @@ class ServerTLS:
         if client_ca is not None:
             context.load_verify_locations(cadata=client_ca.decode("ascii"))
             context.verify_mode = ssl.CERT_REQUIRED
-        return _Read(signature, content[0], content[1], client_ca, context)
+        return _Read(found, content[0], content[1], client_ca, context)
 
 
 def _configuration(read: _Read) -> grpc.ServerCertificateConfiguration:

@@ -10,8 +10,7 @@ import pytest
 
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle
-from lookalike.serving.local_stack import LocalStack, ServiceProcess
-from tests.conftest import PREFIXES
+from lookalike.serving.local_stack import PREFIXES, LocalStack, ServiceProcess
 from tests.running_gateway import Services, Start
 
 

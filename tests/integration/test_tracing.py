@@ -20,9 +20,9 @@ from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from lookalike.index.v1 import index_pb2, index_pb2_grpc
 from lookalike.model.bundle import Bundle
-from lookalike.serving.local_stack import ServiceProcess
+from lookalike.serving.local_stack import PREFIXES, ServiceProcess
 from tests.collector import Collector, Recorded, collecting
-from tests.conftest import PREFIXES, DrawPhoto, StartService
+from tests.conftest import DrawPhoto, StartService
 
 EMBED = "lookalike.embedder.v1.EmbedderService/EmbedImage"
 SIMILAR = "lookalike.gateway.v1.GatewayService/FindSimilarListings"

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-import trustme
 
 from lookalike import TLS, Client
 from lookalike.errors import (
@@ -19,32 +18,10 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
+from tests.certificates import Authority
 from tests.fake_services import FakeEmbedder, FakeGateway, Served
 
 Serve = Callable[..., Served]
-
-
-class Authority:
-    """An authority with a server's and a client's certificate, in files."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._authority = trustme.CA()
-        self.roots = folder / "roots.pem"
-        self._authority.cert_pem.write_to_path(self.roots)
-        mine = self._authority.issue_cert("client.test")
-        self.certificate, self.key = folder / "mine.pem", folder / "mine.key"
-        mine.cert_chain_pems[0].write_to_path(self.certificate)
-        mine.private_key_pem.write_to_path(self.key)
-
-    def server(self, *names: str, clients: Authority | None = None) -> grpc.ServerCredentials:
-        """Credentials of a server of these names; with `clients`, for theirs alone."""
-        theirs = self._authority.issue_cert(*names)
-        return grpc.ssl_server_credentials(
-            [(theirs.private_key_pem.bytes(), theirs.cert_chain_pems[0].bytes())],
-            root_certificates=clients.roots.read_bytes() if clients else None,
-            require_client_auth=clients is not None,
-        )
 
 
 @pytest.fixture
@@ -90,9 +67,9 @@ def test_mutual_tls(
     connect: Any, serve: Serve, gateway: FakeGateway, authority: Authority, stranger: Authority
 ) -> None:
     server = serve(gateway, credentials=authority.server("127.0.0.1", clients=authority))
-    known = TLS(authority.roots, authority.certificate, authority.key)
+    known = TLS(authority.roots, *authority.issue("mine", "client.test"))
     connect(server.address, tls=known).status()
-    unknown = TLS(authority.roots, stranger.certificate, stranger.key)
+    unknown = TLS(authority.roots, *stranger.issue("mine", "client.test"))
     for tls in (authority.roots, unknown):
         with pytest.raises(UpstreamUnavailableError):
             connect(server.address, tls=tls, retries=0).status()
