@@ -121,6 +121,37 @@ async def test_case_accents_and_plurals_do_not_matter(
     assert ids(await nearest(backend, shop, words(text))) == expected
 
 
+SPELLINGS = [
+    # as a seller wrote it, what finds it
+    ("𝗩𝗶𝗻𝘁𝗮𝗴𝗲 vase", "vintage"),
+    ("Ｖｉｎｔａｇｅ vase", "vintage"),
+    ("Vin\u200btage vase", "vintage"),
+    ("vin\u00adtage vase", "vintage"),
+    ("\u202dvintage\u202c vase", "vintage"),
+    ("vintage vase", "𝓿𝓲𝓷𝓽𝓪𝓰𝓮"),
+    ("Oﬃce chair", "office"),
+    ("vintage\0vase", "vase"),
+    ("Straße", "STRASSE"),
+    ("STRASSE", "straße"),
+    ("Ångström", "Ångström"),
+    ("İstanbul", "istanbul"),
+]
+
+
+@ONLY_NATIVE
+@pytest.mark.parametrize(("title", "text"), SPELLINGS)
+async def test_words_are_found_however_they_are_spelt(
+    backend: Backend, make: Make, title: str, text: str
+) -> None:
+    name = await make(TEXTS)
+    rows = [(item("a", title=title), vector(0, 0)), (item("b", title="lamp"), vector(0, 0))]
+    await write(backend, name, rows)
+    assert ids(await nearest(backend, name, words(text))) == ["a"]
+    # What is taken out of the index is what was put in.
+    await write(backend, name, [(item("a", title="sofa"), vector(0, 0))])
+    assert ids(await nearest(backend, name, words(text))) == []
+
+
 @ONLY_NATIVE
 async def test_k_cuts_what_words_find(backend: Backend, shop: str) -> None:
     answer = await nearest(backend, shop, words("oak"), 2)

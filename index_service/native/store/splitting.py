@@ -1,9 +1,11 @@
-"""Splits text into words exactly as FTS5 does, by FTS5 itself."""
+"""Spells text for FTS5, and splits it into words exactly as FTS5 does, by FTS5 itself."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+
+from lookalike.letters import plain
 
 RULES = "unicode61 remove_diacritics 2"
 """FTS5's: split at all that is neither letter nor digit, and mind neither case nor accents."""
@@ -28,6 +30,15 @@ class _Splitter(threading.local):
 _splitter = _Splitter()
 
 
+def spelt(text: str) -> str:
+    """Returns a text as it is indexed and looked for.
+
+    FTS5 minds neither case nor accents, but knows no letters that look alike (a typed "fi" and a
+    joined one), none that cannot be seen, and that "ß" is "ss".
+    """
+    return plain(text).casefold()
+
+
 def split(text: str) -> list[str]:
     """Returns the different words of a text, before stemming; they hold no quotation marks."""
-    return _splitter.split(text)
+    return _splitter.split(spelt(text))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from index_service.native.store import rows
 from index_service.native.store.rows import DamagedRowError
-from index_service.native.store.splitting import RULES, split
+from index_service.native.store.splitting import RULES, spelt, split
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _MISSING = ("no such table", "SQL logic error", "invalid fts5 file format")
 
 
 class ItemTexts(NamedTuple):
-    """The texts of an item, one for each text attribute of its collection."""
+    """The texts of an item as they are indexed, one for each text attribute of its collection."""
 
     key: int
     texts: tuple[str, ...]
@@ -60,17 +60,27 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 def texts_of(key: int, attributes: Mapping[str, str], names: Sequence[str]) -> ItemTexts:
-    """Returns the texts of an item, empty for an attribute that it lacks."""
-    return ItemTexts(key, tuple(attributes.get(name, "") for name in names))
+    """Returns the texts of an item as they are indexed, empty for an attribute that it lacks."""
+    return ItemTexts(key, tuple(spelt(attributes.get(name, "")) for name in names))
 
 
 def create(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> None:
     """Creates the index of a collection without items."""
-    columns = ", ".join(f"text{i}" for i in range(len(names)))
-    sql = f"CREATE VIRTUAL TABLE {table(collection)} USING fts5({columns}, content='', "
-    db.execute(f"{sql}tokenize='{_TOKENIZER}')")
     name = table(collection)
+    db.execute(_declaration(name, len(names)))
     db.execute(f"INSERT INTO {name} ({name}, rank) VALUES ('automerge', {_MERGED})")
+
+
+def _declaration(name: str, attributes: int) -> str:
+    columns = ", ".join(_columns(attributes))
+    return (
+        f"CREATE VIRTUAL TABLE {name} USING fts5({columns}, content='', tokenize='{_TOKENIZER}')"
+    )
+
+
+def _columns(attributes: int) -> list[str]:
+    # Named for how they are spelt: an index of texts that were spelt otherwise is built again.
+    return [f"spelt{i}" for i in range(attributes)]
 
 
 def drop(db: sqlite3.Connection, collection: int) -> None:
@@ -121,7 +131,7 @@ class WordsOfItems:
 
     def _write(self, command: str, items: Sequence[ItemTexts]) -> None:
         name = table(self._collection)
-        columns = ["rowid", *(f"text{i}" for i in range(len(self._names)))]
+        columns = ["rowid", *_columns(len(self._names))]
         values = [[item.key, *item.texts] for item in items]
         if command:
             columns, values = [name, *columns], [[command, *row] for row in values]
@@ -199,9 +209,9 @@ def finding(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> st
     """
     name = table(collection)
     try:
-        declared = db.execute(f"SELECT name FROM pragma_table_info('{name}')").fetchall()
-        if len(declared) != len(names):
-            return "it is missing" if not declared else "it has other attributes"
+        declared = db.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).fetchall()
+        if declared != [(_declaration(name, len(names)),)]:
+            return "it is of other attributes or rules" if declared else "it is missing"
         sql = "SELECT count(*), coalesce(sum({0}), 0), coalesce(max({0}), 0) FROM {1}"
         held = db.execute(sql.format("id", f"{name}_docsize")).fetchall()
         items = f"items WHERE collection = {collection}"
