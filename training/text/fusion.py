@@ -7,13 +7,12 @@ calibrated alone is too sure of itself together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logsumexp
+
+from training.calibration import likeliest_weights
 
 Logits = NDArray[np.float32]
 
@@ -66,22 +65,3 @@ def fit_fusion(photos: Logits, words: Logits, labels: NDArray[np.int64]) -> Fusi
         likeliest_weights([words], labels),
     )
     return Fusion(photos_alone, words_alone, *likeliest_weights([photos, words], labels))
-
-
-def likeliest_weights(logits: Sequence[Logits], labels: NDArray[np.int64]) -> list[float]:
-    """Returns the positive factors of several logits whose sum is the likeliest.
-
-    Args:
-        logits: Each float32 of shape (listings, categories).
-        labels: int of shape (listings,).
-    """
-    rows = np.arange(len(labels))
-    known = np.stack(logits).astype(np.float64)
-
-    def surprise(logs: NDArray[np.float64]) -> float:
-        scores = np.tensordot(np.exp(logs), known, axes=1)
-        return float((logsumexp(scores, axis=1) - scores[rows, labels]).mean())
-
-    count = len(logits)
-    found = minimize(surprise, np.zeros(count), method="L-BFGS-B", bounds=[(-4, 3)] * count).x
-    return np.exp(found).tolist()  # type: ignore[no-any-return]

@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 
 from lookalike.model.engines.torch_text_network import TextNetwork
 from lookalike.model.engines.torch_word_counts import BUCKETS, buckets_of
+from training.calibration import likeliest_weights
 from training.config import CATEGORY_OUTPUT
 from training.text.data import Texts
-from training.text.fusion import likeliest_weights
 
 _ITERATIONS = 200
 

@@ -55,6 +55,15 @@ def test_what_both_say_alike_counts_less_together_than_alone(
     assert fusion.photos < 0.8 * fusion.photos_alone
 
 
+def test_few_listings_told_right_make_nobody_sure_of_anything() -> None:
+    labels = np.arange(52) % CLASSES
+    right = np.eye(CLASSES, dtype=np.float32)[labels]
+    fusion = fit_fusion(right, right, labels)
+    for logits in (fusion(right, None), fusion(None, right), fusion(right, right)):
+        sure = np.exp(logits[0]) / np.exp(logits[0]).sum()
+        assert sure.max() == pytest.approx(1 - 12 / 13 / 54, abs=1e-3)
+
+
 def test_a_fusion_is_four_numbers_of_json() -> None:
     fusion = Fusion(1.5, 0.5, 0.25, 2.0)
     again = Fusion(**json.loads(json.dumps(dataclasses.asdict(fusion))))
