@@ -1,14 +1,14 @@
 """Measures the quality of served answers, with queries whose right answers are known.
 
 Each photo is removed from the catalogue, used as a query and put back: it finds what its seller
-would have found among all the others.
+would have found among all the others. Titles are typed as they stand.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ ACCURACY, ACCURACY_OF_LISTINGS = "accuracy by photo", "accuracy by listing"
 LIKENESS_ERROR = "likeness, calibration error"
 FIRST_LIKENESS_ERROR = "likeness of the nearest, calibration error"
 PRICE_ERROR, PRICE_COVERAGE = "price, median error", "price, coverage"
+TITLE_FIRST, TITLE_10 = "typed title, first", "typed title, among the first 10"
 
 _IN_WORDS = {
     RECALL_5: "find another photo of their listing among the first 5",
@@ -54,6 +55,8 @@ _IN_WORDS = {
     LIKENESS_ERROR: "is how far likeness is off, on average",
     PRICE_ERROR: "is how far a fair price is off, for half of them",
     PRICE_COVERAGE: "of the prices lie in the range that is given",
+    TITLE_FIRST: "of the titles, typed, find a listing of that title first",
+    TITLE_10: "find one among the first 10",
 }
 
 
@@ -161,8 +164,20 @@ def measure(
         ),
         PRICE_ERROR: float(np.median(off)) if off else math.nan,
         PRICE_COVERAGE: float(np.mean(held)) if held else math.nan,
+        **_typed_titles(client, {known.photo.title for known in asked if known.photo.title}),
     }
     return Served(len(asked), ranking, figures)
+
+
+def _typed_titles(client: Client, titles: Set[str]) -> dict[str, float]:
+    found = [
+        [hit.photo.title == title for hit in client.similar(text=title, k=HITS).hits]
+        for title in sorted(titles)
+    ]
+    if not found:
+        return {TITLE_FIRST: math.nan, TITLE_10: math.nan}
+    first = sum(any(own[:1]) for own in found)
+    return {TITLE_FIRST: first / len(found), TITLE_10: sum(map(any, found)) / len(found)}
 
 
 def _accuracy_of_listings(client: Client, asked: Sequence[KnownPhoto]) -> float:

@@ -121,7 +121,7 @@ class IndexUpstream(Upstream["index_pb2_grpc.IndexServiceAsyncStub"]):
         if not words:
             return queries.found(response)
         self._note_words(response)
-        return queries.found(response, orders=2 if query else 1)
+        return queries.found(response, orders=4 if query else 1)
 
     async def near(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -277,6 +279,14 @@ def fuse(*orders: Sequence[str]) -> dict[str, float]:
     }
 
 
+def bm25(sought: str) -> dict[str, float]:
+    """How well each listing with the words fits them, by FTS5 itself."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE VIRTUAL TABLE t USING fts5(id UNINDEXED, a, b, tokenize='porter')")
+        db.executemany("INSERT INTO t VALUES (?, ?, ?)", [(r[0], *r[3:5]) for r in LISTINGS])
+        return dict(db.execute("SELECT id, -bm25(t, 0, 3, 1) FROM t WHERE t MATCH ?", (sought,)))
+
+
 def check_fused(answer: QueryAnswer, *orders: Sequence[str]) -> None:
     scores = fuse(*orders)
     written = [row[0] for row in LISTINGS]
@@ -308,11 +318,14 @@ async def test_both_orders_are_fused_by_place(
     distances = dict(zip(ids(alone), alone.neighbors.distances, strict=True))
     limits = {"max_distance", "rerank"}
     rest = {key: value for key, value in how.items() if key not in limits}
-    by_words = ids(await nearest(backend, shop, words("oak chair"), **rest))
+    by_words = ids(await nearest(backend, shop, words("oak table"), **rest))
     # What is too far, or named by the query, is no place of either order.
     by_words = [key for key in by_words if key in distances]
-    answer = await nearest(backend, shop, Query(target, features, "oak chair"), **how)
-    check_fused(answer, ids(alone), by_words)
+    answer = await nearest(backend, shop, Query(target, features, "oak table"), **how)
+    scores = bm25("oak OR table")
+    close = [key for key in by_words if scores[key] >= 0.8 * scores[by_words[0]]]
+    full = [key for key in by_words if key in bm25("oak AND table")]
+    check_fused(answer, ids(alone), by_words, close, full)
     assert answer.words_matched >= len(by_words)
     for i, key in enumerate(ids(answer)):
         assert answer.neighbors.distances[i] == pytest.approx(distances[key])
@@ -330,9 +343,9 @@ async def test_what_words_alone_found_has_its_true_distances(backend: Backend, m
     await write(backend, name, rows, **{f"{i:03}": (1.0, i / 10) for i in range(150)})
     answer = await nearest(backend, name, Query(vector(0, 0), (), "oak"), 3)
     # Its place by distance is the 150th, and 100 count.
-    assert ids(answer) == ["000", "149", "001"]
-    assert answer.fused_scores == pytest.approx([1 / 61, 1 / 61, 1 / 62])
-    assert list(answer.neighbors.distances) == [0, 149**2, 1]
+    assert ids(answer) == ["149", "000", "001"]
+    assert answer.fused_scores == pytest.approx([3 / 61, 1 / 61, 1 / 62])
+    assert list(answer.neighbors.distances) == [149**2, 0, 1]
     query = Query(vector(0, 0), (1.0, 0.0), "oak")
     how = Rerank(100, 0.001)
     again = await nearest(backend, name, query, 3, rerank=how)
@@ -341,6 +354,39 @@ async def test_what_words_alone_found_has_its_true_distances(backend: Backend, m
     assert again.neighbors.first_distances[far] == 149**2
     cosine = 1 - 1 / (1 + 14.9**2) ** 0.5
     assert again.neighbors.distances[far] == pytest.approx(cosine + 0.001 * 149**2, abs=0.01)
+
+
+@ONLY_NATIVE
+@pytest.mark.parametrize("distinct", [False, True])
+async def test_typed_title_comes_before_what_is_near_and_has_some_of_its_words(
+    backend: Backend, make: Make, distinct: bool
+) -> None:
+    name = await make(TEXTS)
+    titles = ["Burgundy hairdryer", "Purple hairbrush", "Burgundy hairbrush", *["Sofa"] * 20]
+    places = [0, 1, 90, *range(30, 50)]
+    rows = [
+        (item(f"{i:02}", title=title), vector(x, 0))
+        for i, (title, x) in enumerate(zip(titles, places, strict=True))
+    ]
+    await write(backend, name, rows)
+    query = Query(vector(0, 0), (), "burgundy hairbrush")
+    answer = await nearest(backend, name, query, 3, distinct_products=distinct)
+    assert ids(answer) == ["02", "00", "01"]
+
+
+@ONLY_NATIVE
+async def test_rare_word_among_common_ones_is_found_among_the_first(
+    backend: Backend, make: Make
+) -> None:
+    name = await make(TEXTS)
+    rows = [
+        (item(f"{i:02}", title="Old lamp", text="for sale"), vector(i % 7, 0)) for i in range(30)
+    ]
+    rows += [(item(f"x{i}", title="Chair"), vector(60, 0)) for i in range(30)]
+    rows += [(item("sousaphone", title="Sousaphone"), vector(90, 0))]
+    await write(backend, name, rows)
+    query = Query(vector(0, 0), (), "old sousaphone for sale")
+    assert ids(await nearest(backend, name, query, 1)) == ["sousaphone"]
 
 
 @ONLY_NATIVE

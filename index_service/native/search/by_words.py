@@ -33,6 +33,8 @@ _MOST_SCORED = 20_000
 _MOST_WORDS = 32
 # Rows of an order that are looked at together until there are enough.
 _ROWS = 1024
+# What scores at least so much of the best fits the words about as well.
+_CLOSE = 0.8
 _NO_TARGET: NumberedQueries = ResolvedQueries(np.empty((1, 0), np.float32))
 
 
@@ -41,12 +43,16 @@ class OrderByWords(NamedTuple):
 
     Attributes:
         rows: Row numbers, best first, as many as count.
+        close: Those of them that fit the words about as well as the first.
+        full: Those of them that have all of the words; none without a target.
         matching: All rows that have one of the words and may be found, ascending.
         complete: Whether nothing better can be missing from `rows`.
         is_empty: Whether there was nothing to look for.
     """
 
     rows: list[int]
+    close: list[int]
+    full: list[int]
     matching: Row
     complete: bool = True
     is_empty: bool = False
@@ -86,16 +92,24 @@ class WordStage:
         stop_if_caller_left()
         terms = split(words)
         if not terms:
-            return OrderByWords([], np.empty(0, np.int64), is_empty=True)
+            return OrderByWords([], [], [], np.empty(0, np.int64), is_empty=True)
         having = self.segments.rows_of(self.reader.having(terms))
         matching = self._allowed(having, target)
         scored = self._scored(terms, matching, having)
         rest = matching[~_among(matching, np.sort(scored.rows))]
-        rows, last = self._first(np.concatenate([scored.rows, rest]), target)
-        complete = last is None or not len(rest)
-        if not complete and last is not None and last < len(scored.rows):
-            complete = bool(scored.scores[last] > scored.most_of_others)
-        return OrderByWords(rows, matching, complete)
+        ordered = np.concatenate([scored.rows, rest])
+        places = self._first(ordered, target)
+        rows = ordered[places]
+        scores = scored.scores[places[: np.searchsorted(places, len(scored.rows))]]
+        complete = len(rows) < fusion.places(self.search.k) or not len(rest)
+        if not complete and len(scores) == len(rows):
+            complete = bool(scores[-1] > scored.most_of_others)
+        close = rows[: np.count_nonzero(scores >= _CLOSE * scores[:1])]
+        full = rows[:0]
+        if target:
+            keys = self.reader.having_all(terms)
+            full = rows[_among(rows, self.segments.rows_of(keys))]
+        return OrderByWords(rows.tolist(), close.tolist(), full.tolist(), matching, complete)
 
     def _allowed(self, rows: Row, target: Target | None) -> Row:
         """Returns the rows that may be found."""
@@ -132,11 +146,8 @@ class WordStage:
         best = np.lexsort((rows, -scores))
         return _Scored(rows[best], scores[best], others)
 
-    def _first(self, ordered: Row, target: Target | None) -> tuple[list[int], int | None]:
-        """Returns as many rows of an order as count, and the last one's place in it.
-
-        The place is None if there are fewer.
-        """
+    def _first(self, ordered: Row, target: Target | None) -> Row:
+        """Returns the places in an order, ascending, of as many rows as count or there are."""
         count = fusion.places(self.search.k)
         found: list[int] = []
         products: set[int] = set()
@@ -146,14 +157,14 @@ class WordStage:
             owners = block
             if self.search.distinct_products:
                 owners = self.segments.take("products", block).astype(np.int64)
-            every = zip(block.tolist(), owners.tolist(), allowed, strict=True)
-            for place, (row, owner, may_be_found) in enumerate(every, start):
+            every = zip(owners.tolist(), allowed, strict=True)
+            for place, (owner, may_be_found) in enumerate(every, start):
                 if may_be_found and owner not in products:
                     products.add(owner)
-                    found.append(row)
+                    found.append(place)
                     if len(found) == count:
-                        return found, place
-        return found, None
+                        return np.array(found)
+        return np.array(found, np.int64)
 
 
 def _rarest(words: Sequence[Word]) -> tuple[Sequence[Word], Sequence[Word]]:

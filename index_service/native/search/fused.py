@@ -1,4 +1,10 @@
-"""Fuses the order by distance with the one by words for one query."""
+"""Fuses the order by distance with the one by words for one query.
+
+What fits the words about as well as the first has a place for that as well, and what has all of
+them a third one. By two orders a title would come behind whatever is among the first of both. By
+four, nothing that lacks a word comes before what is first by words and has all of them: three first
+places are more than a first and two second ones.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +47,11 @@ def by_words_alone(found: OrderByWords, k: int) -> FusedHits:
 
 
 def fuse(near: VectorHits, found: OrderByWords, target: Target, search: Search) -> FusedHits:
-    """Returns the best `k` rows of both orders, each with its true distances."""
+    """Returns the best `k` rows of all orders, each with its true distances."""
     if search.distinct_products:
         scores = _scores_of_products(near, found, target)
     else:
-        scores = fusion.fused([near.rows, found.rows])
+        scores = fusion.fused([near.rows, found.rows, found.close, found.full])
     rows = fusion.best(scores, search.k)
     again = near.first_distances
     by_vector = near.distances if again is None else again
@@ -65,10 +71,13 @@ def fuse(near: VectorHits, found: OrderByWords, target: Target, search: Search) 
 def _scores_of_products(near: VectorHits, found: OrderByWords, target: Target) -> dict[int, float]:
     """Returns a score for one row of each product, its nearest."""
     by_vector = _products(target.segments, near.rows)
-    by_words = _products(target.segments, found.rows)
+    by_words, close, full = (
+        _products(target.segments, rows) for rows in (found.rows, found.close, found.full)
+    )
     rows = dict(zip(by_vector, near.rows, strict=True))
     rows |= _nearest(set(by_words) - set(by_vector), found.matching, target)
-    return {rows[p]: score for p, score in fusion.fused([by_vector, by_words]).items()}
+    scores = fusion.fused([by_vector, by_words, close, full])
+    return {rows[p]: score for p, score in scores.items()}
 
 
 def _nearest(products: set[int], matching: Row, target: Target) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """Looks words up in the index of a collection's words.
 
 Users' words are never FTS5's query language: they are split by `splitting.py`, quoted one by one,
-and joined by OR.
+and joined by OR or AND.
 """
 
 from __future__ import annotations
@@ -70,9 +70,11 @@ class WordReader:
 
     def having(self, terms: Sequence[str]) -> Keys:
         """Returns the keys of all items that have one of the words, ascending."""
-        sql = f"SELECT group_concat(rowid) FROM {self._table} WHERE {self._table} MATCH ?"
-        ((found,),) = self._read(sql, _any_of(terms))
-        return _numbers(found)
+        return self._matching(_any_of(terms))
+
+    def having_all(self, terms: Sequence[str]) -> Keys:
+        """Returns the keys of all items that have all of the words, ascending."""
+        return self._matching(" AND ".join(map(_quoted, terms)))
 
     def known(self, terms: Sequence[str]) -> list[Word]:
         """Returns those of the words that items have, rarest first."""
@@ -110,6 +112,11 @@ class WordReader:
         ((keys, scores),) = self._read(sql, *parameters)
         return _numbers(keys), _numbers(scores) / _UNITS
 
+    def _matching(self, expression: str) -> Keys:
+        sql = f"SELECT group_concat(rowid) FROM {self._table} WHERE {self._table} MATCH ?"
+        ((found,),) = self._read(sql, expression)
+        return _numbers(found)
+
     def _count(self, sql: str, term: str) -> int:
         ((count,),) = self._read(sql, _any_of([term]))
         return int(count)
@@ -125,7 +132,11 @@ class WordReader:
 
 
 def _any_of(terms: Sequence[str]) -> str:
-    return " OR ".join(f'"{term}"' for term in terms)
+    return " OR ".join(map(_quoted, terms))
+
+
+def _quoted(term: str) -> str:
+    return f'"{term}"'
 
 
 def _most(count: int, total: int) -> float:

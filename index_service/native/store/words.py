@@ -73,9 +73,7 @@ def create(db: sqlite3.Connection, collection: int, names: Sequence[str]) -> Non
 
 def _declaration(name: str, attributes: int) -> str:
     columns = ", ".join(_columns(attributes))
-    return (
-        f"CREATE VIRTUAL TABLE {name} USING fts5({columns}, content='', tokenize='{_TOKENIZER}')"
-    )
+    return f"CREATE VIRTUAL TABLE {name} USING fts5({columns}, content='', tokenize='{_TOKENIZER}')"
 
 
 def _columns(attributes: int) -> list[str]:

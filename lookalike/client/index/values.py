@@ -122,7 +122,7 @@ class Query:
         features: What candidates are compared with for `Rerank`; None for those of the items where
             all examples are items, else for none.
         words: Words of which an item's `Collection.text_attributes` have one or more, at most 1,024
-            characters. With examples both orders are fused.
+            characters. With examples both are fused.
     """
 
     positives: Example | Sequence[Example] = ()

@@ -409,7 +409,7 @@ class Query(_message.Message):
     words: _builtins.str
     """Words to find in `Collection.text_attributes`, at most 1,024 characters: an item with any of
     them counts, more for rarer words and shorter texts (BM25; Robertson and Zaragoza, 2009). With a
-    target, both orders are fused by reciprocal rank; without one, words alone are looked for.
+    target, both are fused: see `Neighbor.fused_score`; without one, words alone are looked for.
     """
     @_builtins.property
     def vector(self) -> Global___Vector:
@@ -563,8 +563,9 @@ class Neighbor(_message.Message):
     first_distance: _builtins.float
     """Its distance by `vector` where candidates were ranked again."""
     fused_score: _builtins.float
-    """What it is ranked by where the query has words: the sum of 1 / (60 + place) over the order by
-    distance and that by words, places from 1 (Cormack et al., 2009). Larger is nearer.
+    """What it is ranked by where the query has words: the sum of 1 / (60 + place), places from 1, over
+    several orders (Cormack et al., 2009): by distance, by words, of those what fits the words about
+    as well as the first, and what has all of them. Larger is nearer.
     """
     @_builtins.property
     def item(self) -> Global___Item:
