@@ -51,7 +51,9 @@ async def serve(settings: IndexSettings) -> None:
         )
         telemetry = IndexTelemetry(server.telemetry)
         _watch(telemetry, backend, settings)
-        servicer = IndexServicer(backend, conversions, telemetry.searched)
+        # A cluster's items are new objects each time.
+        cached = settings.max_cached_items if isinstance(backend, NativeBackend) else 0
+        servicer = IndexServicer(backend, conversions, telemetry.searched, cached)
         for each in filter(None, (server, admin)):
             each.add(add_IndexServiceServicer_to_server, servicer, NAME, SCOPES)
         if admin:

@@ -24,6 +24,8 @@ _METHODS = {
     Method.EXACT: pb.SEARCH_METHOD_EXACT,
     Method.APPROXIMATE: pb.SEARCH_METHOD_APPROXIMATE,
 }
+# Some 5 MB; if all of them were replaced meanwhile, 12 to 20 MB more.
+_MOST_ENCODED = 20_000
 
 
 def collection(described: Collection, item_count: int) -> pb.Collection:
@@ -66,59 +68,66 @@ def full_item(found: FullItem, described: Collection, view: View = View.VECTORS)
     return message
 
 
-class _Messages:
-    """Caches the messages of items, by the identity of the item.
+class EncodedItems:
+    """Caches items as encoded messages, by the identity of the item.
 
     The index caches items, so an item that is found again is the same object. Building its message
-    again would cost more than the search.
+    again would cost more than the search. Encoded, it takes a sixth of a message's memory, and is
+    copied into a reply as quickly.
+
+    Args:
+        most: At how many items, or 20,000, all are dropped. Items that were replaced stay until
+            then, so it should be no more than the index itself caches.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: dict[int, tuple[Item, pb.Item]] = {}
+        self._most = min(most, _MOST_ENCODED)
+        self._kept: dict[int, tuple[Item, bytes]] = {}
 
-    def of(self, wanted: Item) -> pb.Item:
-        """Returns an item's message, which must not be changed."""
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, wanted: Item) -> bytes:
+        """Returns an item's message without its vectors, encoded."""
         kept = self._kept.get(id(wanted))
         if kept is not None and kept[0] is wanted:
             return kept[1]
         if len(self._kept) >= self._most:
             self._kept.clear()
-        message = item(wanted)
-        self._kept[id(wanted)] = wanted, message
-        return message
-
-
-_messages = _Messages(20_000)
+        encoded: bytes = item(wanted).SerializeToString()
+        self._kept[id(wanted)] = wanted, encoded
+        return encoded
 
 
 def neighbors(
-    near: Neighbors, view: View, fused_scores: Sequence[float] | None = None
+    near: Neighbors,
+    view: View,
+    encoded: EncodedItems,
+    fused_scores: Sequence[float] | None = None,
 ) -> list[pb.Neighbor]:
     """Converts neighbours, with their items."""
-    items = [item(each, view) if view is View.IDS else _messages.of(each) for each in near.items]
-    if fused_scores is not None:
-        first: Sequence[float | None] = near.first_distances or [None] * len(items)
-        columns = zip(items, near.distances, first, fused_scores, strict=True)
-        return [
-            pb.Neighbor(item=each, distance=distance, first_distance=by_vector, fused_score=score)
-            for each, distance, by_vector, score in columns
-        ]
-    if near.first_distances is None:
-        return [
-            pb.Neighbor(item=each, distance=distance)
-            for each, distance in zip(items, near.distances, strict=True)
-        ]
-    return [
-        pb.Neighbor(item=each, distance=distance, first_distance=first)
-        for each, distance, first in zip(items, near.distances, near.first_distances, strict=True)
+    nothing: Sequence[float | None] = [None] * len(near.items)
+    columns = zip(
+        near.distances, near.first_distances or nothing, fused_scores or nothing, strict=True
+    )
+    found = [
+        pb.Neighbor(distance=distance, first_distance=first, fused_score=fused)
+        for distance, first, fused in columns
     ]
+    for neighbor, each in zip(found, near.items, strict=True):
+        if view is View.IDS:
+            neighbor.item.id, neighbor.item.product_id = each.id, each.product_id
+        else:
+            neighbor.item.MergeFromString(encoded.of(each))
+    return found
 
 
-def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse:
+def found(
+    answer: Answer, view: View, encoded: EncodedItems, columns: bool
+) -> pb.FindNeighborsResponse:
     """Converts the answers to a call's queries, to messages or to columns."""
     return pb.FindNeighborsResponse(
-        results=() if columns else [_result(result, view) for result in answer.results],
+        results=() if columns else [_result(result, view, encoded) for result in answer.results],
         columns=_columns(answer) if columns else None,
         applied_seq=answer.applied_seq,
         embedding_space=answer.collection.embedding_space,
@@ -127,10 +136,10 @@ def found(answer: Answer, view: View, columns: bool) -> pb.FindNeighborsResponse
     )
 
 
-def in_range(answer: RangeAnswer, view: View) -> pb.SearchRangeResponse:
+def in_range(answer: RangeAnswer, view: View, encoded: EncodedItems) -> pb.SearchRangeResponse:
     """Converts the answer to a range search."""
     return pb.SearchRangeResponse(
-        neighbors=neighbors(answer.neighbors, view),
+        neighbors=neighbors(answer.neighbors, view, encoded),
         total=answer.total,
         applied_seq=answer.applied_seq,
         embedding_space=answer.collection.embedding_space,
@@ -154,9 +163,9 @@ def state(described: CollectionState) -> pb.CollectionState:
     )
 
 
-def _result(answer: QueryAnswer, view: View) -> pb.QueryResult:
+def _result(answer: QueryAnswer, view: View, encoded: EncodedItems) -> pb.QueryResult:
     return pb.QueryResult(
-        neighbors=neighbors(answer.neighbors, view, answer.fused_scores),
+        neighbors=neighbors(answer.neighbors, view, encoded, answer.fused_scores),
         method=_METHODS[answer.method],
         candidates_scanned=answer.candidates_scanned,
         shortfall=answer.shortfall,

@@ -63,6 +63,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         backend: Stores and searches the vectors.
         conversions: Threads that convert large messages.
         searched: Called with the seconds of each search; None if nobody measures.
+        cached_items: How many items the backend gives as the same objects again; 0 for none.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
         backend: Backend,
         conversions: Workers,
         searched: Callable[[float], None] | None = None,
+        cached_items: int = 0,
     ) -> None:
         self._backend = backend
         self._conversions = conversions
         self._searched = searched
+        self._encoded = replies.EncodedItems(cached_items)
 
     async def CreateCollection(
         self, request: pb.CreateCollectionRequest, context: Context
@@ -202,7 +205,7 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
                 request.collection, query, search, request.min_seq
             )
         size = len(answer.neighbors.items) // _NEIGHBORS_A_QUERY
-        return await self._converted(size, replies.in_range, answer, search.view)
+        return await self._converted(size, replies.in_range, answer, search.view, self._encoded)
 
     async def CreateSnapshot(
         self, request: pb.CreateSnapshotRequest, context: Context
@@ -243,7 +246,12 @@ class IndexServicer(index_pb2_grpc.IndexServiceServicer):
             )
         size = len(answer.results) * search.k
         return await self._converted(
-            size // _NEIGHBORS_A_QUERY, replies.found, answer, search.view, request.columns
+            size // _NEIGHBORS_A_QUERY,
+            replies.found,
+            answer,
+            search.view,
+            self._encoded,
+            columns=request.columns,
         )
 
     @contextmanager
