@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
+import hypothesis
 import pytest
 from PIL import Image, ImageDraw
 
@@ -34,6 +35,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # OpenVINO and NNCF report each conversion to their makers; without this package they do not.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+# Machines differ in speed: a slow example is no failure.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 # Each service would compile the repository's modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
