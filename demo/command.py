@@ -30,11 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--files", type=Path, default=DemoFiles().root, help="where to keep things")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, text in (
-        ("run", "sample, train, serve, fill, ask one photo, stop"),
-        ("up", "leave the services running"),
+    for verb, text, more in (
+        ("run", "sample, train, serve, fill, ask one photo, stop", "On free ports of 127.0.0.1."),
+        ("up", "leave the services running", running.where()),
     ):
-        added = verbs.add_parser(verb, help=text)
+        added = verbs.add_parser(verb, help=text, epilog=more)
         added.add_argument(
             "--listings", type=int, default=LISTINGS, help="size of the sample marketplace"
         )

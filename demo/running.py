@@ -31,6 +31,12 @@ _SETTINGS = {
 }
 
 
+def where() -> str:
+    """Returns where the services listen, and the settings that say otherwise."""
+    ports = ", ".join(f"{port} ({_SETTINGS[name]})" for name, port in PORTS.items())
+    return f"The services listen on 127.0.0.1, on the ports {ports}; 0 takes a free one."
+
+
 def start(files: DemoFiles) -> LocalStack:
     """Starts the three services on the ports of their settings and records their process ids."""
     if any(_is_ours(pid, module) for module, pid in _remembered(files.processes).items()):

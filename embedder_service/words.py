@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from embedder_service.batching import BatchingEmbedder, BatchObserver, DynamicBatcher
 from embedder_service.embedding import Vectors, checked, known_outputs
 from embedder_service.scheduling import SchedulingKey
-from lookalike.catalogue.words import cleaned
+from lookalike.catalogue.words import cleaned_and_cut
 from lookalike.errors import InvalidArgumentError
 from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.model.bundle import Manifest
@@ -76,7 +77,14 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
         self.tower = manifest.text
         self.engine = engine
         self._tokenizer = tokenizer
+        # One: Python cleans one text at a time however many there are, and the more threads try,
+        # the longer the event loop waits for its turn, with everybody's photos.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokenise")
         self._batcher = DynamicBatcher[list[int], Vectors](self._infer, sizes=batch_sizes)
+
+    async def __aexit__(self, *exception: object) -> None:
+        await super().__aexit__(*exception)
+        self._thread.shutdown(cancel_futures=True)
 
     async def embed(
         self,
@@ -99,8 +107,9 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
         """
         names = known_outputs(self.manifest, outputs)
         started = time.perf_counter_ns()
-        # In a thread: the longest texts take some milliseconds.
-        ids, truncated = await asyncio.to_thread(self._tokens, title, description)
+        ids, truncated = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._tokens, title, description
+        )
         tokenise_ns = time.perf_counter_ns() - started
         answer = await self._batcher.submit(ids, key)
         return EmbeddedWords(
@@ -115,7 +124,7 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
         )
 
     def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:
-        words = cleaned(title, description)
+        words, cut = cleaned_and_cut(title, description)
         if not words:
             said = title.strip() or description.strip()
             raise InvalidArgumentError(
@@ -125,7 +134,8 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
                 else "title and description are empty",
                 field="title" if title.strip() or not said else "description",
             )
-        return self._tokenizer.row(words)
+        ids, more = self._tokenizer.row(words)
+        return ids, more or cut
 
     def _infer(self, batch: list[list[int]]) -> list[Vectors]:
         tokens = batch_of(batch)

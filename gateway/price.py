@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lookalike import pricing
+from gateway.listings import Neighbors, SearchOptions
+from lookalike import limits, pricing
 from lookalike.pricing import PriceRange
+
+# Twice as many as are needed, as some of the nearest may be priced in another currency.
+_LOOKED_AT = 2
+_LEAST_PRICE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,34 @@ class PriceEstimate:
     listings: int
     currency: str = ""
     outliers: Sequence[PricedListing] = ()
+
+
+def search_options(asked: SearchOptions, fitted: PriceRange | None) -> SearchOptions:
+    """Returns the options of the search whose listings tell the price of what is looked for."""
+    listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
+    return SearchOptions(
+        k=min(_LOOKED_AT * listings, limits.MAX_K),
+        filter=replace(asked.filter, min_price=_LEAST_PRICE, max_price=None),
+        exact=asked.exact,
+        min_seq=asked.min_seq,
+        allow_partial=asked.allow_partial,
+        ranking=asked.ranking,
+    )
+
+
+def priced(found: Neighbors) -> list[PricedListing]:
+    """Returns those of a search's listings that have a price."""
+    return [
+        PricedListing(
+            hit.photo.item_id,
+            hit.photo.product_id,
+            hit.photo.price,
+            hit.photo.currency,
+            hit.likeness,
+        )
+        for hit in found.hits
+        if hit.photo.price is not None
+    ]
 
 
 def estimate(found: Sequence[PricedListing], fitted: PriceRange | None) -> PriceEstimate | None:

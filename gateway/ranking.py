@@ -132,10 +132,7 @@ class Ranker:
         """
         model = self._model(vector)
         method = options.ranking
-        if method in (RankingMethod.HYBRID, RankingMethod.WORDS):
-            raise RankingUnavailableError(
-                f"ranking is '{method.value}', and there are no words to look for", field="ranking"
-            )
+        _check_not_by_words(method, "there are no words to look for")
         if method is None:
             lacks = self._lack(RankingMethod.BLEND, model, vector)
             method = RankingMethod.CATEGORY if lacks else RankingMethod.BLEND
@@ -193,6 +190,7 @@ class Ranker:
                 caller asks for a likeness.
         """
         _check_no_likeness(options, "a mix")
+        _check_not_by_words(options.ranking, "a mix is ranked by vectors, its words among them")
         plan = self.plan(options, vector)
         model = self._model(vector)
         by_features = RankingMethod.FEATURES
@@ -260,6 +258,13 @@ def _check_no_likeness(options: SearchOptions, what: str) -> None:
             f"min_likeness is {options.min_likeness}, but likeness is of two photos: none is known "
             f"for {what}",
             field="min_likeness",
+        )
+
+
+def _check_not_by_words(method: RankingMethod | None, why: str) -> None:
+    if method in (RankingMethod.HYBRID, RankingMethod.WORDS):
+        raise RankingUnavailableError(
+            f"ranking is '{method.value}', which is for words alone: {why}", field="ranking"
         )
 
 

@@ -27,14 +27,13 @@ from gateway.listings import (
 )
 from gateway.mixing import Mixer
 from gateway.photos import EmbeddedPhotos, PhotoFailure
-from gateway.price import PricedListing, PriceEstimate
+from gateway.price import PriceEstimate
 from gateway.ranking import Ranker, RankingPlan
 from gateway.reading import Reader
 from gateway.space_guard import EmbeddingSpaceGuard
 from gateway.upstreams import is_out_of_time
 from gateway.vectors import least, mean
 from gateway.word_search import WordFinder
-from lookalike import limits, pricing
 from lookalike.errors import (
     EmbeddingSpaceMismatchError,
     LookalikeError,
@@ -42,10 +41,6 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.pricing import PriceRange
-
-# Twice as many as are needed, as some of the nearest may be priced in another currency.
-_LOOKED_AT_FOR_PRICE = 2
-_LEAST_PRICE = 1e-9
 
 _Find: TypeAlias = "Callable[[SearchOptions], Awaitable[SimilarListings]]"
 
@@ -121,18 +116,23 @@ class SimilarListingFinder:
         self, words: Words, options: SearchOptions, deadline: Deadline
     ) -> SimilarListings:
         await self._ranker.learn(deadline)
+        read = await self._words.read(words, options, deadline)
 
         async def find(asked: SearchOptions) -> SimilarListings:
-            found = await self._words.find(words, asked, deadline)
-            return SimilarListings(
-                found.neighbors,
-                found.classification,
-                degraded=found.degraded,
-                ranking=found.ranking,
-            )
+            neighbors, ranking = await self._words.find(read, asked, deadline)
+            return SimilarListings(neighbors, None, degraded=read.degraded, ranking=ranking)
 
-        with self._naming("text"):
-            return await self._with_price(find, options, fitted=None)
+        try:
+            with self._naming("text"):
+                found = await self._with_price(find, options, fitted=None)
+        except LookalikeError as error:
+            found = _without_listings(error, options)
+            if options.ranking is RankingMethod.WORDS:  # which needs no vectors of them
+                read = await self._words.read(words, replace(options, ranking=None), deadline)
+            if read.words is None:
+                raise
+        categories = read.words.classification if read.words else None
+        return replace(found, classification=categories)
 
     async def _by_mix(
         self, query: Mix, options: SearchOptions, deadline: Deadline
@@ -161,11 +161,7 @@ class SimilarListingFinder:
         try:
             found = await self._search(vectors, options, deadline, field)
         except LookalikeError as error:
-            away = isinstance(error, UpstreamUnavailableError) or is_out_of_time(error)
-            if not (options.allow_partial and away):
-                raise
-            nothing = Neighbors([], "the index did not answer", exact=False)
-            found = SimilarListings(nothing, None, degraded=f"no listings: {error.message}")
+            found = _without_listings(error, options)
         return replace(
             found,
             classification=classification,
@@ -275,27 +271,14 @@ class SimilarListingFinder:
     async def _price(
         self, find: _Find, options: SearchOptions, fitted: PriceRange | None
     ) -> PriceEstimate | None:
-        listings = fitted.listings if fitted else pricing.DEFAULT_LISTINGS
-        priced = SearchOptions(
-            k=min(_LOOKED_AT_FOR_PRICE * listings, limits.MAX_K),
-            filter=replace(options.filter, min_price=_LEAST_PRICE, max_price=None),
-            exact=options.exact,
-            min_seq=options.min_seq,
-            allow_partial=options.allow_partial,
-            ranking=options.ranking,
-        )
-        found = await find(priced)
-        return price.estimate(
-            [
-                PricedListing(
-                    hit.photo.item_id,
-                    hit.photo.product_id,
-                    hit.photo.price,
-                    hit.photo.currency,
-                    hit.likeness,
-                )
-                for hit in found.neighbors.hits
-                if hit.photo.price is not None
-            ],
-            fitted,
-        )
+        found = await find(price.search_options(options, fitted))
+        return price.estimate(price.priced(found.neighbors), fitted)
+
+
+def _without_listings(error: LookalikeError, options: SearchOptions) -> SimilarListings:
+    """Returns what is found while the index is away; raises the error unless that will do."""
+    away = isinstance(error, UpstreamUnavailableError) or is_out_of_time(error)
+    if not (options.allow_partial and away):
+        raise error
+    nothing = Neighbors([], "the index did not answer", exact=False)
+    return SimilarListings(nothing, None, degraded=f"no listings: {error.message}")

@@ -39,6 +39,8 @@ from lookalike.limits import (
 DEFAULT_K = 10
 MAX_IMAGES = 16
 MAX_WEIGHT = 10.0
+# Beside the greatest, less than that is nothing to the vectors, which are float32.
+MIN_WEIGHT = 1e-6
 MAX_SEQ = (1 << 63) - 1
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -109,12 +111,7 @@ def mix(parts: Sequence[MixPart]) -> None:
     _count(parts, 1, MAX_IMAGES, "mix.parts")
     for number, part in enumerate(parts):
         field = f"mix.parts[{number}]"
-        if not -MAX_WEIGHT <= part.weight <= MAX_WEIGHT or not part.weight:
-            raise InvalidArgumentError(
-                f"{field}.weight is {part.weight}; it must be -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, "
-                "and not 0",
-                field=f"{field}.weight",
-            )
+        weight(part.weight, f"{field}.weight", f"{field}.weight")
         match part.part:
             case ItemId(item_id):
                 _id(item_id, f"{field}.item_id")
@@ -123,6 +120,16 @@ def mix(parts: Sequence[MixPart]) -> None:
     if not any(part.weight > 0 for part in parts):
         raise InvalidArgumentError(
             "no part of the mix has a weight above 0; say what to look for", field="mix.parts"
+        )
+
+
+def weight(sent: float, name: str, field: str) -> None:
+    """Validates how much a part of a mix counts."""
+    if not MIN_WEIGHT <= abs(sent) <= MAX_WEIGHT:
+        raise InvalidArgumentError(
+            f"{name} is {str(sent)[:20]}; it must be -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and no "
+            f"nearer to 0 than {MIN_WEIGHT:f}",
+            field=field,
         )
 
 

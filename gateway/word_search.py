@@ -10,14 +10,7 @@ from dataclasses import dataclass, replace
 
 from gateway.deadline import Deadline
 from gateway.index import IndexUpstream
-from gateway.listings import (
-    Classification,
-    Neighbors,
-    PhotoVector,
-    RankingMethod,
-    SearchOptions,
-    Words,
-)
+from gateway.listings import Neighbors, PhotoVector, RankingMethod, SearchOptions, Words
 from gateway.ranking import Ranker, RankingPlan
 from gateway.reading import Reader, ReadWords
 from gateway.space_guard import EmbeddingSpaceGuard
@@ -31,20 +24,25 @@ from lookalike.errors import (
 
 
 @dataclass(frozen=True)
-class FoundByWords:
-    """Listings that words describe.
+class WordQuery:
+    """Words to look for, and what the model makes of them.
 
     Attributes:
-        neighbors: The listings.
-        ranking: By what they are ranked.
-        classification: The categories by the words; None if they could not be read.
-        degraded: What is less than it should be.
+        title: The words.
+        words: Their vectors and categories; None if the ranking needs none, or for `lacking`.
+        lacking: Why they could not be read.
     """
 
-    neighbors: Neighbors
-    ranking: RankingMethod
-    classification: Classification | None = None
-    degraded: str = ""
+    title: str
+    words: ReadWords | None = None
+    lacking: LookalikeError | None = None
+
+    @property
+    def degraded(self) -> str:
+        """What is less than it should be in what is found."""
+        if self.lacking is None:
+            return ""
+        return f"by the words of titles and descriptions alone: {self.lacking.message}"
 
 
 class WordFinder:
@@ -58,46 +56,18 @@ class WordFinder:
         self._space_guard = space_guard
         self._ranker = ranker
 
-    async def find(self, words: Words, options: SearchOptions, deadline: Deadline) -> FoundByWords:
-        """Returns listings that words describe.
+    async def read(self, words: Words, options: SearchOptions, deadline: Deadline) -> WordQuery:
+        """Reads words; where titles can be searched instead, says why they could not be read.
 
         Raises:
-            WordsUnavailableError: Neither model nor catalogue can do anything with words.
-            RankingUnavailableError: The requested ranking is not available.
             EmbeddingSpaceMismatchError: The model's space is not the collection's.
-            LookalikeError: Any other error of an upstream.
+            LookalikeError: Any other error of the embedders, where they are needed.
         """
-        read, why = await self._read(words, options, deadline)
-        vector = read.vector if read else None
-        plan = self._ranker.plan_words(options, vector)
-        by_words = plan.method in (RankingMethod.HYBRID, RankingMethod.WORDS)
-        try:
-            neighbors, plan = await self._search(
-                plan, vector, words.title if by_words else "", deadline
-            )
-        except WordsUnavailableError as error:
-            if vector is None:
-                reasons = f"{why.message}; {error.message}" if why else error.message
-                raise WordsUnavailableError(reasons, field="text") from None
-            if options.ranking is not None:
-                raise RankingUnavailableError(error.message, field="ranking") from None
-            neighbors, plan = await self._search(plan, vector, "", deadline)
-        return FoundByWords(
-            neighbors,
-            plan.method,
-            read.classification if read else None,
-            f"by the words of titles and descriptions alone: {why.message}" if why else "",
-        )
-
-    async def _read(
-        self, words: Words, options: SearchOptions, deadline: Deadline
-    ) -> tuple[ReadWords | None, LookalikeError | None]:
-        """Reads the words; returns why they are not read where titles can be searched instead."""
         if options.ranking is RankingMethod.WORDS:
-            return None, None
+            return WordQuery(words.title)
         self._space_guard.check(field="text")
         try:
-            return await self._reader.read(words, deadline, later=self._index.read_latencies), None
+            read = await self._reader.read(words, deadline, later=self._index.read_latencies)
         except LookalikeError as error:
             if error.field in {"title", "description"}:
                 error.field = "text"
@@ -105,7 +75,36 @@ class WordFinder:
             lacking = isinstance(error, WordsUnavailableError)
             if options.ranking is not None or not (away or lacking):
                 raise
-            return None, error
+            return WordQuery(words.title, lacking=error)
+        return WordQuery(words.title, read)
+
+    async def find(
+        self, query: WordQuery, options: SearchOptions, deadline: Deadline
+    ) -> tuple[Neighbors, RankingMethod]:
+        """Returns listings that words describe, and by what they are ranked.
+
+        Raises:
+            WordsUnavailableError: Neither model nor catalogue can do anything with words.
+            RankingUnavailableError: The requested ranking is not available.
+            EmbeddingSpaceMismatchError: The model's space is not the collection's.
+            LookalikeError: Any other error of the index.
+        """
+        vector = query.words.vector if query.words else None
+        plan = self._ranker.plan_words(options, vector)
+        by_words = plan.method in (RankingMethod.HYBRID, RankingMethod.WORDS)
+        try:
+            neighbors, plan = await self._search(
+                plan, vector, query.title if by_words else "", deadline
+            )
+        except WordsUnavailableError as error:
+            if vector is None:
+                why = query.lacking
+                reasons = f"{why.message}; {error.message}" if why else error.message
+                raise WordsUnavailableError(reasons, field="text") from None
+            if options.ranking is not None:
+                raise RankingUnavailableError(error.message, field="ranking") from None
+            neighbors, plan = await self._search(plan, vector, "", deadline)
+        return neighbors, plan.method
 
     async def _search(
         self, plan: RankingPlan, vector: PhotoVector | None, words: str, deadline: Deadline

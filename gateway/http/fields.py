@@ -52,8 +52,8 @@ class SearchFields(FilterFields):
     min_seq: int = Field(0, description="Wait for this write (`seq` of an ingest) to be visible.")
     allow_partial: bool = Field(
         False,
-        description="If the index is gone, answer with the category alone; if some of several "
-        "photos cannot be used, answer by the others and name those in `failures`.",
+        description="If the index is gone, answer photos and `text` with their category alone; if "
+        "some of several photos cannot be used, answer by the others and name those in `failures`.",
     )
     # A Literal rather than the enum, whose description /openapi.json would put elsewhere.
     ranking: Literal["blend", "features", "category", "hybrid", "words"] | None = Field(

@@ -160,7 +160,7 @@ def _photo_weights(parsed: ParsedRequest, fields: SearchFields) -> Sequence[floa
             field="image_weight",
         )
     for weight in given:
-        _check_weight(weight, "image_weight", "image_weight")
+        validation.weight(weight, "image_weight", "image_weight")
     return given if len(given) == count else [given[0] / count for _ in parsed.photos]
 
 
@@ -239,7 +239,7 @@ def _json_part(at: str, sent: Any, check_size: Callable[[bytes], None]) -> MixPa
         raise InvalidArgumentError(
             f"{at}.weight is of type {type(weight).__name__}; it must be a number", field="mix"
         )
-    _check_weight(weight, f"{at}.weight", "mix")
+    validation.weight(weight, f"{at}.weight", "mix")
     value = given[name]
     if not isinstance(value, str):
         raise InvalidArgumentError(
@@ -265,14 +265,6 @@ def _item(item_id: str, name: str) -> ItemId:
             f"{name} has {len(item_id)} characters; it must have 1 to {MAX_ID_LENGTH}", field=name
         )
     return ItemId(item_id)
-
-
-def _check_weight(weight: float, at: str, name: str) -> None:
-    if not -MAX_WEIGHT <= weight <= MAX_WEIGHT or not weight:
-        raise InvalidArgumentError(
-            f"{at} is {str(weight)[:20]}; it must be -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, and not 0",
-            field=name,
-        )
 
 
 def _short(text: str) -> str:

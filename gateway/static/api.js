@@ -1,9 +1,9 @@
 // Calls the gateway. The only module that fetches.
 
 export class Problem extends Error {
-  constructor({ title = "Request failed", detail = "", reason = "", status = 0 } = {}) {
+  constructor({ title = "Request failed", detail = "", reason = "", status = 0, field = "" } = {}) {
     super(detail);
-    Object.assign(this, { title, reason, status });
+    Object.assign(this, { title, reason, status, field });
   }
 }
 

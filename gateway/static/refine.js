@@ -69,6 +69,14 @@ function split(text) {
   return [words, weight];
 }
 
+// Who sees the page knows the parts of a mix by where they stand, not by their number.
+export function explained({ message, field }) {
+  const [start, number] = /^part ([0-9]+) of the mix: /.exec(message) ?? [];
+  if (!start) return message;
+  const names = { image: `photo ${number}`, item_id: "this listing's photo" };
+  return `${FIELDS[field] ? `“${FIELDS[field][0]} …”` : names[field] ?? `part ${number}`}: ${message.slice(start.length)}`;
+}
+
 export const wordsOf = (name) => form.elements[name].value.trim();
 
 export function chosen() {

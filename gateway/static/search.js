@@ -91,7 +91,9 @@ async function search({ group, item, text }, subject, fresh) {
     results.replaceChildren();
     $("#price").hidden = true;
     $("#summary").textContent = error.name === "AbortError" ? "Stopped." : "";
-    if (error.name !== "AbortError") showProblem(error);
+    if (error.name === "AbortError") return;
+    error.message = refine.explained(error);
+    showProblem(error);
   } finally {
     if (running === mine || running === null) {
       running = null;

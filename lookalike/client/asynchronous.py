@@ -310,7 +310,7 @@ async def _requests(
     async for key, photo in as_async(photos):
         try:
             found = calls.sized(request(key, await _read(photo)), max_message_bytes)
-        except OSError as error:
+        except (OSError, LookalikeError) as error:
             found = error
         except runs.UNUSABLE as error:
             found = runs.unusable(error)

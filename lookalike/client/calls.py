@@ -28,7 +28,7 @@ from lookalike.client.results import (
     SearchResult,
     TextEmbedding,
 )
-from lookalike.client.text import sendable
+from lookalike.client.text import message, sendable
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.errors import ImageTooLargeError, InvalidArgumentError, LookalikeError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -174,7 +174,7 @@ def similar(
     elif images:
         request.images.images.extend(images)
     elif item_id is not None:
-        request.item_id = item_id
+        request.item_id = sendable(item_id, "item_id")
     elif text is not None:
         request.text = sendable(text, "text")
     elif mix is not None:
@@ -182,14 +182,14 @@ def similar(
         request.mix.parts.extend(mix_parts(mix))
     elif isinstance(vector, Embedding):
         request.vector.values.extend(vector.vector.tolist())
-        request.vector.embedding_space = vector.embedding_space
+        request.vector.embedding_space = sendable(vector.embedding_space, "vector.embedding_space")
         request.vector.features.extend(_ranked_by(vector))
     else:
         values = np.asarray(vector, dtype=np.float32)
         if values.ndim != 1:
             raise InvalidArgumentError(f"a vector has one dimension, not {values.ndim}")
         request.vector.values.extend(values.tolist())
-        request.vector.embedding_space = embedding_space
+        request.vector.embedding_space = sendable(embedding_space, "vector.embedding_space")
     return Call(GATEWAY, "FindSimilarListings", request, messages.search_result)
 
 
@@ -210,7 +210,7 @@ def ingest_request(
     photo: CataloguePhoto, image: bytes, request_id: str | None = None
 ) -> pb.IngestListingRequest:
     """Returns the request that adds a photo, for a stream too."""
-    return pb.IngestListingRequest(
+    return message(pb.IngestListingRequest)(
         photo=messages.photo_message(photo),
         image=image,
         request_id=new_request_id() if request_id is None else request_id,
@@ -219,7 +219,7 @@ def ingest_request(
 
 def delete(product_id: str | None, item_id: str | None, request_id: str | None) -> Call[Deleted]:
     """Deletes a listing or a photo."""
-    request = pb.DeleteListingRequest(
+    request = message(pb.DeleteListingRequest)(
         request_id=new_request_id() if request_id is None else request_id,
         **_target(product_id, item_id),
     )
@@ -228,13 +228,13 @@ def delete(product_id: str | None, item_id: str | None, request_id: str | None) 
 
 def get(product_id: str | None, item_id: str | None) -> Call[tuple[CataloguePhoto, ...]]:
     """Gets a listing's photos, or one photo."""
-    request = pb.GetListingRequest(**_target(product_id, item_id))
+    request = message(pb.GetListingRequest)(**_target(product_id, item_id))
     return Call(GATEWAY, "GetListing", request, messages.photos)
 
 
 def page(where: ListingFilter | None, page_size: int, page_token: str) -> Call[Page]:
     """Gets a page of the catalogue."""
-    request = pb.ListListingsRequest(
+    request = message(pb.ListListingsRequest)(
         filter=messages.filter_message(where) if where else None,
         page_size=page_size,
         page_token=page_token,
@@ -259,7 +259,7 @@ def embed(image: bytes, outputs: Sequence[str]) -> Call[Embedding]:
 
 def embed_text(title: str, description: str, outputs: Sequence[str]) -> Call[TextEmbedding]:
     """Gets the vectors of words."""
-    request = embedder_pb2.EmbedTextRequest(
+    request = message(embedder_pb2.EmbedTextRequest)(
         title=sendable(title, "title"),
         description=sendable(description, "description"),
         outputs=outputs,
@@ -269,7 +269,7 @@ def embed_text(title: str, description: str, outputs: Sequence[str]) -> Call[Tex
 
 def embed_request(image: bytes, outputs: Sequence[str]) -> embedder_pb2.EmbedImageRequest:
     """Returns the request for a photo's vectors, for a stream too."""
-    return embedder_pb2.EmbedImageRequest(image=image, outputs=outputs)
+    return message(embedder_pb2.EmbedImageRequest)(image=image, outputs=outputs)
 
 
 def check_size(request: Any, max_message_bytes: int) -> None:

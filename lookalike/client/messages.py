@@ -35,6 +35,7 @@ from lookalike.client.results import (
     TextEmbedding,
     Timings,
 )
+from lookalike.client.text import message as message_of
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.errors import InternalError, InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2 as pb
@@ -56,7 +57,7 @@ _RANKINGS = {method: ranking for ranking, method in _METHODS.items()}
 
 def photo_message(photo: CataloguePhoto) -> pb.CataloguePhoto:
     """Returns the message of a photo, without the fields that only answers have."""
-    return pb.CataloguePhoto(
+    return message_of(pb.CataloguePhoto, "photo")(
         item_id=photo.item_id,
         product_id=photo.product_id,
         category=photo.category,
@@ -93,7 +94,7 @@ def ranking(method: pb.RankingMethod.ValueType) -> Ranking | None:
 
 def filter_message(where: ListingFilter) -> pb.ListingFilter:
     """Returns the message of a filter."""
-    return pb.ListingFilter(
+    return message_of(pb.ListingFilter, "filter")(
         categories=strings(where.categories),
         min_price=where.min_price,
         max_price=where.max_price,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from lookalike.client.photos import Photo, is_in_memory, read_photo
-from lookalike.client.text import sendable
+from lookalike.client.text import message, sendable
 from lookalike.errors import InvalidArgumentError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 
@@ -20,7 +20,8 @@ class Part:
         image: A photo, in any form that `Photo` lists.
         text: Words, at most 1,024 characters.
         item_id: Id of a photo of the catalogue; the answer leaves its own listing out.
-        weight: How much it counts, -10 to 10 and not 0; below 0 it leads away.
+        weight: How much it counts, -10 to 10 and no nearer to 0 than 0.000001; below 0 it
+            leads away.
 
     Raises:
         InvalidArgumentError: None of the three is set, or several are.
@@ -61,9 +62,10 @@ def mix_parts(parts: Sequence[Part]) -> list[pb.MixPart]:
 
 
 def _message(number: int, part: Part) -> pb.MixPart:
+    field = f"mix.parts[{number}]"
     if part.item_id is not None:
-        return pb.MixPart(item_id=part.item_id, weight=part.weight)
+        return message(pb.MixPart, field)(item_id=part.item_id, weight=part.weight)
     if part.text is not None:
-        text = sendable(part.text, f"mix.parts[{number}].text")
+        text = sendable(part.text, f"{field}.text")
         return pb.MixPart(text=text, weight=part.weight)
     return pb.MixPart(image=cast("bytes", part.image), weight=part.weight)

@@ -67,7 +67,7 @@ def requests(
     for key, photo in photos:
         try:
             found = calls.sized(request(key, read_photo(photo)), max_message_bytes)
-        except OSError as error:
+        except (OSError, LookalikeError) as error:
             found = error
         except UNUSABLE as error:
             found = unusable(error)

@@ -156,9 +156,9 @@ class Client(BlockingEmbedding):
             max_distance: Greatest `distance`.
             exact: Compare every candidate, however many there are.
             min_seq: Search after this write (`Ingested.seq`).
-            allow_partial: If the index cannot be reached, return the classification alone and say
-                so in `degraded`, rather than raise. If some of several photos cannot be used,
-                answer by the others and name those in `failures`.
+            allow_partial: If the index cannot be reached, return the classification of photos or
+                `text` alone and say so in `degraded`, rather than raise. If some of several photos
+                cannot be used, answer by the others and name those in `failures`.
             ranking: A `Ranking`, or its word; None for the best that model and catalogue allow.
             min_likeness: Least likeness, 0 to 1.
             include_price: Return a fair price too, as `SearchResult.price`.

@@ -106,6 +106,22 @@ def test_what_is_beyond_the_most_tokens_is_left_out(reader: EmbedderServiceStub)
     response = reader.EmbedText(pb.EmbedTextRequest(title=oak, description="table"))
     assert (response.tokens, response.truncated) == (MOST_TOKENS, True)
     assert read(reader, oak) == pytest.approx(read(reader, oak + " lamp " * 900), rel=1e-5)
+    # Few tokens, of many characters.
+    response = reader.EmbedText(pb.EmbedTextRequest(title="x" * 8192))
+    assert (response.tokens, response.truncated) == (1, True)
+
+
+@pytest.mark.parametrize("hostile", ["\ufdfa" * 8192, "\u0344\u0316" * 4096, " " * 8191 + "|"])
+def test_texts_that_are_costly_to_clean_are_read_in_little_time(
+    reader: EmbedderServiceStub, hostile: str
+) -> None:
+    response = reader.EmbedText(pb.EmbedTextRequest(title=hostile, description=hostile))
+    assert response.timings.decode_ns < 0.5e9
+
+
+def test_an_entity_of_a_number_beyond_reading_says_nothing(reader: EmbedderServiceStub) -> None:
+    absurd = f"oak &#{'9' * 5000}; table"
+    assert read(reader, absurd) == pytest.approx(read(reader, "oak table"), rel=1e-5)
 
 
 def test_what_a_site_adds_is_not_read(reader: EmbedderServiceStub) -> None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from lookalike.errors import InvalidArgumentError, LookalikeError, WordsUnavailableError
+from lookalike import Client
+from lookalike.errors import (
+    InvalidArgumentError,
+    LookalikeError,
+    UpstreamUnavailableError,
+    WordsUnavailableError,
+)
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
 from lookalike.model.bundle import Bundle
 from lookalike.serving.local_stack import LocalStack
+from tests.conftest import StartService
 
 Refusal = Callable[[Callable[[], object]], LookalikeError]
 Draw = Callable[..., bytes]
@@ -150,3 +161,30 @@ def test_a_model_that_reads_no_words_says_so_and_titles_are_searched(
     assert "no text tower" in found.degraded
     assert isinstance(error, WordsUnavailableError)
     assert any("reads no words" in sentence for sentence in status.lacking)
+
+
+def test_without_the_index_words_are_classified_as_photos_are(
+    start_service: StartService, reading_bundle: Bundle, draw_photo: Draw, refusal: Refusal
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        away = f"127.0.0.1:{taken.getsockname()[1]}"
+    embedder = start_service("embedder_service", bundle=reading_bundle.path)
+    gateway = start_service("gateway", embedder=embedder.address, index=away)
+    url = f"http://{gateway.announced('serving http')}/v1/similar"
+    with grpc.insecure_channel(gateway.address) as channel, Client(gateway.address) as client:
+        stub = GatewayServiceStub(channel)
+        by_photo = find(stub, image=draw_photo(1), allow_partial=True)
+        by_words = find(stub, text="oak table", allow_partial=True)
+        error = refusal(lambda: find(stub, text="oak table"))
+        told = client.similar(text="oak table", allow_partial=True)
+        body = urllib.parse.urlencode({"text": "oak table", "allow_partial": "true"}).encode()
+        with urllib.request.urlopen(url, body, timeout=60) as response:
+            over_http = json.load(response)
+    assert isinstance(error, UpstreamUnavailableError)
+    assert len(by_words.classification.scores) == len(by_photo.classification.scores) == 13
+    degraded = f"no listings: the index at {away} cannot be reached"
+    for said in (by_photo.degraded, by_words.degraded, told.degraded, over_http["degraded"]):
+        assert said.startswith(degraded)
+    assert told.classification is not None
+    assert over_http["classification"]["scores"][0]["category"] == told.classification.category
+    assert (len(told), over_http["listings"]) == (0, [])

@@ -210,9 +210,9 @@ class Stub:
         return self.answer
 
 
-def problem(code: int, reason: str, detail: str) -> Json:
+def problem(code: int, reason: str, detail: str, field: str = "") -> Json:
     """Problem details."""
-    return {"status": code, "title": "Problem", "reason": reason, "detail": detail}
+    return {"status": code, "title": "Problem", "reason": reason, "detail": detail, "field": field}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -162,3 +162,34 @@ def test_titles_and_descriptions_are_text_in_any_script_and_fit_a_phone(
     page.locator("#shown summary").click()
     expect(page.locator("#shown .said p")).to_contain_text("word word")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("like", "“Like this, but …”: the words say nothing"),
+        ("unlike", "“and less …”: the words say nothing"),
+        ("item_id", "this listing's photo: the words say nothing"),
+        ("image", "photo 2: the words say nothing"),
+    ],
+)
+def test_the_part_of_a_mix_is_called_what_the_page_calls_it(
+    stub: Stub, open_stub: OpenPage, field: str, said: str
+) -> None:
+    stub.keep(listing(1))
+    why = "part 2 of the mix: the words say nothing"
+    stub.answer = problem(400, "INVALID_ARGUMENT", why, field)
+    page = open_stub("/#/similar?item=photo%2F1&like=%3Cb%3E%5E1")
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("alert")).not_to_contain_text("of the mix")
+
+
+def test_a_heading_as_long_as_words_may_be_leaves_room_for_the_answer(
+    stub: Stub, open_stub: OpenPage
+) -> None:
+    stub.answer = answer([similar(1, None, "")], ranking="hybrid")
+    page = open_stub(f"/#/similar?text={'w' * 1024}")
+    expect(page.locator("#summary")).to_contain_text("1 listing")
+    box = page.locator("#query-title").bounding_box()
+    assert box is not None
+    assert box["height"] < 120

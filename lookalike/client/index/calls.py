@@ -29,6 +29,7 @@ from lookalike.client.index.values import (
 from lookalike.client.messages import strings
 from lookalike.client.options import INDEX
 from lookalike.client.results import Embedding
+from lookalike.client.text import message
 from lookalike.errors import InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
@@ -48,7 +49,7 @@ def create_collection(collection: Collection) -> Call[Collection]:
 
 def get_collection(name: str) -> Call[Collection]:
     """Describes a collection."""
-    request = pb.GetCollectionRequest(name=name)
+    request = message(pb.GetCollectionRequest)(name=name)
     return Call(INDEX, "GetCollection", request, lambda a: messages.collection(a.collection))
 
 
@@ -63,13 +64,13 @@ def list_collections() -> Call[tuple[Collection, ...]]:
 
 def delete_collection(name: str) -> Call[int]:
     """Deletes a collection with all its items."""
-    request = pb.DeleteCollectionRequest(name=name)
+    request = message(pb.DeleteCollectionRequest)(name=name)
     return Call(INDEX, "DeleteCollection", request, lambda answer: int(answer.deleted_items))
 
 
 def set_alias(name: str, collection: str) -> Call[AliasSet]:
     """Points an alias at a collection."""
-    request = pb.SetAliasRequest(name=name, collection=collection)
+    request = message(pb.SetAliasRequest)(name=name, collection=collection)
     return Call(INDEX, "SetAlias", request, messages.alias_set)
 
 
@@ -84,13 +85,14 @@ def list_aliases() -> Call[dict[str, str]]:
 
 def delete_alias(name: str) -> Call[int]:
     """Deletes an alias."""
-    request = pb.DeleteAliasRequest(name=name)
+    request = message(pb.DeleteAliasRequest)(name=name)
     return Call(INDEX, "DeleteAlias", request, lambda answer: int(answer.seq))
 
 
 def upsert(collection: str, items: Sequence[Item], request_id: str | None) -> Call[Upserted]:
     """Writes items, all or none."""
-    return _upsert(collection, list(map(messages.item_message, items)), request_id)
+    sent = [messages.item_message(item, f"items[{i}]") for i, item in enumerate(items)]
+    return _upsert(collection, sent, request_id)
 
 
 class Batches:
@@ -113,11 +115,11 @@ class Batches:
 
     def add(self, item: Item) -> Call[Upserted] | None:
         """Takes an item; returns the upsert of those before it if it does not fit among them."""
-        message = messages.item_message(item)
-        size = message.ByteSize() + _BYTES_BESIDE_ITEM
+        sent = messages.item_message(item)
+        size = sent.ByteSize() + _BYTES_BESIDE_ITEM
         full = len(self._items) >= self._size or self._bytes + size > self._most_bytes
         ready = self.rest() if full else None
-        self._items.append(message)
+        self._items.append(sent)
         self._bytes += size
         return ready
 
@@ -134,7 +136,7 @@ def delete(
     collection: str, item_ids: Sequence[str], product_ids: Sequence[str], request_id: str | None
 ) -> Call[ItemsDeleted]:
     """Deletes items, all or none."""
-    request = pb.BatchDeleteItemsRequest(
+    request = message(pb.BatchDeleteItemsRequest)(
         collection=collection,
         item_ids=strings(item_ids),
         product_ids=strings(product_ids),
@@ -145,7 +147,7 @@ def delete(
 
 def get(collection: str, item_id: str, min_seq: int) -> Call[Item]:
     """Returns one item with its vectors."""
-    request = pb.GetItemRequest(collection=collection, item_id=item_id, min_seq=min_seq)
+    request = message(pb.GetItemRequest)(collection=collection, item_id=item_id, min_seq=min_seq)
     return Call(INDEX, "GetItem", request, lambda answer: messages.item(answer.item))
 
 
@@ -161,7 +163,7 @@ def page(
     """Returns one page of a collection."""
     if page_size is None:
         page_size = PAGE_SIZE_WITH_VECTORS if view == ItemView.VECTORS else PAGE_SIZE
-    request = pb.ListItemsRequest(
+    request = message(pb.ListItemsRequest)(
         collection=collection,
         filter=messages.filter_message(where),
         page_size=page_size,
@@ -174,7 +176,7 @@ def page(
 
 def count(collection: str, where: ItemFilter | None, min_seq: int) -> Call[ItemCount]:
     """Counts items and their products."""
-    request = pb.CountItemsRequest(
+    request = message(pb.CountItemsRequest)(
         collection=collection, filter=messages.filter_message(where), min_seq=min_seq
     )
     return Call(INDEX, "CountItems", request, messages.count)
@@ -197,9 +199,9 @@ def neighbors(
     """Finds the items nearest to each query."""
     # A str would be taken as a sequence of letters.
     several = (queries,) if isinstance(queries, str | Embedding | Query) else queries
-    request = pb.FindNeighborsRequest(
+    request = message(pb.FindNeighborsRequest)(
         collection=collection,
-        queries=list(map(messages.query_message, several)),
+        queries=[messages.query_message(q, f"queries[{i}]") for i, q in enumerate(several)],
         k=k,
         filter=messages.filter_message(where),
         distinct_products=distinct_products,
@@ -225,9 +227,9 @@ def search_range(
     view: ItemView,
 ) -> Call[RangeFound]:
     """Finds all items within a distance of a query."""
-    request = pb.SearchRangeRequest(
+    request = message(pb.SearchRangeRequest)(
         collection=collection,
-        query=messages.query_message(query),
+        query=messages.query_message(query, "query"),
         max_distance=max_distance,
         limit=limit,
         filter=messages.filter_message(where),
@@ -249,7 +251,7 @@ def state() -> Call[IndexState]:
 
 
 def _upsert(collection: str, items: list[pb.Item], request_id: str | None) -> Call[Upserted]:
-    request = pb.BatchUpsertItemsRequest(
+    request = message(pb.BatchUpsertItemsRequest)(
         collection=collection,
         items=items,
         request_id=new_request_id() if request_id is None else request_id,

@@ -34,6 +34,7 @@ from lookalike.client.index.values import (
 )
 from lookalike.client.messages import read_only_vector, strings
 from lookalike.client.results import Embedding, FloatVector
+from lookalike.client.text import message as message_of
 from lookalike.errors import InternalError, InvalidArgumentError
 from lookalike.index.v1 import index_pb2 as pb
 
@@ -54,7 +55,7 @@ _VIEWS = {
 
 def collection_message(wanted: Collection) -> pb.Collection:
     """Returns the message of a collection; what only answers have is left out."""
-    return pb.Collection(
+    return message_of(pb.Collection, "collection")(
         name=wanted.name,
         embedding_space=wanted.embedding_space,
         dimension=wanted.dimension,
@@ -94,15 +95,15 @@ def view(wanted: ItemView | str) -> pb.ItemView.ValueType:
     return _VIEWS[_known(ItemView, wanted, "view")]
 
 
-def item_message(sent: Item) -> pb.Item:
-    """Returns the message of an item."""
-    return pb.Item(
+def item_message(sent: Item, field: str = "item") -> pb.Item:
+    """Returns the message of an item; errors name its field."""
+    return message_of(pb.Item, field)(
         id=sent.id,
         product_id=sent.product_id,
         category=sent.category,
         price=sent.price,
         attributes=sent.attributes,
-        vector=None if sent.vector is None else _vector_message(sent.vector),
+        vector=None if sent.vector is None else _vector_message(sent.vector, field),
         features=_floats(sent.features),
     )
 
@@ -127,34 +128,36 @@ def filter_message(where: ItemFilter | None) -> pb.Filter | None:
     """Returns the message of a filter."""
     if where is None:
         return None
-    return pb.Filter(
+    return message_of(pb.Filter, "filter")(
         categories=strings(where.categories),
         product_ids=strings(where.product_ids),
         exclude_product_ids=strings(where.exclude_product_ids),
         min_price=where.min_price,
         max_price=where.max_price,
         attributes=[
-            pb.AttributeFilter(key=key, values=strings(values))
+            message_of(pb.AttributeFilter, "filter.attributes")(key=key, values=strings(values))
             for key, values in where.attributes.items()
         ],
     )
 
 
-def query_message(query: Example | Query) -> pb.Query:
-    """Returns the message of a query."""
+def query_message(query: Example | Query, field: str) -> pb.Query:
+    """Returns the message of a query; errors name its field."""
     if not isinstance(query, Query):
         query = Query(query)
-    positives, negatives = _examples(query.positives), _examples(query.negatives)
+    positives = _examples(query.positives, f"{field}.positives")
+    negatives = _examples(query.negatives, f"{field}.negatives")
+    make = message_of(pb.Query, field)
     features, words = _floats(query.features), query.words
     if words and not (positives or negatives):
-        return pb.Query(features=features, words=words)
+        return make(features=features, words=words)
     if len(positives) != 1 or negatives:
         examples = pb.Examples(positives=positives, negatives=negatives)
-        return pb.Query(examples=examples, features=features, words=words)
+        return make(examples=examples, features=features, words=words)
     (only,) = positives
     if only.HasField("vector"):
-        return pb.Query(vector=only.vector, features=features, words=words)
-    return pb.Query(item_id=only.item_id, features=features, words=words)
+        return make(vector=only.vector, features=features, words=words)
+    return make(item_id=only.item_id, features=features, words=words)
 
 
 def rerank_message(wanted: Rerank | None) -> pb.Rerank | None:
@@ -280,18 +283,19 @@ def _collection_state(message: pb.CollectionState) -> CollectionState:
     )
 
 
-def _vector_message(vector: Embedding) -> pb.Vector:
-    return pb.Vector(values=_floats(vector.vector), embedding_space=vector.embedding_space)
+def _vector_message(vector: Embedding, field: str) -> pb.Vector:
+    make = message_of(pb.Vector, f"{field}.vector")
+    return make(values=_floats(vector.vector), embedding_space=vector.embedding_space)
 
 
-def _examples(several: Example | Sequence[Example]) -> list[pb.Example]:
+def _examples(several: Example | Sequence[Example], field: str) -> list[pb.Example]:
     # A str would be taken as a sequence of letters.
     examples = (several,) if isinstance(several, str | Embedding) else several
     return [
-        pb.Example(item_id=each)
+        message_of(pb.Example, f"{field}[{i}]")(item_id=each)
         if isinstance(each, str)
-        else pb.Example(vector=_vector_message(each))
-        for each in examples
+        else pb.Example(vector=_vector_message(each, f"{field}[{i}]"))
+        for i, each in enumerate(examples)
     ]
 
 

@@ -698,8 +698,8 @@ class EmbedTextRequest(_message.Message):
     title: _builtins.str
     """A listing's title, or words to look for; at most `Limits.max_text_length` characters."""
     description: _builtins.str
-    """A listing's description; likewise. One of both must say something: markup, contacts and what
-    a site adds are not read.
+    """A listing's description; likewise. One of both must say something: markup, contacts, what a
+    site adds and what is beyond 1,024 characters of each are not read.
     """
     priority: Global___Priority.ValueType
     """As in `EmbedImageRequest`."""
@@ -736,7 +736,7 @@ class EmbedTextResponse(_message.Message):
     tokens: _builtins.int
     """How many tokens were read."""
     truncated: _builtins.bool
-    """Whether there were more, which were left out."""
+    """Whether there was more, which was left out."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
         """One for each requested output, in the order of the request."""

@@ -795,7 +795,9 @@ class MixPart(_message.Message):
     item_id: _builtins.str
     """A photo of the catalogue; its own listing is left out of the answer."""
     weight: _builtins.float
-    """How much it counts, -10 to 10; below 0 it leads away. 1 if it is not set."""
+    """How much it counts, -10 to 10 and no nearer to 0 than 0.000001; below 0 it leads away. 1 if it
+    is not set.
+    """
     def __init__(
         self,
         *,
@@ -860,9 +862,9 @@ class FindSimilarListingsRequest(_message.Message):
     min_seq: _builtins.int
     """Wait for this write to be visible (`IngestListingResponse.seq`); UNAVAILABLE if it is not yet."""
     allow_partial: _builtins.bool
-    """If the index cannot be reached, answer with the classification alone and say so in `degraded`,
-    rather than fail. If some of several photos cannot be used, answer by the others and name those
-    in `failures`.
+    """If the index cannot be reached, answer photos and `text` with their classification alone and say
+    so in `degraded`, rather than fail. If some of several photos cannot be used, answer by the
+    others and name those in `failures`.
     """
     ranking: Global___RankingMethod.ValueType
     """By what listings are ranked. FAILED_PRECONDITION, reason RANKING_UNAVAILABLE, if model or

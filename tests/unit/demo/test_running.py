@@ -51,6 +51,15 @@ def remember(files: DemoFiles, **processes: int) -> None:
     files.processes.write_text(json.dumps(processes))
 
 
+def test_help_of_up_names_every_port_and_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--help"])
+    told = capsys.readouterr().out
+    for port in running.PORTS.values():
+        assert str(port) in told
+    assert "LOOKALIKE_GATEWAY_HTTP_PORT" in told
+
+
 def test_services_are_stopped_the_gateway_first_and_forgotten(
     files: DemoFiles, spawn: Spawn
 ) -> None:

@@ -126,6 +126,11 @@ async def test_json_writes_a_mix_as_a_list_or_as_a_form_does(
         ({"mix": [{"text": "a", "weight": "1"}]}, "mix", "mix[0].weight is of type str"),
         ({"mix": [{"text": "a", "weight": True}]}, "mix", "mix[0].weight is of type bool"),
         ({"mix": [{"text": "a", "weight": 0}]}, "mix", "mix[0].weight is 0; it must be -10 to 10"),
+        (
+            {"mix": [{"text": "a", "weight": 1e-300}]},
+            "mix",
+            "1e-300; it must be -10 to 10, and no n",
+        ),
         ({"mix": [{"text": "a", "weight": 10**400}]}, "mix", "mix[0].weight is 1000"),
         ({"mix": [{"text": "a", "weight": -1}]}, "mix", "no weight is above 0"),
         ({"mix": [{"text": 7}]}, "mix", "mix[0].text is of type int"),

@@ -131,5 +131,6 @@ def test_a_listing_that_is_none_is_that_ones_outcome(client: Any, gateway: FakeG
     ]
     outcomes = dict(client.ingest_many((photo, b"photo") for photo in listings))
     assert isinstance(outcomes["good"], Ingested)
-    for name in ("surrogate", "text"):
+    for name, field in (("surrogate", "photo.title"), ("text", "")):
         assert isinstance(outcomes[name], InvalidArgumentError), outcomes[name]
+        assert outcomes[name].field == field

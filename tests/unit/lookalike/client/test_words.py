@@ -27,7 +27,6 @@ STRANGE = (
     " ",
     "sofa" * (1 << 18),
 )
-NO_TEXT = "a\ud83d"  # the first half of an emoji
 
 
 def answered(gateway: FakeGateway, **fields: Any) -> None:
@@ -212,26 +211,6 @@ def test_strange_words_arrive_as_they_are(
     (listing,) = gateway.requests["ClassifyListing"]
     sent = {by_text.text, by_mix.mix.parts[0].text, listing.title, listing.description}
     assert sent == {text} == {embedder.words[0].title}
-
-
-@pytest.mark.parametrize(
-    ("field", "ask"),
-    [
-        ("text", lambda client: client.similar(text=NO_TEXT)),
-        ("mix.parts[1].text", lambda c: c.similar(mix=[Part(text="a"), Part(text=NO_TEXT)])),
-        ("title", lambda client: client.classify(title=NO_TEXT)),
-        ("description", lambda client: client.classify(PHOTO, description=NO_TEXT)),
-        ("title", lambda client: client.embed_text(NO_TEXT)),
-        ("description", lambda client: client.embed_text("a", NO_TEXT)),
-    ],
-)
-def test_half_an_emoji_is_refused_with_its_place(
-    client: Any, gateway: FakeGateway, field: str, ask: Any
-) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"character 2 is U\+D83D") as refused:
-        ask(client)
-    assert refused.value.field == field
-    assert gateway.requests == {}
 
 
 def test_words_that_are_no_text_are_a_type_error(client: Any) -> None:
