@@ -125,11 +125,12 @@ class WordsEmbedder(BatchingEmbedder[list[int], Vectors]):
 
     def _tokens(self, title: str, description: str) -> tuple[list[int], bool]:
         words, cut = cleaned_and_cut(title, description)
-        if not words:
+        # Of signs alone a network makes something too, and nobody could say what.
+        if not any(letter.isalnum() for letter in words):
             said = title.strip() or description.strip()
             raise InvalidArgumentError(
-                "the words say nothing that can be read: markup, links, telephone numbers and what "
-                "cannot be seen are left out"
+                "the words say nothing that can be read: there is no letter and no digit beside "
+                "markup, links, telephone numbers and what cannot be seen"
                 if said
                 else "title and description are empty",
                 field="title" if title.strip() or not said else "description",

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 
+from lookalike.letters import plain
 from lookalike.limits import MAX_TEXT_LENGTH
 
 # Of a title and of a description, counted after the markup went. In real listings the 128 tokens
@@ -60,7 +60,6 @@ _CONTACT = "|".join(
 )
 # With the full stop that ends it.
 _CONTACTS = re.compile(rf"(?:{_CONTACT})(?:\.(?!\S))?")
-_KEPT_INVISIBLE = "\u200d\ufe0f"  # which join an emoji's parts
 
 
 def without_site(title: str) -> str:
@@ -92,18 +91,11 @@ def _cleaned(text: str) -> tuple[str, bool]:
     text = _TAG.sub(" ", _unescaped(_unescaped(text)))
     text = " ".join(text.split())
     # Before and after: a single letter may stand for 18.
-    normal = unicodedata.normalize("NFKC", text[:MOST_READ])
+    normal = plain(text[:MOST_READ])
     cut = cut or max(len(text), len(normal)) > MOST_READ
-    text = "".join(_visible(letter) for letter in normal[:MOST_READ])
+    text = normal[:MOST_READ]
     return " ".join(_CONTACTS.sub(" ", text).split()), cut
 
 
 def _unescaped(text: str) -> str:
     return html.unescape(_NO_CHARACTER.sub(" ", text))
-
-
-def _visible(letter: str) -> str:
-    if letter.isprintable() or letter in _KEPT_INVISIBLE:
-        return letter
-    # Marks of direction vanish within words; control characters part them.
-    return "" if unicodedata.category(letter) in ("Cf", "Cs", "Co", "Cn") else " "

@@ -111,14 +111,6 @@ def test_what_is_beyond_the_most_tokens_is_left_out(reader: EmbedderServiceStub)
     assert (response.tokens, response.truncated) == (1, True)
 
 
-@pytest.mark.parametrize("hostile", ["\ufdfa" * 8192, "\u0344\u0316" * 4096, " " * 8191 + "|"])
-def test_texts_that_are_costly_to_clean_are_read_in_little_time(
-    reader: EmbedderServiceStub, hostile: str
-) -> None:
-    response = reader.EmbedText(pb.EmbedTextRequest(title=hostile, description=hostile))
-    assert response.timings.decode_ns < 0.5e9
-
-
 def test_an_entity_of_a_number_beyond_reading_says_nothing(reader: EmbedderServiceStub) -> None:
     absurd = f"oak &#{'9' * 5000}; table"
     assert read(reader, absurd) == pytest.approx(read(reader, "oak table"), rel=1e-5)
@@ -136,7 +128,7 @@ def test_what_a_site_adds_is_not_read(reader: EmbedderServiceStub) -> None:
 @pytest.mark.parametrize(
     "title",
     [
-        "\U0001f6cb\ufe0f\U0001f49a",
+        "\U0001f6cb\ufe0f\U0001f49a sofa",
         "\u05db\u05d5\u05e8\u05e1\u05d0 armchair",
         "oak\x00\x07table",
         "e\u0301" * 500,
@@ -156,6 +148,7 @@ def test_any_script_is_read(reader: EmbedderServiceStub, title: str) -> None:
             "title",
             "say nothing that can be read",
         ),
+        (pb.EmbedTextRequest(title="?! \U0001f6cb\ufe0f"), "title", "no letter and no digit"),
         (
             pb.EmbedTextRequest(title="a" * 8193),
             "title",

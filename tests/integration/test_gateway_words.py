@@ -122,7 +122,7 @@ def test_a_listing_is_classified_by_photos_and_words(
 
 
 @pytest.mark.parametrize(
-    "text", ['"" AND NEAR(', "\U0001f6cb", "\u05db\u05d5\u05e8\u05e1\u05d0", "<b>oak</b>\x00"]
+    "text", ['"" AND NEAR(', "\U0001f6cb oak", "\u05db\u05d5\u05e8\u05e1\u05d0", "<b>oak</b>\x00"]
 )
 def test_whatever_is_typed_is_answered(gateway: GatewayServiceStub, text: str) -> None:
     assert len(find(gateway, text=text).listings) <= 3
@@ -131,7 +131,7 @@ def test_whatever_is_typed_is_answered(gateway: GatewayServiceStub, text: str) -
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "text is empty"), ("<br>", "say nothing"), ("a" * 1_000_000, "the limit is 1024")],
+    [("", "text is empty"), ("\U0001f6cb", "say nothing"), ("a" * 1_000_000, "the limit is 1024")],
 )
 def test_words_that_say_nothing_are_refused(
     gateway: GatewayServiceStub, refusal: Refusal, text: str, words: str

@@ -384,7 +384,7 @@ def test_words_are_found_alone_and_beside_a_target(client: Any, name: str) -> No
     (both,) = client.neighbors(name, Query("0", words="lamp"), k=2).results
     assert [near.item.id for near in both] == ["2", "1"]
     assert [near.vector_distance for near in both] == [4, 1]
-    assert both.neighbors[0].fused_score == pytest.approx(1 / 61 + 1 / 62)
+    assert both.neighbors[0].fused_score == pytest.approx(3 / 61 + 1 / 62)
     (none,) = client.neighbors(name, "0", k=1).results
     assert (none.neighbors[0].fused_score, none.words_matched) == (None, 0)
 
