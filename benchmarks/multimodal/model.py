@@ -11,6 +11,7 @@ from pathlib import Path
 import openvino
 import torch
 
+from lookalike.limits import MAX_TEXT_LENGTH
 from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Bundle, BundleError, Parity, TextTower, Variant
 from lookalike.model.engines.torch_text_network import TextNetwork
@@ -109,6 +110,15 @@ def listings(seed: int, words: int = 160) -> Iterator[str]:
     dice = random.Random(seed)
     while True:
         yield " ".join(dice.choices(_WORDS, k=words))
+
+
+def hostile_texts() -> list[str]:
+    """Returns texts of the greatest length that a cleaning by careless patterns takes long for."""
+    many = [
+        "\ufdfa", "\u0344\u0316", "<!--", "<a", " ", "|in ", "| in a", "a@a.", "a.", "&amp;", "&x",
+        "+1 (0) ", "0 ", "Posted by ", "Posted by a in A", "Posted by a. ",
+    ]  # fmt: skip
+    return [(each * MAX_TEXT_LENGTH)[: MAX_TEXT_LENGTH - 1] + "|" for each in many]
 
 
 def titles(seed: int) -> Iterator[str]:

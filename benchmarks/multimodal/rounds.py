@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ from benchmarks.embedder.clients import callers, unary
 from benchmarks.embedder.model import SMALL, photos_of, served_bundle
 from benchmarks.gateway.rounds import BUNDLE, unseen
 from benchmarks.gateway.services import ALIAS, COLLECTION, Services
-from benchmarks.multimodal.model import listings, reading_bundle, titles, without
+from benchmarks.multimodal.model import hostile_texts, listings, reading_bundle, titles, without
 from benchmarks.processes import resident_bytes
 from benchmarks.report import Figure
 from benchmarks.turns import latencies, median_ratio, rates
 from lookalike.catalogue.schema import TEXT_ATTRIBUTES
+from lookalike.catalogue.words import cleaned
 from lookalike.channel import open_channel
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -71,6 +73,7 @@ def measure(*, quick: bool) -> list[Figure]:
             _fill(index, now.address, effort.listings)
             gateway = both.gateway(now.address, index, "gateway").address
             figures += _through_the_gateway(effort, photos, gateway)
+            figures.append(_cleaning(effort))
             figures.append(
                 Figure(
                     "resident memory of the embedder after all that",
@@ -130,6 +133,21 @@ def _reading(effort: Effort, int8: str, bf16: str) -> list[Figure]:
         Figure("the same, bf16 (fp32 where a CPU has no bf16)", halved.beyond_ms(empty), "ms"),
         Figure("EmbedText of a few words less an empty call, p50", query.beyond_ms(empty), "ms"),
     ]  # fmt: skip
+
+
+def _cleaning(effort: Effort) -> Figure:
+    """Returns what the costliest text costs before it is read: others wait for it."""
+
+    def taken_s(text: str) -> float:
+        started = time.thread_time()
+        cleaned(text, text)
+        return time.thread_time() - started
+
+    texts = hostile_texts()
+    least = [min(taken_s(text) for _ in range(effort.rounds)) for text in texts]
+    worst = max(range(len(texts)), key=least.__getitem__)
+    name = f"cleaning the costliest of {len(texts)} hostile texts, title and description"
+    return Figure(name, least[worst] * 1e3, "ms", note=repr(texts[worst][:16]))
 
 
 def _through_the_gateway(effort: Effort, photos: Sequence[bytes], gateway: str) -> list[Figure]:

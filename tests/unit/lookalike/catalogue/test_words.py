@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.catalogue.words import MOST_READ, cleaned, cleaned_and_cut, without_site
+from lookalike.limits import MAX_TEXT_LENGTH
 
 POSTED = "Posted by Ada in Phones, Cases & Covers in Leeds. "
 
@@ -93,33 +92,9 @@ def test_a_letter_that_stands_for_many_is_cut_after_it_was_replaced() -> None:
     assert len(words) <= MOST_READ
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "\ufdfa",
-        "\u0344\u0316",
-        "<!--",
-        "<a",
-        " ",
-        "|in ",
-        "| in a",
-        "a@a.",
-        "a.",
-        "&amp;",
-        "&x",
-        "+1 (0) ",
-        "0 ",
-        "Posted by ",
-        "Posted by a in A",
-        "Posted by a. ",
-    ],
-)
-def test_no_text_takes_long(hostile: str) -> None:
-    text = (hostile * 8192)[:8191] + "|"
-
-    def taken_s() -> float:
-        started = time.thread_time()
-        cleaned(text, text)
-        return time.thread_time() - started
-
-    assert min(taken_s() for _ in range(3)) < 0.05
+@pytest.mark.parametrize("hostile", ["\ufdfa", "<!--", "|in ", "a@a.", "&amp;", "Posted by "])
+def test_of_a_long_text_the_first_words_are_read(hostile: str) -> None:
+    text = f"oak {hostile * MAX_TEXT_LENGTH}"
+    words, cut = cleaned_and_cut(text, text)
+    assert (words.startswith("oak"), cut) == (True, True)
+    assert len(words) <= 2 * MOST_READ + len(". ")
