@@ -131,7 +131,8 @@ def test_whatever_quotes_are_astray_no_listing_takes_anothers_values(
     ]
     for number, column in strays:
         fields = rows[number % len(rows)]
-        fields[column] = '"' + fields[column]
+        if fields[column] != '""':  # a third would end a field that an earlier line opened, by rule
+            fields[column] = '"' + fields[column]
     file = written(tmp_path_factory.getbasetemp(), *rows)
     try:
         read = read_products(file)
