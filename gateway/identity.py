@@ -10,10 +10,12 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from lookalike.channel import TLS, is_this_machine
 from lookalike.errors import StartupError
-from lookalike.files import signature
+from lookalike.serving import pem
+from lookalike.serving.setting_files import Renewed, SettingFile
 
 logger = logging.getLogger(__name__)
 
@@ -35,15 +37,17 @@ class Identity:
 
     def __init__(self, *, ca: str, certificate: str, key: str, token: str) -> None:
         self.tls = TLS(ca, certificate or None, key or None) if ca else None
-        self._token_file = Path(token) if token else None
-        self._token = ""
-        self._files = [Path(file) for file in _files(self.tls)]
-        try:
-            self._read_token()
-            self._check_certificates()
-            self._signatures = list(map(signature, self._files))
-        except (OSError, ValueError) as error:
-            raise StartupError(f"{error} (LOOKALIKE_GATEWAY_UPSTREAM_…)") from None
+        self._token = self._certificates = None
+        if token:
+            file = _file("UPSTREAM_TOKEN", token)
+            self._token = Renewed("upstream token", [file], lambda: _token_in(file))
+        if ca:
+            files = [_file("UPSTREAM_CA", ca)]
+            if certificate:
+                files += [_file("TLS_CERTIFICATE", certificate), _file("TLS_KEY", key)]
+            self._certificates = Renewed(
+                "upstream certificates", files, lambda: _certificates_in(*files)
+            )
 
     def check_secret(self, target: str) -> None:
         """Raises StartupError if the token would be sent to another machine in plaintext."""
@@ -54,58 +58,51 @@ class Identity:
             )
 
     @property
+    def renewed(self) -> tuple[Renewed[Any] | None, ...]:
+        """Returns what is read again when it changes, as far as there is any."""
+        return self._token, self._certificates
+
+    @property
     def token(self) -> Callable[[], str] | None:
         """Returns the token of the moment; None if there is none."""
-        return (lambda: self._token) if self._token_file else None
+        renewed = self._token
+        return (lambda: renewed.current) if renewed else None
 
     def look(self) -> bool:
-        """Reads what changed; whether channels must be opened anew. Blocking.
-
-        Raises:
-            OSError: A file is away; what was read before stays.
-            ValueError: A file is no good, or two do not fit together yet.
-        """
-        self._read_token()
-        found = list(map(signature, self._files))
-        if found == self._signatures:
-            return False
-        self._check_certificates()
-        self._signatures = found
-        return True
+        """Reads what changed; whether channels must be opened anew. Blocking."""
+        if self._token:
+            self._token.latest()
+        before = self._certificates.current if self._certificates else None
+        return self._certificates is not None and self._certificates.latest() != before
 
     async def watch(self, changed: Callable[[], Awaitable[object]]) -> None:
         """Calls `changed` whenever channels must be opened anew; runs for ever."""
-        said = ""
+        due = False
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                if await asyncio.to_thread(self.look):
-                    logger.info("certificates for upstreams replaced")
+            due = await asyncio.to_thread(self.look) or due
+            if due:
+                try:
                     await changed()
-                said = ""
-            except (OSError, ValueError) as error:  # half of a renewal, or a bad one
-                if str(error) != said:
-                    said = str(error)
-                    logger.warning("new certificates or token refused", extra={"reason": said})
-
-    def _read_token(self) -> None:
-        if self._token_file:
-            token = self._token_file.read_text(encoding="ascii").strip()
-            if not token or len(token.split()) > 1:
-                raise ValueError(f"{self._token_file} must hold one token and nothing else")
-            self._token = token
-
-    def _check_certificates(self) -> None:
-        if self.tls is None:
-            return
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(self.tls.roots)
-            if self.tls.certificate:
-                context.load_cert_chain(self.tls.certificate, self.tls.key, password=lambda: "")
-        except ssl.SSLError as error:
-            raise ValueError(f"{' and '.join(map(str, self._files))}: {error}") from None
+                    due = False
+                except OSError as error:  # a file has gone since it was looked at
+                    logger.warning("channels not opened anew yet", extra={"reason": str(error)})
 
 
-def _files(tls: TLS | None) -> list[str]:
-    return [str(file) for file in (tls.roots, tls.certificate, tls.key) if file] if tls else []
+def _file(name: str, path: str) -> SettingFile:
+    return SettingFile(f"LOOKALIKE_GATEWAY_{name}", Path(path))
+
+
+def _token_in(file: SettingFile) -> str:
+    words = file.read().decode("utf-8-sig", errors="replace").split()
+    if len(words) != 1 or not (words[0].isascii() and words[0].isprintable()):
+        raise ValueError(f"{file} must hold one token, of printable ASCII, and nothing else")
+    return words[0]
+
+
+def _certificates_in(
+    ca: SettingFile, certificate: SettingFile | None = None, key: SettingFile | None = None
+) -> tuple[bytes, ...]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    shown = pem.show(context, certificate, key) if certificate and key else ()
+    return pem.trust(context, ca), *shown

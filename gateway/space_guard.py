@@ -90,8 +90,11 @@ class EmbeddingSpaceGuard:
             self._both_answer = not any(isinstance(each, BaseException) for each in answers)
             self._report()
             await asyncio.sleep(_PAUSE_S)
+            # Not `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with
+            # what it waits for: the gateway would never end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._check_requested.wait(), self._interval_s)
+                async with asyncio.timeout(self._interval_s):
+                    await self._check_requested.wait()
 
     def _why(self, theirs: str, subject: str) -> str:
         serving = self._index.serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -18,9 +19,17 @@ class Authority:
         self.roots = folder / "roots.pem"
         self._authority.cert_pem.write_to_path(self.roots)
 
-    def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
+    def issue(
+        self,
+        name: str,
+        *hosts: str,
+        begins: datetime | None = None,
+        ends: datetime | None = None,
+    ) -> tuple[Path, Path]:
         """Writes NAME.pem and NAME.key for these hosts, in the place of earlier ones."""
-        issued = self._authority.issue_cert(*(hosts or ("127.0.0.1", "localhost")))
+        issued = self._authority.issue_cert(
+            *(hosts or ("127.0.0.1", "localhost")), not_before=begins, not_after=ends
+        )
         files = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         contents = b"".join(pem.bytes() for pem in issued.cert_chain_pems), issued.private_key_pem
         replace(files[0], contents[0])

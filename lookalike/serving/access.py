@@ -11,24 +11,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from lookalike.errors import (
     PermissionDeniedError,
     RateLimitedError,
-    StartupError,
     UnauthenticatedError,
 )
-from lookalike.files import signature
-
-logger = logging.getLogger(__name__)
+from lookalike.serving.setting_files import Renewed, SettingFile
 
 _BEARER = re.compile(r"bearer +(?P<token>[^ ]+) *", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -57,60 +52,52 @@ class Token:
     digest: bytes
 
 
-class TokenFile:
+class TokenFile(Renewed[list[Token]]):
     """The tokens of a file, which is read again when it changes.
 
     Args:
-        path: The file.
+        file: The file.
         clock: Seconds that only grow.
 
     Raises:
         StartupError: The file cannot be read, or a line is wrong.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
-        self._clock = clock
-        self._looked = clock()
-        try:
-            self._signature, self._tokens = self._read()
-        except (OSError, ValueError) as error:
-            raise StartupError(f"the tokens cannot be read: {error}") from None
+    def __init__(self, file: SettingFile, clock: Callable[[], float] = time.monotonic) -> None:
+        # Being locked out by a slip of the pen is worse than a token that is good for longer.
+        super().__init__(
+            "tokens",
+            [file],
+            lambda: _parsed(file),
+            look_every_s=_LOOK_EVERY_S,
+            clock=clock,
+        )
 
     def find(self, secret: str) -> Token | None:
         """Returns the token of that secret, None if there is none; takes as long for either."""
-        self._look()
         digest = digest_of(secret)
         found = None
-        for token in self._tokens:
+        for token in self.latest():
             if hmac.compare_digest(token.digest, digest):
                 found = token
         return found
 
-    def _look(self) -> None:
-        now = self._clock()
-        if now < self._looked + _LOOK_EVERY_S:
-            return
-        self._looked = now
-        try:
-            if signature(self._path) == self._signature:
-                return
-            self._signature, self._tokens = self._read()
-            logger.info("tokens read again", extra={"tokens": len(self._tokens)})
-        except (OSError, ValueError) as error:
-            # Being locked out by a slip of the pen is worse than a token that is good for longer.
-            logger.error("new tokens refused", extra={"reason": str(error)})
 
-    def _read(self) -> tuple[tuple[int, ...], list[Token]]:
-        read = signature(self._path)
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        return read, list(_parsed(self._path, lines))
-
-
-def _parsed(path: Path, lines: Iterable[str]) -> Iterable[Token]:
+def _parsed(file: SettingFile) -> list[Token]:
+    # Nothing but comments may have other characters, whatever they are.
+    lines = file.read().decode("utf-8-sig", errors="replace").splitlines()
+    tokens: list[Token] = []
+    numbers: dict[bytes, int] = {}
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            yield parse_line(line, f"{path}:{number}")
+            tokens.append(parse_line(line, f"line {number} of {file}"))
+            first = numbers.setdefault(tokens[-1].digest, number)
+            if first != number:
+                raise ValueError(f"lines {first} and {number} of {file} have the same token")
+    if not tokens:
+        # A slip more often than a wish: who wants nobody in stops the service.
+        raise ValueError(f"{file} has no token, so that nobody could come in")
+    return tokens
 
 
 def parse_line(line: str, where: str) -> Token:
@@ -193,22 +180,31 @@ class Guard:
         self.tokens = tokens
         self.limiter = limiter
 
-    def admit(self, scope: Scope, authorization: str, address: str) -> str:
-        """Returns the client's name: its token's, else its address.
+    def identify(self, scope: Scope, authorization: str, address: str) -> str:
+        """Returns the client's name: its token's, else its address; counts no call.
 
         Args:
             scope: What the call needs.
-            authorization: The header, such as `Bearer abc`; empty for none.
+            authorization: The header, such as `Bearer abc`; empty for none. Several are one with
+                commas between, as in HTTP (RFC 9110, 5.3), which is no token.
             address: The address that it comes from, without a port.
 
         Raises:
             UnauthenticatedError: There is no token, or nobody's.
             PermissionDeniedError: The token is good for something else.
+        """
+        if self.tokens is None or scope is Scope.PUBLIC:
+            return address
+        return self._authorised(self.tokens, scope, authorization)
+
+    def admit(self, scope: Scope, authorization: str, address: str) -> str:
+        """Returns the client's name, as `identify` does, of a call that counts.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError: As `identify` does.
             RateLimitedError: The client called too often.
         """
-        client = address
-        if self.tokens is not None and scope is not Scope.PUBLIC:
-            client = self._authorised(self.tokens, scope, authorization)
+        client = self.identify(scope, authorization, address)
         if self.limiter is not None and scope is not Scope.PUBLIC:
             self.limiter.check(client)
         return client
@@ -235,7 +231,7 @@ class Guard:
             raise UnauthenticatedError(
                 "the token is not known here"
                 if sent
-                else "the header authorization must be `Bearer TOKEN`"
+                else "the header authorization must be `Bearer TOKEN`, and there once"
             )
         if scope not in token.scopes:
             raise PermissionDeniedError(

@@ -162,7 +162,8 @@ class _Call:
         self._method = method
         self._log_all = log_all
         self._context = context
-        self._metadata = metadata = dict(context.invocation_metadata() or ())
+        self._sent: Any = context.invocation_metadata() or ()
+        metadata = dict(self._sent)
         self._client = ""
         request_id = str(metadata.get(request_ids.HEADER) or "")
         # It is in every log line, and sent back and on to upstreams.
@@ -177,7 +178,7 @@ class _Call:
     def admit(self, access: RpcAccess | None) -> str:
         """Returns the caller's name; raises as `Guard.admit` does if it may not call this."""
         if access is not None:
-            self._client = access.admit(self._method, self._metadata, self._context.peer())
+            self._client = access.admit(self._method, self._sent, self._context.peer())
         return self._client
 
     async def fail(self, error: BaseException) -> None:

@@ -7,7 +7,7 @@ names that operators gave, never what a caller sent. See docs/telemetry.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from lookalike import __version__
+from lookalike.serving.setting_files import Renewed
 
 # Seconds: a search takes less than the first, and callers seldom wait for the last.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -66,6 +67,13 @@ class Metrics:
             ).labels
         )
 
+        self._renewals_refused = Counter(
+            "lookalike_renewals_refused",
+            "Changes of certificates and tokens that were not taken.",
+            ("kind",),
+            registry=self.registry,
+        )
+
     def rpc_started(self, method: str) -> None:
         """Counts an RPC that begins."""
         self._started(method).inc()
@@ -99,6 +107,10 @@ class Metrics:
         if name not in self._observers:
             self._observers[name] = _Bound(self.histogram(name, text, labels, buckets).labels)
         return self._observers[name]
+
+    def count_refusals(self, files: Renewed[Any]) -> None:
+        """Counts from now on what files hold that is not taken."""
+        files.on_refusal = self._renewals_refused.labels(files.what).inc
 
     def read(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Adds metrics that are read when they are asked for, in another thread."""

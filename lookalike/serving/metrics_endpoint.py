@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 PATH = "/metrics"
 # Scrapes answered at a time; more connections are closed.
 _MOST_AT_ONCE = 16
-# Whoever sends or reads no faster is cut off.
+# For a whole scrape, however steadily somebody sends or reads; Prometheus itself gives up as soon.
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.1
 
@@ -117,7 +117,7 @@ class _Server(ThreadingHTTPServer):
         """Accepts until `end`; the library's own loop wakes twice a second to see whether to."""
         while not self._ended.is_set():
             try:
-                connection, address = self.get_request()
+                connection, address = self.socket.accept()
             except OSError:  # closed; or too many files are open
                 self._ended.wait(_PAUSE_S)
             else:
@@ -128,16 +128,6 @@ class _Server(ThreadingHTTPServer):
         with contextlib.suppress(OSError):  # without it, Linux would not wake who accepts
             self.socket.shutdown(socket.SHUT_RDWR)
         self.server_close()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = self.socket.accept()
-        connection.settimeout(_PATIENCE_S)
-        if self._context is not None:
-            # The handshake comes with the first byte that is read, in the connection's own thread.
-            connection = self._context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._places.acquire(blocking=False):
@@ -151,9 +141,32 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._places.release()
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self._context is not None:
+            # In the connection's own thread, since it fails where the caller has hung up.
+            request = self._context.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            )
+        # A timeout of the socket itself would begin anew with each byte.
+        limit = threading.Timer(_PATIENCE_S, _hang_up, [request])
+        limit.daemon = True
+        limit.start()
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            limit.cancel()
+            self.shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A caller who left, or no TLS: nothing that an operator must know.
         logger.debug("a scrape failed", exc_info=True)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Has whoever reads or writes there fail."""
+    with contextlib.suppress(OSError):
+        # Not of `SSLSocket`, which would have the rest sent in plaintext.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _Handler(MetricsHandler):
@@ -165,7 +178,8 @@ class _Handler(MetricsHandler):
             return
         try:
             if self.server.admit is not None:
-                self.server.admit(self.headers.get("Authorization", ""), self.client_address[0])
+                authorization = ", ".join(self.headers.get_all("Authorization", []))
+                self.server.admit(authorization, self.client_address[0])
         except LookalikeError as error:
             known = not isinstance(error, UnauthenticatedError)
             self._refuse(HTTPStatus.FORBIDDEN if known else HTTPStatus.UNAUTHORIZED, error.message)

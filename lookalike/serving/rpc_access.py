@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from google.protobuf import descriptor_pool
 
@@ -33,7 +33,7 @@ class RpcAccess:
             raise ValueError(f"{service}: the scopes and the RPCs differ in {sorted(unlike)}")
         self._scopes |= {f"/{service}/{name}": scope for name, scope in scopes.items()}
 
-    def admit(self, method: str, metadata: Mapping[str, str | bytes], peer: str) -> str:
+    def admit(self, method: str, metadata: Iterable[tuple[str, str | bytes]], peer: str) -> str:
         """Returns the caller's name; raises as `Guard.admit` does.
 
         Args:
@@ -42,7 +42,7 @@ class RpcAccess:
             peer: Where it comes from, such as `ipv4:127.0.0.1:50000`.
         """
         scope = self._scopes.get(method, Scope.ADMIN)
-        authorization = str(metadata.get(_AUTHORIZATION) or "")
+        authorization = ", ".join(str(value) for key, value in metadata if key == _AUTHORIZATION)
         client = self._guard.admit(scope, authorization, peer.rpartition(":")[0])
         if scope is Scope.ADMIN and self._admin_elsewhere:
             raise PermissionDeniedError(

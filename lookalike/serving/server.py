@@ -25,13 +25,14 @@ from lookalike import limits
 from lookalike.errors import StartupError
 from lookalike.serving import health, ports, telemetry
 from lookalike.serving import settings as settings_module
-from lookalike.serving.access import Scope
+from lookalike.serving.access import Guard, Scope
 from lookalike.serving.interceptors import RequestInterceptor
 from lookalike.serving.metrics_endpoint import MetricsEndpoint
 from lookalike.serving.reflection import add_reflection
 from lookalike.serving.rpc_access import RpcAccess
 from lookalike.serving.server_settings import ServerSettings, guard_of, tls_of, warn_of_strangers
 from lookalike.serving.telemetry import Telemetry
+from lookalike.serving.tls import ServerTLS
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +66,15 @@ class GrpcServer:
         self._prefix = variable_prefix
         self._health = health.HealthServicer()
         self._names: list[str] = []
-        self.tls = tls_of(settings, variable_prefix)
-        self.guard = guard_of(settings, variable_prefix)
+        self.tls: ServerTLS | None = beside.tls if beside else tls_of(settings, variable_prefix)
+        self.guard: Guard = beside.guard if beside else guard_of(settings, variable_prefix)
         self._access = RpcAccess(self.guard, admin_elsewhere)
         self.telemetry: Telemetry = (
             beside.telemetry if beside else Telemetry.of(settings, variable_prefix)
         )
+        if beside is None:
+            self.telemetry.count_refusals(self.tls, self.guard.tokens)
+            self.telemetry.watch_certificate(self.tls)
         self._drained_with: list[Callable[[], Awaitable[None]]] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
@@ -107,7 +111,8 @@ class GrpcServer:
                 self._settings.metrics_port,
                 self._prefix,
                 context=self.tls.context() if self.tls else None,
-                admit=functools.partial(self.guard.admit, Scope.READ),
+                # Who looks at a service must see it just when its callers are refused.
+                admit=functools.partial(self.guard.identify, Scope.READ),
             )
             self._metrics.bind()
 

@@ -11,6 +11,7 @@ from typing import Self
 from lookalike.channel import is_this_machine
 from lookalike.errors import StartupError
 from lookalike.serving.access import Guard, RateLimiter, TokenFile
+from lookalike.serving.setting_files import SettingFile
 from lookalike.serving.settings import setting
 from lookalike.serving.tls import ServerTLS
 
@@ -122,24 +123,27 @@ def tls_of(settings: ServerSettings, prefix: str) -> ServerTLS | None:
     Raises:
         StartupError: A file cannot be used, or one is set that needs another.
     """
-    certificate, key = settings.tls_certificate, settings.tls_key
-    if not certificate or not key:
-        if certificate or key or settings.tls_client_ca:
-            raise StartupError(f"{prefix}TLS_CERTIFICATE and {prefix}TLS_KEY must both be set")
-        return None
-    client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
-    try:
-        return ServerTLS(Path(certificate), Path(key), client_ca)
-    except StartupError as error:
-        raise StartupError(f"{error} ({prefix}TLS_…)") from None
+
+    def file(name: str, value: str) -> SettingFile | None:
+        return SettingFile(prefix + name, Path(value)) if value else None
+
+    certificate = file("TLS_CERTIFICATE", settings.tls_certificate)
+    key = file("TLS_KEY", settings.tls_key)
+    client_ca = file("TLS_CLIENT_CA", settings.tls_client_ca)
+    if certificate and key:
+        return ServerTLS(certificate, key, client_ca)
+    if alone := certificate or key or client_ca:
+        raise StartupError(
+            f"{prefix}TLS_CERTIFICATE and {prefix}TLS_KEY must both be set, since "
+            f"{alone.variable} is"
+        )
+    return None
 
 
 def guard_of(settings: ServerSettings, prefix: str) -> Guard:
     """Returns what admits callers by the settings; StartupError if the tokens cannot be read."""
-    try:
-        tokens = TokenFile(Path(settings.tokens)) if settings.tokens else None
-    except StartupError as error:
-        raise StartupError(f"{error} ({prefix}TOKENS)") from None
+    file = settings.tokens
+    tokens = TokenFile(SettingFile(f"{prefix}TOKENS", Path(file))) if file else None
     return Guard(tokens, RateLimiter(settings.rate_limit) if settings.rate_limit else None)
 
 

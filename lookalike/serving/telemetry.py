@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import grpc
 from opentelemetry.trace import Span
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from lookalike import __version__, request_ids
 from lookalike.channel import CallObserver
@@ -19,6 +21,8 @@ from lookalike.errors import LookalikeError, StartupError
 from lookalike.serving import tracing
 from lookalike.serving.metrics import Metrics
 from lookalike.serving.server_settings import ServerSettings
+from lookalike.serving.setting_files import Renewed
+from lookalike.serving.tls import ServerTLS
 from lookalike.serving.tracing import Tracing
 
 _REFUSALS = {
@@ -109,9 +113,30 @@ class Telemetry:
 
         return began
 
+    def count_refusals(self, *renewed: Renewed[Any] | None) -> None:
+        """Counts from now on which changes of files are not taken."""
+        for files in renewed:
+            if files is not None and self.metrics is not None:
+                self.metrics.count_refusals(files)
+
+    def watch_certificate(self, tls: ServerTLS | None) -> None:
+        """Tells when the certificate ends, if there is one."""
+        if self.metrics is not None:
+            self.metrics.read(functools.partial(_end_of, tls))
+
     def close(self) -> None:
         """Sends the spans that are left; blocks."""
         self.tracing.close()
+
+
+def _end_of(tls: ServerTLS | None) -> Iterator[Metric]:
+    ends = GaugeMetricFamily(
+        "lookalike_certificate_expiry_timestamp_seconds",
+        "When the certificate of the ports ends, in seconds since 1970.",
+    )
+    if tls is not None:
+        ends.add_metric([], tls.ends.timestamp())
+    yield ends
 
 
 class WatchedRpc:

@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import logging
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 
-from lookalike.errors import StartupError
-from lookalike.files import signature
+from lookalike.serving import pem
+from lookalike.serving.setting_files import Renewed, SettingFile
 
 logger = logging.getLogger(__name__)
+
+# Of a certificate's time: whoever renews certificates does it with a third left.
+_SOON = 0.1
 
 
 @dataclass(frozen=True)
 class _Read:
     """The files' content, and the context that proves that they fit together."""
 
-    signature: tuple[tuple[int, ...], ...]
     certificate: bytes
     key: bytes
     client_ca: bytes | None
     context: ssl.SSLContext
+    ends: datetime
 
 
-class ServerTLS:
+class ServerTLS(Renewed[_Read]):
     """A server's certificate; safe to use from any thread.
 
     Args:
@@ -45,22 +47,19 @@ class ServerTLS:
         StartupError: A file cannot be read, or they do not fit together.
     """
 
-    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
-        self._files = [certificate, key, *([client_ca] if client_ca else [])]
-        self._lock = threading.Lock()
-        try:
-            self._current = self._read()
-        except (OSError, ValueError) as error:
-            raise StartupError(f"TLS cannot be set up of {self._named}: {error}") from None
-        self._refused = self._current.signature
+    def __init__(
+        self, certificate: SettingFile, key: SettingFile, client_ca: SettingFile | None = None
+    ) -> None:
+        files = [certificate, key, *([client_ca] if client_ca else [])]
+        super().__init__("certificate", files, lambda: _read(certificate, key, client_ca))
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Returns credentials for gRPC, which asks for newer files at each handshake."""
-        handed_over = self._current
+        handed_over = self.current
 
         def newer() -> grpc.ServerCertificateConfiguration | None:
             nonlocal handed_over
-            current = self._latest()
+            current = self.latest()
             if current is handed_over:
                 return None
             handed_over = current
@@ -72,43 +71,39 @@ class ServerTLS:
             require_client_authentication=handed_over.client_ca is not None,
         )
 
+    @property
+    def ends(self) -> datetime:
+        """Returns when the newest certificate ends, or the first of those that it comes with."""
+        return self.latest().ends
+
     def context(self) -> ssl.SSLContext:
         """Returns a context for HTTP, each of whose connections has the newest certificate."""
-        return _Reloading(lambda: self._latest().context)
+        return _Reloading(lambda: self.latest().context)
 
-    @property
-    def _named(self) -> str:
-        return " and ".join(str(file) for file in self._files)
 
-    def _latest(self) -> _Read:
-        with self._lock:
-            try:
-                found = self._signature()
-                if found in (self._current.signature, self._refused):
-                    return self._current
-                self._refused = found
-                self._current = self._read()
-                logger.info("certificate replaced", extra={"file": str(self._files[0])})
-            except (OSError, ValueError) as error:  # half of a renewal, or a bad one
-                extra = {"files": self._named, "reason": str(error)}
-                logger.warning("new certificate refused", extra=extra)
-            return self._current
+def _read(certificate: SettingFile, key: SettingFile, client_ca: SettingFile | None) -> _Read:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    shown = pem.show(context, certificate, key)
+    trusted = None
+    if client_ca is not None:
+        trusted = pem.trust(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    ends = _told_end(certificate, shown[0])
+    return _Read(*shown, trusted, context, ends)
 
-    def _signature(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(map(signature, self._files))
 
-    def _read(self) -> _Read:
-        found = self._signature()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Without an answer, a password's prompt would stop the service.
-        context.load_cert_chain(self._files[0], self._files[1], password=lambda: "")
-        content = [file.read_bytes() for file in self._files]
-        client_ca = content[2] if len(content) > 2 else None
-        if client_ca is not None:
-            context.load_verify_locations(cadata=client_ca.decode("ascii"))
-            context.verify_mode = ssl.CERT_REQUIRED
-        return _Read(found, content[0], content[1], client_ca, context)
+def _told_end(file: SettingFile, content: bytes) -> datetime:
+    """Returns when a certificate ends; says so if that is soon, or past."""
+    begins, ends = pem.first_to_end(file, content)
+    left = ends - datetime.now(UTC)
+    extra = {"file": str(file), "ends": ends.isoformat()}
+    if left <= timedelta():
+        # It is taken all the same: callers may be told to trust it, and without one is nothing.
+        logger.error("the certificate has ended", extra=extra)
+    elif left < (ends - begins) * _SOON:
+        logger.warning("the certificate ends soon", extra=extra)
+    return ends
 
 
 def _configuration(read: _Read) -> grpc.ServerCertificateConfiguration:

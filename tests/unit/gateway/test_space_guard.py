@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from gateway import space_guard as space_guard_module
 from gateway.index_state import ServingCollection
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.errors import EmbeddingSpaceMismatchError, UpstreamUnavailableError
@@ -98,3 +99,20 @@ async def test_what_answers_tell_is_noticed_between_looks(
     embedder.served = model("new space")
     await embedder.model(1)
     assert "'new space'" in space_guard.mismatch
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_it_ends_although_a_check_is_asked_for_in_the_same_moment(
+    space_guard: EmbeddingSpaceGuard, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(space_guard_module, "_PAUSE_S", 0)
+    watcher = asyncio.create_task(space_guard.watch())
+    for _ in range(20):
+        await asyncio.sleep(0)  # until it waits for somebody to ask
+    space_guard.check_soon()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    watcher.cancel()
+    ended, _ = await asyncio.wait({watcher}, timeout=1)
+    watcher.cancel()
+    assert ended

@@ -18,6 +18,7 @@ from lookalike.errors import (
 )
 from lookalike.serving.access import Guard, RateLimiter, Scope, TokenFile
 from lookalike.serving.rpc_access import RpcAccess
+from lookalike.serving.setting_files import SettingFile
 
 
 class Clock:
@@ -34,6 +35,10 @@ def line(name: str, scopes: str, secret: str) -> str:
     return f"{name} {scopes} {hashlib.sha256(secret.encode()).hexdigest()}\n"
 
 
+def named(path: Path) -> SettingFile:
+    return SettingFile("ECHO_TOKENS", path)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -47,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_token_is_known_by_its_digest_and_good_for_its_scopes(file: Path) -> None:
-    guard = Guard(TokenFile(file))
+    guard = Guard(TokenFile(named(file)))
     assert guard.admit(Scope.READ, "Bearer secret", "::1") == "shop"
     assert guard.admit(Scope.WRITE, "bearer  secret ", "::1") == "shop"
     assert guard.admit(Scope.PUBLIC, "", "::1") == "::1"
@@ -56,12 +61,36 @@ def test_a_token_is_known_by_its_digest_and_good_for_its_scopes(file: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "sent", ["", "secret", "Basic secret", "Bearer", "Bearer Secret", "Bearer a b"]
+    "sent",
+    [
+        "",
+        "secret",
+        "Basic secret",
+        "Bearer",
+        "Bearer Secret",
+        "Bearer a b",
+        "Bearer secret, Bearer secret",
+    ],
 )
 def test_nothing_else_is_a_token(file: Path, sent: str) -> None:
     with pytest.raises(UnauthenticatedError) as caught:
-        Guard(TokenFile(file)).admit(Scope.READ, sent, "::1")
+        Guard(TokenFile(named(file))).admit(Scope.READ, sent, "::1")
     assert "secret" not in caught.value.message.lower()
+
+
+@pytest.mark.parametrize("sent", [("secret", "other"), ("other", "secret"), ("secret", "secret")])
+def test_two_headers_are_no_token_whichever_is_good(file: Path, sent: tuple[str, str]) -> None:
+    name = admin_pb2.DESCRIPTOR.services_by_name["EmbedderAdminService"].full_name
+    access = RpcAccess(Guard(TokenFile(named(file))))
+    access.add(name, {"ReloadModel": Scope.READ})
+
+    def admit(*tokens: str) -> str:
+        metadata = [("authorization", f"Bearer {token}") for token in tokens]
+        return access.admit(f"/{name}/ReloadModel", metadata, "ipv4:127.0.0.1:1")
+
+    assert admit("secret") == "shop"
+    with pytest.raises(UnauthenticatedError, match="there once"):
+        admit(*sent)
 
 
 def test_without_a_file_everybody_may_do_everything() -> None:
@@ -71,7 +100,7 @@ def test_without_a_file_everybody_may_do_everything() -> None:
 def test_a_changed_file_is_read_again_and_a_bad_one_is_not_taken(
     file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tokens = TokenFile(file, clock)
+    tokens = TokenFile(named(file), clock)
     file.write_text(line("other", "read", "new"))
     assert tokens.find("new") is None  # not looked at again yet
     clock.now += 2
@@ -82,7 +111,13 @@ def test_a_changed_file_is_read_again_and_a_bad_one_is_not_taken(
     file.write_text("other read not-a-digest\n")
     clock.now += 2
     assert tokens.find("new") is not None
-    assert any("new tokens refused" in record.message for record in caplog.records)
+    clock.now += 2
+    assert tokens.find("new") is not None
+    said = [record.message for record in caplog.records]
+    assert said.count("new tokens refused") == 1, "it is said once"
+    file.write_text("# none\n")
+    clock.now += 2
+    assert tokens.find("new") is not None
     file.unlink()
     clock.now += 2
     assert tokens.find("new") is not None
@@ -91,21 +126,34 @@ def test_a_changed_file_is_read_again_and_a_bad_one_is_not_taken(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("shop read\n", "tokens:1 is no `NAME SCOPES SHA256`"),
-        ("\nshop read in-plain-text-secret\n", "tokens:2 is no `NAME SCOPES SHA256`"),
-        (line("a b", "read", "x"), "tokens:1 is no"),
-        (line("shop", "reading", "x"), "tokens:1 has the scope 'reading'; there are read, write"),
-        (line("shop", "public", "x"), "tokens:1 has the scope 'public'"),
+        ("shop read\n", "line 1 of {file} is no `NAME SCOPES SHA256`"),
+        ("\nshop read in-plain-text-secret\n", "line 2 of {file} is no `NAME SCOPES SHA256`"),
+        (line("a b", "read", "x"), "line 1 of {file} is no"),
+        (line("shop", "reading", "x"), "{file} has the scope 'reading'; there are read, write"),
+        (line("shop", "public", "x"), "line 1 of {file} has the scope 'public'"),
+        (
+            line("shop", "read", "x") + "\n" + line("other", "write", "x"),
+            "lines 1 and 3 of {file} have the same token",
+        ),
+        ("", "{file} has no token"),
+        ("# none yet\n\n", "{file} has no token"),
+        (b"# in Latin-1: \xfc\nsh\xfcp read x\n", "line 2 of {file} is no"),
     ],
 )
-def test_a_bad_line_stops_the_start_without_being_shown(
-    tmp_path: Path, content: str, said: str
+def test_bad_content_stops_the_start_without_being_shown(
+    tmp_path: Path, content: str | bytes, said: str
 ) -> None:
-    (tmp_path / "tokens").write_text(content)
+    file = named(tmp_path / "tokens")
+    file.path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(StartupError) as caught:
-        TokenFile(tmp_path / "tokens")
-    assert said in str(caught.value)
+        TokenFile(file)
+    assert said.format(file=f"{tmp_path}/tokens (ECHO_TOKENS)") in str(caught.value)
     assert "plain-text" not in str(caught.value)
+
+
+def test_a_mark_that_editors_write_first_is_no_part_of_a_name(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + line("shop", "read", "secret").encode())
+    assert Guard(TokenFile(named(file))).admit(Scope.READ, "Bearer secret", "") == "shop"
 
 
 def test_a_client_may_send_a_seconds_worth_at_once_and_then_at_its_rate(clock: Clock) -> None:
@@ -144,7 +192,8 @@ def test_the_command_makes_a_token_that_its_line_knows(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(made.stdout)
     token = made.stderr.strip()
     assert token not in made.stdout
-    assert Guard(TokenFile(tmp_path / "tokens")).admit(Scope.WRITE, f"Bearer {token}", "") == "shop"
+    tokens = TokenFile(named(tmp_path / "tokens"))
+    assert Guard(tokens).admit(Scope.WRITE, f"Bearer {token}", "") == "shop"
     wrong = subprocess.run([*command[:-1], "rw"], check=False, capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "the new line has the scope 'rw'" in wrong.stderr

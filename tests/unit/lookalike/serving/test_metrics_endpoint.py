@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from lookalike.errors import PermissionDeniedError, StartupError, UnauthenticatedError
 from lookalike.serving import metrics_endpoint
 from lookalike.serving.metrics_endpoint import MetricsEndpoint
+from lookalike.serving.setting_files import SettingFile
 from lookalike.serving.tls import ServerTLS
 from tests.certificates import Authority
 
@@ -38,6 +40,10 @@ def serve() -> Iterator[Serve]:
     yield serve
     for endpoint in endpoints:
         endpoint.stop()
+
+
+def tls(certificate: Path, key: Path) -> ServerTLS:
+    return ServerTLS(SettingFile("CERTIFICATE", certificate), SettingFile("KEY", key))
 
 
 def ask(
@@ -78,12 +84,21 @@ def test_asks_for_a_token_where_it_is_told_to(serve: Serve) -> None:
     assert ask(plain(endpoint), token="bad") == (403, "not with this one\n")
     assert ask(plain(endpoint), token="good")[0] == 200
     assert asked[-1] == ("Bearer good", "127.0.0.1")
+    connection = plain(endpoint)
+    connection.putrequest("GET", "/metrics")
+    for token in ("good", "bad"):
+        connection.putheader("Authorization", f"Bearer {token}")
+    connection.endheaders()
+    with connection.getresponse() as answer:
+        assert answer.status == 403
+    connection.close()
+    assert asked[-1][0] == "Bearer good, Bearer bad"
 
 
 def test_speaks_tls_with_the_newest_certificate(serve: Serve, tmp_path: Path) -> None:
     first, second = Authority(tmp_path / "first"), Authority(tmp_path / "second")
     certificate, key = first.issue("server")
-    endpoint = serve(ServerTLS(certificate, key).context())
+    endpoint = serve(tls(certificate, key).context())
 
     def secure(authority: Authority) -> http.client.HTTPConnection:
         context = ssl.create_default_context(cafile=str(authority.roots))
@@ -106,7 +121,7 @@ def test_silent_callers_are_cut_off_and_hold_up_no_other(
 ) -> None:
     certificate, key = Authority(tmp_path).issue("server")
     monkeypatch.setattr(metrics_endpoint, "_PATIENCE_S", 0.2)
-    endpoint = serve(ServerTLS(certificate, key).context())
+    endpoint = serve(tls(certificate, key).context())
     host, _, port = endpoint.address.rpartition(":")
     silent = [socket.create_connection((host, int(port)), 30) for _ in range(40)]
     for connection in silent:
@@ -114,6 +129,46 @@ def test_silent_callers_are_cut_off_and_hold_up_no_other(
             assert connection.recv(1) == b""
     context = ssl.create_default_context(cafile=str(tmp_path / "roots.pem"))
     secure = http.client.HTTPSConnection(endpoint.address, timeout=30, context=context)
+    assert ask(secure)[0] == 200
+
+
+def test_a_request_that_comes_byte_by_byte_is_cut_off_as_a_whole(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_endpoint, "_PATIENCE_S", 0.3)
+    host, _, port = serve().address.rpartition(":")
+    with socket.create_connection((host, int(port)), 30) as slow:
+        slow.settimeout(0.05)
+        slow.sendall(b"GET /metrics HTTP/1.1\r\nA: ")
+        ended = False
+        for _ in range(40):
+            try:
+                slow.sendall(b"a")
+                ended = slow.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+            if ended:
+                break
+    assert ended
+
+
+# The library leaves it to the collector to close what it could not wrap.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+def test_callers_who_hang_up_before_tls_hold_up_no_other(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = Authority(tmp_path).issue("server")
+    monkeypatch.setattr(metrics_endpoint, "_PAUSE_S", 30)
+    endpoint = serve(tls(certificate, key).context())
+    host, _, port = endpoint.address.rpartition(":")
+    for _ in range(10):
+        reset = socket.create_connection((host, int(port)), 30)
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset.close()
+    context = ssl.create_default_context(cafile=str(tmp_path / "roots.pem"))
+    secure = http.client.HTTPSConnection(endpoint.address, timeout=5, context=context)
     assert ask(secure)[0] == 200
 
 
