@@ -32,9 +32,8 @@ RUN mkdir /system && mkdir -m 1777 /system/tmp \
 
 FROM scratch AS runtime
 COPY --from=system /system/ /
-# gRPC would write lines, which are no JSON, about each stranger's handshake
 ENV PATH=/opt/lookalike/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
-    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=ERROR
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 ARG BASE
 LABEL org.opencontainers.image.licenses="Apache-2.0" \

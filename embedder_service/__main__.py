@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 from embedder_service.admission import Admission
 from embedder_service.batching import sizes_up_to
@@ -38,12 +39,15 @@ from lookalike.model.engines.openvino_engine import load_text_engine
 from lookalike.model.text import TextTokenizer
 from lookalike.model.text_tower import TOKENIZER
 from lookalike.serving.server import GrpcServer, run
+from lookalike.serving.settings import cut
 
 logger = logging.getLogger(__name__)
 
 
 async def serve(settings: EmbedderSettings) -> None:
     """Serves until SIGTERM."""
+    if settings.compile_cache:
+        _make(settings.compile_cache)
     server = GrpcServer(settings, PREFIX)
     server.bind()
     admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_", beside=server)
@@ -150,6 +154,17 @@ async def serve(settings: EmbedderSettings) -> None:
         await admin.stop()
         await host.__aexit__()
         decoder.close()
+
+
+def _make(cache: str) -> None:
+    # OpenVINO would say so with a traceback, or where it is a file not at all.
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(
+            f"{PREFIX}COMPILE_CACHE is '{cut(cache)}', which cannot be made a directory: "
+            f"{error.strerror}"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -61,12 +61,14 @@ class EmbedderSettings(ServerSettings):
         0,
         "Threads of one forward pass, 0 for one a CPU core; more than cores slows everything.",
         minimum=0,
+        maximum=1024,
     )
     decode_threads: int = setting(
         0,
         "Photos decoded at a time, 0 for one a CPU core; each holds its decoded pixels, and takes "
         "time from inference.",
         minimum=0,
+        maximum=1024,
     )
     max_batch: int = setting(
         8,

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from gateway.duplicates import NearDuplicatePolicy
+from lookalike.channel import is_target
 from lookalike.errors import StartupError
 from lookalike.serving.server_settings import ServerSettings
-from lookalike.serving.settings import setting
+from lookalike.serving.settings import cut, setting
 
 PREFIX = "LOOKALIKE_GATEWAY_"
 # Short enough to have the digits of an embedding space appended.
@@ -32,7 +33,7 @@ class GatewaySettings(ServerSettings):
         "The embedders: host:port, dns:///name:port to spread calls over all its addresses, or "
         "several address:port with commas between them.",
     )
-    index: str = setting("127.0.0.1:50052", "The index: host:port.")
+    index: str = setting("127.0.0.1:50052", "The index: host:port, or dns:///name:port.")
     upstream_ca: str = setting(
         "",
         "PEM file of the authorities of the upstreams' certificates; they are called by TLS then, "
@@ -49,6 +50,7 @@ class GatewaySettings(ServerSettings):
         30.0,
         "Time for a call without a deadline; abandoned calls hold memory this long.",
         minimum=0.001,
+        maximum=3600,
     )
     restart_wait_s: float = setting(
         5.0,
@@ -136,9 +138,15 @@ class GatewaySettings(ServerSettings):
     )
 
     def __post_init__(self) -> None:
-        """Refuses a name from which no collection's name can be made."""
+        """Refuses a name from which no collection's name can be made, and what is no address."""
+        for name, target in (("EMBEDDER", self.embedder), ("INDEX", self.index)):
+            if not is_target(target):
+                raise StartupError(
+                    f"{PREFIX}{name} is '{cut(target)}'; it must be host:port, dns:///name:port, "
+                    "or several address:port of IP addresses with commas between them"
+                )
         if not _NAME.fullmatch(self.collection):
             raise StartupError(
-                f"{PREFIX}COLLECTION is '{self.collection}'; it must be 1 to 51 of a-z, 0-9, _ and "
-                "-, starting with a letter"
+                f"{PREFIX}COLLECTION is '{cut(self.collection)}'; it must be 1 to 51 of a-z, 0-9, "
+                "_ and -, starting with a letter"
             )

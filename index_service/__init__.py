@@ -2,6 +2,8 @@
 
 import os
 
+import lookalike.serving  # noqa: F401  before gRPC is imported
+
 # Each search runs on one thread of a sized pool. OpenMP would give every thread of that pool a
 # team of its own that busy-waits: calls would then compete for cores. The runtime reads both when
 # FAISS is imported, so they are set here, before any import of FAISS in this package.

@@ -98,7 +98,10 @@ class IndexSettings(ServerSettings):
         "until reads see it.",
     )
     milvus_timeout_s: float = setting(
-        10.0, "How long a call of Milvus may take; a stuck one holds a thread so long.", minimum=0.1
+        10.0,
+        "How long a call of Milvus may take; a stuck one holds a thread so long.",
+        minimum=0.1,
+        maximum=3600,
     )
     milvus_max_batch_bytes: int = setting(
         4 << 20, "Largest batch; one message of Milvus's log must hold it.", minimum=1 << 10

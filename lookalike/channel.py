@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from lookalike import limits, request_ids
 from lookalike.errors import InvalidArgumentError
 
 MAX_MESSAGE_BYTES = 16 << 20
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(\d{1,5})", re.ASCII)
+# Of a name: who answers for it, if not the system.
+_DNS = re.compile("dns:(?://[^/]*/)?")
+_UNIX = ("unix:", "unix-abstract:")
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,27 @@ def addresses(target: str) -> list[str]:
     return [part.strip() for part in target.split(",") if part.strip()]
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is `host:port`, with an IPv6 address in brackets."""
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and 0 < int(found[1]) < 1 << 16
+
+
+def is_target(target: str) -> bool:
+    """Whether a channel can be opened to such a target; gRPC takes any and connects to none."""
+    if target.startswith(_UNIX):
+        return True
+    try:
+        parts = addresses(several(target))
+    except InvalidArgumentError:
+        return False
+    plain = target == target.strip()
+    return bool(parts) and plain and all(is_address(_DNS.sub("", part, count=1)) for part in parts)
+
+
 def is_this_machine(target: str) -> bool:
     """Whether all addresses of a target are loopback, where nobody can listen in."""
-    if target.startswith(("unix:", "unix-abstract:")):
+    if target.startswith(_UNIX):
         return True
     for part in addresses(target):
         name = part.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")

@@ -50,6 +50,14 @@ def test_every_variable_of_a_service_is_a_setting_of_it(file: str) -> None:
     assert used <= known
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_what_these_files_are_told_may_be_exported_where_a_service_starts(file: str) -> None:
+    told = set(re.findall(r"\$\{(\w+)", (ROOT / file).read_text(encoding="utf-8")))
+    known = {name for service in SETTINGS for name in defaults(service)}
+    prefixes = tuple(f"LOOKALIKE_{service}_" for service in SETTINGS)
+    assert {name for name in told if name.startswith(prefixes)} <= known
+
+
 def test_images_set_nothing_that_is_no_setting() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     known = {name for service in SETTINGS for name in defaults(service)}

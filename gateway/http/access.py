@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.routing import compile_path
 
 import gateway.http.paths  # noqa: F401  its kind of id in paths
 from gateway.http.description import ERRORS
+from gateway.http.problems import HttpProblemError
 from lookalike.serving.access import Guard, Scope
 
 COOKIE = "lookalike_token"
@@ -89,11 +90,9 @@ class HttpAccess:
 def _authorization(headers: Headers) -> str:
     if given := headers.get("authorization", ""):
         return given
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return f"Bearer {cookie.value}" if cookie and cookie.value else ""
+    # Python's own parser drops all cookies where it cannot read one, as another application's.
+    token = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    return f"Bearer {token}" if token else ""
 
 
 def session_routes(guard: Guard) -> APIRouter:
@@ -109,6 +108,12 @@ def session_routes(guard: Guard) -> APIRouter:
         request: Request, token: Annotated[str, Body(embed=True, min_length=1, max_length=256)]
     ) -> Response:
         """Keeps a token in a cookie, which browsers send from then on."""
+        if guard.tokens is None:
+            raise HttpProblemError(
+                404,
+                "NO_TOKENS",
+                "there is nothing to sign in to: everybody is admitted (LOOKALIKE_GATEWAY_TOKENS)",
+            )
         guard.admit(Scope.READ, f"Bearer {token.strip()}", "")
         response = Response(status_code=204)
         response.set_cookie(

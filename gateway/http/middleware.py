@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from gateway.http.origins import refuse_other_sites
 from gateway.http.problems import HttpProblemError, response_to
 from gateway.telemetry import GatewayTelemetry
 from lookalike import request_ids
@@ -101,7 +101,7 @@ class RequestMiddleware:
         except _CallerLeftError:
             exchange.left = True
         except Exception as error:
-            if not isinstance(error, HttpProblemError):
+            if not isinstance(error, HttpProblemError | LookalikeError):
                 logger.error("unhandled exception", exc_info=error, extra=exchange.line)
             if not exchange.status:
                 await response_to(error)(scope, receive, exchange.send)
@@ -112,7 +112,7 @@ class RequestMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         headers = Headers(scope=scope)
-        _refuse_other_sites(scope["method"], headers)
+        refuse_other_sites(scope["method"], headers)
         try:
             exchange.client = self._access.admit(scope, headers)
         except LookalikeError:
@@ -279,31 +279,3 @@ class _Exchange:
 
 def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-def _refuse_other_sites(method: str, headers: Headers) -> None:
-    """Rejects cross-site writes (CSRF).
-
-    Browsers send Sec-Fetch-Site only over TLS and to loopback; elsewhere they send Origin.
-    """
-    if method in {"GET", "HEAD", "OPTIONS"}:
-        return
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        field, other = "sec-fetch-site", site == "cross-site"
-    else:
-        field, other = "origin", origin is not None and _host(origin) != headers.get("host", "")
-    if other:
-        raise HttpProblemError(
-            403,
-            "CROSS_SITE_REQUEST",
-            "a page of another site sent this; only this server's own page may",
-            field=field,
-        )
-
-
-def _host(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return ""

@@ -13,28 +13,64 @@ from typing import Any
 import uvicorn
 
 from gateway.config import PREFIX, GatewaySettings
+from gateway.http.connections import PATIENCE_S, AcceptFailures, Connection, Room, most_connections
 from lookalike.serving import ports
 from lookalike.serving.tls import ServerTLS
 
 logger = logging.getLogger(__name__)
 
 _KEEP_ALIVE_S = 75
+_BACKLOG = 512
+# At a time of those; asyncio accepts all of them before it looks at any.
+_ACCEPTED = 64
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the gRPC server handles the process's signals."""
+    """uvicorn with bounds on connections.
+
+    It has no signal handlers: the gRPC server handles the process's signals.
+    """
+
+    def __init__(self, config: uvicorn.Config, room: Room) -> None:
+        super().__init__(config)
+        self._room = room
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens on sockets, with what uvicorn does not pass on to asyncio."""
+        encrypted = self.config.ssl
+        self.servers = []
+        for each in sockets or ():
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self.config, self.server_state, self._room),
+                sock=each,
+                ssl=encrypted,
+                ssl_handshake_timeout=PATIENCE_S if encrypted else None,
+                backlog=_ACCEPTED,
+            )
+            self.servers.append(server)
+            each.listen(_BACKLOG)
+        self.started = True
+
 
 class HttpServer:
-    """The HTTP server; call `bind`, `start` and `stop` in this order."""
+    """The HTTP server; call `bind`, `start` and `stop` in this order.
 
-    def __init__(self, settings: GatewaySettings, tls: ServerTLS | None = None) -> None:
+    Args:
+        settings: Where it listens, and how long it drains.
+        tls: Its certificate; None for plaintext.
+        room: How many connections there may be; None for as many as the process's limits allow.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, tls: ServerTLS | None = None, room: Room | None = None
+    ) -> None:
         self._settings = settings
         self._tls = tls
+        self._room = room or Room(most_connections())
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -45,7 +81,7 @@ class HttpServer:
         host, port = self._settings.host, self._settings.http_port
         with ports.binding(host, port, f"{PREFIX}HTTP_PORT (-1 serves no HTTP) or {PREFIX}HOST"):
             family = ports.family_of(host)
-            self._socket = socket.create_server((host, port), family=family, backlog=512)
+            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         self.address = ports.shown(host, self._socket.getsockname()[1])
 
     async def start(self, app: Any) -> None:
@@ -53,6 +89,7 @@ class HttpServer:
         assert self._socket is not None, "bind first"
         # Start and stop are logged by this class.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        logging.getLogger("asyncio").addFilter(AcceptFailures())
         config = uvicorn.Config(
             app,
             loop="none",
@@ -70,7 +107,7 @@ class HttpServer:
         if self._tls:
             config.load()
             config.ssl = self._tls.context()
-        self._server = _Server(config)
+        self._server = _Server(config, self._room)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():

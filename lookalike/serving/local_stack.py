@@ -52,9 +52,7 @@ class ServiceProcess:
         self.module = module
         self.log = log
         self.address = ""
-        # gRPC reads it when it is imported. It would write a line, which is no JSON, for each
-        # stranger's handshake.
-        defaults = {"GRPC_VERBOSITY": "ERROR"}
+        defaults = dict[str, str]()
         if module in PREFIXES:  # a free port, since several of a service may run here
             defaults[f"{PREFIXES[module]}METRICS_PORT"] = "0"
         self._environment = {**defaults, **os.environ, **environment}

@@ -69,7 +69,8 @@ class ServerSettings:
         0.0,
         "Requests a second of one client, which is a token or an address; 0 for no limit. Streams "
         "wait, other calls are refused.",
-        minimum=0,
+        minimum=0.001,
+        off=0,
     )
     insecure: bool = setting(
         False,

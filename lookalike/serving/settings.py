@@ -16,6 +16,10 @@ from lookalike.errors import StartupError
 
 T = TypeVar("T")
 
+# What int64 takes, which is what becomes of most; others have limits of their own.
+_LARGEST = (1 << 63) - 1
+_LONGEST_SHOWN = 200
+
 
 def setting(
     default: Any,
@@ -23,10 +27,20 @@ def setting(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
+    off: float | None = None,
     choices: Sequence[str] = (),
 ) -> Any:
-    """Declares a field: its default, its meaning and what raising it costs, its limits."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    """Declares a field: its default, its meaning and what raising it costs, its limits.
+
+    `off` is a value below the minimum that is good all the same.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "off": off,
+        "choices": tuple(choices),
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -38,7 +52,7 @@ def load(settings_class: type[T], prefix: str, environment: Mapping[str, str]) -
     unknown = sorted(name for name in environment if name.startswith(prefix) and name not in fields)
     if unknown:
         known = ", ".join(sorted(fields))
-        raise StartupError(f"{unknown[0]} is not a setting; known settings: {known}")
+        raise StartupError(f"{cut(unknown[0])} is not a setting; known settings: {known}")
     values = {
         field.name: _parse(name, environment[name], types[field.name], field.metadata)
         for name, field in fields.items()
@@ -59,31 +73,59 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def cut(text: str) -> str:
+    """Returns a text as messages show it: the beginning of a long one."""
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
 def _parse_bool(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(text)
     return text == "true"
 
 
+def _parse_path(text: str) -> Path:
+    if not text:  # Path makes the working directory of it
+        raise ValueError(text)
+    return Path(text)
+
+
+def _plain(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns a parser without what Python takes beyond it: `1_0`, other scripts' digits."""
+
+    def parsed(text: str) -> Any:
+        if "_" in text or not text.isascii():
+            raise ValueError(text)
+        return parse(text)
+
+    return parsed
+
+
+_PARSERS: dict[type[Any], Callable[[str], Any]] = {
+    int: _plain(int),
+    float: _plain(float),
+    str: str,
+    Path: _parse_path,
+    bool: _parse_bool,
+}
+
+
 def _parse(name: str, text: str, kind: type[Any], metadata: Mapping[str, Any]) -> Any:
-    parsers: dict[type[Any], Callable[[str], Any]] = {
-        int: int,
-        float: float,
-        str: str,
-        Path: Path,
-        bool: _parse_bool,
-    }
     try:
-        value = parsers[kind](text)
+        value = _PARSERS[kind](text)
     except ValueError:
-        raise StartupError(f"{name} is '{text}'; it must be of type {kind.__name__}") from None
+        wanted = "a path" if kind is Path else f"of type {kind.__name__}"
+        raise StartupError(f"{name} is '{cut(text)}'; it must be {wanted}") from None
     if kind is float and not math.isfinite(value):
         raise StartupError(f"{name} is {value}; it must be finite")
-    low, high, choices = metadata["minimum"], metadata["maximum"], metadata["choices"]
-    if low is not None and value < low:
-        raise StartupError(f"{name} is {value}; it must be at least {low}")
+    low, high, off = metadata["minimum"], metadata["maximum"], metadata["off"]
+    if high is None and kind is int:
+        high = _LARGEST
+    if low is not None and value < low and value != off:
+        least = f"at least {low}" if off is None else f"{off}, or at least {low}"
+        raise StartupError(f"{name} is {cut(str(value))}; it must be {least}")
     if high is not None and value > high:
-        raise StartupError(f"{name} is {value}; it must be at most {high}")
-    if choices and value not in choices:
-        raise StartupError(f"{name} is '{value}'; it must be one of {', '.join(choices)}")
+        raise StartupError(f"{name} is {cut(str(value))}; it must be at most {high}")
+    if (choices := metadata["choices"]) and value not in choices:
+        raise StartupError(f"{name} is '{cut(value)}'; it must be one of {', '.join(choices)}")
     return value

@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -23,7 +22,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from lookalike.channel import is_address
 from lookalike.errors import StartupError
+from lookalike.serving.settings import cut
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -243,9 +244,9 @@ def _provider(service: str, version: str, endpoint: str) -> TracerProvider:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     from opentelemetry.sdk.trace.sampling import DEFAULT_ON  # noqa: PLC0415
 
-    url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.netloc:
-        raise StartupError(f"'{endpoint}' must be http://host:port or https://host:port")
+    scheme, _, address = endpoint.rstrip("/").partition("://")
+    if scheme not in ("http", "https") or not is_address(address):
+        raise StartupError(f"'{cut(endpoint)}' must be http://host:port or https://host:port")
     # Lines of its own for each attempt, of which the last one says it all.
     logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").setLevel(logging.ERROR)
     provider = TracerProvider(
@@ -262,7 +263,7 @@ def _provider(service: str, version: str, endpoint: str) -> TracerProvider:
         shutdown_on_exit=False,
     )
     exporter = OTLPSpanExporter(
-        endpoint=endpoint, insecure=url.scheme == "http", timeout=_EXPORT_TIMEOUT_S
+        endpoint=endpoint, insecure=scheme == "http", timeout=_EXPORT_TIMEOUT_S
     )
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=_FLUSH_EVERY_MS))
     return provider

@@ -70,7 +70,7 @@ OVERVIEW = Dashboard(
                             f"{HTTP}_count",
                             "http_route, http_response_status_code",
                             "{{http_route}} {{http_response_status_code}}",
-                            f'{{{OURS}, http_response_status_code=~"5..|0"}}',
+                            f'{{{OURS}, http_response_status_code=~"500|503|504|0"}}',
                         ),
                     ],
                     unit="reqps",

@@ -44,7 +44,7 @@ def metrics_of(query: str) -> set[str]:
     if named := re.search(r'__name__=~"\((.+?)\)(\w+)"', query):
         return {word + named[2] for word in named[1].split("|")}
     query = re.sub(r'"[^"]*"|\{.*?\}|\[.*?\]|\b(by|on) \(.*?\)', "", query)
-    words = set(re.findall(r"[a-z_][\w:]*(?![\w:]|\s*\()", query))
+    words = set(re.findall(r"\b[a-z_][\w:]*(?![\w:]|\s*\()", query))
     return words - {"by", "on", "or", "and", "unless", "group_left"}
 
 

@@ -270,6 +270,14 @@ def test_precision_that_the_bundle_has_not_is_refused_in_one_line(
     assert words.endswith("(LOOKALIKE_EMBEDDER_PRECISION)")
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/null"])
+def test_cache_that_is_no_directory_and_cannot_be_made_one_is_named(
+    place: str, last_words: Callable[..., str]
+) -> None:
+    words = last_words("embedder_service", compile_cache=place)
+    assert f"LOOKALIKE_EMBEDDER_COMPILE_CACHE is '{place}', which cannot be made a direc" in words
+
+
 def test_process_that_cannot_start_ends_with_status_1(
     tmp_path: Path, last_words: Callable[..., str]
 ) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -33,8 +34,10 @@ from lookalike.errors import LookalikeError, PermissionDeniedError, Unauthentica
 from lookalike.model.bundle import Bundle
 from lookalike.status import from_rpc_error
 from scripts.protos import buf
+from tests.certificates import Authority
 from tests.command_line import Run
 from tests.command_line import runner as runner_of
+from tests.conftest import StartService
 from tests.secured import TOKENS, Secured, secured_services, write_tokens
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
@@ -364,3 +367,21 @@ def until(true: Callable[[], bool], timeout_s: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("module", ["gateway", "index_service"])
+def test_handshakes_of_strangers_leave_no_line_of_another_format(
+    module: str, start_service: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)  # services of the tests inherit it
+    certificate, key = Authority(tmp_path).issue("server")
+    data = {"data_dir": tmp_path / "index"} if module == "index_service" else {}
+    service = start_service(module, tls_certificate=certificate, tls_key=key, **data)
+    host, _, port = service.address.partition(":")
+    with socket.create_connection((host, int(port)), 10) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        while stranger.recv(100):
+            pass
+    service.stop()
+    lines = service.log.read_text().splitlines()
+    assert [line for line in lines if not line.startswith("{")] == []

@@ -8,6 +8,10 @@ from gateway.config import PREFIX, GatewaySettings
 from lookalike.errors import StartupError
 from lookalike.serving.settings import load
 
+ADDRESSES = (
+    "it must be host:port, dns:///name:port, or several address:port of IP addresses with commas "
+    "between them"
+)
 NAMES = "it must be 1 to 51 of a-z, 0-9, _ and -, starting with a letter"
 
 
@@ -64,6 +68,7 @@ def test_every_variable_of_its_own_is_read() -> None:
         ("port", "65536", "is 65536; it must be at most 65535"),
         ("port", "-1", "is -1; it must be at least 0"),
         ("default_timeout_s", "0", "is 0.0; it must be at least 0.001"),
+        ("default_timeout_s", "1e308", "is 1e+308; it must be at most 3600"),
         ("default_timeout_s", "inf", "is inf; it must be finite"),
         (
             "collection",
@@ -75,6 +80,7 @@ def test_every_variable_of_its_own_is_read() -> None:
             "x" * 52,
             f"is '{'x' * 52}'; {NAMES}",
         ),
+        ("collection", "x" * 5000, f"is '{'x' * 200}…'; {NAMES}"),
         ("near_duplicate_policy", "ask", "is 'ask'; it must be one of off, flag, link, refuse"),
         ("near_duplicate_distance", "-1", "is -1.0; it must be at least 0"),
         ("near_duplicate_nearness", "1.5", "is 1.5; it must be at most 1"),
@@ -83,6 +89,9 @@ def test_every_variable_of_its_own_is_read() -> None:
         ("cache_bytes", "-1", "is -1; it must be at least 0"),
         ("max_stream_in_flight", "0", "is 0; it must be at least 1"),
         ("max_message_bytes", "1", "is 1; it must be at least 65536"),
+        ("embedder", "http://127.0.0.1:50051", f"is 'http://127.0.0.1:50051'; {ADDRESSES}"),
+        ("embedder", "10.0.0.1:1,b.test:1", f"is '10.0.0.1:1,b.test:1'; {ADDRESSES}"),
+        ("index", "", f"is ''; {ADDRESSES}"),
     ],
 )
 def test_wrong_value_is_refused_naming_variable_limit_and_value(

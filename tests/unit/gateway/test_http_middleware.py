@@ -85,13 +85,17 @@ async def test_more_bodies_than_may_be_held_are_refused_with_a_time(asked: Asked
         assert (await client.post("/v1/embed", files={"image": PHOTO})).status_code == 200
 
 
-async def test_a_client_above_its_rate_is_refused_with_a_time(asked: Asked) -> None:
-    async with open_face(asked, guard=Guard(limiter=RateLimiter(1))) as client:
+async def test_a_client_above_its_rate_is_refused_with_a_time_and_one_line_in_the_log(
+    asked: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_face(asked, guard=Guard(limiter=RateLimiter(1)), log_requests=False) as client:
+        caplog.set_level(logging.INFO, "gateway")
         assert (await client.get("/v1/status")).status_code == 200
         second = await client.get("/v1/status")
         assert "sends more than 1 requests a second" in problem(second, 429, "RATE_LIMITED")
         assert second.headers["retry-after"] == "1"
         assert (await client.get("/healthcheck")).status_code == 200
+    assert [(r.levelname, r.message) for r in caplog.records] == [("INFO", "request")]
 
 
 async def test_work_for_a_caller_who_left_is_cancelled(
@@ -176,12 +180,15 @@ async def test_every_answer_has_its_headers_and_a_line_in_the_log(
 
 
 async def test_pages_of_other_sites_cannot_write(client: httpx.AsyncClient, asked: Asked) -> None:
-    headers = {"Sec-Fetch-Site": "cross-site"}
-    response = await client.delete("/v1/listings/lamp", headers=headers)
-    assert problem(response, 403, "CROSS_SITE_REQUEST", "sec-fetch-site")
+    # A sibling's subdomain and another port are of the same site; nobody knows what comes next.
+    for site in ("cross-site", "same-site", "something-new", ""):
+        headers = {"Sec-Fetch-Site": site}
+        response = await client.delete("/v1/listings/lamp", headers=headers)
+        assert problem(response, 403, "CROSS_SITE_REQUEST", "sec-fetch-site")
     assert asked.deleted == []
     for headers in (
         {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
         {"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy"},
         {},
     ):

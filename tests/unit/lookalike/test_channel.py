@@ -10,7 +10,7 @@ import pytest
 from grpc import aio
 
 from lookalike import request_ids
-from lookalike.channel import addresses, open_channel, several
+from lookalike.channel import addresses, is_target, open_channel, several
 from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
@@ -162,3 +162,46 @@ def test_several_servers_must_be_addresses_with_ports(target: str, complaint: st
     with pytest.raises(InvalidArgumentError) as caught:
         several(target)
     assert complaint in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "localhost:1",
+        "127.0.0.1:65535",
+        "[::1]:50051",
+        "a_b.test-1:50051",
+        "dns:///embedder:50051",
+        "dns:embedder:50051",
+        "dns://127.0.0.1:53/embedder.test:50051",
+        "10.0.0.1:1, 10.0.0.2:1",
+        "ipv4:10.0.0.1:1,10.0.0.2:1",
+        "unix:/run/embedder",
+    ],
+)
+def test_what_a_channel_can_be_opened_to_is_a_target(target: str) -> None:
+    assert is_target(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        ",",
+        "127.0.0.1",
+        "::1:50051",
+        "127.0.0.1:0",
+        "127.0.0.1:99999",
+        "host:٧",
+        "host:port",
+        "http://127.0.0.1:50051",
+        "dns:///embedder",
+        "dns://embedder:50051",
+        "garbage ☃",
+        "a b:1",
+        "host:1\n",
+        "10.0.0.1:1,b.test:1",
+    ],
+)
+def test_what_gRPC_would_take_and_never_connect_to_is_none(target: str) -> None:
+    assert not is_target(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=240,
+        env={**os.environ, "GRPC_VERBOSITY": "ERROR"},  # what gRPC itself says of it
     )  # fmt: skip
 
 

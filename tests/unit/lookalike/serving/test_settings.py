@@ -24,6 +24,8 @@ PREFIX = "LOOKALIKE_TEST_"
 class Settings:
     count: int = setting(3, "A number.", minimum=1, maximum=10)
     seconds: float = setting(0.5, "A time.", minimum=0)
+    rate: float = setting(0.0, "A share.", minimum=0.001, off=0)
+    unbounded: int = setting(1, "A number that an int64 takes.")
     folder: Path = setting(Path("var"), "A place.")
     name: str = setting("a", "A choice.", choices=("a", "b"))
     free: str = setting("", "Anything.")
@@ -60,6 +62,17 @@ def test_variables_of_others_are_ignored() -> None:
         ("seconds", "nan", "is nan; it must be finite"),
         ("seconds", "inf", "is inf; it must be finite"),
         ("name", "c", "is 'c'; it must be one of a, b"),
+        ("count", "1_0", "is '1_0'; it must be of type int"),
+        ("count", "٧", "is '٧'; it must be of type int"),
+        ("seconds", "1_0.5", "is '1_0.5'; it must be of type float"),
+        ("seconds", "٧", "is '٧'; it must be of type float"),
+        ("rate", "1e-308", "is 1e-308; it must be 0, or at least 0.001"),
+        ("rate", "-1", "is -1.0; it must be 0, or at least 0.001"),
+        ("unbounded", str(1 << 63), f"is {1 << 63}; it must be at most {(1 << 63) - 1}"),
+        ("unbounded", "1" * 5000, f"is '{'1' * 200}…'; it must be of type int"),
+        ("count", "1" * 4000, f"is {'1' * 200}…; it must be at most 10"),
+        ("folder", "", "is ''; it must be a path"),
+        ("name", "c" * 5000, f"is '{'c' * 200}…'; it must be one of a, b"),
     ],
 )
 def test_wrong_value_is_refused_with_its_variable_and_its_limit(
@@ -76,6 +89,20 @@ def test_unknown_variable_is_refused_with_those_that_there_are() -> None:
     message = str(caught.value)
     assert message.startswith(f"{PREFIX}CUONT is not a setting")
     assert all(f"{PREFIX}{field.name.upper()}" in message for field in dataclasses.fields(Settings))
+
+
+def test_unknown_variable_is_shown_as_far_as_it_can_be_read() -> None:
+    with pytest.raises(StartupError) as caught:
+        load_with(**{"x" * 5000: "3"})
+    assert str(caught.value).startswith(f"{PREFIX}XXX")
+    assert "X…" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["INFERENCE_THREADS", "DECODE_THREADS"])
+def test_more_threads_than_can_be_started_are_refused(name: str) -> None:
+    with pytest.raises(StartupError, match=f"{name} is 10{{30}}; it must be at most 1024"):
+        load(EmbedderSettings, EMBEDDER_PREFIX, {f"{EMBEDDER_PREFIX}{name}": f"1{'0' * 30}"})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from lookalike import request_ids
-from lookalike.serving.telemetry import JsonFormatter
+from lookalike.errors import StartupError
+from lookalike.serving.server_settings import ServerSettings
+from lookalike.serving.telemetry import JsonFormatter, Telemetry
 
 
 def formatted(**extra: Any) -> dict[str, Any]:
@@ -85,3 +87,16 @@ def test_configured_process_logs_warnings_and_levels_as_json_on_stderr() -> None
     assert [line["level"] for line in lines] == ["info", "warning"]
     assert lines[0]["event"] == "high"
     assert "odd" in lines[1]["event"]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://[::1", "http://host:notaport", "http://a b/c", "http://host", "ftp://h:1", "x" * 999],
+)
+def test_endpoint_of_a_collector_that_is_no_address_is_named(endpoint: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        Telemetry.of(ServerSettings(traces_endpoint=endpoint), "LOOKALIKE_INDEX_")
+    words = str(caught.value)
+    assert words.startswith(f"LOOKALIKE_INDEX_TRACES_ENDPOINT is wrong: '{endpoint[:200]}")
+    assert words.endswith("' must be http://host:port or https://host:port")
+    assert len(words) < 400
