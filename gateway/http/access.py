@@ -88,7 +88,8 @@ class HttpAccess:
 
 
 def _authorization(headers: Headers) -> str:
-    if given := headers.get("authorization", ""):
+    # Several are no token, whichever of them is good: a proxy that adds one must not decide.
+    if given := ", ".join(headers.getlist("authorization")):
         return given
     # Python's own parser drops all cookies where it cannot read one, as another application's.
     token = cookie_parser(headers.get("cookie", "")).get(COOKIE)

@@ -15,10 +15,12 @@ import pytest
 
 from index_service.backend import Backend
 from index_service.records import Collection
-from tests.contract.listings import plain
+from tests.contract.listings import item, plain, vector, write
 from tests.contract.milvus_server import interfaces, loopback_up, running_server
+from tests.contract.worded import LISTINGS, TEXTS
 
 NAME = os.environ.get("LOOKALIKE_CONTRACT_BACKEND", "native")
+ONLY_NATIVE = pytest.mark.skipif(NAME != "native", reason="the native backend alone finds words")
 
 Make = Callable[..., Awaitable[str]]
 
@@ -108,3 +110,18 @@ async def line(make: Make) -> str:
 def alias() -> str:
     """A name for an alias."""
     return f"a-{secrets.token_hex(6)}_x"
+
+
+@pytest.fixture
+async def shop(backend: Backend, make: Make) -> str:
+    """A collection of `worded.LISTINGS`, each at (x, 0)."""
+    name = await make(TEXTS)
+    rows = [
+        (
+            item(key, product, category=category, price=price, title=title, text=text, colour=hue),
+            vector(x, 0),
+        )
+        for key, product, x, title, text, category, price, hue, _ in LISTINGS
+    ]
+    await write(backend, name, rows, **{row[0]: row[-1] for row in LISTINGS})
+    return name

@@ -61,3 +61,12 @@ async def test_where_there_are_no_tokens_nobody_signs_in(token: str) -> None:
         response = await client.post("/session", json={"token": token})
         assert "LOOKALIKE_GATEWAY_TOKENS" in problem(response, 404, "NO_TOKENS")
         assert "set-cookie" not in response.headers
+
+
+async def test_two_headers_of_authorization_are_none(guard: Guard) -> None:
+    good, bad = ("Authorization", f"Bearer {TOKEN}"), ("Authorization", "Bearer guessed")
+    async with open_face(Asked(), guard=guard) as client:
+        assert (await client.get("/v1/status", headers=[good])).status_code == 200
+        for headers in ([good, bad], [bad, good], [good, good]):
+            response = await client.get("/v1/status", headers=headers)
+            assert problem(response, 401, "UNAUTHENTICATED")
