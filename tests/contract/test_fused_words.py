@@ -69,9 +69,10 @@ async def test_both_orders_are_fused_by_place(
     by_words = [key for key in by_words if key in distances]
     answer = await nearest(backend, shop, Query(target, features, "oak table"), **how)
     scores = bm25("oak OR table")
-    close = [key for key in by_words if scores[key] >= 0.8 * scores[by_words[0]]]
-    full = [key for key in by_words if key in bm25("oak AND table")]
-    check_fused(answer, ids(alone), by_words, close, full)
+    near = [key for key in by_words if scores[key] >= 0.8 * scores[by_words[0]]]
+    close = [key for key in near if key in bm25("a : (oak OR table)")]
+    titled = [key for key in by_words if key in bm25("a : (oak AND table)")]
+    check_fused(answer, ids(alone), by_words, close, titled)
     assert answer.words_matched >= len(by_words)
     for i, key in enumerate(ids(answer)):
         assert answer.neighbors.distances[i] == pytest.approx(distances[key])
@@ -118,6 +119,21 @@ async def test_typed_title_comes_before_what_is_near_and_has_some_of_its_words(
     query = Query(vector(0, 0), (), "burgundy hairbrush")
     answer = await nearest(backend, name, query, 3, distinct_products=distinct)
     assert ids(answer) == ["02", "00", "01"]
+
+
+@ONLY_NATIVE
+async def test_words_in_a_text_count_no_more_than_in_their_own_order(
+    backend: Backend, make: Make
+) -> None:
+    name = await make(TEXTS)
+    texts = [("Shoes", "Not for a bike: my daughter's"), ("Cycle", ""), ("Bike", ""), ("Lamp", "")]
+    rows = [
+        (item(title, title=title, text=text), vector(x, 0))
+        for (title, text), x in zip(texts, [9, 0, 1, 8], strict=True)
+    ]
+    await write(backend, name, rows)
+    answer = await nearest(backend, name, Query(vector(0, 0), (), "bike for my daughter"), 3)
+    assert ids(answer) == ["Bike", "Shoes", "Cycle"]
 
 
 @ONLY_NATIVE

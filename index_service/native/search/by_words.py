@@ -43,19 +43,20 @@ class OrderByWords(NamedTuple):
 
     Attributes:
         rows: Row numbers, best first, as many as count.
-        close: Those of them that fit the words about as well as the first.
-        full: Those of them that have all of the words; none without a target.
         matching: All rows that have one of the words and may be found, ascending.
         complete: Whether nothing better can be missing from `rows`.
         is_empty: Whether there was nothing to look for.
+        close: Beside a target, those of `rows` that fit the words about as well as the first and
+            have one of them in the first attribute, an item's title.
+        titled: Beside a target, those of `rows` that have all of the words there.
     """
 
     rows: list[int]
-    close: list[int]
-    full: list[int]
     matching: Row
     complete: bool = True
     is_empty: bool = False
+    close: Sequence[int] = ()
+    titled: Sequence[int] = ()
 
 
 class _Scored(NamedTuple):
@@ -92,7 +93,7 @@ class WordStage:
         stop_if_caller_left()
         terms = split(words)
         if not terms:
-            return OrderByWords([], [], [], np.empty(0, np.int64), is_empty=True)
+            return OrderByWords([], np.empty(0, np.int64), is_empty=True)
         having = self.segments.rows_of(self.reader.having(terms))
         matching = self._allowed(having, target)
         scored = self._scored(terms, matching, having)
@@ -104,12 +105,20 @@ class WordStage:
         complete = len(rows) < fusion.places(self.search.k) or not len(rest)
         if not complete and len(scores) == len(rows):
             complete = bool(scores[-1] > scored.most_of_others)
+        order = OrderByWords(rows.tolist(), matching, complete)
+        if not target:
+            return order
         close = rows[: np.count_nonzero(scores >= _CLOSE * scores[:1])]
-        full = rows[:0]
-        if target:
-            keys = self.reader.having_all(terms)
-            full = rows[_among(rows, self.segments.rows_of(keys))]
-        return OrderByWords(rows.tolist(), close.tolist(), full.tolist(), matching, complete)
+        return order._replace(
+            close=self._titled(close, terms, all_of_them=False),
+            titled=self._titled(rows, terms, all_of_them=True),
+        )
+
+    def _titled(self, rows: Row, terms: Sequence[str], *, all_of_them: bool) -> list[int]:
+        """Returns those of the rows that have words in the first attribute."""
+        keys = self.reader.titled(terms, all_of_them=all_of_them)
+        titled: list[int] = rows[_among(rows, self.segments.rows_of(keys))].tolist()
+        return titled
 
     def _allowed(self, rows: Row, target: Target | None) -> Row:
         """Returns the rows that may be found."""

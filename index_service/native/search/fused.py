@@ -1,9 +1,10 @@
 """Fuses the order by distance with the one by words for one query.
 
-What fits the words about as well as the first has a place for that as well, and what has all of
-them a third one. By two orders a title would come behind whatever is among the first of both. By
-four, nothing that lacks a word comes before what is first by words and has all of them: three first
-places are more than a first and two second ones.
+By two orders a typed title would come behind whatever is among the first of both. So what fits the
+words about as well as the first has a place for that as well, and what has all of them in its title
+a third one: nothing that lacks a word there comes before what is first by words and has all, since
+three first places are more than a first and two second ones. Only words in titles count so: in
+long descriptions stands much that is not for sale.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def fuse(near: VectorHits, found: OrderByWords, target: Target, search: Search) 
     if search.distinct_products:
         scores = _scores_of_products(near, found, target)
     else:
-        scores = fusion.fused([near.rows, found.rows, found.close, found.full])
+        scores = fusion.fused([near.rows, found.rows, found.close, found.titled])
     rows = fusion.best(scores, search.k)
     again = near.first_distances
     by_vector = near.distances if again is None else again
@@ -71,12 +72,12 @@ def fuse(near: VectorHits, found: OrderByWords, target: Target, search: Search) 
 def _scores_of_products(near: VectorHits, found: OrderByWords, target: Target) -> dict[int, float]:
     """Returns a score for one row of each product, its nearest."""
     by_vector = _products(target.segments, near.rows)
-    by_words, close, full = (
-        _products(target.segments, rows) for rows in (found.rows, found.close, found.full)
+    by_words, close, titled = (
+        _products(target.segments, rows) for rows in (found.rows, found.close, found.titled)
     )
     rows = dict(zip(by_vector, near.rows, strict=True))
     rows |= _nearest(set(by_words) - set(by_vector), found.matching, target)
-    scores = fusion.fused([by_vector, by_words, close, full])
+    scores = fusion.fused([by_vector, by_words, close, titled])
     return {rows[p]: score for p, score in scores.items()}
 
 

@@ -72,9 +72,15 @@ class WordReader:
         """Returns the keys of all items that have one of the words, ascending."""
         return self._matching(_any_of(terms))
 
-    def having_all(self, terms: Sequence[str]) -> Keys:
-        """Returns the keys of all items that have all of the words, ascending."""
-        return self._matching(" AND ".join(map(_quoted, terms)))
+    def titled(self, terms: Sequence[str], *, all_of_them: bool) -> Keys:
+        """Returns the keys of all items that have words in their first attribute, ascending.
+
+        Args:
+            terms: The words.
+            all_of_them: Whether all of the words must be there; else one is enough.
+        """
+        expression = " AND ".join(map(_quoted, terms)) if all_of_them else _any_of(terms)
+        return self._matching(f"{words.column(0)} : ({expression})")
 
     def known(self, terms: Sequence[str]) -> list[Word]:
         """Returns those of the words that items have, rarest first."""

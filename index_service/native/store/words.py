@@ -53,6 +53,12 @@ def table(collection: int) -> str:
     return f"{_PREFIX}{collection}"
 
 
+def column(attribute: int) -> str:
+    """Returns the name of the column that a text attribute has in each index, by its number."""
+    # For how it is spelt: an index of texts that were spelt otherwise is built again.
+    return f"spelt{attribute}"
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Returns whether an error of a statement about words says that their index is damaged."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -77,8 +83,7 @@ def _declaration(name: str, attributes: int) -> str:
 
 
 def _columns(attributes: int) -> list[str]:
-    # Named for how they are spelt: an index of texts that were spelt otherwise is built again.
-    return [f"spelt{i}" for i in range(attributes)]
+    return [column(i) for i in range(attributes)]
 
 
 def drop(db: sqlite3.Connection, collection: int) -> None:

@@ -564,8 +564,9 @@ class Neighbor(_message.Message):
     """Its distance by `vector` where candidates were ranked again."""
     fused_score: _builtins.float
     """What it is ranked by where the query has words: the sum of 1 / (60 + place), places from 1, over
-    several orders (Cormack et al., 2009): by distance, by words, of those what fits the words about
-    as well as the first, and what has all of them. Larger is nearer.
+    several orders (Cormack et al., 2009): by distance, by words, and again by words what has one of
+    them in its first attribute and fits about as well as the first, and what has all of them there.
+    Larger is nearer.
     """
     @_builtins.property
     def item(self) -> Global___Item:
