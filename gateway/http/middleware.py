@@ -8,6 +8,7 @@ when the caller disconnects.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -34,6 +35,10 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Bytes of a body that is too large that are still read and discarded: a caller who is cut off while
 # sending often never reads the answer that says why.
 DISCARDED_BYTES = 64 << 20
+# Of a body that nobody reads: closing at once would often cost the caller the answer, which a reset
+# overtakes.
+_LEFT_OPEN_S = 1.0
+_LEFT_OPEN_BYTES = 1 << 20
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -116,7 +121,8 @@ class RequestMiddleware:
         try:
             exchange.client = self._access.admit(scope, headers)
         except LookalikeError:
-            exchange.hang_up = _has_body(headers)  # nobody reads it
+            if _has_body(headers):
+                exchange.unread = receive
             raise
         if not _has_body(headers):
             await self._work(scope, deque(), receive, exchange)
@@ -241,7 +247,7 @@ class _Exchange:
             "peer": f"{client[0]}:{client[1]}" if client else "",
         }
         self.client = ""
-        self.hang_up = False
+        self.unread: Receive | None = None  # of a body that nobody reads
         self.status = 0
         self.left = False
         self.finished = False
@@ -252,7 +258,7 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[request_ids.HEADER] = self._request_id
-            if self.hang_up:
+            if self.unread:
                 headers["Connection"] = "close"
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
@@ -260,6 +266,10 @@ class _Exchange:
             headers.setdefault("Cache-Control", "no-store")
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finished = True
+            if self.unread:
+                await self._send({**message, "more_body": True})
+                await _discard(self.unread)
+                message = {"type": "http.response.body"}
         await self._send(message)
 
     def end(self) -> None:
@@ -275,6 +285,18 @@ class _Exchange:
             took = round((time.perf_counter() - self._started) * 1e3, 3)
             line = {**self.line, "client": self.client, "status": status, "duration_ms": took}
             logger.log(level, "request", extra=line)
+
+
+async def _discard(body: Receive) -> None:
+    """Reads of a body what comes within a moment."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LEFT_OPEN_S):
+            while size < _LEFT_OPEN_BYTES:
+                message = await body()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _has_body(headers: Headers) -> bool:

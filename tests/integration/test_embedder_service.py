@@ -288,9 +288,9 @@ def test_call_that_cannot_be_done_in_time_is_refused_at_once(
         time.sleep(0.01)
     started = time.monotonic()
     with pytest.raises(grpc.RpcError) as caught:
-        stub.EmbedImage(pb.EmbedImageRequest(image=large), timeout=0.5)
+        stub.EmbedImage(pb.EmbedImageRequest(image=large), timeout=1.5)
     error = from_rpc_error(caught.value)
     assert isinstance(error, DeadlineUnreachableError)
     assert error.retry_after_ms
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1.5
     assert not any(call.exception() for call in waiting)
