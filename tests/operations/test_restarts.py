@@ -23,7 +23,7 @@ def test_no_call_fails_while_each_service_is_restarted(
         "the index restarted: failed": 0,
         "two gateways restarted: failed": 0,
         "lost writes": 0,
-    }, figures
+    }, "; ".join(figure.note for figure in figures)
 
 
 def test_no_call_fails_and_no_write_is_lost_while_each_service_is_killed(
@@ -35,7 +35,7 @@ def test_no_call_fails_and_no_write_is_lost_while_each_service_is_killed(
         "the index killed and started: failed": 0,
         "one of two gateways killed and started: failed": 0,
         "lost writes": 0,
-    }, figures
+    }, "; ".join(figure.note for figure in figures)
 
 
 @pytest.mark.long
