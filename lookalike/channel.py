@@ -205,8 +205,9 @@ def _service_options(
                     "initialBackoff": "0.05s",
                     "maxBackoff": "1s",
                     "backoffMultiplier": 2,
-                    # Every write is idempotent, so a call without an answer may be repeated.
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    # Every write is idempotent, so a call without an answer may be repeated. One
+                    # that arrives in the moment of a server's stop ends as CANCELLED.
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         )

@@ -94,7 +94,8 @@ class ServerSettings:
     propagation_delay_s: float = setting(
         0.0,
         "How long to keep serving after SIGTERM while callers that watch the health notice; delays "
-        "every stop. At 0 a call that arrives in that moment may end as CANCELLED.",
+        "every stop. At 0 a call that arrives in that moment may end as CANCELLED, which our "
+        "clients try again.",
         minimum=0,
         maximum=600,
     )

@@ -66,14 +66,22 @@ def test_stream_that_was_written_to_as_it_ended_counts_as_lost(
         client.status()
 
 
-def test_unavailable_is_tried_again_as_often_as_told_and_other_errors_are_not(
-    connect: Any, serve: Any, gateway: FakeGateway
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (DrainingError("never"), DrainingError),
+        # As a server ends what arrives in the moment of its stop.
+        (ForeignError("stopped", code=grpc.StatusCode.CANCELLED), UpstreamUnavailableError),
+    ],
+)
+def test_what_was_not_answered_is_tried_again_as_often_as_told_and_other_errors_are_not(
+    connect: Any, serve: Any, gateway: FakeGateway, error: LookalikeError, raised: Any
 ) -> None:
     address = serve(gateway).address
-    gateway.answers["GetStatus"] = DrainingError("never")
+    gateway.answers["GetStatus"] = error
     for retries in (0, 2):
         gateway.requests.clear()
-        with pytest.raises(DrainingError):
+        with pytest.raises(raised):
             connect(address, retries=retries).status()
         assert len(gateway.requests["GetStatus"]) == retries + 1
     gateway.answers["GetStatus"] = QueueFullError("full")
