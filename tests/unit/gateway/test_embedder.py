@@ -83,10 +83,10 @@ async def test_photo_that_a_stopping_embedder_drops_is_sent_again(
     assert (await called_embedder.embed(b"photo", 30)).vector == VECTOR
     services.errors = {"EmbedImage": [dropped, dropped]}  # the second by the server that is gone
     assert (await called_embedder.embed(b"photo", 30)).vector == VECTOR
-    services.errors = {"EmbedImage": [dropped] * 3}
+    services.errors = {"EmbedImage": [dropped] * 20}
     with pytest.raises(UpstreamUnavailableError):
         await called_embedder.embed(b"photo", 30)
-    assert services.count(embedder_pb2.EmbedImageRequest) == 2 + 3 + 3
+    assert services.count(embedder_pb2.EmbedImageRequest) == 2 + 3 + 12
 
 
 async def test_embedder_that_stays_away_is_not_asked_for_ever(

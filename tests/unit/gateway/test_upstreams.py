@@ -159,7 +159,7 @@ async def test_caller_who_leaves_ends_the_upstreams_call(
 async def test_call_that_a_stopping_server_drops_says_that_it_may_be_tried_again(
     called_index: IndexUpstream, services: FakeServices
 ) -> None:
-    services.errors = {"FindNeighbors": [ForeignError("", code=grpc.StatusCode.CANCELLED)] * 3}
+    services.errors = {"FindNeighbors": [ForeignError("", code=grpc.StatusCode.CANCELLED)] * 30}
     error = await refused(called_index.find(ITEM, ONE, Deadline(30)))
     assert isinstance(error, UpstreamUnavailableError)
     assert (error.metadata, error.retry_after_ms) == ({"upstream": "index"}, 1000)
