@@ -40,6 +40,8 @@ INDEX = "lookalike.index.v1.IndexService"
 SPACE = "space-1"
 VECTOR = PhotoVector((0.5, -2.0), SPACE)
 LISTING = CataloguePhoto("photo", "listing", "tools", "A hammer", 0.0, "Basel")
+LAMP = CataloguePhoto("lamp-1", "lamp", price=40.0)
+FOUND = Neighbors([Hit(LAMP, 3.0, 0.25)], "", exact=False)
 
 
 class FakeEmbedder(EmbedderUpstream):

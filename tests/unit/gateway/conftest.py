@@ -11,13 +11,15 @@ from gateway.classify import Classifier
 from gateway.embedder import EmbedderUpstream
 from gateway.hedging import Hedger
 from gateway.index import IndexUpstream
+from gateway.index_state import ServingCollection
 from gateway.ranking import Ranker
 from gateway.reading import Reader
 from gateway.search import SimilarListingFinder
 from gateway.space_guard import EmbeddingSpaceGuard
 from lookalike.channel import MAX_MESSAGE_BYTES
 from lookalike.serving.health import HealthServicer
-from tests.gateways import EMBEDDER, INDEX, FakeEmbedder, FakeIndex
+from tests.gateway_models import FEATURES, model_that_reads
+from tests.gateways import EMBEDDER, FOUND, INDEX, FakeEmbedder, FakeIndex
 from tests.upstream_services import FakeServices, fake_services, serving
 
 
@@ -29,6 +31,14 @@ def embedder() -> FakeEmbedder:
 @pytest.fixture
 def index() -> FakeIndex:
     return FakeIndex()
+
+
+@pytest.fixture
+def reads_words(embedder: FakeEmbedder, index: FakeIndex) -> None:
+    """Has the model read words, and the catalogue find `FOUND` by words and features."""
+    embedder.served = model_that_reads()
+    index.leads_to = ServingCollection("listings-space", "space", len(FEATURES), finds_words=True)
+    index.neighbors = FOUND
 
 
 @pytest.fixture

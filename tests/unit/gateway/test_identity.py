@@ -19,25 +19,27 @@ def identity(**files: Path) -> Identity:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("argument", "content", "said"),
     [
-        (b"", "must hold one token, of printable ASCII, and nothing else"),
-        (b"a\x01b", "must hold one token"),
-        (b"two words", "must hold one token"),
-        ("größe".encode(), "must hold one token"),
-        (b"\xff\xfe", "must hold one token"),
-        (None, "cannot be read: No such file or directory"),
+        ("token", b"", "must hold one token, of printable ASCII, and nothing else"),
+        ("token", b"a\x01b", "must hold one token"),
+        ("token", b"two words", "must hold one token"),
+        ("token", "größe".encode(), "must hold one token"),
+        ("token", b"\xff\xfe", "must hold one token"),
+        ("token", None, "cannot be read: No such file or directory"),
+        ("ca", b"", "must hold a certificate in PEM; it holds no"),
+        ("ca", None, "cannot be read: No such file"),
     ],
 )
-def test_a_bad_token_stops_the_start_naming_file_and_variable(
-    tmp_path: Path, content: bytes | None, said: str
+def test_a_bad_file_stops_the_start_naming_it_and_its_variable(
+    tmp_path: Path, argument: str, content: bytes | None, said: str
 ) -> None:
-    file = tmp_path / "token"
+    file = tmp_path / argument
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(StartupError) as caught:
-        identity(token=file)
-    assert f"{file} (LOOKALIKE_GATEWAY_UPSTREAM_TOKEN) {said}" in str(caught.value)
+        identity(**{argument: file})
+    assert f"{file} (LOOKALIKE_GATEWAY_UPSTREAM_{argument.upper()}) {said}" in str(caught.value)
 
 
 def test_a_mark_that_editors_write_first_is_no_part_of_the_token(tmp_path: Path) -> None:
@@ -46,21 +48,6 @@ def test_a_mark_that_editors_write_first_is_no_part_of_the_token(tmp_path: Path)
     token = identity(token=file).token
     assert token is not None
     assert token() == "secret"
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [(None, "cannot be read: No such file"), (b"", "must hold a certificate in PEM; it holds no")],
-)
-def test_a_bad_authority_stops_the_start_naming_file_and_variable(
-    tmp_path: Path, content: bytes | None, said: str
-) -> None:
-    file = tmp_path / "roots.pem"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(StartupError) as caught:
-        identity(ca=file)
-    assert f"{file} (LOOKALIKE_GATEWAY_UPSTREAM_CA) {said}" in str(caught.value)
 
 
 def test_a_renewed_token_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:

@@ -8,21 +8,18 @@ from dataclasses import replace
 import pytest
 
 from gateway.deadline import Deadline
-from gateway.index_state import ServingCollection
 from gateway.items import StoredPhoto
 from gateway.listings import (
-    Hit,
     ItemId,
     Mix,
     MixPart,
-    Neighbors,
     PhotoVector,
     RankingMethod,
     SearchOptions,
     Words,
 )
 from gateway.search import SimilarListingFinder
-from lookalike.catalogue.listings import CataloguePhoto, ListingFilter
+from lookalike.catalogue.listings import ListingFilter
 from lookalike.errors import (
     InvalidArgumentError,
     InvalidImageError,
@@ -31,21 +28,14 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.limits import MAX_CANDIDATES
-from tests.gateway_models import FEATURES, model_that_reads
-from tests.gateways import FakeEmbedder, FakeIndex
+from tests.gateway_models import model_that_reads
+from tests.gateways import LAMP, FakeEmbedder, FakeIndex
 
 BLEND, FEATURES_ALONE, CATEGORY, HYBRID, WORDS = RankingMethod
 CHAIR = Words("green velvet armchair")
-LAMP = CataloguePhoto("lamp-1", "lamp", price=40.0)
 AWAY = UpstreamUnavailableError("the index is away")
-FOUND = Neighbors([Hit(LAMP, 3.0, 0.25)], "", exact=False)
 
-
-@pytest.fixture(autouse=True)
-def reads(embedder: FakeEmbedder, index: FakeIndex) -> None:
-    embedder.served = model_that_reads()
-    index.leads_to = ServingCollection("listings-space", "space", len(FEATURES), finds_words=True)
-    index.neighbors = FOUND
+pytestmark = pytest.mark.usefixtures("reads_words")
 
 
 async def test_a_mix_without_the_index_is_refused(

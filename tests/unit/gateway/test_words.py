@@ -8,18 +8,14 @@ import pytest
 
 from gateway.classify import Classifier
 from gateway.deadline import Deadline
-from gateway.index_state import ServingCollection
 from gateway.listings import (
-    Hit,
     ItemId,
-    Neighbors,
     RankingMethod,
     SearchOptions,
     Words,
 )
 from gateway.scores import softmax
 from gateway.search import SimilarListingFinder
-from lookalike.catalogue.listings import CataloguePhoto
 from lookalike.errors import (
     DeadlineUnreachableError,
     InvalidArgumentError,
@@ -29,21 +25,13 @@ from lookalike.errors import (
     WordsUnavailableError,
 )
 from lookalike.limits import MAX_CANDIDATES
-from tests.gateway_models import FEATURES, model_that_reads
-from tests.gateways import FakeEmbedder, FakeIndex
+from tests.gateways import FOUND, FakeEmbedder, FakeIndex
 
 BLEND, FEATURES_ALONE, CATEGORY, HYBRID, WORDS = RankingMethod
 CHAIR = Words("green velvet armchair")
-LAMP = CataloguePhoto("lamp-1", "lamp", price=40.0)
 AWAY = UpstreamUnavailableError("the index is away")
-FOUND = Neighbors([Hit(LAMP, 3.0, 0.25)], "", exact=False)
 
-
-@pytest.fixture(autouse=True)
-def reads(embedder: FakeEmbedder, index: FakeIndex) -> None:
-    embedder.served = model_that_reads()
-    index.leads_to = ServingCollection("listings-space", "space", len(FEATURES), finds_words=True)
-    index.neighbors = FOUND
+pytestmark = pytest.mark.usefixtures("reads_words")
 
 
 def probabilities(found: object) -> list[float]:
