@@ -22,6 +22,8 @@ Events: TypeAlias = "queue.SimpleQueue[tuple[_Stream, Any]]"
 _FINISH_S = 1.0
 # Time beyond this in the caller's code does not count as silence of the streams.
 _NOTICED_S = 1.0
+# Python handles a signal that comes just before a wait only when the wait is over.
+_LONGEST_WAIT_S = 0.5
 
 
 class _Stream:
@@ -131,7 +133,8 @@ class ThreadRun(Generic[Id, Result]):
         self._scheduler.exclude_pause(max(0.0, time.monotonic() - left - _NOTICED_S))
 
     def _hear(self, *, wait: bool) -> None:
-        wait_s = self._scheduler.wait_s(time.monotonic()) if wait else None
+        due_s = self._scheduler.wait_s(time.monotonic()) if wait else 0.0
+        wait_s = _LONGEST_WAIT_S if due_s is None else min(due_s, _LONGEST_WAIT_S)
         try:
             self._note(*self._events.get(wait, wait_s))
             while True:

@@ -82,7 +82,8 @@ def test_words_beside_a_photo_lead_towards_and_away(
     expect(ways.nth(2)).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#bars")).to_contain_text("Only the first 64 tokens")
     expect(page).to_have_url(re.compile(r"like=blue%5E2&unlike=damaged%5E2%5E1"))
-    page.get_by_role("button", name="Clear words").click()
+    with page.expect_response("**/v1/similar"):
+        page.get_by_role("button", name="Clear words").click()
     expect(page).not_to_have_url(re.compile("like="))
     expect(page.get_by_label("Like this, but", exact=True)).to_be_focused()
     assert not {"like", "unlike"} & stub.asked[-1].fields.keys()

@@ -255,6 +255,7 @@ def test_an_interrupted_run_goes_on(
         _, said = process.communicate(timeout=30)
     finally:
         process.kill()
+        process.wait()
     if number is signal.SIGINT:
         assert process.returncode == 130
         kept = "interrupted; what is embedded is kept, the same command goes on from there"
