@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -248,3 +249,11 @@ def serving(servicers: Sequence[Any]) -> Iterator[list[Served]]:
     finally:
         for server in served:
             server.stop()
+
+
+def photos_until_all_have_some(embedders: Sequence[FakeEmbedder]) -> Iterator[tuple[int, bytes]]:
+    """Yields 100 photos, and more until each embedder has received one: some connect late."""
+    for number in itertools.count():
+        if number >= 100 and all(embedder.received for embedder in embedders):
+            return
+        yield number, b"%d" % number

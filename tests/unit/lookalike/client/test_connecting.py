@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from lookalike.errors import (
 )
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from tests.certificates import Authority
-from tests.fake_services import FakeEmbedder, FakeGateway, Served
+from tests.fake_services import FakeEmbedder, FakeGateway, Served, photos_until_all_have_some
 
 Serve = Callable[..., Served]
 
@@ -83,14 +82,7 @@ def test_streams_are_encrypted_and_carry_the_token_too(
     served = [serve(e, credentials=authority.server("127.0.0.1")) for e in embedders]
     target = ",".join(server.address for server in served)
     client = connect(embedder=target, tls=authority.roots, token="secret")
-
-    def until_both_have_some() -> Iterator[tuple[int, bytes]]:
-        for number in itertools.count():
-            if number >= 100 and all(embedder.received for embedder in embedders):
-                return
-            yield number, b"%d" % number
-
-    found = dict(client.embed_many(until_both_have_some()))
+    found = dict(client.embed_many(photos_until_all_have_some(embedders)))
     assert len(found) >= 100
     assert not any(isinstance(outcome, Exception) for outcome in found.values())
     seen = [metadata for embedder in embedders for metadata in embedder.metadata]
