@@ -94,16 +94,17 @@ async def serve(settings: EmbedderSettings) -> None:
         for kind in ("photos", "texts")
     )
     host = ModelHost(settings.bundle, build, photos, texts, telemetry.embedded)
-    try:
-        await host.__aenter__()
-    except BundleError as error:
-        raise StartupError(f"{error} ({PREFIX}BUNDLE)") from None
-    except PrecisionError as error:
-        raise StartupError(f"{error} ({PREFIX}PRECISION)") from None
-    except ImportError as error:
-        raise StartupError(
-            f"the engine {settings.engine} is not installed: {error} ({PREFIX}ENGINE)"
-        ) from None
+    async with server.probed(SERVICE_NAME, OPEN_INFERENCE):
+        try:
+            await host.__aenter__()
+        except BundleError as error:
+            raise StartupError(f"{error} ({PREFIX}BUNDLE)") from None
+        except PrecisionError as error:
+            raise StartupError(f"{error} ({PREFIX}PRECISION)") from None
+        except ImportError as error:
+            raise StartupError(
+                f"the engine {settings.engine} is not installed: {error} ({PREFIX}ENGINE)"
+            ) from None
     logger.info(
         "model loaded",
         extra={
@@ -134,7 +135,6 @@ async def serve(settings: EmbedderSettings) -> None:
         ADMIN_SERVICE_NAME,
         ADMIN_SCOPES,
     )
-    await admin.start(until_signal=False)
     await server.start()
     running = {
         "engine": (lambda: host.model.running_s, settings.stuck_after_s),
@@ -144,14 +144,12 @@ async def serve(settings: EmbedderSettings) -> None:
     if settings.bundle_poll_s:
         background.append(asyncio.create_task(host.watch(settings.bundle_poll_s)))
     await server.set_ready(True)
-    await admin.set_ready(True)
     try:
         await server.wait_for_stop()
     finally:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await admin.stop()
         await host.__aexit__()
         decoder.close()
 

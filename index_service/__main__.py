@@ -8,6 +8,7 @@ python -m index_service salvage DIRECTORY           keep what can be read of a d
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,10 @@ from lookalike.serving.server import GrpcServer, run
 
 # Searches and writes share the interpreter; in Python's default of 5 ms, fifty quick searches run.
 _SWITCH_INTERVAL_S = 0.0005
+# A cluster's answer to a scrape, of which Prometheus by default waits for 10 s.
+_LONGEST_STATE_S = 3.0
+
+logger = logging.getLogger(__name__)
 
 
 async def serve(settings: IndexSettings) -> None:
@@ -42,10 +47,11 @@ async def serve(settings: IndexSettings) -> None:
         admin = GrpcServer(settings.admin(), f"{PREFIX}ADMIN_", beside=server)
         admin.bind()
     with ExitStack() as stack:
-        try:
-            backend = stack.enter_context(_opened(settings))
-        except LookalikeError as error:
-            raise StartupError(error.message) from error
+        async with server.probed(NAME):
+            try:
+                backend = await asyncio.to_thread(stack.enter_context, _opened(settings))
+            except LookalikeError as error:
+                raise StartupError(error.message) from error
         conversions = stack.enter_context(
             Workers("conversions", threads=1, waiting=settings.max_waiting_reads)
         )
@@ -56,10 +62,6 @@ async def serve(settings: IndexSettings) -> None:
         servicer = IndexServicer(backend, conversions, telemetry.searched, cached)
         for each in filter(None, (server, admin)):
             each.add(add_IndexServiceServicer_to_server, servicer, NAME, SCOPES)
-        if admin:
-            await admin.start(until_signal=False)
-            await admin.set_ready(True)
-            server.drain_with(admin.stop)
         await server.start()
         await server.set_ready(True)
         await server.wait_for_stop()
@@ -72,8 +74,14 @@ def _watch(telemetry: IndexTelemetry, backend: Backend, settings: IndexSettings)
         return
     loop = asyncio.get_running_loop()
 
-    def state() -> IndexState:  # asks the cluster, on the loop and with its timeouts
-        return asyncio.run_coroutine_threadsafe(backend.state(), loop).result()
+    def state() -> IndexState | None:
+        asked = asyncio.run_coroutine_threadsafe(backend.state(), loop)
+        try:
+            return asked.result(_LONGEST_STATE_S)
+        except (LookalikeError, TimeoutError) as error:
+            asked.cancel()
+            logger.warning("no state of the collections", extra={"reason": str(error)})
+            return None
 
     telemetry.watch(state, None, None)
 

@@ -43,14 +43,14 @@ class IndexTelemetry:
 
     def watch(
         self,
-        state: Callable[[], IndexState],
+        state: Callable[[], IndexState | None],
         waiting_writes: Callable[[], int] | None,
         data_dir: Path | None,
     ) -> None:
         """Reads what there is when it is asked for, in another thread.
 
         Args:
-            state: Returns the state of the collections.
+            state: Returns the state of the collections; None if what stores them does not answer.
             waiting_writes: Returns how many writes wait; None if none can.
             data_dir: The store of record; None if another machine has it.
         """
@@ -59,10 +59,12 @@ class IndexTelemetry:
 
         def collect() -> Iterator[Metric]:
             now = state()
-            yield from _of_collections(now)
             yield GaugeMetricFamily(
-                "index_applied_seq", "The newest write that searches see.", now.applied_seq
+                "index_backend_up", "Whether what stores the items answers.", now is not None
             )
+            if now is None:
+                return
+            yield from _of_collections(now)
             if waiting_writes is not None:
                 yield GaugeMetricFamily(
                     "index_write_queue_depth",
@@ -70,6 +72,10 @@ class IndexTelemetry:
                     waiting_writes(),
                 )
             if data_dir is not None:
+                # A cluster's are no count of writes but moments.
+                yield GaugeMetricFamily(
+                    "index_applied_seq", "The newest write that searches see.", now.applied_seq
+                )
                 yield from _of_disk(data_dir)
                 if not now.read_only:
                     yield GaugeMetricFamily(

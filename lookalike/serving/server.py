@@ -14,7 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -51,7 +52,14 @@ _TOLERANCE = 0.1
 class GrpcServer:
     """A grpc.aio server with health and reflection, and a port of metrics beside it.
 
-    Call in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`.
+    Call in this order: `bind`, `add` for each service, `start`, `set_ready`, `wait_for_stop`;
+    `probed` around slow work before `start`.
+
+    Args:
+        settings: Of the service.
+        variable_prefix: Of its settings.
+        admin_elsewhere: Setting of the port that has the RPCs for admins; empty if this one has.
+        beside: Another server of the process, with which this one starts, is ready and ends.
     """
 
     def __init__(
@@ -75,6 +83,9 @@ class GrpcServer:
         if beside is None:
             self.telemetry.count_refusals(self.tls, self.guard.tokens)
             self.telemetry.watch_certificate(self.tls)
+        self._beside: list[GrpcServer] = []
+        if beside is not None:
+            beside._beside.append(self)
         self._drained_with: list[Callable[[], Awaitable[None]]] = []
         self._stop = asyncio.Event()
         self._server = aio.server(
@@ -94,6 +105,7 @@ class GrpcServer:
         self._health_server: aio.Server | None = None
         self._health_address = ""
         self._metrics: MetricsEndpoint | None = None
+        self._probed = False
         self._wakers: tuple[socket.socket, ...] = ()
 
     def bind(self) -> None:
@@ -149,29 +161,58 @@ class GrpcServer:
         self._names.append(name)
 
     def drain_with(self, stop: Callable[[], Awaitable[None]]) -> None:
-        """Adds the `stop` of another server in this process, which drains at the same time."""
+        """Adds the `stop` of another kind of server, which drains at the same time."""
         self._drained_with.append(stop)
 
-    async def start(self, *, until_signal: bool = True) -> None:
-        """Starts answering; services are not ready until `set_ready`.
+    @asynccontextmanager
+    async def probed(self, *names: str) -> AsyncIterator[None]:
+        """Answers on the ports of health and metrics from here on, unless the block raises.
+
+        For a block that may take minutes, in which an orchestrator sees that the process is alive.
+        It may use threads: whoever asks the process to end meanwhile does not wait for them.
 
         Args:
-            until_signal: Whether this server handles SIGTERM and SIGINT; one of the process does.
+            names: Full names of services that will be added; they are not ready.
         """
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        add_reflection([*self._names, health.NAME], self._server)
-        await self.set_ready(False)
-        await self._server.start()
-        warn_of_strangers(self._settings, self._prefix, self.address)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        for name in names:
+            self._health.set_ready(name, False)
         if self._health_server is not None:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
             await self._health_server.start()
             logger.info("serving health", extra={"address": self._health_address})
         if self._metrics is not None:
             self._metrics.start()
-        if until_signal:
-            self._stop_on_signals()
-        event = "serving" if until_signal else "also serving"
+        self._probed = True
+        try:
+            yield
+        except BaseException:
+            await self._end_probes()
+            raise
+
+    async def _end_probes(self) -> None:
+        if self._health_server is not None:
+            await self._health_server.stop(None)
+        if self._metrics is not None:
+            self._metrics.stop()
+
+    async def start(self) -> None:
+        """Starts answering; services are not ready until `set_ready`."""
+        if not self._probed:
+            async with self.probed(*self._names):
+                pass
+        self._stop_on_signals()
+        for server in self._beside:
+            await server._start("also serving")
+        await self._start("serving")
+
+    async def _start(self, event: str) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        add_reflection([*self._names, health.NAME], self._server)
+        self._set_ready(False)
+        await self._server.start()
+        warn_of_strangers(self._settings, self._prefix, self.address)
         logger.info(event, extra={"address": self.address, "pid": os.getpid()})
 
     def _stop_on_signals(self) -> None:
@@ -191,16 +232,22 @@ class GrpcServer:
         for number in _STOP_SIGNALS:
             signal.signal(number, lambda *_: None)
 
-    async def stop(self) -> None:
-        """Stops at once; for a server beside the one that handles signals."""
-        await asyncio.gather(self._server.stop(None), self._health.end_watches())
+    async def _drain(self) -> None:
+        # In this order: a watch that ends while new calls are accepted would be started again.
+        await asyncio.gather(
+            self._server.stop(self._settings.drain_timeout_s), self._health.end_watches()
+        )
 
     def set_alive(self, alive: bool) -> None:
         """Sets the process's liveness."""
         self._health.set_alive(alive)
 
     async def set_ready(self, ready: bool) -> None:
-        """Sets the readiness of all added services."""
+        """Sets the readiness of all added services, and of those of servers beside this one."""
+        for server in (self, *self._beside):
+            server._set_ready(ready)
+
+    def _set_ready(self, ready: bool) -> None:
         for name in self._names:
             self._health.set_ready(name, ready)
 
@@ -208,20 +255,16 @@ class GrpcServer:
         """Returns after SIGTERM or SIGINT, once calls in flight are answered."""
         await self._stop.wait()
         logger.info("stopping")
-        self._health.stop_serving()
+        servers = (self, *self._beside)
+        for server in servers:
+            server._health.stop_serving()
         await asyncio.sleep(self._settings.propagation_delay_s)
         # From here on gRPC itself cancels calls whose callers have not noticed the stop, before we
         # see them: https://github.com/grpc/grpc/issues/41785
-        # In this order: a watch that ends while new calls are accepted would be started again.
         await asyncio.gather(
-            self._server.stop(self._settings.drain_timeout_s),
-            self._health.end_watches(),
-            *(stop() for stop in self._drained_with),
+            *(server._drain() for server in servers), *(stop() for stop in self._drained_with)
         )
-        if self._health_server is not None:
-            await self._health_server.stop(None)
-        if self._metrics is not None:
-            self._metrics.stop()
+        await self._end_probes()
         await asyncio.to_thread(self.telemetry.close)
         for number in _STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)

@@ -145,6 +145,7 @@ def test_index_shows_its_collections_and_its_disk(measured: LocalStack) -> None:
     assert scrape.value("index_search_seconds_count") == scrape.value(
         "grpc_server_call_duration_seconds_count", grpc_method=FIND, grpc_status="OK"
     )
+    assert scrape.value("index_backend_up") == 1
     assert scrape.value("index_applied_seq") > 0
     assert scrape.value("index_store_bytes") > 0
     assert scrape.value("index_disk_free_bytes") > 0
@@ -154,6 +155,21 @@ def test_index_shows_its_collections_and_its_disk(measured: LocalStack) -> None:
         stub.CreateSnapshot(index_pb2.CreateSnapshotRequest(), timeout=60)
     later = Scrape(measured.metrics_address("index_service"))
     assert 0 <= later.value("index_snapshot_age_seconds") < 3600
+
+
+def test_index_whose_cluster_is_away_says_so_and_goes_on_telling_of_itself(
+    start_service: StartService, open_channel: Callable[[str], grpc.Channel], refusal: Refusal
+) -> None:
+    pytest.importorskip("pymilvus")
+    service = start_service(
+        "index_service", backend="milvus", milvus_uri="http://127.0.0.1:1", metrics_port=0
+    )
+    stub = index_pb2_grpc.IndexServiceStub(open_channel(service.address))
+    refusal(lambda: stub.GetIndex(index_pb2.GetIndexRequest(), timeout=60))
+    scrape = Scrape(service.announced("serving metrics"))
+    assert scrape.value("index_backend_up") == 0
+    assert scrape.value("grpc_server_call_duration_seconds_count", grpc_status="UNAVAILABLE") == 1
+    assert "index_items" not in scrape.families
 
 
 @pytest.mark.parametrize("module", MODULES)
