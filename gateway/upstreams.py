@@ -7,6 +7,7 @@ The calls themselves are in `embedder.py` and `index.py`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -36,8 +37,10 @@ from lookalike.status import from_rpc_error
 Stub = TypeVar("Stub")
 T = TypeVar("T")
 
-# How long calls in progress may go on on a channel that another took the place of.
+# How long calls in progress may go on on a channel that another took the place of, and how long
+# that other one has to connect first.
 _LAST_CALLS_S = 30.0
+_CONNECTING_S = 5.0
 # gRPC cancels calls that a stopping server has not started.
 _UNAVAILABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
@@ -77,6 +80,8 @@ class Upstream(Generic[Stub]):
         self._identity = identity
         self._observer = observer
         self.patience = Patience(0.0)
+        self._waiting: asyncio.Future[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         try:
             self.channel = self._open()
         except InvalidArgumentError as error:
@@ -95,9 +100,17 @@ class Upstream(Generic[Stub]):
 
     async def reopen(self) -> None:
         """Sends later calls over a new channel; those in progress end on the old one."""
-        old, self.channel = self.channel, self._open()
-        self._stub = self._make_stub(self.channel)
-        await old.close(_LAST_CALLS_S)
+        new = self._open()
+        if self.ready:
+            with contextlib.suppress(TimeoutError):  # in vain or late, it is the one to wait for
+                await asyncio.wait_for(new.channel_ready(), _CONNECTING_S)
+        old, self.channel = self.channel, new
+        self._stub = self._make_stub(new)
+        if self._waiting:
+            self._waiting.cancel()
+        closing = asyncio.create_task(old.close(_LAST_CALLS_S))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Calls `changed` whenever the channel's state changes; runs for ever."""
@@ -106,8 +119,12 @@ class Upstream(Generic[Stub]):
             state = channel.get_state(try_to_connect=True)
             self.patience.note(state is grpc.ChannelConnectivity.READY)
             await changed()
-            with contextlib.suppress(aio.UsageError):  # closed, since another took its place
-                await channel.wait_for_state_change(state)
+            if channel is self.channel:
+                self._waiting = asyncio.ensure_future(channel.wait_for_state_change(state))
+                try:
+                    await asyncio.wait([self._waiting])  # until then, or another took its place
+                finally:
+                    self._waiting.cancel()
 
     @property
     def ready(self) -> bool:

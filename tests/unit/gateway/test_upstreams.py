@@ -29,7 +29,7 @@ from lookalike.errors import (
     UpstreamUnavailableError,
 )
 from lookalike.serving.health import HealthServicer
-from tests.gateways import EMBEDDER
+from tests.gateways import EMBEDDER, INDEX
 from tests.upstream_services import FakeServices, serving
 
 ITEM, ONE = ItemId("photo"), SearchOptions(1)
@@ -202,3 +202,38 @@ async def test_readiness_follows_the_health_that_the_upstream_tells(
     watcher.cancel()
     await asyncio.gather(watcher, return_exceptions=True)
     await upstream.channel.close()
+
+
+async def test_new_channel_takes_the_place_of_the_old_one_when_it_is_connected(
+    called_index: IndexUpstream, health: HealthServicer, services: FakeServices
+) -> None:
+    seen: list[bool] = []
+    news = asyncio.Event()
+
+    async def changed() -> None:
+        seen.append(called_index.ready)
+        news.set()
+
+    async def until(ready: bool) -> None:
+        async with asyncio.timeout(30):
+            while called_index.ready is not ready or seen[-1:] != [ready]:
+                await news.wait()
+                news.clear()
+
+    watching = asyncio.create_task(called_index.watch(changed))
+    await until(ready=True)
+    seen.clear()
+    old = called_index.channel
+    services.hang = True
+    in_progress = asyncio.create_task(called_index.find(ITEM, ONE, Deadline(30)))
+    await services.arrived.wait()
+    await called_index.reopen()
+    assert called_index.channel is not old
+    await until(ready=True)
+    assert set(seen) == {True}, "nobody was told that it is away"
+    assert not in_progress.done()
+    health.set_ready(INDEX, False)
+    await until(ready=False)  # the new channel is watched, while a call goes on on the old one
+    for task in (in_progress, watching):
+        task.cancel()
+    await asyncio.gather(in_progress, watching, return_exceptions=True)
