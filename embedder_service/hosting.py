@@ -107,6 +107,7 @@ class ModelHost:
         self._admission = admission
         self._text_admission = text_admission
         self._embedded = embedded
+        self.refused = False  # whether the bundle in the directory was, and an older one is served
         self._hosted: _Hosted | None = None
         self._seen: tuple[int, ...] = ()
         self._loading = asyncio.Lock()
@@ -151,13 +152,14 @@ class ModelHost:
             try:
                 model = await self._load()
             except Exception as error:
+                self.refused = True
                 logger.exception("model refused", extra={"bundle": str(self._directory)})
                 reason = error if isinstance(error, BundleError) else f"it does not run: {error}"
                 raise ModelRefusedError(
                     f"{self._directory}: {reason}; {old.name} {old.version} is still served",
                     metadata={"embedding_space": old.embedding_space},
                 ) from error
-            replaced, self._hosted = self._hosted, _Hosted(model)
+            replaced, self._hosted, self.refused = self._hosted, _Hosted(model), False
             assert replaced is not None
             task = asyncio.create_task(replaced.close_when_idle())
             self._closing.add(task)

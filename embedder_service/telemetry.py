@@ -81,6 +81,11 @@ class EmbedderTelemetry:
             )
             info.add_metric(list(model.values()), 1)
             yield info
+            yield GaugeMetricFamily(
+                "embedder_bundle_refused",
+                "Whether the bundle on disk was refused, and an older one is served: 1 or 0.",
+                float(host.refused),
+            )
 
         self._measured.metrics.read(collect)
 

@@ -50,7 +50,7 @@ async def serve(settings: GatewaySettings) -> None:
         key=settings.tls_key,
         token=settings.upstream_token,
     )
-    server.telemetry.count_refusals(*identity.renewed)
+    server.telemetry.watch_renewals(*identity.renewed)
     if not settings.insecure:
         for target in (settings.embedder, settings.index):
             identity.check_secret(target)

@@ -18,11 +18,14 @@ from prometheus_client.metrics_core import (
 
 from gateway.cache import VectorCache
 from gateway.hedging import Hedger
-from lookalike.serving import tracing
+from lookalike.serving import failures, tracing
 from lookalike.serving.telemetry import Telemetry
 
 # Anybody may make up methods and paths.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+# Where calls go. The page, its files, probes of health and what does not exist would only make the
+# share of calls that failed look smaller.
+CALLS = ("/v1/", "/predict/")
 _OTHER_METHOD = "_OTHER"
 _OTHER_ROUTE = "other"
 _KIND = re.compile(r":\w+}")
@@ -47,9 +50,9 @@ class GatewayTelemetry:
         self._vectors = vectors
         self._hedger = hedger
         self._ready: Mapping[str, bool] = {}
-        metrics = self._telemetry.metrics
         self._durations = None
-        if metrics is not None:
+        if (metrics := self._telemetry.metrics) is not None:
+            metrics.expect_refusals("CROSS_SITE_REQUEST", "REQUEST_TIMEOUT")
             self._durations = metrics.observer(
                 "http_server_request_duration_seconds",
                 "Seconds from an HTTP request's begin to the end of its answer.",
@@ -71,17 +74,20 @@ class GatewayTelemetry:
         self, scope: MutableMapping[str, Any], span: Span | None, status: int, seconds: float
     ) -> None:
         """Notes how a request ended: 499 for a caller who left, 0 for a server that stopped."""
-        if self._durations is None and span is None:
+        metrics = self._telemetry.metrics
+        if metrics is None and span is None:
             return
         method, route = _method(scope), _route(scope)
-        if self._durations is not None:
+        failed = status in failures.HTTP_STATUSES
+        if metrics is not None and self._durations is not None:
             self._durations(method, route, str(status)).observe(seconds)
+            if failed or scope["path"].startswith(CALLS):
+                metrics.call_ended(failed=failed)
         if span is not None:
             attributes: dict[str, str | int] = {"http.response.status_code": status}
             if route != _OTHER_ROUTE:
                 span.update_name(f"{method} {route}")
                 attributes["http.route"] = route
-            failed = status >= 500 or not status
             if failed:
                 attributes["error.type"] = str(status)
             tracing.end(span, attributes, failed=failed)

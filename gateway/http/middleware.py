@@ -22,6 +22,7 @@ from gateway.http.problems import HttpProblemError, response_to
 from gateway.telemetry import GatewayTelemetry
 from lookalike import request_ids
 from lookalike.errors import LookalikeError
+from lookalike.serving import failures
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH
 
 logger = logging.getLogger(__name__)
@@ -280,7 +281,7 @@ class _Exchange:
         self._telemetry.ended(self._scope, self._span, status, seconds)
 
     def _log(self, status: int) -> None:
-        level = logging.WARNING if status >= 500 or not status else logging.INFO
+        level = logging.WARNING if status in failures.HTTP_STATUSES else logging.INFO
         if (self._log_all or status >= 400) and logger.isEnabledFor(level):
             took = round((time.perf_counter() - self._started) * 1e3, 3)
             line = {**self.line, "client": self.client, "status": status, "duration_ms": took}

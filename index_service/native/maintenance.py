@@ -166,7 +166,7 @@ class Maintenance:
         samples = list(self._samples.get(name, ()))
         snapshot = self._current().collections.get(name)
         if snapshot is None or not samples:
-            self._samples.pop(name, None)
+            self._forget(name)
             return
         shares: list[float] = []
         for vector, sampled in samples:
@@ -180,11 +180,11 @@ class Maintenance:
                     continue
                 true = self._finder.find(name, query, replace(search, exact=True))
             except LookalikeError:  # another collection has the name by now
-                self._samples.pop(name, None)
-                self.recall.pop(name, None)
+                self._forget(name)
                 return
             shares.append(_share(found, true))
-        if not shares:
+        if not shares:  # all are searched exactly by now, so that there is nothing to measure
+            self.recall.pop(name, None)
             return
         recall = Recall(float(np.mean(shares)), len(shares))
         self.recall[name] = recall
@@ -204,6 +204,10 @@ class Maintenance:
         )
         if ef_search != snapshot.ef_search:
             self._change(name, lambda snapshot: replace(snapshot, ef_search=ef_search))
+
+    def _forget(self, name: str) -> None:
+        self._samples.pop(name, None)
+        self.recall.pop(name, None)
 
     def _work(self) -> None:
         # Not niced: a thread of low priority keeps the interpreter's lock while others have the

@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from lookalike import request_ids
 from lookalike.errors import InvalidArgumentError, LookalikeError
+from lookalike.serving import failures
 from lookalike.serving.rpc_access import RpcAccess
 from lookalike.serving.telemetry import Telemetry, note_refusal
 from lookalike.status import to_status
@@ -211,7 +212,7 @@ class _Call:
         self._watched.ended(code.name, time.perf_counter() - self._started, reason)
 
     def _log(self, code: grpc.StatusCode, message: str) -> None:
-        level = logging.WARNING if code in _OUR_FAULT else logging.INFO
+        level = logging.WARNING if code.name in failures.STATUSES else logging.INFO
         if logger.isEnabledFor(level):
             fields = {
                 "method": self._method,
@@ -222,11 +223,3 @@ class _Call:
                 "duration_ms": round((time.perf_counter() - self._started) * 1e3, 3),
             }
             logger.log(level, "request", extra=fields)
-
-
-_OUR_FAULT = {
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.DATA_LOSS,
-    grpc.StatusCode.UNAVAILABLE,
-}

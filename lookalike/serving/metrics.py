@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from lookalike import __version__
+from lookalike.serving import failures
 from lookalike.serving.setting_files import Renewed
 
 # Seconds: a search takes less than the first, and callers seldom wait for the last.
@@ -58,6 +59,16 @@ class Metrics:
                 registry=self.registry,
             ).labels
         )
+        # Without labels, so that they are there before anything fails: as Prometheus sees it, a
+        # series that begins with its first failures never grew.
+        self._calls = Counter(
+            "lookalike_calls", "RPCs and HTTP requests that ended.", registry=self.registry
+        )
+        self._failed = Counter(
+            "lookalike_calls_failed",
+            "RPCs and HTTP requests that failed by the service's fault.",
+            registry=self.registry,
+        )
         self._dropped = _Bound(
             Counter(
                 f"{service}_requests_dropped",
@@ -67,9 +78,9 @@ class Metrics:
             ).labels
         )
 
-        self._renewals_refused = Counter(
-            "lookalike_renewals_refused",
-            "Changes of certificates and tokens that were not taken.",
+        self._renewal_refused = Gauge(
+            "lookalike_renewal_refused",
+            "Whether the newest certificates or tokens cannot be used, and older ones are: 1 or 0.",
             ("kind",),
             registry=self.registry,
         )
@@ -81,6 +92,18 @@ class Metrics:
     def rpc_ended(self, method: str, status: str, seconds: float) -> None:
         """Counts an RPC that ended, with its status and what it took."""
         self._durations(method, status).observe(seconds)
+        self.call_ended(failed=status in failures.STATUSES)
+
+    def call_ended(self, *, failed: bool) -> None:
+        """Counts a call of either face that ended, for the share of those that failed."""
+        self._calls.inc()
+        if failed:
+            self._failed.inc()
+
+    def expect_refusals(self, *reasons: str) -> None:
+        """Has reasons told of before anything is refused, so that the first are seen to come."""
+        for reason in reasons:
+            self._dropped(reason)
 
     def dropped(self, reason: str) -> None:
         """Counts a request that was refused."""
@@ -108,9 +131,9 @@ class Metrics:
             self._observers[name] = _Bound(self.histogram(name, text, labels, buckets).labels)
         return self._observers[name]
 
-    def count_refusals(self, files: Renewed[Any]) -> None:
-        """Counts from now on what files hold that is not taken."""
-        files.on_refusal = self._renewals_refused.labels(files.what).inc
+    def watch_renewal(self, files: Renewed[Any]) -> None:
+        """Tells from now on whether what files hold is not taken."""
+        self._renewal_refused.labels(files.what).set_function(files.refused)
 
     def read(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Adds metrics that are read when they are asked for, in another thread."""

@@ -81,7 +81,7 @@ class GrpcServer:
             beside.telemetry if beside else Telemetry.of(settings, variable_prefix)
         )
         if beside is None:
-            self.telemetry.count_refusals(self.tls, self.guard.tokens)
+            self.telemetry.watch_renewals(self.tls, self.guard.tokens)
             self.telemetry.watch_certificate(self.tls)
         self._beside: list[GrpcServer] = []
         if beside is not None:

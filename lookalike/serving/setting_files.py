@@ -74,7 +74,6 @@ class Renewed(Generic[T]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.what = what
-        self.on_refusal: Callable[[], object] = lambda: None
         self._files = files
         self._read = read
         self._look_every_s = look_every_s
@@ -82,7 +81,7 @@ class Renewed(Generic[T]):
         self._looked = clock()
         self._lock = threading.Lock()
         self._bad: list[tuple[int, ...]] = []
-        self._said = ""
+        self._said = ""  # what is wrong with the newest content; empty if it was taken
         try:
             self._taken = self._signatures()
             self.current = read()
@@ -97,6 +96,10 @@ class Renewed(Generic[T]):
                 self._looked = now
                 self._look()
             return self.current
+
+    def refused(self) -> bool:
+        """Returns whether the newest content could not be used, when it was looked at last."""
+        return bool(self._said)
 
     def _look(self) -> None:
         found: list[tuple[int, ...]] = []
@@ -120,5 +123,4 @@ class Renewed(Generic[T]):
 
     def _refuse(self, reason: str) -> None:
         self._said = reason
-        self.on_refusal()
         logger.error("new %s refused", self.what, extra={"reason": reason})

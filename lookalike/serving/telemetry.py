@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from lookalike import __version__, request_ids
 from lookalike.channel import CallObserver
 from lookalike.errors import LookalikeError, StartupError
-from lookalike.serving import tracing
+from lookalike.serving import failures, tracing
 from lookalike.serving.metrics import Metrics
 from lookalike.serving.server_settings import ServerSettings
 from lookalike.serving.setting_files import Renewed
@@ -30,15 +30,6 @@ _REFUSALS = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
-}
-# Of RPCs, what OpenTelemetry's conventions call a server's error; a client takes any for one.
-_FAILURES = {
-    "UNKNOWN",
-    "DEADLINE_EXCEEDED",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
 }
 
 
@@ -67,7 +58,12 @@ class Telemetry:
             )
         except StartupError as error:
             raise StartupError(f"{prefix}TRACES_ENDPOINT is wrong: {error}") from None
-        return cls(Metrics(service) if settings.metrics_port >= 0 else None, spans)
+        if settings.metrics_port < 0:
+            return cls(None, spans)
+        metrics = Metrics(service)
+        kinds = LookalikeError.__subclasses__()
+        metrics.expect_refusals(*(kind.reason for kind in kinds if kind.code in _REFUSALS))
+        return cls(metrics, spans)
 
     def rpc(self, method: str, metadata: Mapping[str, Any]) -> WatchedRpc:
         """Begins to watch an RPC that came in, such as `/package.Service/Method`."""
@@ -113,11 +109,11 @@ class Telemetry:
 
         return began
 
-    def count_refusals(self, *renewed: Renewed[Any] | None) -> None:
-        """Counts from now on which changes of files are not taken."""
+    def watch_renewals(self, *renewed: Renewed[Any] | None) -> None:
+        """Tells from now on which files hold what is not taken."""
         for files in renewed:
             if files is not None and self.metrics is not None:
-                self.metrics.count_refusals(files)
+                self.metrics.watch_renewal(files)
 
     def watch_certificate(self, tls: ServerTLS | None) -> None:
         """Tells when the certificate ends, if there is one."""
@@ -154,7 +150,7 @@ class WatchedRpc:
         if self._metrics is not None:
             self._metrics.rpc_ended(self._method, status, seconds)
         if self._span is not None:
-            _end_rpc(self._span, status, failed=status in _FAILURES, reason=reason)
+            _end_rpc(self._span, status, failed=status in failures.STATUSES, reason=reason)
 
 
 def _end_rpc(span: Span, status: str, *, failed: bool, reason: str = "") -> None:

@@ -31,8 +31,9 @@ EMBEDDER = Dashboard(
                     title="Queue wait",
                     queries=quantiles("embedder_queue_wait_seconds", "kind"),
                     unit="s",
-                    text="From arrival to the forward pass. The autoscaler holds its mean, "
-                    "an alert watches p95.",
+                    text="For a place to be decoded and for the engine; without decoding, and "
+                    "without a bulk photo's wait for room. The autoscaler holds its mean, an alert "
+                    "watches p95.",
                 ),
             ],
         ),
@@ -76,7 +77,7 @@ EMBEDDER = Dashboard(
                             CALLS,
                             "grpc_method, grpc_status",
                             "{{grpc_method}} {{grpc_status}}",
-                            '{job="embedder", grpc_method!~"grpc[.].*"}',
+                            '{job="embedder"}',
                         )
                     ],
                     unit="reqps",
@@ -84,7 +85,13 @@ EMBEDDER = Dashboard(
                 ),
                 Panel(
                     title="Refused by reason",
-                    queries=[rate("embedder_requests_dropped_total", "reason", "{{reason}}")],
+                    queries=[
+                        (
+                            "sum by (reason) (rate("
+                            "embedder_requests_dropped_total[$__rate_interval])) > 0",
+                            "{{reason}}",
+                        )
+                    ],
                     unit="reqps",
                     text="QUEUE_FULL and DEADLINE_UNREACHABLE: more load than processors.",
                 ),

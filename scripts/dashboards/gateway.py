@@ -19,7 +19,7 @@ GATEWAY = Dashboard(
                             CALLS,
                             "grpc_method, grpc_status",
                             "{{grpc_method}} {{grpc_status}}",
-                            '{job="gateway", grpc_method!~"grpc[.].*"}',
+                            '{job="gateway"}',
                         )
                     ],
                     unit="reqps",
@@ -43,7 +43,7 @@ GATEWAY = Dashboard(
                         (
                             "histogram_quantile(0.95, sum by (grpc_method, le) (rate("
                             'grpc_server_call_duration_seconds_bucket{job="gateway", '
-                            'grpc_method!~"grpc[.].*|.*Stream.*"}[$__rate_interval])))',
+                            'grpc_method!~".*Stream.*"}[$__rate_interval])))',
                             "{{grpc_method}} p95",
                         ),
                         (

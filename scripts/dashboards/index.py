@@ -19,7 +19,7 @@ INDEX = Dashboard(
                             CALLS,
                             "grpc_method, grpc_status",
                             "{{grpc_method}} {{grpc_status}}",
-                            '{job="index", grpc_method!~"grpc[.].*"}',
+                            '{job="index"}',
                         )
                     ],
                     unit="reqps",

@@ -6,9 +6,9 @@ from scripts.dashboards.panels import (
     CALLS,
     DROPPED,
     FAILED,
+    FAILED_HTTP,
     HTTP,
     OURS,
-    USERS,
     Dashboard,
     Panel,
     per_process,
@@ -31,9 +31,9 @@ OVERVIEW = Dashboard(
                 stat("Listings' photos", "sum(index_items)", "short", "Items of all collections."),
                 stat(
                     "Failed calls of an hour",
-                    f"round(sum(increase({CALLS}{FAILED}[1h]))) or vector(0)",
+                    'round(sum(increase(lookalike_calls_failed_total{job="gateway"}[1h])))',
                     "short",
-                    "The budget is one in a thousand.",
+                    "Of the gateway, over gRPC and HTTP. The budget is one in a thousand.",
                 ),
                 stat(
                     "Photos found in the cache",
@@ -50,7 +50,7 @@ OVERVIEW = Dashboard(
                 Panel(
                     title="Calls by service",
                     queries=[
-                        rate(CALLS, "job", "{{job}} gRPC", USERS),
+                        rate(CALLS, "job", "{{job}} gRPC", f"{{{OURS}}}"),
                         rate(f"{HTTP}_count", "job", "{{job}} HTTP", f"{{{OURS}}}"),
                     ],
                     unit="reqps",
@@ -70,17 +70,18 @@ OVERVIEW = Dashboard(
                             f"{HTTP}_count",
                             "http_route, http_response_status_code",
                             "{{http_route}} {{http_response_status_code}}",
-                            f'{{{OURS}, http_response_status_code=~"500|503|504|0"}}',
+                            FAILED_HTTP,
                         ),
                     ],
                     unit="reqps",
-                    text="What the services could not do. Empty is good.",
+                    text="What the services could not do. Empty is good. What fails for the first "
+                    "time is in the log alone.",
                 ),
                 Panel(
                     title="Refused by service and reason",
                     queries=[
                         (
-                            f"sum by (job, reason) (rate({DROPPED}[$__rate_interval]))",
+                            f"sum by (job, reason) (rate({DROPPED}[$__rate_interval])) > 0",
                             "{{job}} {{reason}}",
                         )
                     ],
@@ -96,7 +97,7 @@ OVERVIEW = Dashboard(
                     title="Gateway, gRPC",
                     queries=quantiles(
                         "grpc_server_call_duration_seconds",
-                        where='{job="gateway", grpc_method!~"grpc[.].*|.*Stream.*"}',
+                        where='{job="gateway", grpc_method!~".*Stream.*"}',
                     ),
                     unit="s",
                     text="Without streams, which last as long as their callers like.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lookalike.serving import failures
+
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
@@ -62,9 +64,10 @@ def rate(counter: str, by: str, legend: str, where: str = "") -> tuple[str, str]
 OURS = 'job=~"embedder|index|gateway"'
 CALLS = "grpc_server_call_duration_seconds_count"
 HTTP = "http_server_request_duration_seconds"
-# Calls of people and programs, rather than of whoever watches over health.
-USERS = f'{{{OURS}, grpc_method!~"grpc[.].*"}}'
-FAILED = f'{{{OURS}, grpc_status=~"UNKNOWN|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|DATA_LOSS"}}'
+FAILED = f'{{{OURS}, grpc_status=~"{"|".join(sorted(failures.STATUSES))}"}}'
+FAILED_HTTP = (
+    f'{{{OURS}, http_response_status_code=~"{"|".join(map(str, sorted(failures.HTTP_STATUSES)))}"}}'
+)
 DROPPED = '{__name__=~"(embedder|index|gateway)_requests_dropped_total"}'
 
 

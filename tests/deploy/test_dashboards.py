@@ -45,7 +45,7 @@ def metrics_of(query: str) -> set[str]:
         return {word + named[2] for word in named[1].split("|")}
     query = re.sub(r'"[^"]*"|\{.*?\}|\[.*?\]|\b(by|on) \(.*?\)', "", query)
     words = set(re.findall(r"\b[a-z_][\w:]*(?![\w:]|\s*\()", query))
-    return words - {"by", "on", "or", "and", "unless", "group_left"}
+    return words - {"by", "on", "or", "and", "unless", "offset", "group_left"}
 
 
 def exposed(stack: LocalStack) -> set[str]:

@@ -32,6 +32,7 @@ from lookalike.model import bundle as bundles
 from lookalike.model.bundle import Architecture, Bundle, Output, Preprocessing
 from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error
+from tests.collector import Scrape
 from tests.embedders import item, log_lines, vector
 
 NAME = "lookalike.embedder.v1.EmbedderService"
@@ -102,9 +103,14 @@ def test_another_bundle_is_served_without_a_failed_or_mixed_request(
         model = admin.ReloadModel(ReloadModelRequest(), timeout=60).model
         assert (model.version, model.embedding_space) == ("2", new.embedding_space)
         assert stub.GetModel(pb.GetModelRequest()).model == model
+        metrics = service.announced("serving metrics")
+        assert Scrape(metrics).value("embedder_bundle_refused") == 0
         (directory / bundles.WEIGHTS).write_bytes(b"damaged")
         with pytest.raises(grpc.RpcError) as caught:
             admin.ReloadModel(ReloadModelRequest(), timeout=60)
+        told = Scrape(metrics)
+        assert told.value("embedder_bundle_refused") == 1
+        assert told.value("embedder_model_info", version="2") == 1
         answer_some_more()
         enough.set()
         for done in calls:

@@ -62,6 +62,8 @@ def measured(
             client.get(f"/v1/items/{WORDS}")
             client.get(f"/{WORDS}")
             client.request("WORDS", "/v1/status")
+            for path in ("/", "/healthcheck", "/static/app.css"):
+                client.get(path)
         yield stack
 
 
@@ -134,6 +136,24 @@ def test_http_is_counted_by_route_and_not_by_path(measured: LocalStack) -> None:
     assert count(**item, http_response_status_code="404") == 1
     assert count(http_route="other", http_response_status_code="404") == 1
     assert count(http_request_method="_OTHER") == 1
+
+
+def test_calls_of_both_faces_are_counted_and_the_page_and_probes_are_not(
+    measured: LocalStack,
+) -> None:
+    scrape = Scrape(measured.metrics_address("gateway"))
+    rpcs = scrape.value("grpc_server_call_duration_seconds_count")
+    assert scrape.value("lookalike_calls_total") == rpcs + 3
+    assert "lookalike_calls_failed_total 0.0\n" in scrape.text
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_reasons_of_refusals_are_there_before_anything_is_refused(
+    measured: LocalStack, module: str
+) -> None:
+    text = Scrape(measured.metrics_address(module)).text
+    for reason in ("QUEUE_FULL", "DEADLINE_UNREACHABLE", "UNAUTHENTICATED"):
+        assert f'_requests_dropped_total{{reason="{reason}"}} 0.0\n' in text
 
 
 def test_index_shows_its_collections_and_its_disk(measured: LocalStack) -> None:
@@ -234,7 +254,7 @@ def test_refusals_within_a_stream_are_counted_too(
     assert scrape.value("embedder_requests_dropped_total", reason="QUEUE_FULL") == refused
 
 
-def test_refusals_over_http_are_counted_with_those_of_an_upstream(
+def test_refusals_over_http_are_counted_with_those_of_an_upstream_which_are_failures_too(
     start_service: StartService, draw_photo: DrawPhoto
 ) -> None:
     nobody = "127.0.0.1:9"
@@ -244,9 +264,15 @@ def test_refusals_over_http_are_counted_with_those_of_an_upstream(
         assert client.post("/v1/classify", content=draw_photo(1), headers=headers).is_error
         headers["sec-fetch-site"] = "cross-site"
         assert client.post("/v1/classify", content=b"", headers=headers).status_code == 403
+    with grpc.insecure_channel(gateway.address) as channel:
+        request = gateway_pb2.ClassifyImageRequest(image=draw_photo(1))
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            gateway_pb2_grpc.GatewayServiceStub(channel).ClassifyImage(request, timeout=60)
     scrape = Scrape(gateway.announced("serving metrics"))
-    for reason in ("UPSTREAM_UNAVAILABLE", "CROSS_SITE_REQUEST"):
-        assert scrape.value("gateway_requests_dropped_total", reason=reason) == 1
+    for reason, count in {"UPSTREAM_UNAVAILABLE": 2, "CROSS_SITE_REQUEST": 1}.items():
+        assert scrape.value("gateway_requests_dropped_total", reason=reason) == count
+    assert scrape.value("lookalike_calls_total") == 3
+    assert scrape.value("lookalike_calls_failed_total") == 2
     assert scrape.value("gateway_upstream_ready") == 0
 
 

@@ -137,6 +137,10 @@ async def test_a_damaged_bundle_is_refused_and_the_old_model_goes_on(
         await host.reload()
     assert caught.value.metadata == {"embedding_space": "old"}
     assert await embed(host) == "old"
+    assert host.refused
+    models.put("good")
+    await host.reload()
+    assert not host.refused
 
 
 async def test_a_model_that_does_not_run_is_refused(host: ModelHost, models: Models) -> None:
@@ -157,6 +161,7 @@ async def test_a_bundle_that_was_moved_into_place_is_noticed_and_a_bad_one_tried
     models.put("bad")
     await until(lambda: len(models.built) == 3)
     await asyncio.sleep(0.05)  # ten more looks
+    assert host.refused
     assert len(models.built) == 3
     assert host.manifest.embedding_space == "new"
     models.next_fails = None

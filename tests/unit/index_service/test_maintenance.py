@@ -313,6 +313,23 @@ def test_collection_made_anew_is_not_asked_what_the_old_one_was(
     maintenance.check_recall("unknown")
 
 
+@pytest.mark.parametrize("what", ["few are left", "the collection is deleted"])
+def test_recall_is_told_no_more_once_nothing_is_searched_by_a_graph(
+    index: Index, maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    fill(index, 300)
+    stepped(maintenance)
+    observed(maintenance, monkeypatch, Search(10))
+    maintenance.check_recall("listings")
+    assert "listings" in maintenance.recall
+    if what == "few are left":
+        index.delete(*[str(i) for i in range(250)])
+    else:
+        index.apply(changes.delete_collection("listings"))
+    maintenance.check_recall("listings")
+    assert maintenance.recall == {}
+
+
 def test_background_thread_does_its_work_and_survives_an_error(
     index: Index, maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,8 +56,10 @@ def test_what_could_not_be_read_for_a_moment_is_taken_up_then(
     words.error = PermissionError("not mine")
     assert renewed.latest() == renewed.latest() == "first"
     assert refusals(caplog) == ["not mine"], "it is said once"
+    assert renewed.refused()
     words.error = None
     assert renewed.latest() == "second one"
+    assert not renewed.refused()
 
 
 def test_a_file_that_is_away_is_told_of_each_time_it_goes(
@@ -68,31 +70,34 @@ def test_a_file_that_is_away_is_told_of_each_time_it_goes(
     for _ in range(2):
         words.file.path.rename(aside)
         assert renewed.latest() == renewed.latest() == "first"
+        assert renewed.refused()
         aside.rename(words.file.path)
         assert renewed.latest() == "first"
+        assert not renewed.refused()
     assert words.reads == 1
     assert len(refusals(caplog)) == 2
     assert str(words.file.path) in refusals(caplog)[0]
     assert "(WORDS) cannot be read: No such file" in refusals(caplog)[0]
 
 
-def test_what_is_no_good_is_read_and_told_of_once_and_counted(
+def test_what_is_no_good_is_read_and_told_of_once_and_refused_until_it_is_mended(
     words: Words, caplog: pytest.LogCaptureFixture
 ) -> None:
     renewed = words.renewed()
-    counted: list[None] = []
-    renewed.on_refusal = lambda: counted.append(None)
+    assert not renewed.refused()
     words.file.path.write_text("")
     for _ in range(3):
         assert renewed.latest() == "first"
+        assert renewed.refused()
     assert words.reads == 2
     assert refusals(caplog) == [f"{words.file.path} (WORDS) has no words"]
     words.file.path.unlink()
     words.file.path.write_text("")
     assert renewed.latest() == "first"
-    assert len(counted) == len(refusals(caplog))
+    assert renewed.refused()
     words.file.path.write_text("third")
     assert renewed.latest() == "third"
+    assert not renewed.refused()
 
 
 def test_the_first_must_be_good(words: Words) -> None:

@@ -106,17 +106,23 @@ def test_metrics_tell_when_the_certificate_ends_and_what_was_refused(
         with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
             return answer.read().decode()  # type: ignore[no-any-return]
 
-    refused = 'lookalike_renewals_refused_total{kind="%s"} %.1f\n'
+    def wait_for(*lines: str) -> None:
+        deadline = time.monotonic() + 30
+        while not all(line in scrape() for line in lines):  # tokens are looked at once a second
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    refused = 'lookalike_renewal_refused{kind="%s"} %.1f\n'
     text = scrape()
     (told,) = re.findall(r"^lookalike_certificate_expiry_timestamp_seconds (.*)$", text, re.M)
     assert float(told) == ends.timestamp()
     assert refused % ("tokens", 0) in text
     assert refused % ("certificate", 0) in text
+    good = key.read_bytes()
     tokens.write_text("")
     key.write_text("")
-    deadline = time.monotonic() + 30
-    while refused % ("tokens", 1) not in text:  # they are looked at once a second
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        text = scrape()
-    assert refused % ("certificate", 1) in scrape()
+    wait_for(refused % ("tokens", 1), refused % ("certificate", 1))
+    write_tokens(tokens, TOKENS)
+    wait_for(refused % ("tokens", 0), refused % ("certificate", 1))
+    key.write_bytes(good)
+    wait_for(refused % ("certificate", 0))
