@@ -106,7 +106,9 @@ ENV LOOKALIKE_INDEX_DATA_DIR=/data LOOKALIKE_INDEX_HOST=0.0.0.0 \
     LOOKALIKE_INDEX_ADMIN_PORT=50062 LOOKALIKE_INDEX_HEALTH_PORT=50082
 USER 10001
 EXPOSE 50052
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
+# It is unhealthy until its store is read, which takes a minute for ten million items, and several on a slow disk:
+# so long as it starts, that does not count, and who depends on it waits.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=15m \
     CMD ["python", "-m", "lookalike.serving.healthcheck", "127.0.0.1:50082", "lookalike.index.v1.IndexService"]
 CMD ["python", "-m", "index_service"]
 ARG VERSION=unknown

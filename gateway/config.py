@@ -62,8 +62,8 @@ class GatewaySettings(ServerSettings):
     )
     max_stream_in_flight: int = setting(
         64,
-        "Unanswered photos of one StreamIngestListings at which reading pauses; each is held in "
-        "memory.",
+        "Unanswered photos of one StreamIngestListings at which reading pauses; each takes up to "
+        "2.5 times its size of memory.",
         minimum=1,
         maximum=10_000,
     )

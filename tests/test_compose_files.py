@@ -88,16 +88,49 @@ def test_what_is_ours_is_hardened() -> None:
             assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
+def test_an_index_may_take_minutes_to_read_its_store() -> None:
+    """The gateway's container waits until it is healthy, and gives up when it is unhealthy."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    _, _, index = text.partition("FROM runtime AS index\n")
+    found = re.search(r"HEALTHCHECK .*--start-period=(\d+)m", index.partition("\nFROM ")[0])
+    assert found
+    # 100 million items, at the 4.2 s a million of benchmarks/RESULTS.md
+    assert int(found[1]) * 60 >= 100 * 4.2
+    waits_for = services("docker-compose.yml")["gateway"]["depends_on"]
+    assert waits_for["index"] == {"condition": "service_healthy"}
+
+
+def of_target(target: str) -> list[str]:
+    """The services of the stack that are built as one of ours."""
+    return [
+        name
+        for name, service in services("docker-compose.yml").items()
+        if service.get("build", {}).get("target") == target
+    ]
+
+
 @pytest.mark.parametrize("file", SCRAPED)
 def test_prometheus_asks_each_service_on_its_metrics_port(file: str) -> None:
     content = yaml.safe_load((ROOT / "deploy/compose" / file).read_text(encoding="utf-8"))
     for job in content["scrape_configs"]:
-        (found,) = job["dns_sd_configs"]
         upper = job["job_name"].upper()
-        assert found["names"] == [job["job_name"]]
-        assert str(found["port"]) == defaults(upper)[f"LOOKALIKE_{upper}_METRICS_PORT"]
+        asked = [name for found in job["dns_sd_configs"] for name in found["names"]]
+        assert asked == of_target(job["job_name"])
+        for found in job["dns_sd_configs"]:
+            assert str(found["port"]) == defaults(upper)[f"LOOKALIKE_{upper}_METRICS_PORT"]
         if "tls" in file:
             assert job["tls_config"]["server_name"] == job["job_name"]
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_every_service_of_a_kind_has_traces_and_tls(service: str) -> None:
+    secured = services("docker-compose.tls.yml")
+    for name in of_target(service.lower()):
+        plain = services("docker-compose.yml")[name]["environment"]
+        assert f"LOOKALIKE_{service}_TRACES_ENDPOINT" in plain, name
+        # what the stack says of plaintext is taken back, and every port has its certificate
+        assert secured[name]["environment"][f"LOOKALIKE_{service}_INSECURE"] == "false", name
+        assert f"LOOKALIKE_{service}_TLS_CERTIFICATE" in secured[name]["environment"], name
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool (Debian: prometheus)")

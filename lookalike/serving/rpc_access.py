@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
 
 from google.protobuf import descriptor_pool
 
@@ -39,11 +40,11 @@ class RpcAccess:
         Args:
             method: Such as `/package.Service/Method`.
             metadata: The call's.
-            peer: Where it comes from, such as `ipv4:127.0.0.1:50000`.
+            peer: Where it comes from, as gRPC has it: `ipv4:127.0.0.1:50000`.
         """
         scope = self._scopes.get(method, Scope.ADMIN)
         authorization = ", ".join(str(value) for key, value in metadata if key == _AUTHORIZATION)
-        client = self._guard.admit(scope, authorization, peer.rpartition(":")[0])
+        client = self._guard.admit(scope, authorization, _address(peer))
         if scope is Scope.ADMIN and self._admin_elsewhere:
             raise PermissionDeniedError(
                 f"{method.rpartition('/')[2]} is answered on the admin port alone "
@@ -54,3 +55,11 @@ class RpcAccess:
     async def paced(self, client: str) -> None:
         """Waits until a client may send the next message of a stream."""
         await self._guard.paced(client)
+
+
+def _address(peer: str) -> str:
+    """Returns the address of a peer as HTTP has it, or a client would have a share of each face."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return kind  # `unix:`, which tells nobody from another
+    return unquote(rest).rpartition(":")[0].strip("[]")

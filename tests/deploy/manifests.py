@@ -12,6 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
+from embedder_service.config import PREFIX as EMBEDDER_PREFIX
+from embedder_service.config import EmbedderSettings
+from gateway.config import PREFIX as GATEWAY_PREFIX
+from gateway.config import GatewaySettings
+from index_service.config import PREFIX as INDEX_PREFIX
+from index_service.config import IndexSettings
+from lookalike.serving.server_settings import ServerSettings
+from lookalike.serving.settings import load
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
 OVERLAYS = sorted(folder.name for folder in (FOLDER / "overlays").iterdir())
@@ -23,7 +32,16 @@ needs_kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl is not there: install kubernetes-client"
 )
 
+each_installation = pytest.mark.parametrize("overlay", INSTALLATIONS)
+each_service = pytest.mark.parametrize("name", SERVICES)
+
 Object = dict[str, Any]
+
+SETTINGS: dict[str, tuple[type[ServerSettings], str]] = {
+    "embedder": (EmbedderSettings, EMBEDDER_PREFIX),
+    "index": (IndexSettings, INDEX_PREFIX),
+    "gateway": (GatewaySettings, GATEWAY_PREFIX),
+}
 
 
 @cache
@@ -68,3 +86,8 @@ def service_container(overlay: str, name: str) -> Object:
     (container,) = pods(overlay)[name]["containers"]
     found: Object = container
     return found
+
+
+def settings(overlay: str, name: str) -> Any:
+    """A service's settings, as it would read them in its pod; a misspelt one fails."""
+    return load(*SETTINGS[name], environment(service_container(overlay, name)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.model.bundle import Bundle
 from scripts.dashboards.prometheus_server import PrometheusServer, Target
 from tests.conftest import DrawPhoto, StartService
-from tests.deploy.manifests import FOLDER, needs_kubectl, of_kind
+from tests.deploy.manifests import FOLDER, ROOT, needs_kubectl, of_kind
 
 RULES = FOLDER / "prometheus-adapter/rules.yaml"
 BUSY, IDLE = "embedder-busy", "embedder-idle"
@@ -48,6 +49,17 @@ def test_the_autoscaler_asks_for_what_the_adapter_offers(overlay: str) -> None:
     for deployment in of_kind(overlay, scaled["kind"]):
         if deployment["metadata"]["name"] == scaled["name"]:
             assert "replicas" not in deployment["spec"], "each apply would undo the autoscaler's"
+
+
+@needs_kubectl
+@pytest.mark.parametrize("overlay", ["production", "eks"])
+def test_what_the_autoscalers_metrics_come_from_is_asked_for(overlay: str) -> None:
+    (autoscaler,) = of_kind(overlay, "HorizontalPodAutoscaler")
+    sources = {"Pods": "Prometheus adapter", "Resource": "metrics-server"}
+    text = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    (needs,) = re.findall(r"^It needs (.+?)\.\s", text, re.MULTILINE | re.DOTALL)
+    for metric in autoscaler["spec"]["metrics"]:
+        assert sources[metric["type"]] in needs
 
 
 @pytest.mark.skipif(

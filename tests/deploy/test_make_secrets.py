@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,3 +39,8 @@ def test_who_asked_by_sudo_can_read_what_a_client_shows(
         f"-R {owner} client",
     ]
     assert (tmp_path / "secrets/client/client.key").stat().st_mode & 0o777 == 0o600
+    certificate = load_pem_x509_certificate((tmp_path / "secrets/services/server.pem").read_bytes())
+    names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    stack = yaml.safe_load((ROOT / "docker-compose.tls.yml").read_text(encoding="utf-8"))
+    secured = {name for name, service in stack["services"].items() if "server.pem" in str(service)}
+    assert secured | {"localhost"} == set(names.get_values_for_type(DNSName))

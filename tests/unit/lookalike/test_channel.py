@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from grpc import aio
+from grpc_health.v1 import health_pb2_grpc
 
 from lookalike import request_ids
 from lookalike.channel import addresses, is_target, open_channel, several
@@ -15,10 +16,12 @@ from lookalike.errors import DrainingError, InvalidArgumentError, QueueFullError
 from lookalike.gateway.v1 import gateway_pb2 as pb
 from lookalike.gateway.v1 import gateway_pb2_grpc
 from lookalike.gateway.v1.gateway_pb2_grpc import GatewayServiceStub
+from lookalike.serving.health import HealthServicer
 from lookalike.serving.interceptors import MAX_REQUEST_ID_LENGTH, RequestInterceptor
 from lookalike.status import from_rpc_error
 
 Context = aio.ServicerContext[Any, Any]
+NAME = "lookalike.gateway.v1.GatewayService"
 
 
 class Remembering(gateway_pb2_grpc.GatewayServiceServicer):
@@ -130,6 +133,40 @@ async def test_unavailable_is_tried_again_and_other_errors_are_not(
     assert len(servicer.seen) == 4
     trailers = dict(caught.value.trailing_metadata() or ())
     assert trailers["grpc-retry-pushback-ms"] == "10"
+
+
+async def test_a_server_that_is_known_but_starts_or_drains_gets_no_call() -> None:
+    """As an embedder's pod behind a name that has pods before and after they are ready."""
+    healths, servicers, servers, ports = [], [], [], []
+    for _ in range(2):
+        server = aio.server(interceptors=[RequestInterceptor()])
+        healths.append(HealthServicer())
+        servicers.append(Remembering())
+        health_pb2_grpc.add_HealthServicer_to_server(healths[-1], server)
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(servicers[-1], server)
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        await server.start()
+        servers.append(server)
+    old, new = servicers
+    healths[0].set_ready(NAME, True)
+    healths[1].set_ready(NAME, False)  # it starts
+    target = ",".join(f"127.0.0.1:{port}" for port in ports)
+    async with open_channel(target, health_service=NAME) as channel, asyncio.timeout(60):
+        stub = GatewayServiceStub(channel)
+        await channel.channel_ready()
+        for _ in range(20):
+            await stub.ClassifyImage(REQUEST)
+        assert not new.seen
+        healths[1].set_ready(NAME, True)
+        while not new.seen:
+            await stub.ClassifyImage(REQUEST)
+        healths[0].stop_serving()  # it drains
+        called = -1
+        while len(old.seen) != called:  # until it is known
+            called = len(old.seen)
+            for _ in range(20):
+                await stub.ClassifyImage(REQUEST)
+    await asyncio.gather(*(server.stop(None) for server in servers))
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,20 @@ def test_two_headers_are_no_token_whichever_is_good(file: Path, sent: tuple[str,
         admit(*sent)
 
 
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.1:50000", "192.0.2.1"),
+        ("ipv6:%5B2001:db8::1%5D:50000", "2001:db8::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1%eth0"),
+        ("unix:", "unix"),
+        ("unix:/run/lookalike.sock", "unix"),
+    ],
+)
+def test_a_caller_of_an_rpc_is_its_address_without_kind_and_port(peer: str, address: str) -> None:
+    assert RpcAccess(Guard()).admit("/package.Service/Method", [], peer) == address
+
+
 def test_without_a_file_everybody_may_do_everything() -> None:
     assert Guard().admit(Scope.ADMIN, "", "127.0.0.1") == "127.0.0.1"
 
