@@ -151,6 +151,7 @@ class Load:
         kind = KINDS[number % len(KINDS)]
         writes = number // len(KINDS)
         key = f"photo-{writes % self._listings}"
+        nothing_yet = not self.acknowledged
         # Not the newest: others may be written again just now.
         known = next(iter(self.acknowledged), key)
         client = self._client
@@ -167,8 +168,7 @@ class Load:
             work[kind]()
         except LookalikeError as error:
             refused = f"{error.code.name} {error.reason}"
-            nothing_yet = refused.endswith("_NOT_FOUND") and not self.acknowledged
-            if not nothing_yet:
+            if not (nothing_yet and refused.endswith("_NOT_FOUND")):
                 return Call(kind, started, time.monotonic(), refused, error.message)
         if kind == "ingest":
             self.acknowledged[key] = number
