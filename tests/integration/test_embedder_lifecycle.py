@@ -34,6 +34,7 @@ from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error
 from tests.collector import Scrape
 from tests.embedders import item, log_lines, vector
+from tests.logs import lines_for_people
 
 NAME = "lookalike.embedder.v1.EmbedderService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -243,7 +244,7 @@ def test_bundle_with_a_wrong_hash_is_refused_in_one_line_naming_the_file(
     assert words.startswith(f"embedder: {damaged / bundles.OPENVINO_WEIGHTS}: SHA-256 is ")
     assert words.endswith("(LOOKALIKE_EMBEDDER_BUNDLE)")
     (log,) = tmp_path.glob("*-embedder_service.log")
-    assert len(log.read_text().splitlines()) == 1
+    assert len(lines_for_people(log)) == 1
 
 
 def test_bundle_without_what_the_engine_needs_is_refused_in_one_line(

@@ -29,6 +29,7 @@ from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
 from lookalike.status import from_rpc_error
+from tests.logs import lines_for_people
 
 NAME = "lookalike.index.v1.IndexService"
 SPACE = "space-1"
@@ -325,6 +326,6 @@ def test_reason_not_to_start_is_told_in_one_line(
     else:
         settings, expected = {"search_threads": "many"}, "LOOKALIKE_INDEX_SEARCH_THREADS is 'many'"
     assert last_words(start, **settings).startswith(f"index_service: {expected}")
-    lines = max(tmp_path.glob("index_service-*.log")).read_text().splitlines()
+    lines = lines_for_people(max(tmp_path.glob("index_service-*.log")))
     # gRPC's C++ core adds a line of its own when it cannot have a port.
     assert len([line for line in lines if "add_port.cc" not in line]) == 1

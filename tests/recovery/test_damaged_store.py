@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import LookalikeError, StartupError
+from tests.logs import lines_for_people
 from tests.recovery import small_index
 from tests.recovery.processes import command, serving
 from tests.recovery.small_index import DATABASE, Content
@@ -169,7 +170,7 @@ def test_salvage_keeps_what_can_be_read_and_says_how_much(
         log = fast_path / "index_service.log"
         with pytest.raises(StartupError, match="salvage"), serving(path.parent, log):
             pass
-        assert len(log.read_text().splitlines()) == 1
+        assert len(lines_for_people(log)) == 1
         done = command("salvage", path.parent)
         assert (done.returncode, done.stderr) == (0, "")
         kept = {name: int(n) for n, name in re.findall(r"(\d+) (\w+)", done.stdout)}

@@ -15,6 +15,7 @@ from lookalike.errors import LookalikeError, StartupError, StorageFullError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.status import from_rpc_error
+from tests.logs import lines_for_people
 from tests.recovery.ledger.audit import Shown, observe
 from tests.recovery.processes import serving
 
@@ -165,4 +166,4 @@ def test_read_only_data_directory_is_told_in_one_line(disk: Path, tmp_path: Path
         pass
     assert str(caught.value).startswith("index_service: cannot write to the data directory")
     assert str(data_dir) in str(caught.value)
-    assert len(log.read_text().splitlines()) == 1
+    assert len(lines_for_people(log)) == 1
