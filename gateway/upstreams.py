@@ -8,7 +8,6 @@ The calls themselves are in `embedder.py` and `index.py`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -38,7 +37,7 @@ Stub = TypeVar("Stub")
 T = TypeVar("T")
 
 # How long calls in progress may go on on a channel that another took the place of, and how long
-# that other one has to connect first.
+# that other one has to connect first, while there is one that is connected.
 _LAST_CALLS_S = 30.0
 _CONNECTING_S = 5.0
 # gRPC cancels calls that a stopping server has not started.
@@ -99,11 +98,20 @@ class Upstream(Generic[Stub]):
         )
 
     async def reopen(self) -> None:
-        """Sends later calls over a new channel; those in progress end on the old one."""
+        """Sends later calls over a new channel; those in progress end on the old one.
+
+        Raises:
+            OSError: It cannot be opened, or did not connect, and the old one serves on.
+        """
         new = self._open()
         if self.ready:
-            with contextlib.suppress(TimeoutError):  # in vain or late, it is the one to wait for
+            try:
                 await asyncio.wait_for(new.channel_ready(), _CONNECTING_S)
+            except TimeoutError:
+                if self.ready:
+                    await new.close()
+                    message = f"the {self.name} at {self.target} does not accept what is new"
+                    raise OSError(message) from None
         old, self.channel = self.channel, new
         self._stub = self._make_stub(new)
         if self._waiting:

@@ -80,7 +80,9 @@ def _watch(telemetry: IndexTelemetry, backend: Backend, settings: IndexSettings)
             return asked.result(_LONGEST_STATE_S)
         except (LookalikeError, TimeoutError) as error:
             asked.cancel()
-            logger.warning("no state of the collections", extra={"reason": str(error)})
+            logger.warning(
+                "no state of the collections", extra={"reason": str(error) or "no answer"}
+            )
             return None
 
     telemetry.watch(state, None, None)

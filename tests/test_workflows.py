@@ -45,6 +45,10 @@ def test_continuous_integration_is_the_same_in_both_places() -> None:
 def test_nothing_is_released_before_all_checks_have_passed() -> None:
     release = ROOT / ".github/workflows/release.yml"
     assert run_by(ROOT / ".github/workflows/ci.yml") | {"package", "sbom"} <= run_by(release)
+    for name, job in read(ROOT / ".github/workflows/ci.yml")["jobs"].items():
+        assert "startsWith(github.ref, 'refs/tags/')" in job.get(
+            "if", "startsWith(github.ref, 'refs/tags/')"
+        ), name
     jobs = read(release)["jobs"]
     assert set(jobs["publish"]["needs"]) == set(jobs) - {"publish"}
 

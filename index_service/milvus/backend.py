@@ -87,6 +87,8 @@ class MilvusBackend:
         self._positions = schema.Positions()
         self._reads = Workers("reads", threads=settings.threads, waiting=settings.waiting)
         self._writes = Workers("writes", threads=1, waiting=settings.waiting)
+        # Of its own: whoever asks how it is must not wait behind searches.
+        self._states = Workers("states", threads=1, waiting=settings.waiting)
         # Writes wait here until reads see them, without holding up the next write.
         self._acknowledgements = Workers(
             "acknowledgements", threads=settings.threads, waiting=2 * settings.waiting
@@ -96,6 +98,7 @@ class MilvusBackend:
     def close(self) -> None:
         """Waits for running calls, and closes the connection."""
         self._reads.close()
+        self._states.close()
         self._writes.close()
         self._acknowledgements.close()
         self._milvus.close()
@@ -305,7 +308,7 @@ class MilvusBackend:
 
     async def state(self) -> IndexState:
         """See `Backend`."""
-        return await self._reads.run(self._names.state)
+        return await self._states.run(self._names.state)
 
 
 def _resolve(selection: Selection, queries: Queries, search: Search) -> ResolvedQueries[str]:

@@ -169,13 +169,13 @@ class GrpcServer:
         """Answers on the ports of health and metrics from here on, unless the block raises.
 
         For a block that may take minutes, in which an orchestrator sees that the process is alive.
-        It may use threads: whoever asks the process to end meanwhile does not wait for them.
+        It may use threads: a signal to end meanwhile ends the process without waiting for them.
 
         Args:
             names: Full names of services that will be added; they are not ready.
         """
         for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, _end_at_once)
         for name in names:
             self._health.set_ready(name, False)
         if self._health_server is not None:
@@ -272,6 +272,11 @@ class GrpcServer:
         for end in self._wakers:
             end.close()
         logger.info("stopped")
+
+
+def _end_at_once(number: int, _: object) -> None:
+    # The default of a signal does nothing to the first process of a container.
+    os._exit(128 + number)
 
 
 def _connection_options(max_age_s: float) -> list[tuple[str, int]]:

@@ -106,9 +106,10 @@ class Renewed(Generic[T]):
         try:
             found = self._signatures()
             if found == self._taken:
-                self._said = ""
+                self._said, self._bad = "", []
             elif found != self._bad:
                 self.current, self._taken, self._said = self._read(), found, ""
+                self._bad = []
                 logger.info("%s replaced", self.what)
         except OSError as error:
             # It is tried again: who makes a file readable changes nothing of its content.

@@ -116,7 +116,7 @@ def test_an_index_that_opens_its_store_ends_at_once_when_told_to(
     os.kill(starting.service.pid, number)
     with pytest.raises(StartupError):
         starting.start.result(60)
-    assert starting.service.stop() == -number
+    assert starting.service.stop() == 128 + number
 
 
 def test_a_call_in_flight_on_the_port_for_admins_is_answered_before_the_end(

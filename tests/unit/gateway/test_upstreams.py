@@ -237,3 +237,22 @@ async def test_new_channel_takes_the_place_of_the_old_one_when_it_is_connected(
     for task in (in_progress, watching):
         task.cancel()
     await asyncio.gather(in_progress, watching, return_exceptions=True)
+
+
+async def test_channel_that_serves_is_kept_until_another_one_is_connected(
+    called_index: IndexUpstream, health: HealthServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.upstreams._CONNECTING_S", 0.2)
+    old = called_index.channel
+    await old.channel_ready()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        called_index.target = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(OSError, match="does not accept what is new"):
+        await called_index.reopen()
+    assert called_index.channel is old
+    assert called_index.ready
+    health.set_ready(INDEX, False)
+    while called_index.ready:
+        await old.wait_for_state_change(grpc.ChannelConnectivity.READY)
+    await called_index.reopen()  # nothing is lost by it then
+    assert called_index.channel is not old

@@ -100,6 +100,22 @@ def test_what_is_no_good_is_read_and_told_of_once_and_refused_until_it_is_mended
     assert not renewed.refused()
 
 
+def test_a_bad_file_that_comes_back_is_refused_again(words: Words) -> None:
+    renewed = words.renewed()
+    good, bad = words.file.path, words.file.path.with_name("bad")
+    aside = good.with_name("aside")
+    bad.write_text("")
+    for _ in range(2):
+        good.rename(aside)
+        bad.rename(words.file.path)
+        assert renewed.latest() == "first"
+        assert renewed.refused()
+        words.file.path.rename(bad)
+        aside.rename(good)
+        assert renewed.latest() == "first"
+        assert not renewed.refused()
+
+
 def test_the_first_must_be_good(words: Words) -> None:
     words.file.path.write_text("")
     with pytest.raises(StartupError, match=r"words \(WORDS\) has no words"):
