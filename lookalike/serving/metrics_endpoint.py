@@ -22,7 +22,8 @@ from lookalike.serving import ports
 logger = logging.getLogger(__name__)
 
 PATH = "/metrics"
-# Scrapes answered at a time; more connections are closed.
+# Connections at a time; one more takes the place of the one that has waited longest without asking,
+# so that strangers who only connect keep nobody from asking.
 _MOST_AT_ONCE = 16
 # For a whole scrape, however steadily somebody sends or reads; Prometheus itself gives up as soon.
 _PATIENCE_S = 10.0
@@ -111,6 +112,8 @@ class _Server(ThreadingHTTPServer):
         self._context = context
         self._ended = threading.Event()
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        self._silent: dict[socket.socket, None] = {}  # the longest first
+        self._lock = threading.Lock()
         super().__init__(address, handler)
 
     def serve(self) -> None:
@@ -130,10 +133,24 @@ class _Server(ThreadingHTTPServer):
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        if not self._places.acquire(blocking=False):
+            self._end_longest_silence()
+            if not self._places.acquire(timeout=_PAUSE_S):
+                self.shutdown_request(request)
+                return
+        super().process_request(request, client_address)
+
+    def _end_longest_silence(self) -> None:
+        with self._lock:
+            longest = next(iter(self._silent), None)
+        if longest is not None:
+            self.asked(longest)
+            _hang_up(longest)
+
+    def asked(self, connection: socket.socket) -> None:
+        """Notes that somebody asked who may; it makes way for nobody."""
+        with self._lock:
+            self._silent.pop(connection, None)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -151,10 +168,13 @@ class _Server(ThreadingHTTPServer):
         limit = threading.Timer(_PATIENCE_S, _hang_up, [request])
         limit.daemon = True
         limit.start()
+        with self._lock:
+            self._silent[request] = None
         try:
             super().finish_request(request, client_address)
         finally:
             limit.cancel()
+            self.asked(request)
             self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -184,6 +204,7 @@ class _Handler(MetricsHandler):
             known = not isinstance(error, UnauthenticatedError)
             self._refuse(HTTPStatus.FORBIDDEN if known else HTTPStatus.UNAUTHORIZED, error.message)
             return
+        self.server.asked(self.connection)
         super().do_GET()
 
     def _refuse(self, status: HTTPStatus, words: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from lookalike.errors import PermissionDeniedError, StartupError, UnauthenticatedError
 from lookalike.serving import metrics_endpoint
@@ -23,9 +28,14 @@ Serve = Callable[..., MetricsEndpoint]
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     Gauge("answer", "To everything.", registry=registry).set(42)
+    return registry
+
+
+@pytest.fixture
+def serve(registry: CollectorRegistry) -> Iterator[Serve]:
     endpoints: list[MetricsEndpoint] = []
 
     def serve(
@@ -130,6 +140,38 @@ def test_silent_callers_are_cut_off_and_hold_up_no_other(
     context = ssl.create_default_context(cafile=str(tmp_path / "roots.pem"))
     secure = http.client.HTTPSConnection(endpoint.address, timeout=30, context=context)
     assert ask(secure)[0] == 200
+
+
+def test_those_who_only_connect_keep_nobody_from_asking(serve: Serve) -> None:
+    endpoint = serve()
+    host, _, port = endpoint.address.rpartition(":")
+    with contextlib.ExitStack() as silent:
+        for _ in range(5):
+            for _ in range(20):
+                silent.enter_context(socket.create_connection((host, int(port)), 30))
+            assert ask(plain(endpoint))[0] == 200
+
+
+def test_whoever_has_asked_makes_way_for_nobody(serve: Serve, registry: CollectorRegistry) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    class Slow(Collector):
+        def collect(self) -> Iterator[Metric]:
+            begun.set()
+            assert go.wait(30)
+            yield from ()
+
+    endpoint = serve()
+    registry.register(Slow())
+    host, _, port = endpoint.address.rpartition(":")
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as silent:
+        asked = pool.submit(ask, plain(endpoint))
+        assert begun.wait(30)
+        for _ in range(40):
+            silent.enter_context(socket.create_connection((host, int(port)), 30))
+        assert ask(plain(endpoint), "/")[0] == 404, "all before it were accepted"
+        go.set()
+        assert asked.result(30)[0] == 200
 
 
 def test_a_request_that_comes_byte_by_byte_is_cut_off_as_a_whole(
