@@ -87,8 +87,9 @@ class HttpServer:
     async def start(self, app: Any) -> None:
         """Starts to answer requests."""
         assert self._socket is not None, "bind first"
-        # Start and stop are logged by this class.
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        # Start and stop are logged by this class. Its warnings are of what strangers send: a line
+        # for each of their requests that is no HTTP, or would change the protocol.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         logging.getLogger("asyncio").addFilter(AcceptFailures())
         config = uvicorn.Config(
             app,

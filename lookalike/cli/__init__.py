@@ -5,6 +5,7 @@ Needs the extra `cli`. Nothing else of `lookalike` imports it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    # gRPC reads it when it is imported, and would write lines of its own about a bad certificate.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from lookalike.cli.app import run
     except ModuleNotFoundError as error:
