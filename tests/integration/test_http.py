@@ -304,21 +304,6 @@ def test_request_id_is_in_the_log_and_in_the_answer(
     assert (line["event"], line["path"], line["status"]) == ("request", "/v1/classify", 200)
 
 
-def test_what_is_no_http_is_refused_without_a_line_for_each(
-    services: LocalStack, http: str
-) -> None:
-    host, _, port = http.rpartition(":")
-    log = next(service.log for service in services.services if service.module == "gateway")
-    for rubbish in (b"\0" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"):
-        with socket.create_connection((host, int(port)), 30) as stranger:
-            stranger.sendall(rubbish)
-            assert b" 400 " in stranger.recv(1000).splitlines()[0]
-    upgrade = {"Connection": "upgrade", "Upgrade": "h2c"}
-    assert call(http, "/v1/status", headers=upgrade)[0] == 200
-    assert "HTTP request received" not in log.read_text()
-    assert "upgrade" not in log.read_text()
-
-
 def test_curl_works_as_in_the_document(http: str, tmp_path: Path, draw_photo: DrawPhoto) -> None:
     (tmp_path / "photo.jpg").write_bytes(draw_photo(3))
     curl = ["curl", "-sS", f"http://{http}/v1/classify"]

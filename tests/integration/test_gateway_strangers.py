@@ -1,8 +1,9 @@
-"""A client without a token is one client, whichever face of the gateway it calls."""
+"""A gateway and callers without tokens: one client over both faces, and what is no HTTP."""
 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 
 import grpc
@@ -35,3 +36,17 @@ def test_both_faces_take_from_one_share_and_name_the_client_alike(
     assert f"'{host}' sends more" in answer.json()["detail"]
     lines = [json.loads(line) for line in gateway.log.read_text().splitlines()]
     assert {line["client"] for line in lines if line.get("client")} == {host}
+
+
+def test_what_is_no_http_is_refused_without_a_line_for_each(start_service: StartService) -> None:
+    gateway = start_service("gateway", embedder=NOBODY, index=NOBODY)
+    http = gateway.announced("serving http")
+    host, _, port = http.rpartition(":")
+    for rubbish in (b"\0" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n"):
+        with socket.create_connection((host, int(port)), 30) as stranger:
+            stranger.sendall(rubbish)
+            assert b" 400 " in stranger.recv(1000).splitlines()[0]
+    upgrade = {"Connection": "upgrade", "Upgrade": "h2c"}
+    assert httpx.get(f"http://{http}/v1/status", headers=upgrade).status_code == 200
+    assert "HTTP request received" not in gateway.log.read_text()
+    assert "pgrade" not in gateway.log.read_text()
