@@ -85,7 +85,7 @@ class Identity:
                 try:
                     await changed()
                     due = False
-                except OSError as error:  # a file has gone since it was looked at
+                except OSError as error:  # a file has gone since, or what is new is not accepted
                     logger.warning("channels not opened anew yet", extra={"reason": str(error)})
 
 

@@ -111,7 +111,7 @@ class Upstream(Generic[Stub]):
                 if self.ready:
                     await new.close()
                     message = f"the {self.name} at {self.target} does not accept what is new"
-                    raise OSError(message) from None
+                    raise ConnectionError(message) from None
         old, self.channel = self.channel, new
         self._stub = self._make_stub(new)
         if self._waiting:

@@ -46,9 +46,7 @@ def test_nothing_is_released_before_all_checks_have_passed() -> None:
     release = ROOT / ".github/workflows/release.yml"
     assert run_by(ROOT / ".github/workflows/ci.yml") | {"package", "sbom"} <= run_by(release)
     for name, job in read(ROOT / ".github/workflows/ci.yml")["jobs"].items():
-        assert "startsWith(github.ref, 'refs/tags/')" in job.get(
-            "if", "startsWith(github.ref, 'refs/tags/')"
-        ), name
+        assert "startsWith(github.ref, 'refs/tags/')" in job.get("if", "") or "if" not in job, name
     jobs = read(release)["jobs"]
     assert set(jobs["publish"]["needs"]) == set(jobs) - {"publish"}
 

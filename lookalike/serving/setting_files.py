@@ -105,12 +105,12 @@ class Renewed(Generic[T]):
         found: list[tuple[int, ...]] = []
         try:
             found = self._signatures()
-            if found == self._taken:
-                self._said, self._bad = "", []
-            elif found != self._bad:
-                self.current, self._taken, self._said = self._read(), found, ""
-                self._bad = []
+            if found == self._bad:
+                return
+            if found != self._taken:
+                self.current, self._taken = self._read(), found
                 logger.info("%s replaced", self.what)
+            self._said, self._bad = "", []
         except OSError as error:
             # It is tried again: who makes a file readable changes nothing of its content.
             if str(error) != self._said:

@@ -49,4 +49,4 @@ def test_what_is_no_http_is_refused_without_a_line_for_each(start_service: Start
     upgrade = {"Connection": "upgrade", "Upgrade": "h2c"}
     assert httpx.get(f"http://{http}/v1/status", headers=upgrade).status_code == 200
     assert "HTTP request received" not in gateway.log.read_text()
-    assert "pgrade" not in gateway.log.read_text()
+    assert "upgrade" not in gateway.log.read_text()

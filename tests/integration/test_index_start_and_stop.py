@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import grpc
 import pytest
@@ -23,11 +21,10 @@ from lookalike.errors import StartupError
 from lookalike.index.v1 import index_pb2 as pb
 from lookalike.index.v1.index_pb2_grpc import IndexServiceStub
 from lookalike.serving.local_stack import ServiceProcess
+from tests.waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-T = TypeVar("T")
 
 # The service, whose store opens when there is a file `open`, and whose snapshots wait for `write`.
 PROGRAM = """
@@ -63,14 +60,6 @@ class Starting:
     service: ServiceProcess
     start: Future[str]
     folder: Path
-
-
-def until(holds: Callable[[], T]) -> T:
-    deadline = time.monotonic() + 60
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from tests.command_line import runner as runner_of
 from tests.conftest import StartService
 from tests.logs import lines_for_people
 from tests.secured import TOKENS, Secured, secured_services, write_tokens
+from tests.waiting import until
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
 SCOPES = ("read", "write", "admin")
@@ -361,13 +361,6 @@ def raises(call: Callable[[], object]) -> bool:
     except LookalikeError:
         return True
     return False
-
-
-def until(true: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("module", ["gateway", "index_service"])

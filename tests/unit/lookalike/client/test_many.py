@@ -36,19 +36,13 @@ from tests.fake_services import (
     serving,
     vector_of,
 )
+from tests.waiting import until
 
 Serve = Callable[..., Served]
 
 
 def photos(count: int) -> list[tuple[int, bytes]]:
     return [(number, b"photo %d" % number) for number in range(count)]
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 def assert_all_embedded(found: list[tuple[Any, Any]], sent: list[tuple[int, bytes]]) -> None:
@@ -141,20 +135,20 @@ def test_no_stream_has_more_unanswered_than_the_embedder_accepts(
     assert len(list(found)) == 999
 
 
-def threads_of_clients() -> int:
-    return sum("ThreadPool" not in thread.name for thread in threading.enumerate())
+def listeners() -> int:
+    return sum(thread.name == "lookalike-stream" for thread in threading.enumerate())
 
 
 def test_leaving_early_ends_the_streams(client: Any, embedder: FakeEmbedder, serve: Serve) -> None:
+    before = listeners()
     found = client.embed_many((number, b"photo") for number in range(10**9))
     for _ in range(10):
         next(found)
-    before = threads_of_clients()
     found.close()
     received = len(embedder.received)
     time.sleep(0.1)
     assert len(embedder.received) <= received + 4 * embedder.limits.max_stream_in_flight
-    assert threads_of_clients() <= before
+    assert listeners() <= before
     client.embed(b"the client still works")
 
 
@@ -205,7 +199,7 @@ def test_embedder_that_comes_back_is_used_again(connect: Any, serve: Serve) -> N
     second = FakeEmbedder()
 
     def come_back() -> None:
-        wait_until(lambda: len(first.received) > 10)
+        until(lambda: len(first.received) > 10)
         time.sleep(0.2)
         serve(second, port=server.port)
 
